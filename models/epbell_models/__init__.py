@@ -1,0 +1,1 @@
+"""Plain-Python models: reference hardware, Linux endpoint software, Linux host drivers."""

@@ -1,0 +1,1 @@
+"""The endpoint side of Linux: interrupt core, MU MSI controller, endpoint framework."""

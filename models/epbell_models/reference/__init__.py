@@ -1,0 +1,1 @@
+"""Register-exact reference models, written from the documents and never from the RTL."""

@@ -1,0 +1,1 @@
+"""PCIe front ends: TLP fields and the UltraScale+ completer streams."""

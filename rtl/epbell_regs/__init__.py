@@ -1,0 +1,1 @@
+"""Register maps: one SystemRDL file per block."""

@@ -1,0 +1,1 @@
+"""cocotb environment, benches and command line."""
