@@ -230,7 +230,8 @@ def _action(node: FieldNode) -> Action:
 
 def _reset(node: FieldNode, action: Action) -> int:
     reset = node.get_property("reset")
-    if reset is None and action in (Action.PULSE, Action.WRITE_ACTION):
+    if reset is None and action in (Action.STATUS, Action.PULSE, Action.WRITE_ACTION):
+        # Nothing is stored; a status without a declared reset depends on how the design was built.
         return 0
     if not isinstance(reset, int):
         raise ValueError(f"The property 'reset' of {node.get_path()} must be a number, not {reset!r}")

@@ -83,6 +83,10 @@ def flat_name(node: RegNode) -> str:
 
 @functools.cache
 def _compile(name: str, windows: int | None) -> AddrmapNode:
-    compiler: _Compiler = RDLCompiler()
+    compiler = _compiler()
     compiler.compile_file(str(Path(__file__).parent / f"{name}.rdl"))
     return compiler.elaborate(name, parameters={} if windows is None else {"WINDOWS": windows}).top
+
+
+def _compiler() -> _Compiler:
+    return RDLCompiler()
