@@ -1,0 +1,139 @@
+"""Boot the endpoint's software: everything from the device tree to a running function driver."""
+
+from collections.abc import Mapping
+
+from ..devicetree import DeviceTree
+from ..platform import Bus, IrqLine, Platform
+from .dma import CoherentPool
+from .gic import Gic
+from .imx_mu_msi import ImxMuMsi
+from .irq import IrqCore
+from .pci_epc import EpcFeatures, PciEpc, bar_features
+from .pci_epf_test import DEFAULT_BAR_SIZES, PciEpfTest
+from .pcie_dw_ep import REGION_ALIGN, DwPcieEp
+
+__all__ = [
+    "EndpointSoftware",
+    "boot",
+]
+
+
+class EndpointSoftware:
+    """The endpoint processor's software.
+
+    Attributes
+    ----------
+    log
+        What the kernel would have printed.
+    core, gic
+        Interrupt core and root controller.
+    messaging_units
+        MSI controllers by node name.
+    epc, controller
+        Endpoint controller core and its driver.
+    function
+        The function driver, pci-epf-test.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        cpu_bus: Bus,
+        irq_lines: Mapping[int, IrqLine],
+        tree: DeviceTree,
+        features: EpcFeatures,
+        *,
+        mu_immutable: bool,
+        doorbell_command: bool,
+        announce_doorbell: bool,
+        spurious_window: int,
+    ) -> None:
+        self.log: list[str] = []
+        self.core = IrqCore(platform, self.log, spurious_window=spurious_window)
+        self.gic = Gic(self.core, irq_lines)
+        self.messaging_units = {
+            node.name: ImxMuMsi(self.core, cpu_bus, node, immutable=mu_immutable)
+            for node in tree.messaging_units
+            if node.layout is not None
+        }
+        parent = tree.endpoint.msi_parent
+        domain = self.messaging_units.get(parent.name) if parent is not None else None
+        self.controller = DwPcieEp(platform, cpu_bus, tree.endpoint, features, self.log)
+        pool = CoherentPool(tree.endpoint.memory)
+        self.epc = PciEpc(platform, cpu_bus, self.controller, pool, domain)
+        self.function = PciEpfTest(
+            self.core,
+            self.epc,
+            DEFAULT_BAR_SIZES,
+            doorbell_command=doorbell_command,
+            announce_doorbell=announce_doorbell,
+        )
+
+    async def start(self) -> int:
+        """Probe the controllers, take interrupts, start the function; 0 or the first error."""
+        for unit in self.messaging_units.values():
+            error = await unit.probe(self.gic)
+            if error:
+                return error
+        self.gic.start()
+        return await self.function.start()
+
+    async def stop(self) -> None:
+        """Stop the function and take no more interrupts."""
+        await self.function.stop()
+        self.gic.stop()
+
+
+def boot(
+    platform: Platform,
+    cpu_bus: Bus,
+    irq_lines: Mapping[int, IrqLine],
+    tree: DeviceTree,
+    bar_sizes: tuple[int, ...],
+    *,
+    wide_bars: tuple[int, ...] = (),
+    mu_immutable: bool = True,
+    dynamic_inbound_mapping: bool = True,
+    doorbell_command: bool = True,
+    announce_doorbell: bool = True,
+    spurious_window: int = 100_000,
+) -> EndpointSoftware:
+    """Put the endpoint's software together; ``await software.start()`` runs it.
+
+    Parameters
+    ----------
+    platform
+        Time and concurrency.
+    cpu_bus
+        The processor's bus.
+    irq_lines
+        Line of each shared peripheral interrupt, by the number in the device tree.
+    tree
+        The device tree.
+    bar_sizes
+        Sizes in bytes of the six BARs that the hardware has; 0 where it has none.
+    wide_bars
+        BARs that are the lower half of a 64-bit pair.
+    mu_immutable
+        Whether the Messaging Unit's domain is flagged immutable; see `ImxMuMsi`.
+    dynamic_inbound_mapping
+        Whether the controller's features say that a BAR can be re-targeted while the host uses it.
+    doorbell_command, announce_doorbell
+        See `PciEpfTest`: both False is Linux before v6.17, the second alone False is v6.17 to v7.0.
+    spurious_window
+        See `IrqCore`.
+    """
+    features = EpcFeatures(
+        bar_features(bar_sizes, wide_bars), align=REGION_ALIGN, dynamic_inbound_mapping=dynamic_inbound_mapping
+    )
+    return EndpointSoftware(
+        platform,
+        cpu_bus,
+        irq_lines,
+        tree,
+        features,
+        mu_immutable=mu_immutable,
+        doorbell_command=doorbell_command,
+        announce_doorbell=announce_doorbell,
+        spurious_window=spurious_window,
+    )

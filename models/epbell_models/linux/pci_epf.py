@@ -1,0 +1,89 @@
+"""An endpoint function and the memory behind its BARs (drivers/pci/endpoint/pci-epf-core.c)."""
+
+import errno
+from dataclasses import dataclass, field
+
+from .msi import MsiDevice, MsiMessage
+from .pci_epc import BAR_COUNT, BarFlag, BarKind, EpfBar, PciEpc
+
+__all__ = [
+    "DoorbellMessage",
+    "PciEpf",
+]
+
+_SMALLEST_BAR = 128
+
+
+@dataclass
+class DoorbellMessage:
+    """One doorbell of a function: what the host must write, and the interrupt that follows."""
+
+    message: MsiMessage
+    virq: int
+
+
+@dataclass(eq=False)
+class PciEpf:
+    """A function bound to a controller.
+
+    Attributes
+    ----------
+    name
+        Device name.
+    epc
+        Its controller.
+    bars
+        What is behind each BAR, None where nothing is.
+    doorbells
+        Doorbells allocated; empty when there are none.
+    """
+
+    name: str
+    epc: PciEpc
+    bars: list[EpfBar | None] = field(default_factory=lambda: [None] * BAR_COUNT)
+    doorbells: list[DoorbellMessage] = field(default_factory=list[DoorbellMessage])
+
+    def __post_init__(self) -> None:
+        self.device = MsiDevice(self.name, self.epc.msi_domain)
+        self.epc.functions.append(self)
+
+    def alloc_space(self, size: int, barno: int) -> int | None:
+        """Allocate memory for a BAR and note it; return its address, None when it does not fit.
+
+        Sizes grow to 128 bytes and to a power of two; a BAR of fixed size gets that size.
+        """
+        feature = self.epc.features.bars[barno]
+        size = max(size, _SMALLEST_BAR)
+        if feature.kind is BarKind.FIXED:
+            if size > feature.fixed_size:
+                return None
+            size = feature.fixed_size
+        else:
+            size = 1 << (size - 1).bit_length()
+        align = self.epc.features.align
+        address = self.epc.pool.alloc(-(-size // align) * align if align else size)
+        if address is None:
+            return None
+        flags = BarFlag.MEM_64 if feature.only_64bit or size >> 32 else BarFlag.MEM_32
+        self.bars[barno] = EpfBar(barno, address, size, flags)
+        return address
+
+    def free_space(self, barno: int) -> None:
+        """Return a BAR's memory."""
+        bar = self.bars[barno]
+        if bar is not None:
+            self.epc.pool.free(bar.phys_addr)
+            self.bars[barno] = None
+
+    def align_inbound_addr(self, barno: int, address: int) -> tuple[int, int, int]:
+        """Split an address into what a BAR's window must aim at and the offset within the BAR.
+
+        Returns
+        -------
+        tuple
+            0 or -EINVAL; base, rounded down to the BAR's size; offset.
+        """
+        bar = self.bars[barno] if 0 <= barno < BAR_COUNT else None
+        if bar is None:
+            return -errno.EINVAL, 0, 0
+        return 0, address & ~(bar.size - 1), address & (bar.size - 1)

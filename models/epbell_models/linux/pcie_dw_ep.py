@@ -1,0 +1,149 @@
+"""Driver of the endpoint controller: inbound windows in BAR-match mode, MSI through the controller page.
+
+Window programming follows drivers/pci/controller/dwc/pcie-designware-ep.c and pcie-designware.c, register by register.
+Raising an MSI differs from DesignWare silicon, which writes the host's memory through an outbound window: here the
+controller page queues it.
+"""
+
+import errno
+
+from ..devicetree import EndpointNode
+from ..platform import Bus, Platform
+from .pci_epc import BAR_COUNT, EpcFeatures, EpfBar, IrqKind
+
+__all__ = [
+    "DwPcieEp",
+]
+
+# Inbound region i of the unroll layout, and its registers.
+_REGION_STRIDE = 0x200
+_INBOUND = 0x100
+_CTRL1 = 0x00
+_CTRL2 = 0x04
+_LOWER_TARGET = 0x14
+_UPPER_TARGET = 0x18
+_TYPE_MEM = 0
+_ENABLE = 1 << 31
+_BAR_MODE = 1 << 30
+_FUNC_MATCH = 1 << 19
+_ENABLE_RETRIES = 5
+_ENABLE_WAIT = 9e-3
+REGION_ALIGN = 0x1000
+
+# Controller page.
+_MSI_RAISE = 0x010
+_MSI_STATUS = 0x014
+_MSI_ENABLED = 1 << 0
+_QUEUE_RETRIES = 100
+_QUEUE_WAIT = 10e-6
+
+
+class DwPcieEp:
+    """One controller, one function.
+
+    Parameters
+    ----------
+    platform
+        Time.
+    bus
+        The processor's bus.
+    node
+        Device-tree node.
+    features
+        What the hardware was built with.
+    log
+        Receives the driver's messages.
+
+    Attributes
+    ----------
+    bar_to_window
+        Which inbound window serves a BAR.
+    """
+
+    def __init__(self, platform: Platform, bus: Bus, node: EndpointNode, features: EpcFeatures, log: list[str]) -> None:
+        self.features = features
+        self._platform = platform
+        self._bus = bus
+        self._node = node
+        self._log = log
+        self._bars: dict[int, EpfBar] = {}
+        self.bar_to_window: dict[int, int] = {}
+
+    async def set_bar(self, bar: EpfBar) -> int:
+        """Aim a BAR's window.
+
+        A BAR that is set already is re-targeted in place, so that the address which the host gave it survives; then
+        neither size nor flags may change (-EINVAL).
+        """
+        old = self._bars.get(bar.barno)
+        if old is not None and (old.size, old.flags) != (bar.size, bar.flags):
+            return -errno.EINVAL
+        error = await self._inbound_window(bar)
+        if error:
+            return error
+        self._bars[bar.barno] = bar
+        return 0
+
+    async def clear_bar(self, bar: EpfBar) -> None:
+        """Switch a BAR's window off and release it."""
+        window = self.bar_to_window.pop(bar.barno, None)
+        if window is not None:
+            await self._write_window(window, _CTRL2, 0)
+        self._bars.pop(bar.barno, None)
+
+    async def get_msi(self) -> int:
+        """Return the number of vectors enabled, -EINVAL while the host has MSI disabled."""
+        status = await self._bus.read32(self._node.regs.address + _MSI_STATUS)
+        return 1 << (status >> 1 & 0x7) if status & _MSI_ENABLED else -errno.EINVAL
+
+    async def raise_irq(self, kind: IrqKind, number: int) -> int:
+        """Queue one MSI; -EINVAL for another kind or while disabled, -ETIMEDOUT when the queue stays full."""
+        if kind is not IrqKind.MSI or not 1 <= number <= 32:
+            return -errno.EINVAL
+        page = self._node.regs.address
+        for _ in range(_QUEUE_RETRIES):
+            status = await self._bus.read32(page + _MSI_STATUS)
+            if not status & _MSI_ENABLED:
+                return -errno.EINVAL
+            if status >> 8 & 0x3F:
+                await self._bus.write32(page + _MSI_RAISE, number - 1)
+                return 0
+            await self._platform.sleep(_QUEUE_WAIT)
+        self._log.append("MSI queue stays full")
+        return -errno.ETIMEDOUT
+
+    async def _inbound_window(self, bar: EpfBar) -> int:
+        window = self.bar_to_window.get(bar.barno)
+        if window is None:
+            used = self.bar_to_window.values()
+            window = next((n for n in range(self._node.inbound_windows) if n not in used), None)
+        if window is None:
+            self._log.append("No free inbound window")
+            return -errno.EINVAL
+        error = await self._program(window, bar)
+        if error:
+            self._log.append("Failed to program IB window")
+            return error
+        self.bar_to_window[bar.barno] = window
+        return 0
+
+    async def _program(self, window: int, bar: EpfBar) -> int:
+        """Program one window and wait until it is on; -EINVAL when it cannot reach the target as it is aligned."""
+        if bar.phys_addr % REGION_ALIGN or bar.phys_addr % bar.size or not 0 <= bar.barno < BAR_COUNT:
+            return -errno.EINVAL
+        await self._write_window(window, _LOWER_TARGET, bar.phys_addr & 0xFFFF_FFFF)
+        await self._write_window(window, _UPPER_TARGET, bar.phys_addr >> 32)
+        await self._write_window(window, _CTRL1, _TYPE_MEM)
+        await self._write_window(window, _CTRL2, _ENABLE | _FUNC_MATCH | _BAR_MODE | bar.barno << 8)
+        for _ in range(_ENABLE_RETRIES):
+            if await self._bus.read32(self._window(window) + _CTRL2) & _ENABLE:
+                return 0
+            await self._platform.sleep(_ENABLE_WAIT)
+        self._log.append("Inbound iATU is not being enabled")
+        return -errno.ETIMEDOUT
+
+    def _window(self, window: int) -> int:
+        return self._node.atu.address + window * _REGION_STRIDE + _INBOUND
+
+    async def _write_window(self, window: int, offset: int, value: int) -> None:
+        await self._bus.write32(self._window(window) + offset, value)
