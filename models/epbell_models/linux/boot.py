@@ -81,7 +81,7 @@ class EndpointSoftware:
     async def stop(self) -> None:
         """Stop the function and take no more interrupts."""
         await self.function.stop()
-        self.gic.stop()
+        await self.gic.stop()
 
 
 def boot(

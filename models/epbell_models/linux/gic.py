@@ -70,11 +70,12 @@ class Gic(IrqDomain):
         platform = self._core.platform
         self._tasks = [platform.spawn(self._watch(spi, line), f"spi-{spi}") for spi, line in self._lines.items()]
 
-    def stop(self) -> None:
-        """Take no more interrupts."""
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
+    async def stop(self) -> None:
+        """Take no more interrupts, once the one in hand is done."""
+        async with self._processor:
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = []
 
     async def _watch(self, spi: int, line: IrqLine) -> None:
         enabled = self.enabled[spi]

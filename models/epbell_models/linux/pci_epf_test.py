@@ -1,7 +1,7 @@
 """pci-epf-test: the endpoint's side of the host's pci_endpoint_test.
 
-Follows drivers/pci/endpoint/functions/pci-epf-test.c: a register block at the start of the first BAR, commands picked up
-by a poll every millisecond, one interrupt per command and one per doorbell. The controller has no outbound windows, so
+Follows drivers/pci/endpoint/functions/pci-epf-test.c: a register block at the start of the first BAR, commands picked
+up by a poll every millisecond, one interrupt per command and per doorbell. The controller has no outbound windows, so
 READ, WRITE and COPY end as they do when mapping the host's memory fails: their fail bit and one interrupt.
 """
 
@@ -111,6 +111,8 @@ class PciEpfTest:
         self._doorbell_command = doorbell_command
         self._announce_doorbell = announce_doorbell
         self._work: Task | None = None
+        self._stopping = False
+        self._stopped = epc.platform.event()
         self._registers = 0
         self._register_bar = NO_BAR
         self.epf = PciEpf("pci_epf_test.0", epc)
@@ -135,13 +137,16 @@ class PciEpfTest:
                 self._say(f"Failed to set BAR{bar.barno}")
                 if bar.barno == self._register_bar:
                     return error
+        self._stopping = False
+        self._stopped.clear()
         self._work = self._epc.platform.spawn(self._poll(), "pci-epf-test")
         return 0
 
     async def stop(self) -> None:
         """End the poll and take doorbell, BARs and memory away."""
         if self._work is not None:
-            self._work.cancel()
+            self._stopping = True
+            await self._stopped.wait()
             self._work = None
         if self.epf.doorbells:
             await self._cleanup_doorbell()
@@ -187,9 +192,10 @@ class PciEpfTest:
     # -- commands ------------------------------------------------------------------------------------------------------
 
     async def _poll(self) -> None:
-        while True:
+        while not self._stopping:
             await self._command_work()
             await self._epc.platform.sleep(_POLL_SECONDS)
+        self._stopped.set()
 
     async def _command_work(self) -> None:
         irq_type = await self._read(_IRQ_TYPE)
