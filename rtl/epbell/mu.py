@@ -1,0 +1,253 @@
+"""The i.MX Messaging Unit, both sides: words with TE and RF, GIR and GIP, flags, MUR.
+
+Register-compatible with Linux ``fsl,imx6sx-mu``, ``fsl,imx7ulp-mu`` and ``fsl,imx8ulp-mu``, so that ``irq-imx-mu-msi``
+and ``imx-mailbox`` drive it. What the public documents leave open is decided in docs/mu.md; in short: the last word
+wins when the one before is unread, a read of an empty RRn changes nothing, set wins over clear in the same clock, MUR
+wins over everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import DomainRenamer, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from epbell import axil, csr
+from epbell.mu_crossing import Crossing
+from epbell.mu_side import LAYOUTS, MuSide
+
+__all__ = [
+    "LAYOUTS",
+    "MUR_CLOCKS",
+    "BellEvents",
+    "MessagingUnit",
+    "MuAxil",
+    "MuAxilAsync",
+]
+
+MUR_CLOCKS = 4
+"""Clocks for which MURS (RS) reads 1 after the clock that wrote MUR, in the single-clock build."""
+
+
+class BellEvents(wiring.Signature):
+    """What happens to the words that side B writes: one-clock pulses, bit n for TRn.
+
+    Attributes
+    ----------
+    rung : Out(4)
+        B writes TRn.
+    superseded : Out(4)
+        B writes TRn while the word before has not begun to cross. Always 0 in the single-clock build.
+    merged : Out(4)
+        A word comes to A while the one before is unread, or MUR throws an unread word away.
+    delivered : Out(4)
+        A reads RRn while RFn is 1.
+
+    Notes
+    -----
+    Single-clock build: of the pulses counted, ``rung = merged + delivered + RFn`` at any time, across MUR too (a TR
+    write in the clock of a MUR is no ring). Two-clock build: ``rung`` and ``superseded`` are in the domain ``b``,
+    ``merged`` and ``delivered`` in ``a``, and ``rung = superseded + merged + delivered + RFn`` whenever nothing is
+    under way, as long as no MUR or reset of one side has thrown away a word in flight.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(("rung", "superseded", "merged", "delivered"), Out(4)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BellEvents)
+
+    def __hash__(self) -> int:
+        return hash(BellEvents)
+
+    def __repr__(self) -> str:
+        return "mu.BellEvents()"
+
+
+class MessagingUnit(wiring.Component):
+    """Both sides of a Messaging Unit.
+
+    Single-clock build: everything is in ``sync``. A write of TRn in clock t makes RFn 1, and raises the far interrupt
+    line if that is enabled, in clock t + 1; one write per clock is sustained. FUP and EP read 0: nothing is ever under
+    way.
+
+    Two-clock build: side A is in the domain ``a``, side B in ``b``, with any ratio of frequencies. Own flags (TEn, RFn,
+    GIPn) clear at the next clock edge of their own side; the far *set* comes at the third clock edge of the far side
+    (docs/mu.md has all latencies). The link between the sides keeps its state through a reset of one of them, so its
+    flip-flops rely on their initial values (FPGA configuration).
+
+    Parameters
+    ----------
+    layout : str
+        ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
+    synchronous : bool
+        Whether both sides are in ``sync``.
+
+    Attributes
+    ----------
+    a, b : In(csr.Signature(16))
+        Register ports of the sides.
+    a_irq, b_irq : Out(1)
+        Interrupt lines: level, active high.
+    b_to_a : Out(BellEvents())
+        Loss accounting of the words from B to A.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layout.
+    """
+
+    a: Any
+    b: Any
+    a_irq: Any
+    b_irq: Any
+    b_to_a: Any
+
+    def __init__(self, layout: str, *, synchronous: bool = True) -> None:
+        self._side_a = MuSide(layout)
+        self._side_b = MuSide(layout)
+        self._synchronous = synchronous
+        super().__init__(
+            {
+                "a": In(csr.Signature(16)),
+                "b": In(csr.Signature(16)),
+                "a_irq": Out(1),
+                "b_irq": Out(1),
+                "b_to_a": Out(BellEvents()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Join the sides."""
+        m: Any = Module()
+        a, b = self._side_a, self._side_b
+        if self._synchronous:
+            self._join(m)
+        else:
+            m.submodules.crossing = crossing = Crossing(a, b)
+            for event in self.b_to_a.signature.members:
+                m.d.comb += getattr(self.b_to_a, event).eq(getattr(crossing, event))
+        wiring.connect(m, wiring.flipped(self.a), a.bus)
+        wiring.connect(m, wiring.flipped(self.b), b.bus)
+        m.d.comb += [self.a_irq.eq(a.irq), self.b_irq.eq(b.irq)]
+        return m
+
+    def _join(self, m: Any) -> None:
+        """One clock: the far side sees everything at the next edge, so one full flag serves both sides."""
+        a, b = self._side_a, self._side_b
+        m.submodules.side_a, m.submodules.side_b = a, b
+        mur: Any = Signal()
+        mur_clocks = Signal(range(MUR_CLOCKS + 1))
+        m.d.comb += mur.eq(a.mur | b.mur)
+        with m.If(mur):
+            m.d.sync += mur_clocks.eq(MUR_CLOCKS)
+        with m.Elif(mur_clocks != 0):
+            m.d.sync += mur_clocks.eq(mur_clocks - 1)
+        self._send(m, a, b, mur)
+        full = self._send(m, b, a, mur)
+        for near, far in ((a, b), (b, a)):
+            mur_by_far = Signal()
+            # A clock later, because the reset itself clears MURIP.
+            m.d.sync += mur_by_far.eq(far.mur)
+            m.d.comb += [near.reset.eq(mur), near.mur_by_far.eq(mur_by_far), near.in_reset.eq(mur_clocks != 0)]
+        m.d.comb += [
+            self.b_to_a.rung.eq(b.ring & ~mur.replicate(4)),
+            self.b_to_a.merged.eq(full & ~a.take & (b.ring | mur.replicate(4))),
+            self.b_to_a.delivered.eq(full & a.take),
+        ]
+
+    def _send(self, m: Any, near: MuSide, far: MuSide, mur: Any) -> Any:
+        """Connect what ``near`` sends to ``far``; return the full flags of its words."""
+        full: Any = Signal(4)
+        # A write in the clock of a read: the read has the old word, RF ends 1 for the new one.
+        m.d.sync += full.eq(((full & ~far.take) | near.ring) & ~mur.replicate(4))
+        m.d.comb += [
+            near.transmit_empty.eq(~full),
+            far.receive_full.eq(full),
+            far.pending_set.eq(near.request),
+            near.request_done.eq(far.acknowledge),
+            far.far_flags.eq(near.flags),
+        ]
+        for n in range(4):
+            m.d.comb += getattr(far, f"receive_word{n}").eq(getattr(near, f"stored_word{n}"))
+        return full
+
+
+class MuAxil(wiring.Component):
+    """A Messaging Unit with AXI4-Lite ports, in one clock: exported as ``epbell_mu_<layout>``.
+
+    A write accepted in clock t raises the interrupt line in clock t + 1; both ports sustain one write and one read per
+    clock.
+
+    Parameters
+    ----------
+    layout : str
+        ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
+
+    Attributes
+    ----------
+    a_axil, b_axil : In(axil.Signature(16))
+        Register ports of the sides.
+    a_irq, b_irq : Out(1)
+        Interrupt lines: level, active high.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layout.
+    """
+
+    a_axil: Any
+    b_axil: Any
+    a_irq: Any
+    b_irq: Any
+
+    def __init__(self, layout: str) -> None:
+        self._unit = MessagingUnit(layout)
+        super().__init__(_axil_ports())
+
+    def elaborate(self, platform: object) -> Module:
+        """Put a bridge in front of each side."""
+        m: Any = Module()
+        _connect_bridges(self, m, self._unit, crossing=False)
+        return m
+
+
+class MuAxilAsync(wiring.Component):
+    """A Messaging Unit with AXI4-Lite ports, side A in the domain ``a`` and side B in ``b``.
+
+    Exported as ``epbell_mu_<layout>_async``. Parameters, ports and errors are those of :class:`MuAxil`.
+    """
+
+    a_axil: Any
+    b_axil: Any
+    a_irq: Any
+    b_irq: Any
+
+    def __init__(self, layout: str) -> None:
+        self._unit = MessagingUnit(layout, synchronous=False)
+        super().__init__(_axil_ports())
+
+    def elaborate(self, platform: object) -> Module:
+        """Put a bridge in front of each side, in its domain."""
+        m: Any = Module()
+        _connect_bridges(self, m, self._unit, crossing=True)
+        return m
+
+
+def _axil_ports() -> dict[str, Any]:
+    port = axil.Signature(16)
+    return {"a_axil": In(port), "b_axil": In(port), "a_irq": Out(1), "b_irq": Out(1)}
+
+
+def _connect_bridges(top: Any, m: Any, unit: MessagingUnit, *, crossing: bool) -> None:
+    m.submodules.unit = unit
+    for side in "ab":
+        bridge = axil.Bridge(16)
+        m.submodules[f"bridge_{side}"] = DomainRenamer(side)(bridge) if crossing else bridge
+        wiring.connect(m, wiring.flipped(getattr(top, f"{side}_axil")), bridge.axil)
+        wiring.connect(m, bridge.bus, getattr(unit, side))
+        m.d.comb += getattr(top, f"{side}_irq").eq(getattr(unit, f"{side}_irq"))
