@@ -1,0 +1,209 @@
+"""The whole endpoint in plain Python: windows, guard, RAM, Messaging Unit, controller page.
+
+Synchronous and without time: every access is done when the call returns. It serves as the endpoint in tests of the
+software models (through `epbell_models.reference.link`) and as the predictor of a scoreboard, which feeds it what was
+observed and compares.
+"""
+
+from typing import cast
+
+from .address_map import DEFAULT_MAP, AddressMap
+from .controller import ControllerPage
+from .inbound import Guard, InboundWindows, Landing, Refusal
+from .mu import Layout, MessagingUnit
+from .outcome import Ignored, Outcome, RamWrite, Refused, RegisterWrite, Ring
+
+__all__ = [
+    "LONGEST_REGISTER_WRITE",
+    "ReferenceEndpoint",
+]
+
+LONGEST_REGISTER_WRITE = 4
+"""Dwords of the longest write that a register page takes; a longer one is refused as a whole."""
+
+# TR0 in either side's page.
+_TR0 = {"imx6sx": 0x000, "imx7ulp": 0x020, "imx8ulp": 0x200}
+_VECTORS = 4
+
+
+class ReferenceEndpoint:
+    """One endpoint.
+
+    Parameters
+    ----------
+    bar_sizes
+        Sizes in bytes of the six BARs, powers of two, 0 for one that does not exist.
+    layout
+        Layout of the Messaging Unit: ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
+    windows
+        Number of inbound windows, 1 to 16.
+    guard
+        Whether only RAM and the doorbells can be exposed to the host.
+    map
+        Address map.
+
+    Attributes
+    ----------
+    mu, windows, controller, ram
+        The blocks.
+    """
+
+    def __init__(
+        self,
+        bar_sizes: tuple[int, ...],
+        *,
+        layout: str = "imx8ulp",
+        windows: int = 6,
+        guard: bool = True,
+        map: AddressMap = DEFAULT_MAP,
+    ) -> None:
+        if layout not in _TR0:
+            raise ValueError(f"The layout of a Messaging Unit is one of {', '.join(_TR0)}, not {layout!r}")
+        self.map = map
+        self.bar_sizes = bar_sizes
+        self.mu = MessagingUnit(cast("Layout", layout))
+        self.windows = InboundWindows(bar_sizes, windows)
+        self.controller = ControllerPage(self.mu, windows, guard)
+        self.ram = bytearray(map["ram"].size)
+        self._guard = Guard(map, guard)
+        self._tr0 = _TR0[layout]
+
+    @property
+    def irq_mu(self) -> bool:
+        """Level of the interrupt line."""
+        return self.mu.a_irq
+
+    def reset(self) -> None:
+        """Reset everything but the contents of the RAM."""
+        self.mu = MessagingUnit(self.mu.layout)
+        self.windows.reset()
+        self.controller.reset(self.mu)
+
+    # -- host ----------------------------------------------------------------------------------------------------------
+
+    def predict_write(
+        self, bar: int, offset: int, data: bytes, enables: int | None = None, function: int = 0
+    ) -> list[Outcome]:
+        """Say what a write of the host must lead to, without doing it.
+
+        Parameters
+        ----------
+        bar, offset
+            BAR number and byte offset of the first byte of ``data``.
+        data
+            The bytes.
+        enables
+            Which bytes count, bit n for byte n; None for all.
+        function
+            Function number.
+        """
+        if enables is None:
+            enables = (1 << len(data)) - 1
+        target = self._land(bar, function, offset, len(data))
+        if isinstance(target, Refusal):
+            return [Refused(target.reason)]
+        if target.place.name == "ram":
+            return [RamWrite(target.address, bytes(data), enables)] if enables else []
+        return self._predict_registers(target, data, enables)
+
+    def host_write(
+        self, bar: int, offset: int, data: bytes, enables: int | None = None, function: int = 0
+    ) -> list[Outcome]:
+        """Do a write of the host; parameters and result as of `predict_write`."""
+        outcomes = self.predict_write(bar, offset, data, enables, function)
+        for outcome in outcomes:
+            self._do(outcome)
+        return outcomes
+
+    def host_read(self, bar: int, offset: int, length: int, function: int = 0) -> bytes | Refusal:
+        """Do a read of the host. Reading registers of side B has their side effects, dword by dword."""
+        target = self._land(bar, function, offset, length)
+        if isinstance(target, Refusal):
+            self.controller.counts["reads_refused"] += 1
+            return target
+        if target.place.name == "ram":
+            start = target.address - target.place.base
+            return bytes(self.ram[start : start + length])
+        first = target.address & ~3
+        words = [self.cpu_read32(address) for address in range(first, target.address + length, 4)]
+        skip = target.address - first
+        return b"".join(word.to_bytes(4, "little") for word in words)[skip : skip + length]
+
+    def _land(self, bar: int, function: int, offset: int, length: int) -> Landing | Refusal:
+        if not 0 <= offset <= self.bar_sizes[bar] - max(1, length):
+            return Refusal("it does not end within its BAR")
+        local = self.windows.translate(bar, function, offset)
+        return local if isinstance(local, Refusal) else self._guard.check(local)
+
+    def _predict_registers(self, target: Landing, data: bytes, enables: int) -> list[Outcome]:
+        skip = target.address & 3
+        padded = bytes(skip) + data + bytes(-(skip + len(data)) % 4)
+        if len(padded) > 4 * LONGEST_REGISTER_WRITE:
+            return [Refused(f"a write of {len(padded) // 4} dwords is too long for a register page")]
+        enables <<= skip
+        outcomes: list[Outcome] = []
+        for at in range(0, len(padded), 4):
+            strobes = enables >> at & 0xF
+            if strobes:
+                word = int.from_bytes(padded[at : at + 4], "little")
+                outcomes.append(self._predict_word(target, target.address - skip + at, word, strobes))
+        return outcomes
+
+    def _predict_word(self, target: Landing, address: int, word: int, strobes: int) -> Outcome:
+        offset = address - target.place.base
+        vector = (offset - self._tr0) // 4
+        if target.place.name != "mu_b" or not 0 <= vector < _VECTORS:
+            return RegisterWrite(target.place.name, offset, word, strobes)
+        return Ring(vector, word) if strobes == 0xF else Ignored(vector, strobes)
+
+    def _do(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Ring):
+            self.mu.write32("b", self._tr0 + 4 * outcome.vector, outcome.data)
+        elif isinstance(outcome, RamWrite):
+            self._write_ram(outcome.address, outcome.data, outcome.enables)
+        elif isinstance(outcome, RegisterWrite):
+            self.cpu_write32(self.map[outcome.place].base + outcome.offset, outcome.data, outcome.strobes)
+        elif isinstance(outcome, Refused):
+            self.controller.counts["writes_refused"] += 1
+
+    # -- the endpoint's processor --------------------------------------------------------------------------------------
+
+    def cpu_read32(self, address: int) -> int:
+        """Read an aligned dword as the processor does; where nothing is, zero."""
+        place = self.map.find(address)
+        if place is None:
+            return 0
+        offset = address - place.base
+        if place.name == "ram":
+            return int.from_bytes(self.ram[offset : offset + 4], "little")
+        if place.name in ("mu_a", "mu_b"):
+            return self.mu.read32("a" if place.name == "mu_a" else "b", offset)
+        return self.windows.read32(offset) if place.name == "iatu" else self.controller.read32(offset)
+
+    def cpu_write32(self, address: int, value: int, strobes: int = 0xF) -> None:
+        """Write an aligned dword as the processor does."""
+        place = self.map.find(address)
+        if place is None:
+            return
+        offset = address - place.base
+        if place.name == "ram":
+            self._write_ram(address, value.to_bytes(4, "little"), strobes)
+        elif place.name in ("mu_a", "mu_b"):
+            self.mu.write32("a" if place.name == "mu_a" else "b", offset, value, strobes)
+        elif place.name == "iatu":
+            self.windows.write32(offset, value, strobes)
+        else:
+            self.controller.write32(offset, value, strobes)
+
+    def cpu_responds(self, address: int) -> bool:
+        """Return whether anything answers the processor at ``address``."""
+        return self.map.find(address) is not None
+
+    def _write_ram(self, address: int, data: bytes, enables: int) -> None:
+        start = address - self.map["ram"].base
+        if enables == (1 << len(data)) - 1:
+            self.ram[start : start + len(data)] = data
+            return
+        for index, byte in enumerate(data):
+            if enables >> index & 1:
+                self.ram[start + index] = byte
