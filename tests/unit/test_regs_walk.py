@@ -1,0 +1,378 @@
+# amaranth: UnusedElaboratable=no
+
+"""A walk through the register tree of every block, against the RTL behind AXI4-Lite.
+
+For each register: value after reset, access right of every field, byte strobes, reserved bits, one-to-clear. For each
+page: unmapped offsets. What is expected comes from the declared properties of the tree (which tests of its own compare
+with literal tables), evaluated here and not by the code that elaborates them.
+
+A page is walked once, in one simulation, with a reset before each register; the verdict on each register is a test of
+its own.
+"""
+
+import functools
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from amaranth.hdl import Elaboratable, Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.sim import Simulator
+from systemrdl.node import RegNode
+from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
+
+import epbell_regs
+from epbell import axil, csr
+from epbell.bar import Bar
+from epbell.inbound import Inbound
+from epbell.mu import MuAxil, MuAxilAsync
+
+ONES = 0xFFFF_FFFF
+# Every pattern with all strobes, every single lane up and down, and some mixtures.
+WRITES = [
+    (ONES, 0xF), (0, 0xF), (0xA5C3_0F96, 0xF),
+    (0, 0xF), (ONES, 1), (ONES, 2), (ONES, 4), (ONES, 8),
+    (0, 1), (0, 2), (0, 4), (0, 8),
+    (ONES, 0), (0x5A3C_F069, 0b0110), (0x1234_5678, 0b1011), (0x0FED_CBA9, 0xF), (ONES, 0b0111), (0, 0b1110),
+]  # fmt: skip
+
+
+@dataclass
+class Bits:
+    """One field, as the tree declares it."""
+
+    name: str
+    low: int
+    width: int
+    kind: str  # constant, status, storage, w1c, w1s, action
+    reset: int | None
+
+    @property
+    def mask(self):
+        return ((1 << self.width) - 1) << self.low
+
+
+@dataclass
+class Register:
+    """One register, as the tree declares it."""
+
+    name: str
+    address: int
+    whole_word: bool
+    fields: list[Bits] = field(default_factory=list)
+
+    def mask(self, *kinds):
+        return sum(bits.mask for bits in self.fields if bits.kind in kinds)
+
+    @property
+    def reset(self):
+        return sum((bits.reset or 0) << bits.low for bits in self.fields if bits.kind != "action")
+
+    @property
+    def unknown(self):
+        return sum(bits.mask for bits in self.fields if bits.kind == "status" and bits.reset is None)
+
+    def after(self, value, data, strobes):
+        """What the register holds after a write."""
+        lanes = sum(0xFF << 8 * lane for lane in range(4) if strobes >> lane & 1)
+        if self.whole_word and strobes != 0xF:
+            lanes = 0
+        storage, w1c, w1s = lanes & self.mask("storage"), lanes & self.mask("w1c"), lanes & self.mask("w1s")
+        return (value & ~storage | data & storage) & ~(data & w1c) | data & w1s
+
+
+def kind_of(node):
+    sw, hw, onwrite = (node.get_property(name) for name in ("sw", "hw", "onwrite"))
+    if sw is AccessType.w:
+        return "action"
+    if sw is AccessType.r:
+        return "constant" if hw is AccessType.na else "status"
+    return {None: "storage", OnWriteType.woclr: "w1c", OnWriteType.woset: "w1s"}[onwrite]
+
+
+@functools.cache
+def registers(block):
+    """All registers of a block by name."""
+    found = {}
+    for node in epbell_regs.load(block).descendants(unroll=True):
+        if isinstance(node, RegNode):
+            name = "_".join(node.get_path_segments(array_suffix="{index:d}")[1:])
+            found[name] = register = Register(name, node.absolute_address, node.get_property("accesswidth") == 32)
+            for child in node.fields():
+                register.fields.append(
+                    Bits(child.inst_name, child.low, child.width, kind_of(child), child.get_property("reset"))
+                )
+    return found
+
+
+class Port:
+    """Software behind an AXI4-Lite port: one access at a time, every answer must be OKAY."""
+
+    def __init__(self, bus, domain):
+        self.bus, self.domain = bus, domain
+
+    async def write(self, ctx, address, data, strobes=0xF):
+        bus = self.bus
+        for signal, value in ((bus.awaddr, address), (bus.wdata, data), (bus.wstrb, strobes)):
+            ctx.set(signal, value)
+        for signal in (bus.awvalid, bus.wvalid, bus.bready):
+            ctx.set(signal, 1)
+        await self.until(ctx, bus.awready)
+        ctx.set(bus.awvalid, 0)
+        ctx.set(bus.wvalid, 0)
+        (response,) = await self.until(ctx, bus.bvalid, bus.bresp)
+        assert response == 0
+
+    async def read(self, ctx, address):
+        bus = self.bus
+        ctx.set(bus.araddr, address)
+        ctx.set(bus.arvalid, 1)
+        ctx.set(bus.rready, 1)
+        await self.until(ctx, bus.arready)
+        ctx.set(bus.arvalid, 0)
+        data, response = await self.until(ctx, bus.rvalid, bus.rdata, bus.rresp)
+        assert response == 0
+        return data
+
+    async def until(self, ctx, condition, *signals):
+        for _ in range(20):
+            _, _, met, *values = await ctx.tick(self.domain).sample(condition, *signals)
+            if met:
+                return values
+        raise AssertionError("no answer in 20 clocks")
+
+    async def wait(self, ctx, clocks):
+        for _ in range(clocks):
+            await ctx.tick(self.domain)
+
+
+class BlockPage:
+    """The elaborated registers alone: the test is the hardware behind them."""
+
+    domains = ("sync",)
+    self_clearing = 0
+
+    def __init__(self, block):
+        self.registers = registers(block)
+        self.block = csr.Block(epbell_regs.load(block))
+        self.bridge = axil.Bridge(16)
+        self.dut = Joined(self.bridge, self.block)
+        self.port = Port(self.bridge.axil, "sync")
+
+    def set_fields(self, ctx, register, kind, member, value):
+        for bits in register.fields:
+            if bits.kind == kind:
+                ctx.set(getattr(self.block.field(register.name, bits.name), member), (value & bits.mask) >> bits.low)
+
+    def prepare(self, ctx):
+        for register in self.registers.values():
+            self.set_fields(ctx, register, "status", "value", register.reset)
+
+    async def settle(self, ctx):
+        pass
+
+    async def provoke(self, ctx, register):
+        self.set_fields(ctx, register, "w1c", "set", ONES)
+        await ctx.tick()
+        self.set_fields(ctx, register, "w1c", "set", 0)
+
+    async def extras(self, ctx, register, verdict):
+        """What only a test in the place of the hardware can see."""
+        rng = random.Random(register.name)
+        rest = await self.port.read(ctx, register.address) & ~register.mask("status")
+        for status in (ONES, 0, rng.getrandbits(32)):
+            self.set_fields(ctx, register, "status", "value", status)
+            expected = rest | status & register.mask("status")
+            verdict.equal(await self.port.read(ctx, register.address), expected, "driven by hardware")
+        self.set_fields(ctx, register, "w1s", "clear", ONES)
+        await ctx.tick()
+        self.set_fields(ctx, register, "w1s", "clear", 0)
+        expected &= ~register.mask("w1s")
+        verdict.equal(await self.port.read(ctx, register.address), expected, "cleared by hardware")
+        self.prepare(ctx)
+        await self.port.write(ctx, register.address, ONES)
+        for other in self.registers.values():
+            # An incomplete address decoder takes neighbours along: the next one, or one that differs in one bit.
+            difference = other.address ^ register.address
+            if difference.bit_count() == 1 or abs(other.address - register.address) == 4:
+                verdict.equal(await self.port.read(ctx, other.address), other.reset, f"{other.name} must not change")
+
+
+class InboundPage(BlockPage):
+    """The registers of the real inbound windows."""
+
+    def __init__(self):
+        self.registers = registers("iatu")
+        self.bridge = axil.Bridge(16)
+        self.dut = Joined(self.bridge, Inbound([Bar(0x4000)] * 6))
+        self.port = Port(self.bridge.axil, "sync")
+
+
+class Joined(Elaboratable):
+    """A bridge and a register port behind it."""
+
+    def __init__(self, bridge, target):
+        self.bridge, self.target = bridge, target
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.bridge, m.submodules.target = self.bridge, self.target
+        wiring.connect(m, self.bridge.bus, self.target.bus)
+        return m
+
+
+class MuPage:
+    """One side of a real Messaging Unit; the other side provokes what hardware alone can set."""
+
+    def __init__(self, layout, side, synchronous):
+        self.registers = registers(f"mu_{layout}")
+        self.v2 = layout == "imx8ulp"
+        unit = MuAxil(layout) if synchronous else MuAxilAsync(layout)
+        self.dut = unit
+        self.domains = ("sync",) if synchronous else ("a", "b")
+        far = "b" if side == "a" else "a"
+        self.port = Port(getattr(unit, f"{side}_axil"), "sync" if synchronous else side)
+        self.far = Port(getattr(unit, f"{far}_axil"), "sync" if synchronous else far)
+        # Events of one side reach the other, and the answer comes back.
+        self.settling = 8 if synchronous else 40
+        # MUR, by the documents: CR[0] in the newest layout, CR[5] in the older ones.
+        self.mur = 0x01 if self.v2 else 0x20
+
+    def prepare(self, ctx):
+        pass
+
+    async def settle(self, ctx):
+        """In the two-clock build, EP and FUP tell what is on its way to the other side."""
+        if len(self.domains) > 1:
+            await self.port.wait(ctx, self.settling)
+
+    async def provoke(self, ctx, register):
+        if self.v2 and register.name == "SR":
+            await self.far.write(ctx, 0x008, self.mur)
+        elif self.v2:
+            await self.far.write(ctx, 0x114, 0xF)
+        else:
+            await self.far.write(ctx, self.registers["CR"].address, 0xF << 16, 0b0100)
+        await self.port.wait(ctx, self.settling)
+
+    async def extras(self, ctx, register, verdict):
+        if register.name == "CR":
+            await self.port.write(ctx, register.address, ONES & ~self.mur)
+            await self.port.write(ctx, register.address, self.mur, 0b0001)
+            await self.port.wait(ctx, self.settling)
+            verdict.equal(await self.port.read(ctx, register.address), register.reset, "MUR resets and clears itself")
+
+
+PAGES = {block: (block, functools.partial(BlockPage, block)) for block in epbell_regs.blocks()}
+PAGES["inbound"] = ("iatu", InboundPage)
+PAGES |= {
+    f"{layout}-{side}-{kind}": (f"mu_{layout}", functools.partial(MuPage, layout, side, kind == "sync"))
+    for layout in ("imx6sx", "imx7ulp", "imx8ulp")
+    for side in "ab"
+    for kind in ("sync", "async")
+    # The two-clock build differs in what crosses, not in where the bits are: two of the layouts will do.
+    if (kind, layout) != ("async", "imx7ulp")
+}
+
+
+@dataclass
+class Verdict:
+    """What became of the checks of one register."""
+
+    checks: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def equal(self, value, expected, what):
+        self.checks += 1
+        if value != expected:
+            self.failures.append(f"{what}: {value:#010x}, expected {expected:#010x}")
+
+
+async def walk_register(page, ctx, register, verdict):
+    port, address = page.port, register.address
+    known = ONES & ~register.unknown
+    mur = getattr(page, "mur", 0) if register.name == "CR" else 0
+    value = register.reset
+    verdict.equal(await port.read(ctx, address) & known, value & known, "after reset")
+    for data, strobes in WRITES:
+        data &= ~mur
+        if register.mask("w1c"):
+            await page.provoke(ctx, register)
+            value |= register.mask("w1c")
+            verdict.equal(await port.read(ctx, address) & known, value & known, "set by hardware")
+        await port.write(ctx, address, data, strobes)
+        if register.mask("status"):
+            await page.settle(ctx)
+        value = register.after(value, data, strobes)
+        verdict.equal(await port.read(ctx, address) & known, value & known, f"{data:#010x} written, {strobes:#06b}")
+    await page.extras(ctx, register, verdict)
+
+
+async def walk_unmapped(page, ctx, verdict):
+    """Offsets near the registers, at every power of two, and at random: read as zero, ignore writes."""
+    rng = random.Random("unmapped")
+    mapped = {register.address for register in page.registers.values()}
+    offsets = {
+        *range(0, 0x40, 4),
+        *(1 << bit for bit in range(2, 16)),
+        *(rng.randrange(0, 0x10000, 4) for _ in range(40)),
+    }
+    for address in mapped:
+        offsets |= {address + 4, max(address - 4, 0), *(address ^ 1 << bit for bit in range(2, 16))}
+    offsets -= mapped
+    chosen = sorted(rng.sample(sorted(offsets), 100))
+    for offset in chosen:
+        await page.port.write(ctx, offset, ONES)
+        verdict.equal(await page.port.read(ctx, offset), 0, f"unmapped {offset:#06x}")
+    for register in page.registers.values():
+        known = ONES & ~register.unknown
+        value = await page.port.read(ctx, register.address)
+        verdict.equal(value & known, register.reset & known, f"{register.name} must not change")
+
+
+@functools.cache
+def walk(name):
+    """Walk a page; the verdict on each register, and on the unmapped offsets."""
+    page = PAGES[name][1]()
+    reset = Signal()
+    sim = Simulator(ResetInserter(dict.fromkeys(page.domains, reset))(page.dut))
+    for domain, period in zip(page.domains, (1e-6, 0.7e-6), strict=False):
+        sim.add_clock(period, domain=domain)
+    verdicts = {register: Verdict() for register in [*page.registers, "unmapped"]}
+
+    async def testbench(ctx):
+        page.prepare(ctx)
+        for register, verdict in verdicts.items():
+            ctx.set(reset, 1)
+            await page.port.wait(ctx, 4)
+            ctx.set(reset, 0)
+            await page.port.wait(ctx, 4)
+            if register == "unmapped":
+                await walk_unmapped(page, ctx, verdict)
+            else:
+                await walk_register(page, ctx, page.registers[register], verdict)
+
+    sim.add_testbench(testbench)
+    sim.run()
+    return verdicts
+
+
+def in_one_worker(page, *rest):
+    return pytest.param(page, *rest, marks=pytest.mark.xdist_group(page))
+
+
+@pytest.mark.parametrize(
+    ("page", "register"),
+    [in_one_worker(page, register) for page, (block, _) in PAGES.items() for register in registers(block)],
+)
+def test_register(page, register):
+    verdict = walk(page)[register]
+    assert verdict.checks > len(WRITES)
+    assert not verdict.failures, verdict.failures
+
+
+@pytest.mark.parametrize("page", [in_one_worker(page) for page in PAGES])
+def test_unmapped_offsets(page):
+    verdict = walk(page)["unmapped"]
+    assert verdict.checks >= 100
+    assert not verdict.failures, verdict.failures
