@@ -1,0 +1,30 @@
+# Every target is one call of Python; `epbell VERB --help` tells what else each verb takes. All but clean and help build
+# .venv by themselves when it is missing or stale.
+#
+#   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [DTS=mine.dts] [WAVES=1] [ARGS='...']
+#   make test [TESTS=tests/unit] [ARGS='-k ring']
+#   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
+
+PYTHON ?= python3
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+$(error $(PYTHON) not found; install CPython 3.10 or newer: `apt-get install python3 python3-venv` (Debian, Ubuntu), `dnf install python3` (Fedora) or `brew install python` (macOS))
+endif
+
+TOOL := $(PYTHON) tb/epbell_tb/toolchain.py
+SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+        $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
+
+.DEFAULT_GOAL := help
+.PHONY: setup sim test unit lint type verilog regs bench clean help
+
+setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
+sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
+test:   ; @$(TOOL) run test $(TESTS) $(ARGS)                     ## run every test
+unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator
+lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff
+type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright
+verilog:; @$(TOOL) run verilog $(if $(OUT),--out '$(OUT)') $(ARGS) ## write the modules as SystemVerilog to build/verilog
+regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write C headers, HTML and Markdown of the registers
+bench:  ; @$(TOOL) run bench $(ARGS)                             ## measure latency and throughput
+clean:  ; @$(TOOL) clean                                         ## remove everything that was built, except .venv
+help:   ; @$(TOOL) help                                          ## print this list

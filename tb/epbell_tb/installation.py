@@ -1,0 +1,302 @@
+"""The project's own virtual environment: built from ``requirements.lock``, kept in step with it, and entered.
+
+``python3 tb/epbell_tb/toolchain.py setup`` builds ``.venv`` beside ``pyproject.toml``; ``... run VERB`` does so when it
+is missing or stale and then runs ``epbell VERB`` in it; ``... help`` prints the Makefile's targets. Only the standard
+library is used, since this is what installs everything else.
+
+A marker file in ``.venv`` tells the states apart. It is written as ``building`` before anything else and as ``ready``,
+with what the folder was built from, after everything else: an interrupted set-up, a moved folder, another interpreter
+and a changed lock file are seen and repaired. A complete ``.venv`` without a marker is somebody's own and is used as it
+is; one that lacks packages gets them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from epbell_tb.toolchain import ToolError, check_build_tools, check_python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "PROJECT",
+    "Installation",
+    "main",
+]
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+_MARKER = "epbell-setup.json"
+_FOREIGN_NOTE = "using the .venv that is here, which `make setup` did not build; delete it to get the locked one"
+# Settings of the linter, type checker and test runner are in pyproject.toml too, and change nothing that is installed.
+_TOOL_SETTINGS = re.compile(r"^\[tool\.(?!hatch)[^\n]*\n(?:(?!\[)[^\n]*\n?)*", re.MULTILINE)
+
+
+class Installation:
+    """The virtual environment of one source tree.
+
+    Parameters
+    ----------
+    project : Path
+        Folder that holds ``pyproject.toml`` and ``requirements.lock``.
+    """
+
+    def __init__(self, project: Path = PROJECT) -> None:
+        self.project = project
+        self.venv = project / ".venv"
+        self.python = self.venv / "bin" / "python"
+        self._lock_file = project / "requirements.lock"
+
+    def state(self) -> str:
+        """Judge the folder: ``ready``, ``project changed``, ``stale``, ``interrupted``, ``foreign`` or ``missing``."""
+        marker = self._marker()
+        if marker is None:
+            return "foreign" if self.python.exists() and (self.venv / "pyvenv.cfg").exists() else "missing"
+        if marker.get("state") != "ready":
+            return "interrupted"
+        if marker.get("environment") != self._environment_key() or not self.python.exists():
+            return "stale"
+        return "ready" if marker.get("project") == self._project_key() else "project changed"
+
+    def ensure(self) -> bool:
+        """Build or repair the environment where that is needed; safe to call from several processes at once.
+
+        Returns
+        -------
+        bool
+            Whether anything had to be done.
+
+        Raises
+        ------
+        ToolError
+            If Python is too old or lacks venv, a build tool is missing, or the packages cannot be installed.
+        """
+        check_python()
+        if self.state() == "ready":
+            return False
+        with self._exclusive():
+            state = self.state()
+            if state == "ready":
+                return False
+            if state == "foreign" and not self._lacking():
+                print(f"setup: {_FOREIGN_NOTE}", file=sys.stderr)
+                return False
+            check_build_tools()
+            self._build(state)
+        return True
+
+    def report(self) -> None:
+        """Say which tools the environment will use; they are looked for in it, not here."""
+        if subprocess.call([str(self.python), "-m", "epbell_tb.cli", "setup"], cwd=self.venv) != 0:
+            raise ToolError("a tool is missing, see above")
+
+    def enter(self, arguments: list[str]) -> None:
+        """Replace this process by ``epbell`` with these arguments, inside the environment."""
+        env = {name: value for name, value in os.environ.items() if name not in _MAKE_VARIABLES}
+        env["VIRTUAL_ENV"] = str(self.venv)
+        env["PATH"] = os.pathsep.join([str(self.venv / "bin"), env.get("PATH", os.defpath)])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(self.python, [str(self.python), "-m", "epbell_tb.cli", *arguments], env)
+
+    def _build(self, state: str) -> None:
+        start = time.monotonic()
+        self._check_ensurepip()
+        if state in ("interrupted", "stale", "missing"):
+            reason = {"interrupted": "an earlier set-up did not finish", "stale": "lock file, Python or folder changed"}
+            print(f"setup: building .venv ({reason.get(state, 'first time')})", flush=True)
+            shutil.rmtree(self.venv, ignore_errors=True)
+            self.venv.mkdir(parents=True, exist_ok=True)
+            self._write_marker({"state": "building"})
+            # Not sys.executable: that may be the very environment which was just removed.
+            python = getattr(sys, "_base_executable", sys.executable)
+            self._run([python, "-m", "venv", str(self.venv)], "create the virtual environment")
+        self._write_marker({"state": "building"})
+        if state != "project changed":
+            self._install_packages()
+        pip = [str(self.python), "-m", "pip", "install", "--no-input", "--no-deps", "--no-build-isolation"]
+        self._run([*pip, "--editable", str(self.project)], "install the project")
+        self._write_marker({"state": "ready", "environment": self._environment_key(), "project": self._project_key()})
+        print(f"setup: ready in {time.monotonic() - start:.0f} s", flush=True)
+
+    def _install_packages(self) -> None:
+        total = self._lock_file.read_text(encoding="utf-8").count("==")
+        print(f"setup: installing about {total} packages from {self._lock_file.name}", flush=True)
+        command = [str(self.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+        command += ["--progress-bar", "off", "--require-hashes", "--requirement", str(self._lock_file)]
+        self._run(command, "install the packages", "Collecting ")
+
+    def _run(self, command: list[str], purpose: str, counted: str = "") -> None:
+        """Run one step, its output going to ``.venv/setup.log``; say how many lines begin with `counted` so far."""
+        log = self.venv / "setup.log"
+        env = {name: value for name, value in os.environ.items() if name not in _PYTHON_VARIABLES}
+        tail: list[str] = []
+        count, shown = 0, time.monotonic()
+        with (
+            log.open("a", encoding="utf-8") as record,
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                env=env,
+                cwd=self.venv,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                record.write(line)
+                tail = [*tail[-14:], line.rstrip()]
+                count += bool(counted) and line.startswith(counted)
+                if counted and time.monotonic() - shown > 2:
+                    shown = time.monotonic()
+                    print(f"setup:   {count} looked up: {line.strip()[:80]}", flush=True)
+        if process.returncode != 0:
+            raise ToolError(_explain(purpose, tail, log))
+
+    def _lacking(self) -> list[str]:
+        """Direct dependencies that a .venv of unknown origin does not have."""
+        here = {_normal(path.name.split("-")[0]) for path in self.venv.glob("lib/python3*/site-packages/*.dist-info")}
+        runtime = self._pyproject().partition("\ndependencies = [")[2].partition("\n]")[0]
+        return [
+            name for name in re.findall(r'^\s*"([A-Za-z0-9_.-]+)', runtime, re.MULTILINE) if _normal(name) not in here
+        ]
+
+    def _check_ensurepip(self) -> None:
+        absent = [name for name in ("venv", "ensurepip") if importlib.util.find_spec(name) is None]
+        if absent:
+            package = f"python3.{sys.version_info[1]}-venv"
+            raise ToolError(
+                f"{sys.executable} has no module {' or '.join(absent)}, which a virtual environment needs; "
+                f"install it with `apt-get install python3-venv` (Debian, Ubuntu; or {package} for this very version), "
+                "then run the command again"
+            )
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the source folder itself as the lock, so that no file has to be left behind."""
+        folder = os.open(self.project, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("setup: another set-up of this folder is running; waiting for it", file=sys.stderr, flush=True)
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _environment_key(self) -> str:
+        interpreter = f"{sys.version}\n{os.path.realpath(sys.executable)}\n{self.venv}\n"
+        return hashlib.sha256(interpreter.encode() + self._lock_file.read_bytes()).hexdigest()
+
+    def _project_key(self) -> str:
+        return hashlib.sha256(_TOOL_SETTINGS.sub("", self._pyproject()).encode()).hexdigest()
+
+    def _pyproject(self) -> str:
+        return (self.project / "pyproject.toml").read_text(encoding="utf-8")
+
+    def _marker(self) -> dict[str, str] | None:
+        try:
+            return json.loads((self.venv / _MARKER).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return {}
+
+    def _write_marker(self, content: dict[str, str]) -> None:
+        fresh = self.venv / f"{_MARKER}.new"
+        fresh.write_text(json.dumps(content), encoding="utf-8")
+        fresh.replace(self.venv / _MARKER)
+
+
+_MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+# Settings of the caller's Python must not lead the new environment's Python to other packages.
+_PYTHON_VARIABLES = (*_MAKE_VARIABLES, "PYTHONPATH", "PYTHONHOME", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve ``toolchain.py``: ``setup``, ``run VERB ...``, ``clean`` or ``help``.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 if a tool is missing or the set-up failed, 2 if the verb is unknown.
+    """
+    verb, *rest = arguments or ["help"]
+    installation = Installation()
+    try:
+        check_python()
+        if verb == "setup":
+            if not installation.ensure():
+                print("setup: nothing to do")
+            installation.report()
+        elif verb == "run":
+            if installation.ensure():
+                installation.report()
+            installation.enter(rest)
+        elif verb == "clean":
+            _clean(installation.project)
+        elif verb == "help":
+            _print_targets(installation.project)
+        else:
+            print(f"toolchain.py knows setup, run, clean and help, not {verb!r}", file=sys.stderr)
+            return 2
+    except ToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next call repairs what is half done", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _print_targets(project: Path) -> None:
+    for line in (project / "Makefile").read_text(encoding="utf-8").splitlines():
+        match = re.match(r"([a-z]+):[^#]*## (.*)", line)
+        if match is not None:
+            print(f"  make {match[1]:8} {match[2]}")
+
+
+def _clean(project: Path) -> None:
+    """Remove what the other commands make, except .venv."""
+    for folder in ("build", "dist", ".pytest_cache", ".ruff_cache", ".hypothesis"):
+        shutil.rmtree(project / folder, ignore_errors=True)
+    for entry in (project / "sim_build").glob("*"):
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != ".gitignore":
+            entry.unlink()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _explain(purpose: str, tail: list[str], log: Path) -> str:
+    text = "\n".join(f"    {line}" for line in tail)
+    network = re.search(
+        r"Connection|timed out|Temporary failure|Name or service|No matching distribution|Retrying|SSL|unreachable",
+        text,
+    )
+    remedy = "the whole output is in " + str(log)
+    if network is not None:
+        remedy = (
+            "the package index could not be reached or lacks the package: check the network, or name a mirror with "
+            "PIP_INDEX_URL or a folder of wheels with PIP_FIND_LINKS, and run the command again; " + remedy
+        )
+    return f"could not {purpose}:\n{text}\n{remedy}"
