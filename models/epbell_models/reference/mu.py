@@ -188,6 +188,14 @@ class MessagingUnit:
         face = self._b if source == "b" else self._a
         return tuple(BellCounts(face.rung[n], face.merged[n], face.delivered[n]) for n in range(4))
 
+    def unread(self, source: Side) -> int:
+        """TRn of ``source`` that the other side has not read, bit n for channel n."""
+        return self._a.full if source == "a" else self._b.full
+
+    def requested(self, source: Side) -> int:
+        """GIRn of ``source`` that are 1, bit n for channel n."""
+        return self._a.gir if source == "a" else self._b.gir
+
     def _reset(self) -> None:
         """MUR, both sides at once.
 

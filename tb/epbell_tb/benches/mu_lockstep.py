@@ -1,0 +1,111 @@
+"""Bench of the single-clock Messaging Unit: RTL and reference model in lock-step, both sides at once.
+
+Every read value and both interrupt lines are compared in every clock. Parameters come through the environment:
+``EPBELL_SEED`` (default: cocotb's), ``EPBELL_MU_LAYOUT``, ``EPBELL_MU_OPERATIONS`` (number of accesses, default
+200,000).
+"""
+
+import os
+import random
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+from epbell_models.reference.mu import MessagingUnit
+from epbell_tb.mu_traffic import Access, Coverage, Traffic
+
+NOTHING = Access(None, None, ("nothing",))
+
+
+class Port:
+    """One AXI4-Lite port, driven so that every request is taken in the clock in which it is made."""
+
+    def __init__(self, dut, prefix):
+        def pin(name):
+            return getattr(dut, f"{prefix}_axil_{name}")
+
+        self._valids = pin("awvalid"), pin("wvalid")
+        self._awaddr, self._wdata, self._wstrb = pin("awaddr"), pin("wdata"), pin("wstrb")
+        self._arvalid, self._araddr = pin("arvalid"), pin("araddr")
+        self._rdata = pin("rdata")
+        self._writing = self._reading = None
+        pin("awprot").value = 0
+        pin("arprot").value = 0
+        pin("bready").value = 1
+        pin("rready").value = 1
+        self.drive(NOTHING)
+
+    def drive(self, access):
+        """Make an access in the clock that begins now."""
+        writing, reading = access.write is not None, access.read is not None
+        if writing is not self._writing:
+            self._writing = writing
+            for valid in self._valids:
+                valid.value = writing
+        if writing:
+            self._awaddr.value, self._wdata.value, self._wstrb.value = access.write
+        if reading is not self._reading:
+            self._reading = reading
+            self._arvalid.value = reading
+        if reading:
+            self._araddr.value = access.read
+
+    def data(self):
+        """Answer to the read of the clock before."""
+        return int(self._rdata.value)
+
+
+async def reset(dut):
+    """Start the clock and reset both sides; return at a falling edge, as far from any race as can be."""
+    Clock(dut.clk, 4, unit="ns").start()
+    ports = Port(dut, "a"), Port(dut, "b")
+    dut.rst.value = 1
+    for _ in range(3):
+        await FallingEdge(dut.clk)
+    dut.rst.value = 0
+    return ports
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def lockstep(dut):
+    """Random accesses until both the number asked for is reached and everything has met everything."""
+    seed = int(os.environ.get("EPBELL_SEED", cocotb.RANDOM_SEED))
+    operations = int(os.environ.get("EPBELL_MU_OPERATIONS", "200000"))
+    layout = os.environ["EPBELL_MU_LAYOUT"]
+    cocotb.log.info("layout %s, %d operations, EPBELL_SEED=%d", layout, operations, seed)
+    port_a, port_b = await reset(dut)
+    traffic, unit, coverage = Traffic(layout, random.Random(seed)), MessagingUnit(layout), Coverage()
+    edge, a_irq, b_irq = FallingEdge(dut.clk), dut.a_irq, dut.b_irq
+    clock = 0
+    while coverage.accesses < operations:
+        access_a, access_b = traffic.next()
+        port_a.drive(access_a)
+        port_b.drive(access_b)
+        coverage.record(unit, access_a, access_b)
+        a_data, b_data = unit.step(access_a.write, access_a.read, access_b.write, access_b.read)
+        await edge
+        # What a port answers without a read is of no interest.
+        seen = (
+            port_a.data() if access_a.read is not None else 0,
+            port_b.data() if access_b.read is not None else 0,
+            a_irq.value == 1,
+            b_irq.value == 1,
+        )
+        expected = a_data, b_data, unit.a_irq, unit.b_irq
+        assert seen == expected, (
+            f"clock {clock}, EPBELL_SEED={seed}: saw {seen}, not {expected}, after {access_a} and {access_b}"
+        )
+        clock += 1
+    missing = coverage.missing()
+    assert not missing, f"EPBELL_SEED={seed}: never happened: {missing}"
+    for source in "ab":
+        for n, bell in enumerate(unit.bells(source)):
+            assert bell.rung == bell.merged + bell.delivered + (unit.unread(source) >> n & 1)
+    cocotb.log.info(
+        "%d accesses in %d clocks, %d pairs and %d meetings covered",
+        coverage.accesses,
+        clock,
+        len(coverage.pairs),
+        len(coverage.meetings),
+    )
