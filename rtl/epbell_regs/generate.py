@@ -18,7 +18,7 @@ __all__ = [
 
 
 class _Exporter(Protocol):
-    def export(self, node: AddrmapNode | list[AddrmapNode], path: str, /) -> None: ...
+    def export(self, node: AddrmapNode | list[AddrmapNode], path: str, /, **options: str) -> None: ...
 
 
 def write_all(out_dir: Path) -> list[Path]:
@@ -45,7 +45,8 @@ def write_all(out_dir: Path) -> list[Path]:
         written += [header, markdown]
     # One site for all: its scripts and fonts are 8 MB.
     html = out_dir / "html"
-    _exporter("peakrdl_html", "HTMLExporter").export([load(name) for name in blocks()], str(html))
+    tops = [load(name) for name in blocks()]
+    _exporter("peakrdl_html", "HTMLExporter").export(tops, str(html), title="epbell registers")
     return [*written, html / "index.html"]
 
 
