@@ -32,13 +32,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "MAKE_VARIABLES",
     "PROJECT",
     "Installation",
     "main",
 ]
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+"""Variables by which a ``make`` hands its options and its own variables to the programs that it starts."""
 
+# Settings of the caller's Python must not lead the new environment's Python to other packages.
+_PYTHON_VARIABLES = (*MAKE_VARIABLES, "PYTHONPATH", "PYTHONHOME", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")
 _MARKER = "epbell-setup.json"
 _FOREIGN_NOTE = "using the .venv that is here, which `make setup` did not build; delete it to get the locked one"
 # Settings of the linter, type checker and test runner are in pyproject.toml too, and change nothing that is installed.
@@ -105,7 +110,7 @@ class Installation:
 
     def enter(self, arguments: list[str]) -> None:
         """Replace this process by ``epbell`` with these arguments, inside the environment."""
-        env = {name: value for name, value in os.environ.items() if name not in _MAKE_VARIABLES}
+        env = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
         env["VIRTUAL_ENV"] = str(self.venv)
         env["PATH"] = os.pathsep.join([str(self.venv / "bin"), env.get("PATH", os.defpath)])
         sys.stdout.flush()
@@ -222,11 +227,6 @@ class Installation:
         fresh = self.venv / f"{_MARKER}.new"
         fresh.write_text(json.dumps(content), encoding="utf-8")
         fresh.replace(self.venv / _MARKER)
-
-
-_MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
-# Settings of the caller's Python must not lead the new environment's Python to other packages.
-_PYTHON_VARIABLES = (*_MAKE_VARIABLES, "PYTHONPATH", "PYTHONHOME", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")
 
 
 def main(arguments: list[str]) -> int:

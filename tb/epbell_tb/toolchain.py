@@ -9,6 +9,7 @@ Only the standard library is used: ``python3 tb/epbell_tb/toolchain.py setup`` w
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -26,6 +27,7 @@ __all__ = [
     "ToolError",
     "Verilator",
     "check_build_tools",
+    "check_libpython",
     "check_python",
     "describe",
     "find_verilator",
@@ -113,6 +115,24 @@ def check_build_tools() -> None:
         f"install with `apt-get install {' '.join(debian)}` (Debian, Ubuntu), "
         f"`dnf install {' '.join(fedora)}` (Fedora) or `{' && '.join(mac)}` (macOS)"
     )
+
+
+def check_libpython() -> None:
+    """Check that the simulator can load this Python into its own process, as cocotb does.
+
+    Raises
+    ------
+    ToolError
+        If the interpreter was built without, or installed without, its shared library.
+    """
+    find_libpython = importlib.import_module("find_libpython")
+    if find_libpython.find_libpython() is None:
+        package = f"libpython3.{sys.version_info[1]}"
+        raise ToolError(
+            f"{sys.executable} has no shared library, into which cocotb's benches are loaded; install it with "
+            f"`apt-get install {package}` (Debian, Ubuntu) or `dnf install python3-libs` (Fedora), "
+            "or build Python with --enable-shared"
+        )
 
 
 def find_verilator(path: str | None = None) -> Verilator:
