@@ -23,8 +23,7 @@ from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
 
 import epbell_regs
 from epbell import axil, csr
-from epbell.bar import Bar
-from epbell.inbound import Inbound
+from epbell.endpoint import Endpoint
 from epbell.mu import MuAxil, MuAxilAsync
 
 ONES = 0xFFFF_FFFF
@@ -108,12 +107,12 @@ def registers(block):
 class Port:
     """Software behind an AXI4-Lite port: one access at a time, every answer must be OKAY."""
 
-    def __init__(self, bus, domain):
-        self.bus, self.domain = bus, domain
+    def __init__(self, bus, domain, base=0):
+        self.bus, self.domain, self.base = bus, domain, base
 
     async def write(self, ctx, address, data, strobes=0xF):
         bus = self.bus
-        for signal, value in ((bus.awaddr, address), (bus.wdata, data), (bus.wstrb, strobes)):
+        for signal, value in ((bus.awaddr, self.base + address), (bus.wdata, data), (bus.wstrb, strobes)):
             ctx.set(signal, value)
         for signal in (bus.awvalid, bus.wvalid, bus.bready):
             ctx.set(signal, 1)
@@ -125,7 +124,7 @@ class Port:
 
     async def read(self, ctx, address):
         bus = self.bus
-        ctx.set(bus.araddr, address)
+        ctx.set(bus.araddr, self.base + address)
         ctx.set(bus.arvalid, 1)
         ctx.set(bus.rready, 1)
         await self.until(ctx, bus.arready)
@@ -198,16 +197,6 @@ class BlockPage:
                 verdict.equal(await self.port.read(ctx, other.address), other.reset, f"{other.name} must not change")
 
 
-class InboundPage(BlockPage):
-    """The registers of the real inbound windows."""
-
-    def __init__(self):
-        self.registers = registers("iatu")
-        self.bridge = axil.Bridge(16)
-        self.dut = Joined(self.bridge, Inbound([Bar(0x4000)] * 6))
-        self.port = Port(self.bridge.axil, "sync")
-
-
 class Joined(Elaboratable):
     """A bridge and a register port behind it."""
 
@@ -263,8 +252,39 @@ class MuPage:
             verdict.equal(await self.port.read(ctx, register.address), register.reset, "MUR resets and clears itself")
 
 
+# Where the pages are, typed in from the address map of the endpoint.
+ENDPOINT = {"mu_a": 0x5D27_0000, "mu_b": 0x5D30_0000, "controller": 0x5F01_0000, "iatu": 0x5F31_0000}
+
+
+class EndpointPage(MuPage):
+    """A page of the whole endpoint, through its CPU's bus, while the host is silent."""
+
+    def __init__(self, page, block):
+        self.registers = registers(block)
+        self.dut = Endpoint(64, ram_size=4096)
+        self.domains = ("sync",)
+        self.port = Port(self.dut.cpu_axil, "sync", ENDPOINT[page])
+        if block == "mu_imx8ulp":
+            self.far = Port(self.dut.cpu_axil, "sync", ENDPOINT["mu_b" if page == "mu_a" else "mu_a"])
+            self.v2, self.mur, self.settling = True, 0x01, 8
+
+    async def extras(self, ctx, register, verdict):
+        if register.name == "FEATURES":
+            verdict.equal(
+                await self.port.read(ctx, register.address), 0x0104_0608, "64 bits, 6 windows, 4 vectors, guard"
+            )
+        elif register.name == "MSI_STATUS":
+            room = await self.port.read(ctx, register.address) >> 8
+            verdict.equal(0 < room < 64, True, "an empty queue has room, and nothing else is set")
+        elif hasattr(self, "far"):
+            await super().extras(ctx, register, verdict)
+
+
 PAGES = {block: (block, functools.partial(BlockPage, block)) for block in epbell_regs.blocks()}
-PAGES["inbound"] = ("iatu", InboundPage)
+PAGES |= {
+    f"endpoint-{page}": (block, functools.partial(EndpointPage, page, block))
+    for page, block in (("mu_a", "mu_imx8ulp"), ("mu_b", "mu_imx8ulp"), ("controller", "controller"), ("iatu", "iatu"))
+}
 PAGES |= {
     f"{layout}-{side}-{kind}": (f"mu_{layout}", functools.partial(MuPage, layout, side, kind == "sync"))
     for layout in ("imx6sx", "imx7ulp", "imx8ulp")
