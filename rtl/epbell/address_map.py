@@ -1,0 +1,71 @@
+"""Where the endpoint's blocks are, as its CPU and its inbound windows see them."""
+
+from dataclasses import dataclass, fields
+
+__all__ = [
+    "PAGE_BITS",
+    "AddressMap",
+]
+
+PAGE_BITS = 16
+"""Every register block has a page of 64 KiB."""
+
+
+@dataclass(frozen=True)
+class AddressMap:
+    """Endpoint-local base addresses, 32 bits.
+
+    The pages may be anywhere on a multiple of 64 KiB, the RAM on a multiple of its size.
+
+    Parameters
+    ----------
+    mu_a, mu_b : int
+        Messaging Unit, side of the endpoint's CPU and side of the doorbells.
+    controller : int
+        Controller page.
+    edma : int
+        Reserved for the eDMA page.
+    iatu : int
+        Registers of the inbound windows.
+    ram : int
+        RAM behind the BARs.
+
+    Raises
+    ------
+    ValueError
+        If a base address is misaligned, out of range or used twice.
+    """
+
+    mu_a: int = 0x5D27_0000
+    mu_b: int = 0x5D30_0000
+    controller: int = 0x5F01_0000
+    edma: int = 0x5F09_0000
+    iatu: int = 0x5F31_0000
+    ram: int = 0x6000_0000
+
+    def __post_init__(self) -> None:
+        seen: dict[int, str] = {}
+        for item in fields(self):
+            base = getattr(self, item.name)
+            if not isinstance(base, int) or base not in range(0, 1 << 32, 1 << PAGE_BITS):
+                raise ValueError(f"The base address of {item.name!r} must be a multiple of 64 KiB, not {base!r}")
+            if base in seen:
+                raise ValueError(f"{item.name!r} and {seen[base]!r} must have different base addresses, not {base:#x}")
+            seen[base] = item.name
+
+    def check_ram(self, size: int) -> None:
+        """Refuse a RAM size which the map has no room for.
+
+        Raises
+        ------
+        ValueError
+            If `size` is not a power of two from 4 KiB to 1 GiB, the base is not a multiple of it, or a page is inside.
+        """
+        if not isinstance(size, int) or not 4096 <= size <= 1 << 30 or size & (size - 1):
+            raise ValueError(f"The size of the RAM must be a power of two from 4 KiB to 1 GiB, not {size!r}")
+        if self.ram % size:
+            raise ValueError(f"The base address of the RAM must be a multiple of its size {size:#x}, not {self.ram:#x}")
+        for item in fields(self):
+            base = getattr(self, item.name)
+            if item.name != "ram" and self.ram < base + (1 << PAGE_BITS) and base < self.ram + size:
+                raise ValueError(f"The page {item.name!r} must be outside the RAM at {self.ram:#x}, not at {base:#x}")

@@ -1,0 +1,269 @@
+"""The endpoint: a host that writes to a BAR interrupts the endpoint's CPU.
+
+``PCIe hard block -> parser -> inbound windows -> target -> {RAM, Messaging Unit side B}``, and back through the read
+engine; the CPU reaches everything over AXI4-Lite. docs/endpoint.md has the whole story.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from epbell import axil
+from epbell.address_map import AddressMap
+from epbell.bar import DEFAULT_BARS, Bar, check_bars
+from epbell.controller import Controller
+from epbell.cpu import CpuPort
+from epbell.inbound import Inbound
+from epbell.msi import HardMsi, MsiSender
+from epbell.mu import MessagingUnit
+from epbell.pcie import usp
+from epbell.pcie.completion import CompletionSender
+from epbell.pcie.queue import Credits, Queue
+from epbell.pcie.read import ReadEngine
+from epbell.pcie.request import RequestParser
+from epbell.pcie.target import EVENTS, LATENCY_BITS, Target
+from epbell.ram import Ram
+from epbell.registers import RegisterPages
+
+__all__ = ["Endpoint"]
+
+_PAGES = ("mu_a", "mu_b", "controller", "iatu")
+_GUARDED_PAGES = ("mu_b",)
+
+
+class Endpoint(wiring.Component):
+    """PCIe endpoint with doorbells, behind the UltraScale+ hard block (AMD PG213; DWORD-aligned, no straddling).
+
+    From the first CQ beat of a doorbell write to ``irq_mu``: 4, 3, 2 and 2 clocks at 64, 128, 256 and 512 bits; single
+    doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read to the first CC beat: 5, 4,
+    4 and 4 clocks.
+
+    Parameters
+    ----------
+    width : int
+        Width of the PCIe streams in bits: 64, 128, 256 or 512.
+    bars : sequence of Bar or None
+        BARs that the hard block is configured for, BAR 0 first.
+    layout : str
+        Layout of the Messaging Unit: ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
+    windows : int
+        Number of inbound windows, 1 to 16.
+    ram_size : int
+        Size of the RAM in bytes: a power of two from 4 KiB.
+    guard : bool
+        Let the host reach RAM and the doorbell page only. False: everything that a window exposes, as in silicon.
+    address_map : AddressMap
+        Endpoint-local addresses.
+    reads : int
+        Non-posted requests that may be under way at a time, 1 to 32.
+    patience : int
+        Clocks that the CPU waits at most for the host at a shared port, 1 or more.
+
+    Attributes
+    ----------
+    s_axis_cq, m_axis_cc
+        Completer streams (:class:`usp.CompleterRequest`, :class:`usp.CompleterCompletion`).
+    pcie_cq_np_req : Out(2)
+        Credits for non-posted requests.
+    cfg_max_payload, cfg_function_status : In(2), In(16)
+        Maximum payload; the host's enables (bit 2: bus mastering of function 0).
+    cfg_interrupt_msi
+        MSI port (:class:`HardMsi`).
+    cpu_axil : In(axil.Signature(32))
+        The CPU's bus.
+    irq_mu : Out(1)
+        Interrupt of the Messaging Unit, side A: level, active high.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+
+    s_axis_cq: Any
+    m_axis_cc: Any
+    pcie_cq_np_req: Any
+    cfg_max_payload: Any
+    cfg_function_status: Any
+    cfg_interrupt_msi: Any
+    cpu_axil: Any
+    irq_mu: Any
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        bars: Sequence[Bar | None] = DEFAULT_BARS,
+        layout: str = "imx8ulp",
+        windows: int = 6,
+        ram_size: int = 2 << 20,
+        guard: bool = True,
+        address_map: AddressMap | None = None,
+        reads: int = 8,
+        patience: int = 8,
+    ) -> None:
+        self._width = usp.check_width(width)
+        self._map = AddressMap() if address_map is None else address_map
+        self._map.check_ram(ram_size)
+        host_names = _GUARDED_PAGES if guard else _PAGES
+        self._doorbells = host_names.index("mu_b")
+        ram: dict[str, Any] = {"ram_base": self._map.ram, "ram_size": ram_size}
+        lanes = width // 32
+        self._parser = RequestParser(width)
+        self._inbound = Inbound(check_bars(bars), windows)
+        self._target = Target(lanes, **ram, pages=[getattr(self._map, name) for name in host_names])
+        read_layout: Any = self._target.read.shape()
+        self._queue = Queue(read_layout, reads)
+        self._credits = Credits(reads)
+        self._reader = ReadEngine(lanes, len(self._target.read.origin), len(host_names))
+        self._sender = CompletionSender(width)
+        self._ram = Ram(lanes, ram_size, patience=patience)
+        self._pages = RegisterPages(_PAGES, host_names, patience=patience)
+        self._cpu = CpuPort(**ram, pages=[getattr(self._map, name) for name in _PAGES])
+        self._mu = MessagingUnit(layout)
+        self._controller = Controller(data_width=width, windows=windows, guard=guard)
+        self._msi = MsiSender()
+        super().__init__({
+            "s_axis_cq": In(usp.CompleterRequest(width)),
+            "m_axis_cc": Out(usp.CompleterCompletion(width)),
+            "pcie_cq_np_req": Out(2),
+            "cfg_max_payload": In(2),
+            "cfg_function_status": In(16),
+            "cfg_interrupt_msi": Out(HardMsi()),
+            "cpu_axil": In(axil.Signature(32)),
+            "irq_mu": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Join the blocks."""
+        m: Any = Module()
+        for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
+            m.submodules[name] = getattr(self, f"_{name}")
+        for name in ("ram", "pages", "cpu", "mu", "controller", "msi"):
+            m.submodules[name] = getattr(self, f"_{name}")
+        wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
+        wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
+        wiring.connect(m, wiring.flipped(self.cpu_axil), self._cpu.axil)
+        wiring.connect(m, wiring.flipped(self.cfg_interrupt_msi), self._msi.hard)
+        self._requests(m)
+        self._answers(m)
+        self._masters(m)
+        self._blocks(m)
+        return m
+
+    def _requests(self, m: Any) -> None:
+        """Way in: parser, windows, target."""
+        parser, inbound, target = self._parser, self._inbound, self._target
+        header = parser.segment.header
+        age: Any = Signal(LATENCY_BITS)  # of the packet on the stream, in the clocks after its first beat
+        m.d.sync += age.eq(target.age + ~target.age.all())
+        m.d.comb += [
+            target.age.eq(Mux(parser.starts, 0, age)),
+            inbound.bar.eq(header.bar),
+            inbound.function.eq(header.function),
+            inbound.address.eq(header.address),
+            inbound.length.eq(header.length),
+            target.claimed.eq(inbound.claimed),
+            target.fits.eq(inbound.fits),
+            target.local.eq(inbound.local),
+            target.valid.eq(parser.valid),
+            parser.ready.eq(target.ready),
+            target.segment.eq(parser.segment),
+            target.completes.eq(parser.completes),
+            target.fails.eq(parser.fails),
+            target.max_payload.eq(self.cfg_max_payload),
+        ]
+
+    def _answers(self, m: Any) -> None:
+        """Way back: queue, read engine, completions."""
+        target, queue, reader, sender = self._target, self._queue, self._reader, self._sender
+        m.d.comb += [
+            queue.i_valid.eq(target.read_valid),
+            queue.i_data.eq(target.read),
+            target.read_ready.eq(queue.i_ready),
+            reader.i_valid.eq(queue.o_valid),
+            reader.i_data.eq(queue.o_data),
+            queue.o_ready.eq(reader.i_ready),
+            reader.max_payload.eq(self.cfg_max_payload),
+            reader.room.eq(sender.room),
+            sender.valid.eq(reader.beat_valid),
+            sender.beat.eq(reader.beat),
+            sender.ram_data.eq(self._ram.r_data),
+            self._credits.returned.eq(reader.answered),
+            self.pcie_cq_np_req.eq(self._credits.np_req),
+        ]
+
+    def _masters(self, m: Any) -> None:
+        """Connect host and CPU to the RAM and the register pages."""
+        target, reader, cpu, ram, pages = self._target, self._reader, self._cpu, self._ram, self._pages
+        m.d.comb += [
+            ram.host_w_valid.eq(target.ram_valid),
+            target.ram_ready.eq(ram.host_w_ready),
+            ram.host_w_addr.eq(target.ram_addr),
+            ram.host_w_data.eq(target.ram_data),
+            ram.host_w_strb.eq(target.ram_strb),
+            ram.host_r_valid.eq(reader.ram_valid),
+            reader.ram_ready.eq(ram.host_r_ready),
+            ram.host_r_addr.eq(reader.ram_addr),
+            ram.cpu_w_data.eq(cpu.w_data),
+            ram.cpu_w_strb.eq(cpu.w_strb),
+            cpu.r_ram_data.eq(ram.r_data[0]),
+            pages.host_w_valid.eq(target.bus_valid),
+            target.bus_ready.eq(pages.host_w_ready),
+            pages.host_w_pages.eq(target.bus_pages),
+            pages.host_w_addr.eq(target.bus_addr),
+            pages.host_w_data.eq(target.bus_data),
+            pages.host_w_strb.eq(target.bus_strb),
+            pages.host_r_valid.eq(reader.bus_valid),
+            reader.bus_ready.eq(pages.host_r_ready),
+            pages.host_r_pages.eq(reader.bus_pages),
+            pages.host_r_addr.eq(reader.bus_addr),
+            reader.bus_data.eq(pages.host_r_data),
+            pages.cpu_w_data.eq(cpu.w_data),
+            pages.cpu_w_strb.eq(cpu.w_strb),
+            cpu.r_page_data.eq(pages.cpu_r_data),
+        ]
+        for way in ("w", "r"):
+            address = getattr(cpu, f"{way}_addr")
+            m.d.comb += [
+                getattr(ram, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_ram_valid")),
+                getattr(cpu, f"{way}_ram_ready").eq(getattr(ram, f"cpu_{way}_ready")),
+                getattr(ram, f"cpu_{way}_addr").eq(address[2:]),
+                getattr(pages, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_page_valid")),
+                getattr(cpu, f"{way}_page_ready").eq(getattr(pages, f"cpu_{way}_ready")),
+                getattr(pages, f"cpu_{way}_pages").eq(getattr(cpu, f"{way}_pages")),
+                getattr(pages, f"cpu_{way}_addr").eq(address),
+            ]
+
+    def _blocks(self, m: Any) -> None:
+        """Connect the pages, the events, the interrupt and the MSIs."""
+        mu, controller, msi, target = self._mu, self._controller, self._msi, self._target
+        for name, port in zip(_PAGES, (mu.a, mu.b, controller.bus, self._inbound.bus), strict=True):
+            wiring.connect(m, getattr(self._pages, name), port)
+        for event in EVENTS:
+            m.d.comb += getattr(controller, event).eq(getattr(target, event))
+        torn: Any = Signal()  # waits for a clock in which the counter has nothing else to count
+        m.d.sync += torn.eq(self._parser.torn | (torn & target.malformed))
+        m.d.comb += [
+            controller.malformed.eq(target.malformed | torn),
+            controller.rung.eq(mu.b_to_a.rung),
+            controller.merged.eq(mu.b_to_a.merged),
+            controller.delivered.eq(mu.b_to_a.delivered),
+            controller.ring.eq(target.bus_valid & target.bus_ready & target.bus_pages[self._doorbells]),
+            controller.ring_age.eq(target.bus_age),
+            controller.irq.eq(mu.a_irq),
+            controller.msi_enabled.eq(self.cfg_interrupt_msi.enable[0]),
+            controller.msi_multiple.eq(self.cfg_interrupt_msi.mmenable[:3]),
+            controller.msi_room.eq(msi.room),
+            controller.msi_busy.eq(msi.busy),
+            controller.bus_master.eq(self.cfg_function_status[2]),
+            controller.msi_sent.eq(msi.sent),
+            controller.msi_refused.eq(msi.refused),
+            msi.valid.eq(controller.msi_raise),
+            msi.vector.eq(controller.msi_vector),
+            msi.bus_master.eq(self.cfg_function_status[2]),
+            self.irq_mu.eq(mu.a_irq),
+        ]

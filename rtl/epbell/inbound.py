@@ -1,0 +1,166 @@
+"""Inbound windows: from a BAR and an offset to an endpoint-local address.
+
+Register-compatible with the inbound regions of the DesignWare iATU in its unroll layout, in BAR-match mode. Address
+match is storage without effect.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+import epbell_regs
+from epbell import csr
+from epbell.bar import MAX_BARS, Bar, check_bars
+from epbell.csr_register import any_of
+from epbell.pcie.tlp import BOUNDARY
+
+__all__ = ["Inbound"]
+
+_ACTIVE = data.StructLayout({"on": 1, "local": 1, "bar": 3, "match_function": 1, "function": 5, "base": 32})
+
+
+class Inbound(wiring.Component):
+    """Registers of the windows, and the translation of one request per clock.
+
+    A window takes part while CTRL2 has ENABLE and BAR_MATCH set, CTRL1.TYPE is memory and the BAR of CTRL2 exists. It
+    claims a request to that BAR, with FUNCTION_MATCH only for the function of CTRL1. Where several claim it, the one
+    with the lowest number does. The local address is ``(target & ~(BAR size - 1)) | offset``; a window whose
+    UPPER_TARGET is not zero claims requests for an address at which nothing is.
+
+    The registers of a window take effect together, two clocks after any write to its CTRL2: a window that is aimed
+    elsewhere by writing TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and no third one.
+
+    Parameters
+    ----------
+    bars : sequence of Bar or None
+        The endpoint's BARs.
+    windows : int
+        Number of windows, 1 to 16.
+
+    Attributes
+    ----------
+    bus : In(csr.Signature(16))
+        Registers, map ``iatu``.
+    bar, function, address, length : In(3), In(8), In(64), In(11)
+        The request: BAR number, function number, PCI address, dwords.
+    claimed : Out(1)
+        A window claims it, and there may be something at the local address. Combinational, as the next two.
+    local : Out(32)
+        Local address.
+    fits : Out(1)
+        The request ends where it must: before the next multiple of 4 KiB, and before the end of its BAR.
+
+    Raises
+    ------
+    ValueError
+        If the BARs are not possible ones, or `windows` is out of range.
+    """
+
+    bus: Any
+    bar: Any
+    function: Any
+    address: Any
+    length: Any
+    claimed: Any
+    local: Any
+    fits: Any
+
+    def __init__(self, bars: Sequence[Bar | None], windows: int = 6) -> None:
+        self._bars = check_bars(bars)
+        self._windows = windows
+        self._block = csr.Block(epbell_regs.load("iatu", windows=windows))
+        super().__init__({
+            "bus": In(csr.Signature(16)),
+            "bar": In(3),
+            "function": In(8),
+            "address": In(64),
+            "length": In(11),
+            "claimed": Out(1),
+            "local": Out(32),
+            "fits": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """One comparator for each window; the lowest that matches supplies the upper address bits."""
+        m: Any = Module()
+        m.submodules.registers = self._block
+        wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
+
+        free: Any = 1
+        claims: list[Any] = []
+        bases: list[Any] = []
+        for index in range(self._windows):
+            window = self._active(m, index)
+            hit: Any = Signal(name=f"hit{index}")
+            function_ok = ~window.match_function | (self.function == window.function)
+            m.d.comb += hit.eq(window.on & (window.bar == self.bar) & function_ok)
+            wins = hit & free
+            free = free & ~hit
+            claims.append(wins & window.local)
+            bases.append(window.base & wins.replicate(32))
+        offset: Any = Signal(32)
+        m.d.comb += [
+            offset.eq(self.address[:32] & self._mask(m, self.bar, "request")),
+            self.claimed.eq(any_of(claims)),
+            self.local.eq(any_of(bases) | offset),
+        ]
+        self._check_end(m)
+        return m
+
+    def _active(self, m: Any, index: int) -> Any:
+        """Copy of a window's registers that is in force."""
+        window: Any = Signal(_ACTIVE, name=f"window{index}")
+        region = f"IB{index}"
+        offset = epbell_regs.offsets("iatu", windows=self._windows)[f"{region}_CTRL2"]
+        written: Any = Signal(name=f"written{index}")
+        m.d.sync += written.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any())
+
+        bar = self._value(region, "CTRL2", "BAR")
+        mask = self._mask(m, bar, f"window{index}")
+        memory = ~self._value(region, "CTRL1", "TYPE").any()
+        enabled = self._value(region, "CTRL2", "ENABLE") & self._value(region, "CTRL2", "BAR_MATCH")
+        target: Any = Cat(Const(0, 12), self._value(region, "LOWER_TARGET", "TARGET"))
+        with m.If(written):
+            m.d.sync += [
+                window.on.eq(enabled & memory & mask.any()),
+                window.local.eq(~self._value(region, "UPPER_TARGET", "TARGET").any()),
+                window.bar.eq(bar),
+                window.match_function.eq(self._value(region, "CTRL2", "FUNCTION_MATCH")),
+                window.function.eq(self._value(region, "CTRL1", "FUNCTION")),
+                window.base.eq(target & ~mask),
+            ]
+        return window
+
+    def _value(self, region: str, register: str, field: str) -> Any:
+        return self._block.field(f"{region}_{register}", field).value
+
+    def _mask(self, m: Any, bar: Any, name: str) -> Any:
+        """Size of a BAR minus one; zero for a BAR that does not exist."""
+        mask: Any = Signal(32, name=f"{name}_mask")
+        with m.Switch(bar):
+            for number in range(MAX_BARS):
+                with m.Case(number):
+                    size = _size(self._bars[number])
+                    m.d.comb += mask.eq(size - 1 if size else 0)
+        return mask
+
+    def _check_end(self, m: Any) -> None:
+        """Compare the request's last dword with the nearer of the two ends."""
+        end: Any = Signal(12)
+        room: Any = Signal(11)
+        m.d.comb += [room.eq(BOUNDARY // 4), end.eq(self.address[2:12] + self.length)]
+        with m.Switch(self.bar):
+            for number in range(MAX_BARS):
+                size = _size(self._bars[number])
+                if 0 < size < BOUNDARY:
+                    with m.Case(number):
+                        words = (size // 4).bit_length() - 1
+                        m.d.comb += [room.eq(size // 4), end.eq(self.address[2 : 2 + words] + self.length)]
+        m.d.comb += self.fits.eq(end <= room)
+
+
+def _size(bar: Bar | None) -> int:
+    return bar.size if bar is not None else 0

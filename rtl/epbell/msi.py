@@ -1,0 +1,142 @@
+"""MSIs towards the host, through the hard block's interrupt port (AMD PG213, "Configuration Interrupt Interface")."""
+
+from typing import Any
+
+from amaranth.hdl import Const, Module, Signal
+from amaranth.lib import enum, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+__all__ = [
+    "HardMsi",
+    "MsiSender",
+]
+
+VECTORS = 32
+"""Vectors that an MSI can have."""
+
+
+class HardMsi(wiring.Signature):
+    """``cfg_interrupt_msi_*`` of the hard block, in the endpoint's view.
+
+    Attributes
+    ----------
+    enable, mmenable, mask_update, data, sent, fail : In
+        4, 12, 1, 32, 1 and 1 bits.
+    int, select, pending_status, pending_status_data_enable, pending_status_function_num, attr, tph_present, tph_type,
+    tph_st_tag, function_number : Out
+        32, 2, 32, 1, 2, 3, 1, 2, 8 and 8 bits.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "enable": In(4),
+            "mmenable": In(12),
+            "mask_update": In(1),
+            "data": In(32),
+            "sent": In(1),
+            "fail": In(1),
+            "int": Out(32),
+            "select": Out(2),
+            "pending_status": Out(32),
+            "pending_status_data_enable": Out(1),
+            "pending_status_function_num": Out(2),
+            "attr": Out(3),
+            "tph_present": Out(1),
+            "tph_type": Out(2),
+            "tph_st_tag": Out(8),
+            "function_number": Out(8),
+        })
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HardMsi)
+
+    def __hash__(self) -> int:
+        return hash(HardMsi)
+
+    def __repr__(self) -> str:
+        return "msi.HardMsi()"
+
+
+class _State(enum.Enum):
+    IDLE = 0
+    ASKED = 1
+
+
+class MsiSender(wiring.Component):
+    """Sends queued vectors one at a time, and none of them twice.
+
+    A vector is on ``hard.int``, one-hot, for one clock; it leaves the queue when the hard block answers ``sent`` and is
+    tried again when it answers ``fail``. While the host has MSI or bus mastering off, vectors wait in the queue.
+    Function 0 only; the mask and pending bits are not looked at.
+
+    Parameters
+    ----------
+    depth : int
+        Vectors that fit into the queue, 1 to 63.
+
+    Attributes
+    ----------
+    valid, vector : In(1), In(5)
+        Queue this vector; refused when the queue is full.
+    bus_master : In(1)
+        The host has enabled bus mastering.
+    hard : Out(HardMsi())
+        The hard block's port.
+    room : Out(6)
+        Free entries.
+    busy : Out(1)
+        The queue is not empty: something is waiting or on its way.
+    sent, refused : Out(1)
+        An MSI has gone; a vector has been refused.
+
+    Raises
+    ------
+    ValueError
+        If `depth` is out of range.
+    """
+
+    valid: Any
+    vector: Any
+    bus_master: Any
+    hard: Any
+    room: Any
+    busy: Any
+    sent: Any
+    refused: Any
+
+    def __init__(self, depth: int = 16) -> None:
+        if not isinstance(depth, int) or not 1 <= depth <= 63:
+            raise ValueError(f"The depth of the MSI queue must be 1 to 63, not {depth!r}")
+        self._depth = depth
+        super().__init__({
+            "valid": In(1),
+            "vector": In(5),
+            "bus_master": In(1),
+            "hard": Out(HardMsi()),
+            "room": Out(6),
+            "busy": Out(1),
+            "sent": Out(1),
+            "refused": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Build a queue, and a machine that waits for the answer."""
+        m: Any = Module()
+        m.submodules.queue = queue = SyncFIFO(width=5, depth=self._depth)
+        state: Any = Signal(_State)
+        m.d.comb += [
+            queue.w_en.eq(self.valid),
+            queue.w_data.eq(self.vector),
+            queue.r_en.eq(self.sent),
+            self.room.eq(self._depth - queue.level),
+            self.busy.eq(queue.r_rdy),
+            self.refused.eq(self.valid & ~queue.w_rdy),
+            self.sent.eq((state == _State.ASKED) & self.hard.sent),
+        ]
+        m.d.sync += self.hard.int.eq(0)
+        with m.If(state == _State.IDLE), m.If(queue.r_rdy & self.hard.enable[0] & self.bus_master):
+            m.d.sync += [self.hard.int.eq(Const(1, VECTORS) << queue.r_data), state.eq(_State.ASKED)]
+        with m.Elif(self.hard.sent | self.hard.fail):
+            m.d.sync += state.eq(_State.IDLE)
+        return m

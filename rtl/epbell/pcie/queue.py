@@ -1,0 +1,113 @@
+"""The queue of the reads, and the credits that keep it from overflowing."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+__all__ = [
+    "Credits",
+    "Queue",
+]
+
+
+class Queue(wiring.Component):
+    """First-in first-out queue which an entry passes in the same cycle while it is empty.
+
+    Parameters
+    ----------
+    layout : data.StructLayout
+        An entry.
+    depth : int
+        Entries, 1 or more.
+
+    Attributes
+    ----------
+    i_valid, i_ready, i_data : In(1), Out(1), In(layout)
+        Way in. ``i_ready`` depends on flip-flops only.
+    o_valid, o_ready, o_data : Out(1), In(1), Out(layout)
+        Way out.
+
+    Raises
+    ------
+    ValueError
+        If `depth` is less than 1.
+    """
+
+    i_valid: Any
+    i_ready: Any
+    i_data: Any
+    o_valid: Any
+    o_ready: Any
+    o_data: Any
+
+    def __init__(self, layout: data.StructLayout, depth: int) -> None:
+        if not isinstance(depth, int) or depth < 1:
+            raise ValueError(f"The depth of a queue must be 1 or more, not {depth!r}")
+        self._layout, self._depth = layout, depth
+        super().__init__({
+            "i_valid": In(1),
+            "i_ready": Out(1),
+            "i_data": In(layout),
+            "o_valid": Out(1),
+            "o_ready": In(1),
+            "o_data": Out(layout),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Build a FIFO and a way around it."""
+        m: Any = Module()
+        m.submodules.fifo = fifo = SyncFIFO(width=self._layout.size, depth=self._depth)
+        around = self.i_valid & ~fifo.r_rdy & self.o_ready
+        m.d.comb += [
+            self.i_ready.eq(fifo.w_rdy),
+            fifo.w_data.eq(self.i_data.as_value()),
+            fifo.w_en.eq(self.i_valid & ~around),
+            fifo.r_en.eq(self.o_ready),
+            self.o_valid.eq(fifo.r_rdy | self.i_valid),
+            self.o_data.as_value().eq(Mux(fifo.r_rdy, fifo.r_data, self.i_data.as_value())),
+        ]
+        return m
+
+
+class Credits(wiring.Component):
+    """Grants the hard block one non-posted request for each free place (PG213, ``pcie_cq_np_req``).
+
+    Parameters
+    ----------
+    places : int
+        Requests that may be under way at a time, 1 to 32.
+
+    Attributes
+    ----------
+    returned : In(1)
+        A non-posted request has been answered.
+    np_req : Out(2)
+        1 for one clock: one more request may come. Zero in reset.
+
+    Raises
+    ------
+    ValueError
+        If `places` is out of range.
+    """
+
+    returned: Any
+    np_req: Any
+
+    def __init__(self, places: int) -> None:
+        if not isinstance(places, int) or not 1 <= places <= 32:
+            raise ValueError(f"The number of non-posted requests under way must be 1 to 32, not {places!r}")
+        self._places = places
+        super().__init__({"returned": In(1), "np_req": Out(2)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Count the places that are neither granted nor taken."""
+        m: Any = Module()
+        free: Any = Signal(range(self._places + 1), init=self._places)
+        m.d.sync += [
+            self.np_req.eq(free.any()),
+            free.eq(free - free.any() + (self.returned & (free != self._places))),
+        ]
+        return m

@@ -1,0 +1,115 @@
+"""What a transaction-layer packet says (PCI Express Base Specification, sections 2.2.5 to 2.2.9), bus independent."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Mux, Signal, unsigned
+from amaranth.lib import data, enum
+
+__all__ = [
+    "BOUNDARY",
+    "HEADER",
+    "CompletionStatus",
+    "RequestType",
+    "byte_count",
+    "first_offset",
+    "last_offset",
+]
+
+BOUNDARY = 4096
+"""No memory request may cross a multiple of this many bytes."""
+
+
+class RequestType(enum.Enum, shape=unsigned(4)):
+    """Kinds of request, in the encoding of the UltraScale+ descriptors (PG213); 12 and above are messages."""
+
+    MEM_READ = 0
+    MEM_WRITE = 1
+    IO_READ = 2
+    IO_WRITE = 3
+    FETCH_ADD = 4
+    SWAP = 5
+    CAS = 6
+    MEM_READ_LOCKED = 7
+    CFG_READ_0 = 8
+    CFG_READ_1 = 9
+    CFG_WRITE_0 = 10
+    CFG_WRITE_1 = 11
+    MSG = 12
+    MSG_VENDOR = 13
+    MSG_ATS = 14
+    RESERVED = 15
+
+
+class CompletionStatus(enum.Enum, shape=unsigned(3)):
+    """Completion status."""
+
+    SC = 0
+    UR = 1
+    CRS = 2
+    CA = 4
+
+
+HEADER = data.StructLayout({
+    "address": 64,
+    "length": 11,
+    "kind": RequestType,
+    "requester": 16,
+    "tag": 8,
+    "tc": 3,
+    "attr": 3,
+    "at": 2,
+    "function": 8,
+    "bar": 3,
+    "first_be": 4,
+    "last_be": 4,
+})
+"""A request's header.
+
+``address``
+    Byte address on the PCI bus; bits 1:0 are zero, the byte enables say the rest.
+``length``
+    Payload, or data wanted, in dwords: 1 to 1024.
+``kind``
+    :class:`RequestType`.
+``requester``, ``tag``, ``tc``, ``attr``, ``at``
+    Requester ID, tag, traffic class, attributes and address type, for the completion.
+``function``
+    Target function number.
+``bar``
+    BAR that the request hit; 6 is the expansion ROM.
+``first_be``, ``last_be``
+    Byte enables of the first and of the last dword; ``last_be`` counts only when there are two dwords or more.
+"""
+
+
+def first_offset(byte_enables: Any) -> Any:
+    """Offset of the lowest enabled byte in a dword, 0 to 3; 0 when none is enabled."""
+    be = byte_enables
+    return Cat(~be[0] & (be[1] | (~be[2] & be[3])), ~be[0] & ~be[1] & (be[2] | be[3]))
+
+
+def last_offset(byte_enables: Any) -> Any:
+    """Bytes above the highest enabled one in a dword, 0 to 3; 0 when none is enabled."""
+    return first_offset(Cat(*reversed(list(byte_enables))))
+
+
+def byte_count(m: Any, header: Any) -> Any:
+    """Byte count of the whole request : first to last enabled byte, 1 for a zero-length read.
+
+    Returns
+    -------
+    Signal
+        13 bits, 1 to 4096; combinational.
+    """
+    single: Any = Signal(name="single_dword")
+    tail: Any = Signal(2, name="bytes_after")
+    total: Any = Signal(13, name="byte_count")
+    bytes_in_all: Any = Cat(Const(0, 2), header.length)
+    m.d.comb += [
+        single.eq(header.length == 1),
+        tail.eq(Mux(single, last_offset(header.first_be), last_offset(header.last_be))),
+        total.eq(bytes_in_all - first_offset(header.first_be) - tail),
+    ]
+    with m.If(single & ~header.first_be.any()):
+        m.d.comb += total.eq(1)
+    return total

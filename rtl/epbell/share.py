@@ -1,0 +1,71 @@
+"""Two masters at one port: the host goes first, the endpoint's CPU waits a bounded time."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Share"]
+
+
+class Share(wiring.Component):
+    """Arbiter of one port between the host and the CPU.
+
+    The host has the port whenever it wants it, unless the CPU has been kept waiting for `patience` clocks: then one
+    clock belongs to the CPU. ``host_ready`` depends on flip-flops only.
+
+    Parameters
+    ----------
+    patience : int
+        Clocks that a request of the CPU waits at most before it is granted, 1 or more.
+
+    Attributes
+    ----------
+    host_wants : In(1)
+        The host would use the port in this cycle.
+    host_ready : Out(1)
+        The host may.
+    cpu_wants : In(1)
+        The CPU would use the port in this cycle, and keeps asking until it may.
+    cpu_ready : Out(1)
+        The CPU may.
+
+    Raises
+    ------
+    ValueError
+        If `patience` is less than 1.
+    """
+
+    host_wants: Any
+    host_ready: Any
+    cpu_wants: Any
+    cpu_ready: Any
+
+    def __init__(self, patience: int = 8) -> None:
+        if not isinstance(patience, int) or patience < 1:
+            raise ValueError(f"The patience of the CPU must be 1 clock or more, not {patience!r}")
+        self._patience = patience
+        super().__init__({
+            "host_wants": In(1),
+            "host_ready": Out(1),
+            "cpu_wants": In(1),
+            "cpu_ready": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Count the clocks that the CPU waits."""
+        m: Any = Module()
+        turn: Any = Signal()
+        waited: Any = Signal(range(self._patience))
+        refused = self.cpu_wants & ~self.cpu_ready
+        m.d.comb += [
+            self.host_ready.eq(~turn),
+            self.cpu_ready.eq(self.cpu_wants & (turn | ~self.host_wants)),
+        ]
+        m.d.sync += turn.eq(refused & (waited == self._patience - 1))
+        with m.If(refused):
+            m.d.sync += waited.eq(waited + 1)
+        with m.Else():
+            m.d.sync += waited.eq(0)
+        return m
