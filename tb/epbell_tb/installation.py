@@ -29,7 +29,7 @@ from epbell_tb.toolchain import ToolError, check_build_tools, check_python
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "MAKE_VARIABLES",
@@ -138,18 +138,16 @@ class Installation:
         print(f"setup: ready in {time.monotonic() - start:.0f} s", flush=True)
 
     def _install_packages(self) -> None:
-        total = self._lock_file.read_text(encoding="utf-8").count("==")
-        print(f"setup: installing about {total} packages from {self._lock_file.name}", flush=True)
+        print(f"setup: installing the packages of {self._lock_file.name}", flush=True)
         command = [str(self.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-        command += ["--progress-bar", "off", "--require-hashes", "--requirement", str(self._lock_file)]
-        self._run(command, "install the packages", "Collecting ")
+        command += ["--progress-bar", "off", "--no-compile", "--require-hashes", "--requirement", str(self._lock_file)]
+        self._run(command, "install the packages", _Progress())
 
-    def _run(self, command: list[str], purpose: str, counted: str = "") -> None:
-        """Run one step, its output going to ``.venv/setup.log``; say how many lines begin with `counted` so far."""
+    def _run(self, command: list[str], purpose: str, progress: Callable[[str], None] | None = None) -> None:
+        """Run one step, its output going to ``.venv/setup.log`` and line by line to `progress`."""
         log = self.venv / "setup.log"
         env = {name: value for name, value in os.environ.items() if name not in _PYTHON_VARIABLES}
         tail: list[str] = []
-        count, shown = 0, time.monotonic()
         with (
             log.open("a", encoding="utf-8") as record,
             subprocess.Popen(
@@ -166,10 +164,8 @@ class Installation:
             for line in process.stdout:
                 record.write(line)
                 tail = [*tail[-14:], line.rstrip()]
-                count += bool(counted) and line.startswith(counted)
-                if counted and time.monotonic() - shown > 2:
-                    shown = time.monotonic()
-                    print(f"setup:   {count} looked up: {line.strip()[:80]}", flush=True)
+                if progress is not None:
+                    progress(line)
         if process.returncode != 0:
             raise ToolError(_explain(purpose, tail, log))
 
@@ -227,6 +223,26 @@ class Installation:
         fresh = self.venv / f"{_MARKER}.new"
         fresh.write_text(json.dumps(content), encoding="utf-8")
         fresh.replace(self.venv / _MARKER)
+
+
+class _Progress:
+    """Say every few seconds how many packages pip has fetched, and when it begins to unpack them."""
+
+    _INTERVAL_S = 3.0
+
+    def __init__(self) -> None:
+        self._fetched = 0
+        self._said = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        package = re.match(r"(?:Collecting|Processing) (?:\S*/)?([\w.-]+?)(?:==|-\d)", line)
+        if package is not None:
+            self._fetched += 1
+            if time.monotonic() - self._said > self._INTERVAL_S:
+                self._said = time.monotonic()
+                print(f"setup:   {self._fetched} packages so far, now {package[1]}", flush=True)
+        elif line.startswith("Installing collected packages"):
+            print(f"setup:   {self._fetched} packages fetched, unpacking them (half a minute or less)", flush=True)
 
 
 def main(arguments: list[str]) -> int:

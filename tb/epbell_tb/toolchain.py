@@ -243,9 +243,17 @@ def _package_root() -> Path | None:
     return None
 
 
-if __name__ == "__main__":
+def _serve(arguments: list[str]) -> int:
+    try:
+        check_python()
+    except ToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     # As a script, this folder leads the search path; its parent must, so that no module in it hides a standard one.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from epbell_tb import installation
+    # Only now: an older Python than we support could not even read it.
+    return importlib.import_module("epbell_tb.installation").main(arguments)
 
-    sys.exit(installation.main(sys.argv[1:]))
+
+if __name__ == "__main__":
+    sys.exit(_serve(sys.argv[1:]))
