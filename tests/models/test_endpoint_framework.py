@@ -5,6 +5,7 @@ import errno
 from rig import Rig, run_rig
 
 from epbell_models.linux.doorbell_client import DoorbellClient
+from epbell_models.linux.pci_ep_msi import pci_epf_alloc_doorbell, pci_epf_free_doorbell
 from epbell_models.linux.pci_epc import EpfBar
 from epbell_models.linux.pci_epf import PciEpf
 
@@ -68,3 +69,32 @@ def test_stop_and_start_again():
     off, again = run_rig(scenario)
     assert "no window" in off.reason
     assert again == 0
+
+
+def test_enable_and_disable_retarget_in_place():
+    """Target, CTRL1, CTRL2, a look whether it is on, and never off in between."""
+
+    async def scenario(rig: Rig):
+        since = len(rig.link.cpu.trace)
+        assert await rig.host.doorbell_test() == 0
+        page = range(0x5F31_0000, 0x5F32_0000)
+        return [(a.kind, a.address - page.start, a.value) for a in rig.link.cpu.trace[since:] if a.address in page]
+
+    on = 0xC008_0100
+
+    def aimed(target):
+        writes = [("write", 0x314, target), ("write", 0x318, 0), ("write", 0x300, 0), ("write", 0x304, on)]
+        return [*writes, ("read", 0x304, on)]
+
+    assert run_rig(scenario) == aimed(0x5D30_0000) + aimed(0x6000_4000)
+
+
+def test_allocating_twice_is_busy_and_freeing_twice_is_fine():
+    async def scenario(rig: Rig):
+        epf, log = rig.software.function.epf, rig.software.log
+        results = [pci_epf_alloc_doorbell(epf, 4, log), pci_epf_alloc_doorbell(epf, 1, log)]
+        pci_epf_free_doorbell(epf)
+        pci_epf_free_doorbell(epf)
+        return results, pci_epf_alloc_doorbell(epf, 5, log), rig.software.epc.msi_domain.revmap
+
+    assert run_rig(scenario) == ([0, -errno.EBUSY], -errno.ENOSPC, {})
