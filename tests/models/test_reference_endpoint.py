@@ -123,6 +123,15 @@ def test_end_of_the_bar(endpoint):
     assert isinstance(endpoint.host_write(0, 0x3FFC, bytes(8))[0], Refused)
 
 
+def test_a_request_that_crosses_4_kib_is_refused(endpoint):
+    assert isinstance(endpoint.host_write(0, 0xFFC, bytes(8))[0], Refused)
+    assert isinstance(endpoint.host_read(0, 0xFFC, 8), Refusal)
+
+
+def test_there_is_one_function(endpoint):
+    assert endpoint.host_write(1, 0x200, word(1), function=1) == [Refused("there is no function 1")]
+
+
 def test_reading_a_doorbell_rings_nothing(endpoint):
     endpoint.host_read(1, 0x200, 16)
     assert [tuple(bell) for bell in endpoint.mu.bells()] == [(0, 0, 0)] * 4
@@ -218,8 +227,8 @@ def test_msi_queue(endpoint):
     sent = []
     while (vector := controller.next_msi()) is not None:
         sent.append(vector)
-    assert sent == list(range(32))
-    assert (endpoint.cpu_read32(CONTROLLER + 0x18), endpoint.cpu_read32(CONTROLLER + 0x1C)) == (32, 8)
+    assert sent == list(range(16))
+    assert (endpoint.cpu_read32(CONTROLLER + 0x18), endpoint.cpu_read32(CONTROLLER + 0x1C)) == (16, 24)
 
 
 def test_reset_clears_everything_but_ram(endpoint):

@@ -10,7 +10,7 @@ __all__ = [
     "ControllerPage",
 ]
 
-QUEUE_DEPTH = 32
+QUEUE_DEPTH = 16
 
 _IDENTITY = 0x4550_424C
 _VERSION = 0x0000_0100

@@ -14,12 +14,16 @@ from .mu import Layout, MessagingUnit
 from .outcome import Ignored, Outcome, RamWrite, Refused, RegisterWrite, Ring
 
 __all__ = [
+    "BOUNDARY",
     "LONGEST_REGISTER_WRITE",
     "ReferenceEndpoint",
 ]
 
 LONGEST_REGISTER_WRITE = 4
 """Dwords of the longest write that a register page takes; a longer one is refused as a whole."""
+
+BOUNDARY = 4096
+"""No request may cross a multiple of this many bytes."""
 
 # TR0 in either side's page.
 _TR0 = {"imx6sx": 0x000, "imx7ulp": 0x020, "imx8ulp": 0x200}
@@ -84,7 +88,7 @@ class ReferenceEndpoint:
     def predict_write(
         self, bar: int, offset: int, data: bytes, enables: int | None = None, function: int = 0
     ) -> list[Outcome]:
-        """Say what a write of the host must lead to, without doing it.
+        """Say what one write request of the host must lead to, without doing it.
 
         Parameters
         ----------
@@ -116,7 +120,7 @@ class ReferenceEndpoint:
         return outcomes
 
     def host_read(self, bar: int, offset: int, length: int, function: int = 0) -> bytes | Refusal:
-        """Do a read of the host. Reading registers of side B has their side effects, dword by dword."""
+        """Do one read request of the host. Reading registers of side B has their side effects, dword by dword."""
         target = self._land(bar, function, offset, length)
         if isinstance(target, Refusal):
             self.controller.counts["reads_refused"] += 1
@@ -130,8 +134,13 @@ class ReferenceEndpoint:
         return b"".join(word.to_bytes(4, "little") for word in words)[skip : skip + length]
 
     def _land(self, bar: int, function: int, offset: int, length: int) -> Landing | Refusal:
-        if not 0 <= offset <= self.bar_sizes[bar] - max(1, length):
+        length = max(1, length)
+        if function:
+            return Refusal(f"there is no function {function}")
+        if not 0 <= offset <= self.bar_sizes[bar] - length:
             return Refusal("it does not end within its BAR")
+        if offset // BOUNDARY != (offset + length - 1) // BOUNDARY:
+            return Refusal("it crosses a multiple of 4 KiB")
         local = self.windows.translate(bar, function, offset)
         return local if isinstance(local, Refusal) else self._guard.check(local)
 

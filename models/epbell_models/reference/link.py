@@ -5,11 +5,12 @@ that tasks interleave as they would on two machines.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..host.msi import MsiController
 from ..platform import BusError, DrivenIrqLine, Platform
 from .config_space import ConfigSpace
-from .endpoint import ReferenceEndpoint
+from .endpoint import BOUNDARY, ReferenceEndpoint
 from .inbound import Refusal
 
 __all__ = [
@@ -28,6 +29,13 @@ class Access:
     address: int
     length: int
     value: int | None
+
+
+def _requests(address: int, length: int) -> list[tuple[int, int]]:
+    """Cut an access where a request has to end; return first byte and end of each piece."""
+    cuts = range((address // BOUNDARY + 1) * BOUNDARY, address + length, BOUNDARY)
+    edges = [address, *cuts, address + length]
+    return list(pairwise(edges))
 
 
 class _Base:
@@ -72,23 +80,27 @@ class HostBus(_Base):
     async def read(self, address: int, length: int) -> bytes:
         """Read bytes; `BusError` UR when no BAR or no window claims them."""
         await self._pass_time()
-        target = self._link.config.decode(address)
-        answer = Refusal("no BAR") if target is None else self._link.endpoint.host_read(*target, length)
-        if isinstance(answer, Refusal):
-            raise BusError("UR", address)
-        self._note("read", address, answer)
+        data = b""
+        for at, end in _requests(address, length):
+            target = self._link.config.decode(at)
+            answer = Refusal("no BAR") if target is None else self._link.endpoint.host_read(*target, end - at)
+            if isinstance(answer, Refusal):
+                raise BusError("UR", at)
+            data += answer
+        self._note("read", address, data)
         self._link.settle()
-        return answer
+        return data
 
     async def write(self, address: int, data: bytes) -> None:
         """Store bytes; quietly nothing when no BAR or no window claims them, as with any posted write."""
         await self._pass_time()
         self._note("write", address, data)
-        target = self._link.config.decode(address)
-        if target is None:
-            self.dropped.append(address)
-        else:
-            self._link.endpoint.host_write(*target, data)
+        for at, end in _requests(address, len(data)):
+            target = self._link.config.decode(at)
+            if target is None:
+                self.dropped.append(at)
+            else:
+                self._link.endpoint.host_write(*target, data[at - address : end - address])
         self._link.settle()
 
 

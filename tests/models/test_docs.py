@@ -1,0 +1,31 @@
+"""The example in docs/models.md runs, and what it names exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import epbell_models
+
+DOCS = Path(__file__).parents[2] / "docs" / "models.md"
+
+
+def test_example_prints_what_it_says():
+    (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
+    run = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "0\n"
+
+
+def test_modules_of_the_table_exist():
+    root = Path(epbell_models.__file__).parent
+    rows = re.findall(r"^\| `(linux|host)/([\w ]+)`", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    named = {f"{package}/{name}" for package, names in rows for name in names.split()}
+    found = {f"{p.parent.name}/{p.stem}" for package in ("linux", "host") for p in (root / package).glob("[a-z]*.py")}
+    assert found - named == {"linux/boot"}
+    assert named <= found
+
+
+def test_every_row_of_the_table_has_a_test():
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_doorbell_abi*.py"))
+    rows = {int(number) for number in re.findall(r"def test_row(\d+)_", tests)}
+    assert rows == set(range(1, 32))
