@@ -44,6 +44,8 @@ MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
 
 # Settings of the caller's Python must not lead the new environment's Python to other packages.
 _PYTHON_VARIABLES = (*MAKE_VARIABLES, "PYTHONPATH", "PYTHONHOME", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")
+# What pip says before it comes to the point.
+_NOT_TELLING = ("Ignoring ", "Looking in ", "WARNING: Location", "WARNING: Retrying", "Collecting ", "Processing ")
 _MARKER = "epbell-setup.json"
 _FOREIGN_NOTE = "using the .venv that is here, which `make setup` did not build; delete it to get the locked one"
 # Settings of the linter, type checker and test runner are in pyproject.toml too, and change nothing that is installed.
@@ -123,9 +125,12 @@ class Installation:
         if state in ("interrupted", "stale", "missing"):
             reason = {"interrupted": "an earlier set-up did not finish", "stale": "lock file, Python or folder changed"}
             print(f"setup: building .venv ({reason.get(state, 'first time')})", flush=True)
-            shutil.rmtree(self.venv, ignore_errors=True)
-            self.venv.mkdir(parents=True, exist_ok=True)
+            self.venv.mkdir(exist_ok=True)
             self._write_marker({"state": "building"})
+            # The marker stays, so that a set-up which is killed while it deletes is known for what it is.
+            for entry in self.venv.iterdir():
+                if entry.name != _MARKER:
+                    _remove(entry)
             # Not sys.executable: that may be the very environment which was just removed.
             python = getattr(sys, "_base_executable", sys.executable)
             self._run([python, "-m", "venv", str(self.venv)], "create the virtual environment")
@@ -140,7 +145,16 @@ class Installation:
     def _install_packages(self) -> None:
         print(f"setup: installing the packages of {self._lock_file.name}", flush=True)
         command = [str(self.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-        command += ["--progress-bar", "off", "--no-compile", "--require-hashes", "--requirement", str(self._lock_file)]
+        command += [
+            "--progress-bar",
+            "off",
+            "--no-compile",
+            "--retries",
+            "2",
+            "--require-hashes",
+            "--requirement",
+            str(self._lock_file),
+        ]
         self._run(command, "install the packages", _Progress())
 
     def _run(self, command: list[str], purpose: str, progress: Callable[[str], None] | None = None) -> None:
@@ -163,7 +177,8 @@ class Installation:
             assert process.stdout is not None
             for line in process.stdout:
                 record.write(line)
-                tail = [*tail[-14:], line.rstrip()]
+                if not line.startswith(_NOT_TELLING):
+                    tail = [*tail[-9:], line.rstrip()]
                 if progress is not None:
                     progress(line)
         if process.returncode != 0:
@@ -293,10 +308,15 @@ def _clean(project: Path) -> None:
     for folder in ("build", "dist", ".pytest_cache", ".ruff_cache", ".hypothesis"):
         shutil.rmtree(project / folder, ignore_errors=True)
     for entry in (project / "sim_build").glob("*"):
-        if entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != ".gitignore":
-            entry.unlink()
+        if entry.name != ".gitignore":
+            _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def _normal(name: str) -> str:
