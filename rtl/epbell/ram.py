@@ -120,7 +120,8 @@ class Ram(wiring.Component):
         """Row of a bank: the next one for the banks below the first dword's."""
         shift = exact_log2(self._lanes)
         row: Any = Signal(len(address) - shift, name=f"{name}_row{bank}")
-        m.d.comb += row.eq(address[shift:] + (address[:shift] > bank))
+        next_row = address[:shift] > bank if bank < self._lanes - 1 else 0
+        m.d.comb += row.eq(address[shift:] + next_row)
         return row
 
     def _write_side(self, m: Any) -> None:

@@ -6,11 +6,14 @@ The packing of the streams follows AMD PG213, the completions a host may expect 
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from epbell.bar import Bar
@@ -68,12 +71,12 @@ class Request:
         return BAR_BASE[self.bar] + self.offset
 
 
-def write(bar: int, offset: int, *payload: int, **more: object) -> Request:
-    return Request(MEM_WRITE, bar, offset, len(payload), payload=payload, **more)  # type: ignore[arg-type]
+def write(bar: int, offset: int, *payload: int, **more: Any) -> Request:
+    return Request(MEM_WRITE, bar, offset, len(payload), payload=payload, **more)
 
 
-def read(bar: int, offset: int, length: int = 1, **more: object) -> Request:
-    return Request(MEM_READ, bar, offset, length, **more)  # type: ignore[arg-type]
+def read(bar: int, offset: int, length: int = 1, **more: Any) -> Request:
+    return Request(MEM_READ, bar, offset, length, **more)
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,32 @@ class _CpuAccess:
     cycle: int = 0
 
 
+class _Simulation:
+    """A compiled simulator, to be run again and again: compiling takes longer than most tests."""
+
+    def __init__(self, width: int, **parameters: Any) -> None:
+        self.dut = Endpoint(width, **({"bars": BARS, "ram_size": RAM_SIZE} | parameters))
+        self.rst = Signal()
+        self._testbench: Any = None
+        self._simulator = Simulator(ResetInserter(self.rst)(self.dut))
+        self._simulator.add_clock(4e-9)
+        self._simulator.add_testbench(self._run)
+
+    async def _run(self, ctx: Any) -> None:
+        await self._testbench(ctx)
+
+    def run(self, testbench: Any) -> None:
+        if self._testbench is not None:
+            self._simulator.reset()
+        self._testbench = testbench
+        self._simulator.run()
+
+
+@functools.cache
+def _simulation(width: int, parameters: tuple[tuple[str, Any], ...]) -> _Simulation:
+    return _Simulation(width, **dict(parameters))
+
+
 class Rig:
     """The endpoint, its clock, and both masters; one call of :meth:`step` is one clock.
 
@@ -256,11 +285,11 @@ class Rig:
         Clocks in which ``irq_mu`` was high after being low.
     """
 
-    def __init__(self, width: int, *, seed: int = 0, **parameters: object) -> None:
+    def __init__(self, width: int, *, seed: int = 0, **parameters: Any) -> None:
         self.width = width
         self.random = random.Random(seed)
-        parameters = {"bars": BARS, "ram_size": RAM_SIZE} | parameters
-        self.dut = Endpoint(width, **parameters)  # type: ignore[arg-type]
+        self._simulation = _simulation(width, tuple(sorted(parameters.items())))
+        self.dut = self._simulation.dut
         self.cq: deque[Beat] = deque()
         self.cq_pause: Callable[[], bool] = lambda: False
         self.cc_ready: Callable[[], bool] = lambda: True
@@ -278,17 +307,34 @@ class Rig:
         self._cc_cycle = 0
         self._offered = False
 
-    def run(self, bench: Callable[..., object], *, traces: str | None = None) -> None:
-        """Simulate ``async def bench(rig)``."""
-        sim = Simulator(self.dut)
-        sim.add_clock(4e-9)
+    def run(self, bench: Callable[[Rig], Awaitable[None]]) -> None:
+        """Simulate `bench` from power-up on; it must come to its end."""
+        ended = False
 
-        async def testbench(ctx):  # noqa: ANN001, ANN202
+        async def testbench(ctx):
+            nonlocal ended
             self.ctx = ctx
             await bench(self)
+            ended = True
 
-        sim.add_testbench(testbench)
-        sim.run()
+        self._simulation.run(testbench)
+        assert ended, "the bench did not come to its end"
+
+    def stall(self, cq: float, cc: float) -> None:
+        """Pause CQ, and hold CC back, in that share of the clocks."""
+        self.cq_pause = lambda: self.random.random() < cq
+        self.cc_ready = lambda: self.random.random() >= cc
+
+    async def reset(self, clocks: int = 2) -> None:
+        """Hold the endpoint in reset, with the streams quiet; what was on its way is gone."""
+        self.cq.clear()
+        self._cc, self._cc_cycle, self._offered = [], 0, False
+        self.credits = 0
+        self.ctx.set(self._simulation.rst, 1)
+        self.ctx.set(self.dut.s_axis_cq.tvalid, 0)
+        await self.step(clocks)
+        self.ctx.set(self._simulation.rst, 0)
+        await self.step()
 
     def send(self, *requests: Request) -> None:
         """Put requests on the stream."""
@@ -351,7 +397,7 @@ class Rig:
     async def bell(self, vector: int) -> tuple[int, int, int]:
         """Counters rung, merged, delivered."""
         base = CONTROLLER + 0x100 + 0x10 * vector
-        return tuple([await self.cpu_read(base + 4 * k) for k in range(3)])  # type: ignore[return-value]
+        return await self.cpu_read(base), await self.cpu_read(base + 4), await self.cpu_read(base + 8)
 
     async def _cpu_access(self, access: _CpuAccess) -> _CpuAccess:
         self.cpu.append(access)
@@ -391,9 +437,9 @@ class Rig:
             ctx.set(cq.tlast, beat.last)
             ctx.set(cq.tvalid, 1)
             self._offered = True
-        elif not self._offered:
+        elif not self._offered and ctx.get(cq.tvalid):
             ctx.set(cq.tvalid, 0)
-            ctx.set(cq.tdata, self.random.getrandbits(self.width))
+            ctx.set(cq.tdata, self.random.getrandbits(self.width))  # what is not valid must not matter
             ctx.set(cq.tuser, self.random.getrandbits(88))
             ctx.set(cq.tlast, self.random.getrandbits(1))
 
@@ -448,12 +494,6 @@ class Rig:
         if access.done:
             access.cycle = self.cycle
             self.cpu.popleft()
-
-
-def words_of(memory: Iterable[int]) -> list[int]:
-    """Dwords of a byte array."""
-    data = bytes(memory)
-    return [int.from_bytes(data[k : k + 4], "little") for k in range(0, len(data), 4)]
 
 
 def apply_write(memory: bytearray, request: Request) -> None:

@@ -164,11 +164,9 @@ class Target(wiring.Component):
         segment = stage.segment
         m.d.comb += self.ready.eq(~full | done)
         with m.If(self.ready):
-            m.d.sync += [
-                full.eq(self.valid),
-                segment.eq(self.segment),
-                stage.age.eq(_older(self.age)),
-            ]
+            m.d.sync += full.eq(self.valid)
+        with m.If(self.ready & self.valid):
+            m.d.sync += [segment.eq(self.segment), stage.age.eq(_older(self.age))]
             with m.If(self.segment.first):
                 known_function = self.segment.header.function < self._functions
                 m.d.sync += [
