@@ -13,7 +13,7 @@ from systemrdl.node import FieldNode
 import epbell_regs
 
 if TYPE_CHECKING:
-    from epbell_models.reference.mu import Layout, MessagingUnit, Side
+    from epbell_models.reference.mu import MessagingUnit
 
 __all__ = [
     "Access",
@@ -37,7 +37,7 @@ _READS = ("take", "transmit word", "status read", "control read", "other read")
 KINDS = (*_WRITES, *_READS, "nothing")
 """What a side may do in one clock; one of the writes and one of the reads at the same time."""
 
-_SIDES: tuple[Side, Side] = ("a", "b")
+_SIDES = ("a", "b")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Registers:
         Layout of the Messaging Unit.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: str) -> None:
         self._top = epbell_regs.load(f"mu_{layout}")
         self.offset = epbell_regs.offsets(f"mu_{layout}")
         shared = layout != "imx8ulp"
@@ -119,7 +119,7 @@ class Traffic:
         Where the choices come from.
     """
 
-    def __init__(self, layout: Layout, rng: random.Random) -> None:
+    def __init__(self, layout: str, rng: random.Random) -> None:
         self._regs = regs = Registers(layout)
         self._random = rng
         self._tr = [regs.offset[f"TR{n}"] for n in range(4)]
@@ -208,7 +208,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self.pairs: Counter[tuple[str, str]] = Counter()
-        self.meetings: Counter[tuple[Side, int, str, str, bool]] = Counter()
+        self.meetings: Counter[tuple[str, int, str, str, bool]] = Counter()
         self.accesses = 0
 
     def record(self, unit: MessagingUnit, a: Access, b: Access) -> None:
@@ -221,7 +221,7 @@ class Coverage:
         self._meet(unit, "a", a, b)
         self._meet(unit, "b", b, a)
 
-    def _meet(self, unit: MessagingUnit, source: Side, near: Access, far: Access) -> None:
+    def _meet(self, unit: MessagingUnit, source: str, near: Access, far: Access) -> None:
         for table, sets, clears in ((unit.unread, "ring", "take"), (unit.requested, "request", "acknowledge")):
             does, undoes = sets in near.kinds, clears in far.kinds
             if does and undoes and near.channel == far.channel:

@@ -95,10 +95,10 @@ class MessagingUnit:
     way. After MUR, MURS (RS) reads 1 for :data:`MUR_CLOCKS` clocks, in which both sides work normally.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: str) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"The layout of a Messaging Unit is one of {', '.join(LAYOUTS)}, not {layout!r}")
-        self.layout: Final[Layout] = layout
+        self.layout: Final = layout
         page = _PageV2 if layout == "imx8ulp" else _Page7ulp if layout == "imx7ulp" else _PageV1
         self._a = _Face()
         self._b = _Face()
@@ -166,33 +166,33 @@ class MessagingUnit:
         """Level of B's interrupt line, after the last step."""
         return self._page_b.irq()
 
-    def irq(self, side: Side) -> bool:
+    def irq(self, side: str) -> bool:
         """Level of one side's interrupt line."""
         return self.a_irq if side == "a" else self.b_irq
 
-    def read32(self, side: Side, offset: int) -> int:
+    def read32(self, side: str, offset: int) -> int:
         """Spend one clock on one read."""
         if side == "a":
             return self.step(None, offset, None, None)[0]
         return self.step(None, None, None, offset)[1]
 
-    def write32(self, side: Side, offset: int, data: int, strobes: int = 0xF) -> None:
+    def write32(self, side: str, offset: int, data: int, strobes: int = 0xF) -> None:
         """Spend one clock on one write."""
         if side == "a":
             self.step((offset, data, strobes), None, None, None)
         else:
             self.step(None, None, (offset, data, strobes), None)
 
-    def bells(self, source: Side = "b") -> tuple[BellCounts, ...]:
+    def bells(self, source: str = "b") -> tuple[BellCounts, ...]:
         """Loss accounting of the four words that ``source`` writes. A word that MUR throws away counts as merged."""
         face = self._b if source == "b" else self._a
         return tuple(BellCounts(face.rung[n], face.merged[n], face.delivered[n]) for n in range(4))
 
-    def unread(self, source: Side) -> int:
+    def unread(self, source: str) -> int:
         """TRn of ``source`` that the other side has not read, bit n for channel n."""
         return self._a.full if source == "a" else self._b.full
 
-    def requested(self, source: Side) -> int:
+    def requested(self, source: str) -> int:
         """GIRn of ``source`` that are 1, bit n for channel n."""
         return self._a.gir if source == "a" else self._b.gir
 

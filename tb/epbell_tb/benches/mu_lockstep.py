@@ -13,47 +13,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from epbell_models.reference.mu import MessagingUnit
-from epbell_tb.mu_traffic import Access, Coverage, Traffic
-
-NOTHING = Access(None, None, ("nothing",))
-
-
-class Port:
-    """One AXI4-Lite port, driven so that every request is taken in the clock in which it is made."""
-
-    def __init__(self, dut, prefix):
-        def pin(name):
-            return getattr(dut, f"{prefix}_axil_{name}")
-
-        self._valids = pin("awvalid"), pin("wvalid")
-        self._awaddr, self._wdata, self._wstrb = pin("awaddr"), pin("wdata"), pin("wstrb")
-        self._arvalid, self._araddr = pin("arvalid"), pin("araddr")
-        self._rdata = pin("rdata")
-        self._writing = self._reading = None
-        pin("awprot").value = 0
-        pin("arprot").value = 0
-        pin("bready").value = 1
-        pin("rready").value = 1
-        self.drive(NOTHING)
-
-    def drive(self, access):
-        """Make an access in the clock that begins now."""
-        writing, reading = access.write is not None, access.read is not None
-        if writing is not self._writing:
-            self._writing = writing
-            for valid in self._valids:
-                valid.value = writing
-        if writing:
-            self._awaddr.value, self._wdata.value, self._wstrb.value = access.write
-        if reading is not self._reading:
-            self._reading = reading
-            self._arvalid.value = reading
-        if reading:
-            self._araddr.value = access.read
-
-    def data(self):
-        """Answer to the read of the clock before."""
-        return int(self._rdata.value)
+from epbell_tb.benches.mu_env import Port
+from epbell_tb.mu_traffic import Coverage, Traffic
 
 
 async def reset(dut):
