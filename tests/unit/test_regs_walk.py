@@ -27,13 +27,16 @@ from epbell.endpoint import Endpoint
 from epbell.mu import MuAxil, MuAxilAsync
 
 ONES = 0xFFFF_FFFF
-# Every pattern with all strobes, every single lane up and down, and some mixtures.
+# Every bit up and down with all strobes, then every lane alone to the complement of what it holds, then mixtures.
 WRITES = [
     (ONES, 0xF), (0, 0xF), (0xA5C3_0F96, 0xF),
-    (0, 0xF), (ONES, 1), (ONES, 2), (ONES, 4), (ONES, 8),
-    (0, 1), (0, 2), (0, 4), (0, 8),
-    (ONES, 0), (0x5A3C_F069, 0b0110), (0x1234_5678, 0b1011), (0x0FED_CBA9, 0xF), (ONES, 0b0111), (0, 0b1110),
+    (0x5A3C_F069, 1), (0x5A3C_F069, 2), (0x5A3C_F069, 4), (0x5A3C_F069, 8),
+    (0xA5C3_0F96, 0), (0xA5C3_0F96, 0b0110), (ONES, 0b1101),
 ]  # fmt: skip
+# Nothing to keep or to clear in there: whatever is written, nothing may happen.
+WRITES_READ_ONLY = [(ONES, 0xF), (0, 0xF), (0xA5C3_0F96, 0xF), (ONES, 0b0110)]
+# All six windows are walked alone; in the endpoint, which takes longer to simulate, two of them will do.
+FEW_WINDOWS = 2
 
 
 @dataclass
@@ -90,10 +93,10 @@ def kind_of(node):
 
 
 @functools.cache
-def registers(block):
+def registers(block, windows=None):
     """All registers of a block by name."""
     found = {}
-    for node in epbell_regs.load(block).descendants(unroll=True):
+    for node in epbell_regs.load(block, windows=windows).descendants(unroll=True):
         if isinstance(node, RegNode):
             name = "_".join(node.get_path_segments(array_suffix="{index:d}")[1:])
             found[name] = register = Register(name, node.absolute_address, node.get_property("accesswidth") == 32)
@@ -259,19 +262,19 @@ ENDPOINT = {"mu_a": 0x5D27_0000, "mu_b": 0x5D30_0000, "controller": 0x5F01_0000,
 class EndpointPage(MuPage):
     """A page of the whole endpoint, through its CPU's bus, while the host is silent."""
 
-    def __init__(self, page, block):
-        self.registers = registers(block)
-        self.dut = Endpoint(64, ram_size=4096)
+    def __init__(self, page, names):
+        self.registers = names
+        self.dut = Endpoint(64, ram_size=4096, windows=FEW_WINDOWS)
         self.domains = ("sync",)
         self.port = Port(self.dut.cpu_axil, "sync", ENDPOINT[page])
-        if block == "mu_imx8ulp":
+        if page.startswith("mu_"):
             self.far = Port(self.dut.cpu_axil, "sync", ENDPOINT["mu_b" if page == "mu_a" else "mu_a"])
             self.v2, self.mur, self.settling = True, 0x01, 8
 
     async def extras(self, ctx, register, verdict):
         if register.name == "FEATURES":
             verdict.equal(
-                await self.port.read(ctx, register.address), 0x0104_0608, "64 bits, 6 windows, 4 vectors, guard"
+                await self.port.read(ctx, register.address), 0x0104_0208, "64 bits, 2 windows, 4 vectors, guard"
             )
         elif register.name == "MSI_STATUS":
             room = await self.port.read(ctx, register.address) >> 8
@@ -280,13 +283,18 @@ class EndpointPage(MuPage):
             await super().extras(ctx, register, verdict)
 
 
-PAGES = {block: (block, functools.partial(BlockPage, block)) for block in epbell_regs.blocks()}
+PAGES = {block: (registers(block), functools.partial(BlockPage, block)) for block in epbell_regs.blocks()}
 PAGES |= {
-    f"endpoint-{page}": (block, functools.partial(EndpointPage, page, block))
-    for page, block in (("mu_a", "mu_imx8ulp"), ("mu_b", "mu_imx8ulp"), ("controller", "controller"), ("iatu", "iatu"))
+    f"endpoint-{page}": (names, functools.partial(EndpointPage, page, names))
+    for page, names in (
+        ("mu_a", registers("mu_imx8ulp")),
+        ("mu_b", registers("mu_imx8ulp")),
+        ("controller", registers("controller")),
+        ("iatu", registers("iatu", FEW_WINDOWS)),
+    )
 }
 PAGES |= {
-    f"{layout}-{side}-{kind}": (f"mu_{layout}", functools.partial(MuPage, layout, side, kind == "sync"))
+    f"{layout}-{side}-{kind}": (registers(f"mu_{layout}"), functools.partial(MuPage, layout, side, kind == "sync"))
     for layout in ("imx6sx", "imx7ulp", "imx8ulp")
     for side in "ab"
     for kind in ("sync", "async")
@@ -314,7 +322,8 @@ async def walk_register(page, ctx, register, verdict):
     mur = getattr(page, "mur", 0) if register.name == "CR" else 0
     value = register.reset
     verdict.equal(await port.read(ctx, address) & known, value & known, "after reset")
-    for data, strobes in WRITES:
+    writable = register.mask("storage", "w1c", "w1s", "action")
+    for data, strobes in WRITES if writable else WRITES_READ_ONLY:
         data &= ~mur
         if register.mask("w1c"):
             await page.provoke(ctx, register)
@@ -364,9 +373,9 @@ def walk(name):
         page.prepare(ctx)
         for register, verdict in verdicts.items():
             ctx.set(reset, 1)
-            await page.port.wait(ctx, 4)
+            await page.port.wait(ctx, 2 if len(page.domains) == 1 else 6)
             ctx.set(reset, 0)
-            await page.port.wait(ctx, 4)
+            await page.port.wait(ctx, 2 if len(page.domains) == 1 else 6)
             if register == "unmapped":
                 await walk_unmapped(page, ctx, verdict)
             else:
@@ -383,11 +392,11 @@ def in_one_worker(page, *rest):
 
 @pytest.mark.parametrize(
     ("page", "register"),
-    [in_one_worker(page, register) for page, (block, _) in PAGES.items() for register in registers(block)],
+    [in_one_worker(page, register) for page, (names, _) in PAGES.items() for register in names],
 )
 def test_register(page, register):
     verdict = walk(page)[register]
-    assert verdict.checks > len(WRITES)
+    assert verdict.checks > len(WRITES_READ_ONLY)
     assert not verdict.failures, verdict.failures
 
 
