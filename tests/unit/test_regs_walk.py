@@ -15,7 +15,7 @@ import random
 from dataclasses import dataclass, field
 
 import pytest
-from amaranth.hdl import Elaboratable, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from systemrdl.node import RegNode
@@ -115,23 +115,21 @@ class Port:
 
     async def write(self, ctx, address, data, strobes=0xF):
         bus = self.bus
-        for signal, value in ((bus.awaddr, self.base + address), (bus.wdata, data), (bus.wstrb, strobes)):
-            ctx.set(signal, value)
-        for signal in (bus.awvalid, bus.wvalid, bus.bready):
-            ctx.set(signal, 1)
+        # One assignment: the simulator settles the whole page after each.
+        valid = Cat(bus.awvalid, bus.wvalid, bus.bready)
+        together = Cat(valid, bus.wstrb, bus.wdata, bus.awaddr)
+        ctx.set(together, 0b111 | strobes << 3 | data << 7 | self.base + address << 39)
         await self.until(ctx, bus.awready)
-        ctx.set(bus.awvalid, 0)
-        ctx.set(bus.wvalid, 0)
+        ctx.set(valid, 0b100)
         (response,) = await self.until(ctx, bus.bvalid, bus.bresp)
         assert response == 0
 
     async def read(self, ctx, address):
         bus = self.bus
-        ctx.set(bus.araddr, self.base + address)
-        ctx.set(bus.arvalid, 1)
-        ctx.set(bus.rready, 1)
+        valid = Cat(bus.arvalid, bus.rready)
+        ctx.set(Cat(valid, bus.araddr), 0b11 | self.base + address << 2)
         await self.until(ctx, bus.arready)
-        ctx.set(bus.arvalid, 0)
+        ctx.set(valid, 0b10)
         data, response = await self.until(ctx, bus.rvalid, bus.rdata, bus.rresp)
         assert response == 0
         return data
