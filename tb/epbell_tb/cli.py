@@ -243,7 +243,7 @@ VERBS: dict[str, Verb] = {
     "setup": Verb("check that every tool is there and say which ones are used", _setup),
     "sim": Verb("run the scenarios on Verilator and print what happened", _delegate("epbell_tb.sim")),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
-    "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "tests/unit", "tests/models")),
+    "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),
