@@ -11,6 +11,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+import epbell_regs
 from epbell import axil
 from epbell.address_map import AddressMap
 from epbell.bar import DEFAULT_BARS, Bar, check_bars
@@ -18,15 +19,16 @@ from epbell.controller import Controller
 from epbell.cpu import CpuPort
 from epbell.inbound import Inbound
 from epbell.msi import HardMsi, MsiSender
-from epbell.mu import MessagingUnit
+from epbell.mu import LAYOUTS, MessagingUnit
 from epbell.pcie import usp
 from epbell.pcie.completion import CompletionSender
-from epbell.pcie.queue import Credits, Queue
+from epbell.pcie.queue import Credits, Queue, check_places
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
 from epbell.pcie.target import EVENTS, LATENCY_BITS, Target
 from epbell.ram import Ram
 from epbell.registers import RegisterPages
+from epbell.share import check_patience
 
 __all__ = ["Endpoint"]
 
@@ -108,6 +110,7 @@ class Endpoint(wiring.Component):
         self._width = usp.check_width(width)
         self._map = AddressMap() if address_map is None else address_map
         self._map.check_ram(ram_size)
+        _check(bars, layout, windows, reads, patience)
         host_names = _GUARDED_PAGES if guard else _PAGES
         self._doorbells = host_names.index("mu_b")
         ram: dict[str, Any] = {"ram_base": self._map.ram, "ram_size": ram_size}
@@ -267,3 +270,13 @@ class Endpoint(wiring.Component):
             msi.bus_master.eq(self.cfg_function_status[2]),
             self.irq_mu.eq(mu.a_irq),
         ]
+
+
+def _check(bars: Sequence[Bar | None], layout: str, windows: int, reads: int, patience: int) -> None:
+    """Refuse a wrong parameter before any of the blocks exists."""
+    check_bars(bars)
+    check_places(reads)
+    check_patience(patience)
+    epbell_regs.load("iatu", windows=windows)
+    if layout not in LAYOUTS:
+        raise ValueError(f"The layout of the Messaging Unit must be one of {', '.join(LAYOUTS)}, not {layout!r}")

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from epbell.share import Share
+from epbell.share import Share, check_patience
 
 __all__ = ["Ram"]
 
@@ -48,7 +48,7 @@ class Ram(wiring.Component):
     Raises
     ------
     ValueError
-        If `lanes` or `size` is none of those.
+        If a parameter is none of those.
     """
 
     host_w_valid: Any
@@ -74,7 +74,7 @@ class Ram(wiring.Component):
             raise ValueError(f"The number of lanes of the RAM must be 2, 4, 8 or 16, not {lanes!r}")
         if not isinstance(size, int) or size < 8 * lanes or size & (size - 1):
             raise ValueError(f"The size of the RAM must be a power of two of at least {8 * lanes} bytes, not {size!r}")
-        self._lanes, self._size, self._patience = lanes, size, patience
+        self._lanes, self._size, self._patience = lanes, size, check_patience(patience)
         address = exact_log2(size // 4)
         super().__init__({
             "host_w_valid": In(1),

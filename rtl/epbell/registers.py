@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from epbell import csr
 from epbell.csr_register import any_of
-from epbell.share import Share
+from epbell.share import Share, check_patience
 
 __all__ = ["RegisterPages"]
 
@@ -46,7 +46,7 @@ class RegisterPages(wiring.Component):
     Raises
     ------
     ValueError
-        If a page for the host is none of the pages.
+        If a page for the host is none of the pages, or `patience` is less than 1.
     """
 
     host_w_valid: Any
@@ -76,7 +76,8 @@ class RegisterPages(wiring.Component):
         for name in host_names:
             if name not in names:
                 raise ValueError(f"A page for the host must be one of {', '.join(names)}, not {name!r}")
-        self._names, self._host_names, self._patience = tuple(names), tuple(host_names), patience
+        self._names, self._host_names = tuple(names), tuple(host_names)
+        self._patience = check_patience(patience)
         members: dict[str, Any] = {}
         for master, pages in (("host", len(host_names)), ("cpu", len(names))):
             members |= {

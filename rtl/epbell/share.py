@@ -6,7 +6,23 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Share"]
+__all__ = [
+    "Share",
+    "check_patience",
+]
+
+
+def check_patience(patience: int) -> int:
+    """Return `patience` if it is a number of clocks that a CPU can wait.
+
+    Raises
+    ------
+    ValueError
+        If it is less than 1.
+    """
+    if not isinstance(patience, int) or patience < 1:
+        raise ValueError(f"The patience of the CPU must be 1 clock or more, not {patience!r}")
+    return patience
 
 
 class Share(wiring.Component):
@@ -43,9 +59,7 @@ class Share(wiring.Component):
     cpu_ready: Any
 
     def __init__(self, patience: int = 8) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"The patience of the CPU must be 1 clock or more, not {patience!r}")
-        self._patience = patience
+        self._patience = check_patience(patience)
         super().__init__({
             "host_wants": In(1),
             "host_ready": Out(1),

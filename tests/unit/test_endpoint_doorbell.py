@@ -226,6 +226,12 @@ def test_damaged_packet_rings_nothing(width: int, length: int) -> None:
             malformed += 1
         rig.cq += [*beats[:-1], dataclasses.replace(beats[-1], last=0), dataclasses.replace(beats[-1], user=0)]
         malformed += 1
+        if beats[-1].keep > 1:  # the last dword is missing
+            rig.cq += [*beats[:-1], dataclasses.replace(beats[-1], keep=beats[-1].keep >> 1)]
+            malformed += 1
+        if not beats[-1].keep >> width // 32 - 1:  # one dword too many
+            rig.cq += [*beats[:-1], dataclasses.replace(beats[-1], keep=beats[-1].keep << 1 | 1)]
+            malformed += 1
         await rig.drain()
         assert await rig.cpu_read(MU_A + RSR) == 0
         assert await rig.counters() == {

@@ -10,7 +10,21 @@ from amaranth.lib.wiring import In, Out
 __all__ = [
     "Credits",
     "Queue",
+    "check_places",
 ]
+
+
+def check_places(places: int) -> int:
+    """Return `places` if the hard block can hold that many credits.
+
+    Raises
+    ------
+    ValueError
+        If it is not from 1 to 32.
+    """
+    if not isinstance(places, int) or not 1 <= places <= 32:
+        raise ValueError(f"The number of non-posted requests under way must be 1 to 32, not {places!r}")
+    return places
 
 
 class Queue(wiring.Component):
@@ -97,9 +111,7 @@ class Credits(wiring.Component):
     np_req: Any
 
     def __init__(self, places: int) -> None:
-        if not isinstance(places, int) or not 1 <= places <= 32:
-            raise ValueError(f"The number of non-posted requests under way must be 1 to 32, not {places!r}")
-        self._places = places
+        self._places = check_places(places)
         super().__init__({"returned": In(1), "np_req": Out(2)})
 
     def elaborate(self, platform: object) -> Module:

@@ -139,7 +139,7 @@ class RequestParser(wiring.Component):
         broken: Any = Signal()  # it was bad before this beat
         withdrawn: Any = Signal()  # it was discontinued before this beat
         early = self._header(m, user, head, taken)
-        self._payload(m, head, taken)
+        misframed = self._payload(m, head, taken)
 
         is_write = segment.header.kind == RequestType.MEM_WRITE
         is_message = segment.header.kind.as_value()[2:].all()  # whatever it carries is skipped
@@ -147,7 +147,7 @@ class RequestParser(wiring.Component):
             cq.tready.eq(self.ready),
             taken.eq(cq.tvalid & self.ready),
             segment.known.eq(head | (active & ~user.sop)),
-            bad.eq(~is_message & ((broken & ~head) | ~segment.header.length.any() | (cq.tlast != segment.tail))),
+            bad.eq(~is_message & (misframed | (broken & ~head) | ~segment.header.length.any())),
             segment.first.eq(head | fresh),
             segment.final.eq(cq.tlast),
             segment.discontinued.eq(user.discontinue | (withdrawn & ~user.sop)),
@@ -156,7 +156,7 @@ class RequestParser(wiring.Component):
             self.valid.eq(cq.tvalid & (cq.tlast | segment.write)),
             self.starts.eq(taken & user.sop),
             self.torn.eq(taken & user.sop & (active | early)),
-            self.completes.eq(cq.tvalid & cq.tlast & ~user.sop & segment.tail & ~user.discontinue),
+            self.completes.eq(cq.tvalid & cq.tlast & ~user.sop & ~bad & ~segment.discontinued),
             self.fails.eq(cq.tvalid & ~self.completes),
         ]
         with m.If(taken):
@@ -196,8 +196,8 @@ class RequestParser(wiring.Component):
             m.d.comb += self.segment.header[name].eq(value)
         return early
 
-    def _payload(self, m: Any, head: Any, taken: Any) -> None:
-        """Count the payload, and move its slice down to lane 0."""
+    def _payload(self, m: Any, head: Any, taken: Any) -> Any:
+        """Count the payload, and move its slice down to lane 0; return "the packet does not end where it should"."""
         segment, lanes = self.segment, self._lanes
         lanes_in_head = max(lanes - 4, 0)
         kind = segment.header.kind
@@ -221,3 +221,8 @@ class RequestParser(wiring.Component):
             else:
                 in_head = words[lane + 4] if lane + 4 < lanes else 0
                 m.d.comb += segment.data[lane].eq(Mux(head, in_head, words[lane]))
+        kept: Any = Signal(lanes)
+        before = Mux(head, min(lanes, 4), 0)  # dwords of the descriptor in this beat
+        for lane in range(lanes):
+            m.d.comb += kept[lane].eq(lane < before + segment.count)
+        return (self.cq.tlast != segment.tail) | (self.cq.tkeep != kept)
