@@ -1,0 +1,48 @@
+"""Variants of the endpoint that the benches run on: stream width and sizes of the BARs."""
+
+from collections.abc import Callable
+from functools import partial
+
+from epbell.bar import DEFAULT_BARS, Bar
+from epbell.endpoint import Endpoint
+from epbell_tb import runner
+
+__all__ = [
+    "BAR_SETS",
+    "WIDTHS",
+    "build_endpoint",
+    "module_name",
+]
+
+WIDTHS = (64, 128, 256, 512)
+
+BAR_SETS: dict[str, tuple[Bar | None, ...]] = {
+    "everyday": DEFAULT_BARS,
+    "linux": (*(Bar(128 << 10) for _ in range(5)), Bar(1 << 20)),
+    "wide": (Bar(16 << 10, wide=True), None, Bar(16 << 10, wide=True), None, Bar(64 << 10, wide=True), None),
+}
+"""Sets of BARs: small 32-bit ones, those that Linux's test function asks for, and 64-bit pairs."""
+
+
+def module_name(width: int, bars: str = "everyday") -> str:
+    """Return the name of the top level of a variant.
+
+    Raises
+    ------
+    ValueError
+        If there is no such set of BARs or no such width.
+    """
+    if width not in WIDTHS:
+        raise ValueError(f"The width must be one of {', '.join(map(str, WIDTHS))}, not {width!r}")
+    if bars not in BAR_SETS:
+        raise ValueError(f"The BARs must be one of {', '.join(BAR_SETS)}, not {bars!r}")
+    return f"epbell_endpoint_usp{width}" + ("" if bars == "everyday" else f"_{bars}")
+
+
+def build_endpoint(
+    width: int, bars: str = "everyday", *, waves: bool = False, say: Callable[[str], None] | None = None
+) -> runner.Build:
+    """Build a variant with Verilator, unless it is there already; see `runner.build`."""
+    name = module_name(width, bars)
+    builder = None if bars == "everyday" else partial(Endpoint, width, bars=BAR_SETS[bars])
+    return runner.build(name, waves=waves, builder=builder, say=say)
