@@ -154,6 +154,8 @@ class Sender(wiring.Component):
         m.submodules.seen = FFSynchronizer(self.seen, seen)
         m.submodules.taken = FFSynchronizer(self.taken, taken)
         toggle = Signal(reset_less=True)
+        # Not reset either: the toggle may have changed in the clock before, and promises this word.
+        payload = Signal(self._width, reset_less=True)
         waiting = Signal()
         under_way, send = Signal(), Signal()
         m.d.comb += [
@@ -166,10 +168,12 @@ class Sender(wiring.Component):
             self.toggle.eq(toggle),
             self.echo.eq(taken),
         ]
+        if self._width:
+            m.d.comb += self.payload.eq(payload)
         with m.If(send):
             m.d.sync += [toggle.eq(~toggle), waiting.eq(0)]
             if self._width:
-                m.d.sync += self.payload.eq(self.word)
+                m.d.sync += payload.eq(self.word)
         with m.Elif(self.write):
             m.d.sync += waiting.eq(1)
         with m.If(self.write):
