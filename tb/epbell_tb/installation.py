@@ -274,7 +274,7 @@ def main(arguments: list[str]) -> int:
         check_python()
         if verb == "setup":
             if not installation.ensure():
-                print("setup: nothing to do")
+                print("setup: nothing to do", flush=True)
             installation.report()
         elif verb == "run":
             if installation.ensure():
