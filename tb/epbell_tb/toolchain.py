@@ -9,15 +9,20 @@ Only the standard library is used: ``python3 tb/epbell_tb/toolchain.py setup`` w
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__":
+    # As a script, this folder leads the search path; its parent must, before a module of ours hides a standard one.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 import importlib
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -249,8 +254,6 @@ def _serve(arguments: list[str]) -> int:
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    # As a script, this folder leads the search path; its parent must, so that no module in it hides a standard one.
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
     # Only now: an older Python than we support could not even read it.
     return importlib.import_module("epbell_tb.installation").main(arguments)
 

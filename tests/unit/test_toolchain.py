@@ -2,7 +2,9 @@
 
 import ast
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,18 @@ def test_design_of_several_files_compiles(tmp_path):
     done = subprocess.run(make, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "out" / "Vtop.o").is_file()
+
+
+def test_script_does_not_take_our_modules_for_standard_ones(tmp_path):
+    """`epbell_tb` has a module named like one of the standard library; the script lies in the same folder."""
+    package = tmp_path / "tb" / "epbell_tb"
+    package.mkdir(parents=True)
+    for name in ("__init__", "toolchain", "installation"):
+        shutil.copy(Path(toolchain.__file__).parent / f"{name}.py", package)
+    for name in ("platform", "re", "json", "subprocess"):
+        (package / f"{name}.py").write_text("raise AssertionError(__file__)\n")
+    (tmp_path / "Makefile").write_text("sim: ## run it\n")
+    command = [sys.executable, "tb/epbell_tb/toolchain.py", "help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    assert done.stderr == ""
+    assert "make sim" in done.stdout
