@@ -290,6 +290,9 @@ def main(arguments: list[str]) -> int:
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("interrupted; the next call repairs what is half done", file=sys.stderr)
         return 130
@@ -300,7 +303,7 @@ def _print_targets(project: Path) -> None:
     for line in (project / "Makefile").read_text(encoding="utf-8").splitlines():
         match = re.match(r"([a-z]+):[^#]*## (.*)", line)
         if match is not None:
-            print(f"  make {match[1]:8} {match[2]}")
+            print(f"  make {match[1]:8} {match[2]}", flush=True)
 
 
 def _clean(project: Path) -> None:
