@@ -1,0 +1,311 @@
+"""The Messaging Unit on the very cycle: what is decided in docs/mu.md, in the single-clock build."""
+
+import pytest
+from amaranth.sim import Simulator
+
+from epbell.mu import LAYOUTS, MessagingUnit, MuAxil
+from epbell.mu_side import MuSide
+from epbell_models.reference.mu import MUR_CLOCKS
+from epbell_tb.mu_traffic import Registers
+
+
+class Rig:
+    """Both register ports, one clock at a time: what is asked for in a clock is answered, and takes effect, in it."""
+
+    def __init__(self, ctx, dut, layout):
+        self.ctx = ctx
+        self.dut = dut
+        self.regs = Registers(layout)
+        self.v2 = layout == "imx8ulp"
+        self.events = []
+
+    async def clock(self, a_write=None, a_read=None, b_write=None, b_read=None):
+        """One clock of accesses; a write is (offset, data) or (offset, data, strobes)."""
+        ctx = self.ctx
+        for port, write, read in ((self.dut.a, a_write, a_read), (self.dut.b, b_write, b_read)):
+            ctx.set(port.w_en, write is not None)
+            if write is not None:
+                ctx.set(port.w_addr, write[0])
+                ctx.set(port.w_data, write[1])
+                ctx.set(port.w_strb, write[2] if len(write) > 2 else 0xF)
+            ctx.set(port.r_en, read is not None)
+            ctx.set(port.r_addr, read or 0)
+        seen = ctx.get(self.dut.a.r_data), ctx.get(self.dut.b.r_data)
+        self.events.append(tuple(ctx.get(getattr(self.dut.b_to_a, e)) for e in ("rung", "merged", "delivered")))
+        await ctx.tick()
+        return seen
+
+    async def read(self, side, offset):
+        return (await self.clock(**{f"{side}_read": offset}))[side == "b"]
+
+    async def write(self, side, offset, data, strobes=0xF):
+        await self.clock(**{f"{side}_write": (offset, data, strobes)})
+
+    async def get(self, side, group):
+        """Read a group of bits, in channel order."""
+        return self.regs.channels(group, await self.read(side, self.regs.home(group)))
+
+    async def put(self, side, group, channels):
+        """Write a group of bits; with V1 and 7ULP, the others of the register become 0."""
+        await self.write(side, self.regs.home(group), self.regs.mask(group, channels))
+
+    def tr(self, n):
+        return self.regs.offset[f"TR{n}"]
+
+    def rr(self, n):
+        return self.regs.offset[f"RR{n}"]
+
+    def gir(self, channels):
+        return self.regs.home("GIR"), self.regs.mask("GIR", channels)
+
+    def gip(self, channels):
+        return self.regs.home("GIP"), self.regs.mask("GIP", channels)
+
+    @property
+    def mur(self):
+        return self.regs.home("MUR"), self.regs.mask("MUR")
+
+    @property
+    def irq(self):
+        return self.ctx.get(self.dut.a_irq), self.ctx.get(self.dut.b_irq)
+
+    def counted(self, event, channel):
+        index = ("rung", "merged", "delivered").index(event)
+        return sum(pulses[index] >> channel & 1 for pulses in self.events)
+
+
+@pytest.fixture(params=LAYOUTS)
+def play(request):
+    """Run a program on a new unit."""
+
+    def start(program):
+        dut = MessagingUnit(request.param)
+        done = []
+
+        async def bench(ctx):
+            await program(Rig(ctx, dut, request.param))
+            done.append(True)
+
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-8)
+        simulator.add_testbench(bench)
+        simulator.run()
+        assert done
+
+    return start
+
+
+@pytest.mark.parametrize("make", [MessagingUnit, MuAxil, MuSide])
+def test_unknown_layout_is_refused(make):
+    with pytest.raises(ValueError, match=r"imx6sx, imx7ulp, imx8ulp, not 'imx9'$"):
+        make("imx9")
+
+
+def test_one_doorbell_per_clock(play):
+    async def program(rig):
+        await rig.put("a", "RIE", 0xF)
+        assert rig.irq == (0, 0)
+        for clock in range(16):
+            _, _ = await rig.clock(b_write=(rig.tr(clock % 4), clock), a_read=rig.rr((clock - 1) % 4))
+            assert rig.irq == (1, 0)  # in the clock after the write, for the word just written
+        assert await rig.get("a", "RF") == 0b1000
+        assert [rig.counted("rung", n) for n in range(4)] == [4] * 4
+        assert [rig.counted("delivered", n) for n in range(4)] == [4, 4, 4, 3]
+        assert [rig.counted("merged", n) for n in range(4)] == [0] * 4
+
+    play(program)
+
+
+def test_write_when_full(play):
+    async def program(rig):
+        await rig.write("b", rig.tr(2), 1)
+        await rig.write("b", rig.tr(2), 2)
+        assert await rig.get("a", "RF") == 0b0100
+        assert await rig.get("b", "TE") == 0b1011
+        assert await rig.read("a", rig.rr(2)) == 2
+        assert await rig.get("a", "RF") == 0
+        assert [rig.counted(event, 2) for event in ("rung", "merged", "delivered")] == [2, 1, 1]
+
+    play(program)
+
+
+def test_read_when_empty(play):
+    async def program(rig):
+        assert await rig.read("a", rig.rr(0)) == 0
+        await rig.write("b", rig.tr(0), 77)
+        for _ in range(3):
+            assert await rig.read("a", rig.rr(0)) == 77
+        assert await rig.get("b", "TE") == 0xF
+        assert rig.counted("delivered", 0) == 1
+
+    play(program)
+
+
+def test_write_and_read_in_one_clock(play):
+    async def program(rig):
+        await rig.put("a", "RIE", 0b0010)
+        await rig.write("b", rig.tr(1), 10)
+        seen, _ = await rig.clock(b_write=(rig.tr(1), 11), a_read=rig.rr(1))
+        assert seen == 10
+        assert rig.irq == (1, 0)
+        assert await rig.get("b", "TE") == 0b1101
+        assert await rig.read("a", rig.rr(1)) == 11
+        assert rig.irq == (0, 0)
+        seen, _ = await rig.clock(
+            b_write=(rig.tr(1), 12), a_read=rig.rr(1)
+        )  # empty
+        assert seen == 11
+        assert await rig.get("a", "RF") == 0b0010
+        assert [rig.counted(event, 1) for event in ("rung", "merged", "delivered")] == [3, 0, 2]
+
+    play(program)
+
+
+def test_partial_store_never_rings(play):
+    async def program(rig):
+        for strobes in range(15):
+            await rig.write("b", rig.tr(3), 0xFFFF_FFFF, strobes)
+        assert await rig.get("a", "RF") == 0
+        assert await rig.read("a", rig.rr(3)) == 0
+        assert rig.counted("rung", 3) == 0
+
+    play(program)
+
+
+def test_request_wins_over_acknowledge(play):
+    async def program(rig):
+        await rig.put("a", "GIE", 0b0001)
+        await rig.clock(b_write=rig.gir(0b0001))
+        assert rig.irq == (1, 0)
+        await rig.clock(b_write=rig.gir(0b0001), a_write=rig.gip(0b0001))
+        assert rig.irq == (1, 0)
+        assert await rig.get("b", "GIR") == 0b0001
+        await rig.clock(b_write=(rig.gir(0)[0], 0))  # 0 takes nothing back
+        assert await rig.get("a", "GIP") == 0b0001
+        await rig.clock(a_write=rig.gip(0b1110))
+        assert rig.irq == (1, 0)
+        await rig.clock(a_write=rig.gip(0b0001))
+        assert rig.irq == (0, 0)
+        assert await rig.get("b", "GIR") == 0
+
+    play(program)
+
+
+def test_masked_stays_silent_and_enable_fires(play):
+    async def program(rig):
+        await rig.put("a", "RIE", 0b0111)
+        await rig.write("b", rig.tr(3), 1)
+        await rig.clock(b_write=rig.gir(0b1111))
+        for _ in range(50):
+            await rig.clock()
+            assert rig.irq == (0, 0)
+        await rig.put("a", "RIE", 0b1000)
+        assert rig.irq == (1, 0)
+        await rig.put("a", "RIE", 0b0000)
+        assert rig.irq == (0, 0)
+
+    play(program)
+
+
+def test_level_drops_with_the_last_enabled_word(play):
+    async def program(rig):
+        await rig.put("a", "RIE", 0b0111)
+        for n in range(4):
+            await rig.write("b", rig.tr(n), n)
+        for n, level in ((0, 1), (3, 1), (2, 1), (1, 0)):
+            await rig.read("a", rig.rr(n))
+            assert rig.irq == (level, 0)
+
+    play(program)
+
+
+def test_transmit_interrupt_is_the_level_of_empty(play):
+    async def program(rig):
+        await rig.write("a", rig.tr(2), 5)
+        await rig.put("a", "TIE", 0b0100)
+        assert rig.irq == (0, 0)
+        await rig.read("b", rig.rr(2))
+        assert rig.irq == (1, 0)
+        await rig.write("a", rig.tr(2), 6)
+        assert rig.irq == (0, 0)
+
+    play(program)
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_mur_wins_over_everything(play, side):
+    async def program(rig):
+        far = "b" if side == "a" else "a"
+        rivals = [(rig.tr(0), 9), rig.gir(0xF), rig.gip(0xF), (rig.regs.home("RIE"), rig.regs.mask("RIE"))]
+        rivals += [(rig.regs.home("F"), 7), (rig.regs.home("TIE"), rig.regs.mask("TIE"))]
+        for rival in rivals:
+            await rig.write("b", rig.tr(0), 8)
+            before = [rig.counted(event, 0) for event in ("rung", "merged")]
+            await rig.clock(**{f"{side}_write": rig.mur, f"{far}_write": rival})
+            assert [rig.counted(event, 0) for event in ("rung", "merged")] == [before[0], before[1] + 1]
+            assert rig.irq == (0, 0)
+            for one in "ab":
+                assert await rig.get(one, "RF") == await rig.get(one, "GIP") == await rig.get(one, "GIR") == 0
+                assert await rig.get(one, "TE") == 0xF
+                assert await rig.read(one, rig.regs.home("F")) & 7 == 0
+                assert await rig.get(one, "RIE") == await rig.get(one, "TIE") == 0
+
+    play(program)
+
+
+def test_ring_right_after_mur_counts(play):
+    async def program(rig):
+        status = rig.regs.offset["SR"]
+        bit = rig.regs.bit("SR", rig.regs.in_reset)
+        await rig.clock(a_write=rig.mur)
+        for _ in range(MUR_CLOCKS):
+            seen = await rig.clock(a_read=status, b_read=status, b_write=(rig.tr(0), 3))
+            assert seen[0] & seen[1] & bit
+        assert not await rig.read("a", status) & bit
+        assert await rig.get("a", "RF") == 1
+        assert await rig.read("a", rig.rr(0)) == 3
+        assert [rig.counted(event, 0) for event in ("rung", "merged", "delivered")] == [MUR_CLOCKS, MUR_CLOCKS - 1, 1]
+
+    play(program)
+
+
+def test_mailbox_probe(play):
+    """imx-mailbox at probe: clear all enables, write the status back, read the four words without a look at RF."""
+
+    async def program(rig):
+        await rig.write("b", rig.tr(0), 9)
+        await rig.clock(b_write=rig.gir(0b0010))
+        for group in ("MUR", "GIE", "GIR", "TIE", "RIE"):
+            await rig.write("a", rig.regs.home(group), 0)
+        status = rig.regs.home("GIP")
+        await rig.write("a", status, await rig.read("a", status))
+        assert await rig.get("b", "GIR") == 0
+        assert [await rig.read("a", rig.rr(n)) for n in range(4)] == [9, 0, 0, 0]
+        assert (await rig.get("a", "RF"), await rig.get("a", "TE")) == (0, 0xF)
+        await rig.write("b", rig.tr(0), 10)
+        assert await rig.get("a", "RF") == 1
+
+    play(program)
+
+
+def test_murip():
+    dut = MessagingUnit("imx8ulp")
+
+    async def bench(ctx):
+        rig = Rig(ctx, dut, "imx8ulp")
+        await rig.write("b", 0x008, 1)
+        await rig.clock()
+        assert await rig.read("a", 0x00C) & 2
+        assert not await rig.read("b", 0x00C) & 2
+        await rig.write("a", 0x008, 2)
+        assert rig.irq == (1, 0)
+        await rig.write("a", 0x00C, 2)
+        assert rig.irq == (0, 0)
+        await rig.clock(a_write=(0x008, 1), b_write=(0x008, 1))
+        await rig.clock(a_write=(0x00C, 2))  # it is being set in this very clock: set wins
+        assert await rig.read("a", 0x00C) & await rig.read("b", 0x00C) & 2
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
