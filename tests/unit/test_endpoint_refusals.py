@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 from usp_rig import (
-    BARS,
     CAS,
     CONTROLLER,
     EDMA,
@@ -31,8 +30,6 @@ from usp_rig import (
     read,
     write,
 )
-
-from epbell.bar import Bar
 
 NONE = {"writes": 0, "reads": 0, "unsupported": 0, "discontinued": 0, "malformed": 0}
 
@@ -289,25 +286,3 @@ def test_cpu_outside_the_map() -> None:
         assert await rig.cpu_read(CONTROLLER) == 0x4550424C
 
     Rig(64).run(bench)
-
-
-@pytest.mark.parametrize(
-    ("parameters", "complaint"),
-    [
-        ({"width": 96}, "64, 128, 256 or 512 bits, not 96"),
-        ({"width": 64, "windows": 0}, "1 to 16, not 0"),
-        ({"width": 64, "windows": 17}, "1 to 16, not 17"),
-        ({"width": 64, "ram_size": 5000}, "power of two from 4 KiB to 1 GiB, not 5000"),
-        ({"width": 64, "layout": "imx95"}, "'imx95'"),
-        ({"width": 64, "bars": ()}, "at least one BAR"),
-        ({"width": 64, "bars": (*BARS, None)}, "at most six BARs, not 7"),
-        ({"width": 64, "bars": (Bar(128, wide=True), Bar(128))}, "64-bit BAR 0"),
-        ({"width": 64, "reads": 33}, "1 to 32, not 33"),
-        ({"width": 64, "patience": 0}, "1 clock or more, not 0"),
-    ],
-)
-def test_wrong_parameters(parameters: dict, complaint: str) -> None:
-    from epbell.endpoint import Endpoint
-
-    with pytest.raises(ValueError, match=complaint):
-        Endpoint(**parameters)
