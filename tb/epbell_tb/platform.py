@@ -1,27 +1,27 @@
-"""The models' platform over cocotb: Linux's seconds become simulated time, divided by one factor."""
+"""The models' platform over the simulator's time, with one scale factor for all of Linux's time constants."""
 
 from collections.abc import Coroutine
 from typing import Any
 
 import cocotb
-import cocotb.triggers
-from cocotb.triggers import First, RisingEdge, Timer
-from cocotb.utils import get_sim_time
-
-from epbell_models.platform import Event, Lock, Task
+from cocotb.simtime import get_sim_time
+from cocotb.triggers import Event, First, Lock, Timer
 
 __all__ = [
-    "CocotbIrqLine",
     "CocotbPlatform",
 ]
 
+#: Linux seconds per simulated second: a millisecond of Linux is a microsecond here.
+TIME_SCALE = 1000
+_SHORTEST_PS = 4000
 
-class _Event:
-    """`Event` of the models."""
 
-    def __init__(self, platform: "CocotbPlatform") -> None:
-        self._platform = platform
-        self._event = cocotb.triggers.Event()
+class _Level:
+    """`epbell_models.platform.Event` over cocotb's."""
+
+    def __init__(self, scale: float) -> None:
+        self._event = Event()
+        self._scale = scale
 
     def set(self) -> None:
         self._event.set()
@@ -38,61 +38,43 @@ class _Event:
         if timeout is None:
             await self._event.wait()
             return True
-        await First(self._event.wait(), self._platform.timer(timeout))
-        return self._event.is_set()
+        timer = Timer(_picoseconds(timeout, self._scale), unit="ps")
+        return await First(self._event.wait(), timer) is not timer
 
 
 class CocotbPlatform:
-    """`epbell_models.platform.Platform` over the simulator's time.
+    """`epbell_models.platform.Platform` inside a simulation.
 
     Parameters
     ----------
-    scale
-        Seconds of Linux time in a simulated second: 1000 makes Linux's millisecond a simulated microsecond.
+    scale : float
+        Linux seconds per simulated second.
     """
 
-    def __init__(self, scale: float) -> None:
-        if scale <= 0:
-            raise ValueError(f"The time scale must be positive, not {scale!r}")
+    def __init__(self, scale: float = TIME_SCALE) -> None:
         self._scale = scale
-
-    def timer(self, seconds: float) -> Timer:
-        """Return a timer for ``seconds`` of Linux time, at least a nanosecond."""
-        return Timer(max(1, round(seconds * 1e9 / self._scale)), unit="ns")
+        self._tasks: list[Any] = []
 
     def now(self) -> float:
-        """Return the time in seconds of Linux time."""
-        return get_sim_time("ns") * 1e-9 * self._scale
+        """Return the time in Linux seconds."""
+        return get_sim_time("ps") * 1e-12 * self._scale
 
     async def sleep(self, seconds: float) -> None:
-        """Suspend the caller for ``seconds`` of Linux time."""
-        await self.timer(seconds)
+        """Suspend the caller for ``seconds`` of Linux time, at least one clock."""
+        await Timer(_picoseconds(seconds, self._scale), unit="ps")
 
-    def event(self) -> Event:
+    def event(self) -> _Level:
         """Return a new, clear event."""
-        return _Event(self)
+        return _Level(self._scale)
 
     def lock(self) -> Lock:
         """Return a new, free lock."""
-        return cocotb.triggers.Lock()
+        return Lock()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> Task:
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> Any:
         """Start a task; should it raise, the test fails."""
-        return cocotb.start_soon(coroutine, name=name)
+        return cocotb.start_soon(coroutine)
 
 
-class CocotbIrqLine:
-    """An interrupt output of the design, as the CPU sees it."""
-
-    def __init__(self, signal: Any) -> None:
-        self._signal = signal
-        self._rising = RisingEdge(signal)
-
-    def level(self) -> bool:
-        """Return the level now."""
-        return bool(int(self._signal.value))
-
-    async def wait_high(self) -> None:
-        """Return at once while the line is high, otherwise when it rises."""
-        while not self.level():
-            await self._rising
+def _picoseconds(seconds: float, scale: float) -> int:
+    return max(_SHORTEST_PS, round(seconds / scale * 1e12))

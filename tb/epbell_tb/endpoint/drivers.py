@@ -1,0 +1,222 @@
+"""Who drives the endpoint: the host over cocotbext-pcie's root complex, the CPU over AXI4-Lite. No opinions here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+from cocotb.triggers import First, Timer
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, Region
+from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpAttr, TlpTc, TlpType
+from cocotbext.pcie.core.utils import PcieId
+
+from epbell_models.host.msi import MsiController
+from epbell_models.platform import BusError
+
+__all__ = [
+    "CpuBus",
+    "HostBus",
+    "HostFunction",
+    "MsiWindow",
+    "NonPosted",
+    "memory_request",
+]
+
+_TIMEOUT_US = 20
+_PAYLOAD = 128
+_READ_REQUEST = 512
+_RESPONSES = {0: "", 2: "CA", 3: "UR"}  # OKAY, SLVERR, DECERR
+
+
+class CpuBus:
+    """The endpoint's CPU: `epbell_models.platform.Bus` over the AXI4-Lite port.
+
+    Parameters
+    ----------
+    dut
+        The endpoint.
+    """
+
+    def __init__(self, dut: Any) -> None:
+        self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "cpu_axil"), dut.clk, dut.rst)
+
+    async def read32(self, address: int) -> int:
+        """Read one dword."""
+        return int.from_bytes(await self.read(address, 4), "little")
+
+    async def write32(self, address: int, value: int) -> None:
+        """Write one dword, and wait until it is done."""
+        await self.write(address, value.to_bytes(4, "little"))
+
+    async def read(self, address: int, length: int) -> bytes:
+        """Read bytes; `BusError` when the endpoint answers with an error, or in a reset."""
+        answer = await self._master.read(address, length)
+        self._check(answer, address)
+        return bytes(answer.data)
+
+    async def write(self, address: int, data: bytes) -> None:
+        """Write bytes, with strobes."""
+        self._check(await self._master.write(address, data), address)
+
+    def _check(self, answer: Any, address: int) -> None:
+        if answer is None:
+            raise BusError("TIMEOUT", address)
+        status = _RESPONSES[int(answer.resp)]
+        if status:
+            raise BusError(status, address)
+
+
+@dataclass(frozen=True)
+class NonPosted:
+    """What became of a non-posted request: status, data of all completions, how many there were."""
+
+    status: CplStatus
+    data: bytes
+    completions: int
+
+
+class HostBus:
+    """The host's memory bus, request by request; `epbell_models.platform.Bus`.
+
+    Parameters
+    ----------
+    root
+        The root complex.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+
+    async def read32(self, address: int) -> int:
+        """Read one dword."""
+        return int.from_bytes(await self.read(address, 4), "little")
+
+    async def write32(self, address: int, value: int) -> None:
+        """Post one 32-bit store."""
+        await self.post(memory_request(address, value.to_bytes(4, "little")))
+
+    async def read(self, address: int, length: int) -> bytes:
+        """Read bytes in requests as long as they may be, all under way at once; `BusError` if one is refused."""
+        tasks = [
+            cocotb.start_soon(self.ask(memory_request(at, None, count)))
+            for at, count in _cut(address, length, _READ_REQUEST)
+        ]
+        data = b""
+        for task in tasks:
+            data += (await task).data
+        return data
+
+    async def write(self, address: int, data: bytes) -> None:
+        """Post bytes in requests as long as they may be."""
+        for at, count in _cut(address, len(data), _PAYLOAD):
+            await self.post(memory_request(at, data[at - address : at - address + count]))
+
+    async def post(self, request: Tlp) -> None:
+        """Send a posted request."""
+        await self._root.perform_posted_operation(request)
+
+    async def ask(self, request: Tlp) -> NonPosted:
+        """Send a read and collect its completions; `BusError` unless all of them are good."""
+        address = request.address + request.get_first_be_offset()
+        found = await self.complete(request)
+        if found.status != CplStatus.SC:
+            raise BusError("UR" if found.status == CplStatus.UR else "CA", address)
+        return found
+
+    async def complete(self, request: Tlp) -> NonPosted:
+        """Send any non-posted request; `BusError` when it is not answered in time."""
+        task = cocotb.start_soon(self._root.perform_nonposted_operation(request))
+        await First(task, Timer(_TIMEOUT_US, unit="us"))
+        if not task.done():
+            task.cancel()
+            raise BusError("TIMEOUT", request.address)
+        answers = task.result()
+        data = b"".join(bytes(answer.get_data())[answer.lower_address & 3 :] for answer in answers)
+        last = request.get_be_byte_count() if request.fmt_type in (TlpType.MEM_READ, TlpType.MEM_READ_64) else len(data)
+        return NonPosted(answers[-1].status, data[:last], len(answers))
+
+
+def memory_request(
+    address: int, data: bytes | None, length: int | None = None, *, first_be: int | None = None,
+    last_be: int | None = None, kind: TlpType | None = None, attr: int = 0, tc: int = 0,
+) -> Tlp:  # fmt: skip
+    """Make a memory write of ``data``, or a read of ``length`` bytes; other byte enables or another kind on request."""
+    tlp = Tlp()
+    count = len(data) if data is not None else length or 0
+    wide = address > 0xFFFF_FFFF
+    if kind is None and data is None:
+        kind = TlpType.MEM_READ_64 if wide else TlpType.MEM_READ
+    elif kind is None:
+        kind = TlpType.MEM_WRITE_64 if wide else TlpType.MEM_WRITE
+    tlp.fmt_type = kind
+    tlp.requester_id = PcieId(0, 0, 0)
+    tlp.attr, tlp.tc = TlpAttr(attr), TlpTc(tc)
+    if data is not None:
+        tlp.set_addr_be_data(address, data)
+    else:
+        tlp.set_addr_be(address, max(count, 1))
+        if not count:
+            tlp.first_be = 0
+    tlp.first_be = tlp.first_be if first_be is None else first_be
+    tlp.last_be = tlp.last_be if last_be is None else last_be
+    return tlp
+
+
+def _cut(address: int, length: int, most: int) -> Sequence[tuple[int, int]]:
+    """Cut an access into naturally aligned pieces of at most ``most`` bytes."""
+    pieces = []
+    end = address + length
+    while address < end:
+        stop = min(end, (address // most + 1) * most)
+        pieces.append((address, stop - address))
+        address = stop
+    return pieces
+
+
+class HostFunction:
+    """The endpoint's function at the far end of the link: `epbell_models.host.pci.PciFunction`.
+
+    Parameters
+    ----------
+    root
+        The root complex.
+    identity
+        Bus, device and function number.
+    """
+
+    def __init__(self, root: Any, identity: PcieId) -> None:
+        self.memory = HostBus(root)
+        self._root = root
+        self._identity = identity
+
+    async def config_read32(self, offset: int) -> int:
+        """Read one dword of configuration space."""
+        return await self._root.config_read_dword(self._identity, offset)
+
+    async def config_write32(self, offset: int, value: int) -> None:
+        """Write one dword of configuration space."""
+        await self._root.config_write_dword(self._identity, offset, value)
+
+
+class MsiWindow(Region):
+    """Where MSIs arrive in the host's memory: every write is counted and goes to the controller.
+
+    Parameters
+    ----------
+    controller
+        Who knows the vectors.
+    heard
+        Called with every word.
+    """
+
+    def __init__(self, controller: MsiController, heard: Callable[[int], None]) -> None:
+        super().__init__(4096)
+        self._controller = controller
+        self._heard = heard
+
+    async def _write(self, address: int, data: bytes, **_: Any) -> None:
+        if address or len(data) != 4:
+            raise ValueError(f"An MSI is a dword at the window's start, not {len(data)} bytes at {address:#x}")
+        word = int.from_bytes(data, "little")
+        self._heard(word)
+        self._controller.deliver(word)

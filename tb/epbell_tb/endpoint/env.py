@@ -1,0 +1,226 @@
+"""One environment for every bench of the endpoint: clock, reset, seed, both ends and what watches them."""
+
+import functools
+import json
+import logging
+import os
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import RisingEdge, Timer
+from cocotbext.axi import AxiStreamBus
+from cocotbext.pcie.core import RootComplex
+from cocotbext.pcie.core.utils import PcieId
+
+from epbell_models import devicetree
+from epbell_models.host.msi import MsiController
+from epbell_models.host.pci import PciDevice
+from epbell_models.host.pci_endpoint_test import PciEndpointTest
+from epbell_models.linux.boot import EndpointSoftware, boot
+from epbell_tb.endpoint.drivers import CpuBus, HostFunction, MsiWindow
+from epbell_tb.endpoint.hard_block import HardBlock, direct_link
+from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
+from epbell_tb.variants import BAR_SETS
+
+__all__ = [
+    "PERIOD_NS",
+    "EndpointEnv",
+    "scenario",
+]
+
+PERIOD_NS = 4
+"""The hard block's user clock: 250 MHz."""
+
+TIME_SCALE = 1000.0
+"""Linux's millisecond is a simulated microsecond."""
+
+_RESET_CLOCKS = 8
+_WINDOW = 0xC000_0000
+_WIDE_WINDOW = 0x8000_0000_0000_0000
+_WINDOW_SIZE = 0x1000_0000
+_MSI_ADDRESS = 0x7EE0_0000
+_VECTORS = 32
+_ENDPOINT = PcieId(1, 0, 0)
+_QUIET = ("cocotb.pcie", "cocotbext")
+
+
+class EndpointEnv:
+    """The endpoint between a host and a CPU that run Linux's drivers.
+
+    The width comes from the design's bus; from the environment come EPBELL_SEED, EPBELL_STALLS (1: pauses on both
+    streams), EPBELL_BARS (a name of `BAR_SETS`) and EPBELL_DTS (a device tree instead of the shipped one).
+
+    Parameters
+    ----------
+    dut
+        The design.
+    name
+        Name of the scenario.
+
+    Attributes
+    ----------
+    platform, tree, software, device, host
+        Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
+    cpu, memory
+        The CPU's bus and the host's.
+    """
+
+    def __init__(self, dut: Any, name: str) -> None:
+        self.dut = dut
+        self.name = name
+        self.width = len(dut.s_axis_cq_tdata)
+        self.seed = int(os.environ.get("EPBELL_SEED", "1"))
+        self.stalls = os.environ.get("EPBELL_STALLS", "0") == "1"
+        self.bars = BAR_SETS[os.environ.get("EPBELL_BARS", "everyday")]
+        self.bar_sizes = tuple(bar.size if bar else 0 for bar in self.bars)
+        self.random = random.Random(f"{self.seed} {name} {self.width}")
+        self.clock = RisingEdge(dut.clk)
+        self.tree = devicetree.load(os.environ.get("EPBELL_DTS") or devicetree.builtin())
+        self.platform = CocotbPlatform(TIME_SCALE)
+        cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
+        _quieten(dut)
+        self.root: Any = RootComplex()
+        self.block = self._hard_block()
+        self._link()
+        self.cpu = CpuBus(dut)
+        self.irq_mu = CocotbIrqLine(dut.irq_mu)
+        self.msis = MsiController(_MSI_ADDRESS)
+        self.root.mem_address_space.register_region(MsiWindow(self.msis, self._heard), _MSI_ADDRESS)
+        self.function = HostFunction(self.root, _ENDPOINT)
+        self.memory = self.function.memory
+        self.software = self._boot()
+        self.device = PciDevice(self.platform, self.function, self.msis)
+        self.host = PciEndpointTest(self.device, store_bytes=64)
+
+    # -- bring-up --------------------------------------------------------------------------------------------------------
+
+    async def start(self, *, linux: bool = True) -> None:
+        """Reset, boot the endpoint, enumerate it, probe the host's driver with MSI; without Linux only enumerate."""
+        await self.reset()
+        if linux:
+            error = await self.software.start()
+            assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
+        await self.enumerate()
+        if linux:
+            assert await self.host.probe() == 0
+            assert await self.host.set_irqtype(1) == 0
+        else:
+            await self.device.enable()
+            await self.device.set_master()
+        if self.stalls:
+            self.block.cq_source.set_pause_generator(self._pauses())
+            self.block.cc_sink.set_pause_generator(self._pauses())
+
+    async def reset(self) -> None:
+        """Reset the endpoint; what the hard block holds is lost."""
+        self.dut.rst.value = 1
+        self.block.drop_everything()
+        await self.clocks(_RESET_CLOCKS)
+        self.dut.rst.value = 0
+        await self.clocks(2)
+
+    async def enumerate(self) -> None:
+        """Size the BARs and give them addresses."""
+        await self.device.scan()
+        wide = any(bar is not None and bar.wide for bar in self.bars)
+        await self.device.assign(_WIDE_WINDOW if wide else _WINDOW)
+
+    async def clocks(self, count: int) -> None:
+        """Wait until ``count`` clock edges have passed."""
+        if count > 1:
+            await Timer((count - 1) * PERIOD_NS, unit="ns")
+        await self.clock
+
+    def address(self, bar: int, offset: int = 0) -> int:
+        """Return the bus address of a byte of a BAR."""
+        found = self.device.resources[bar]
+        assert found is not None, f"there is no BAR {bar}"
+        return found.address + offset
+
+    # -- parts -----------------------------------------------------------------------------------------------------------
+
+    def _hard_block(self) -> HardBlock:
+        dut = self.dut
+        msi = {
+            f"cfg_interrupt_msi_{name}": getattr(dut, f"cfg_interrupt_msi_{name}")
+            for name in ("enable", "mmenable", "data", "select", "int", "sent", "fail", "attr", "function_number")
+        }
+        block = HardBlock(
+            user_clk_frequency=1e9 / PERIOD_NS, user_clk=dut.clk, user_reset=dut.rst,
+            pf0_msi_enable=True, pf0_msi_count=_VECTORS,
+            cq_bus=AxiStreamBus.from_prefix(dut, "s_axis_cq"), cc_bus=AxiStreamBus.from_prefix(dut, "m_axis_cc"),
+            pcie_cq_np_req=dut.pcie_cq_np_req, cfg_max_payload=dut.cfg_max_payload,
+            cfg_function_status=dut.cfg_function_status, **msi,
+        )  # fmt: skip
+        dut.cfg_interrupt_msi_mask_update.value = 0
+        for number, bar in enumerate(self.bars):
+            if bar is not None:
+                block.functions[0].configure_bar(number, bar.size, ext=bar.wide, prefetch=bar.wide)
+        return block
+
+    def _link(self) -> None:
+        """Connect the block below a root port that routes both windows to it, as firmware would set it up."""
+        port = self.root.make_port()
+        port.connect(self.block)
+        direct_link(port, self.block.upstream_port)
+        port.sec_bus_num = port.sub_bus_num = _ENDPOINT.bus
+        for bridge in (port, self.root.upstream_bridge):
+            bridge.mem_base, bridge.mem_limit = _WINDOW, _WINDOW + _WINDOW_SIZE - 1
+            bridge.prefetchable_mem_base = _WIDE_WINDOW
+            bridge.prefetchable_mem_limit = _WIDE_WINDOW + _WINDOW_SIZE - 1
+
+    def _boot(self) -> EndpointSoftware:
+        lines = {unit.interrupt.spi: self.irq_mu for unit in self.tree.messaging_units}
+        wide = tuple(number for number, bar in enumerate(self.bars) if bar is not None and bar.wide)
+        return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, wide_bars=wide)
+
+    def _pauses(self) -> Iterator[bool]:
+        """Pause at random, in runs, so that both full speed and long stalls occur."""
+        source = random.Random(self.random.random())
+        while True:
+            for _ in range(source.randrange(1, 12)):
+                yield False
+            for _ in range(source.randrange(0, 6)):
+                yield True
+
+    def _heard(self, word: int) -> None:
+        """Take note of an MSI."""
+
+    async def finish(self) -> None:
+        """Check what must hold at the end of every scenario."""
+        assert not self.msis.strays, f"MSIs that nobody asked for: {self.msis.strays}"
+
+    def report(self) -> None:
+        """Append the figures of this scenario to the report."""
+        path = os.environ.get("EPBELL_REPORT")
+        if path:
+            line = {"name": self.name, "width": self.width, "stalls": self.stalls, "seed": self.seed}
+            with Path(path).open("a", encoding="utf-8") as out:
+                out.write(json.dumps(line) + "\n")
+
+
+def _quieten(dut: Any) -> None:
+    for name in ("cocotb.pcie", f"cocotb.{dut._name}"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+Run = Callable[[EndpointEnv], Awaitable[None]]
+
+
+def scenario(run: Run) -> Callable[[Any], Awaitable[None]]:
+    """Turn a coroutine on an environment into one on the design: bring-up before, checks and report after it."""
+
+    @functools.wraps(run)
+    async def test(dut: Any) -> None:
+        env = EndpointEnv(dut, run.__name__)
+        try:
+            await env.start()
+            await run(env)
+            await env.finish()
+        finally:
+            env.report()
+
+    return test
