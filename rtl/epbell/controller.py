@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
+from epbell.counter import Counter
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = ["Controller"]
@@ -125,10 +126,12 @@ class Controller(wiring.Component):
         return self._block.field(register, field).value
 
     def _count(self, m: Any, register: str, event: Any, clear: Any) -> None:
-        """Count an event, up to the largest value."""
-        count: Any = Signal(32, name=register.lower())
-        m.d.sync += count.eq(Mux(clear, 0, count) + (event & (clear | ~count.all())))
-        m.d.comb += self._value(register, "COUNT").eq(count)
+        m.submodules[register.lower()] = counter = Counter(32)
+        m.d.comb += [
+            counter.event.eq(event),
+            counter.clear.eq(clear),
+            self._value(register, "COUNT").eq(counter.count),
+        ]
 
     def _measure(self, m: Any, clear: Any) -> None:
         """Keep the last and the longest time from a request to the interrupt."""

@@ -67,7 +67,8 @@ class MsiSender(wiring.Component):
     """Sends queued vectors one at a time, and none of them twice.
 
     A vector is on ``hard.int``, one-hot, for one clock; it leaves the queue when the hard block answers ``sent`` and is
-    tried again when it answers ``fail``. While the host has MSI or bus mastering off, vectors wait in the queue.
+    tried again when it answers ``fail``, or when the host switches MSI off before there is any answer. While MSI or bus
+    mastering is off, vectors wait in the queue.
     Function 0 only; the mask and pending bits are not looked at.
 
     Parameters
@@ -137,6 +138,6 @@ class MsiSender(wiring.Component):
         m.d.sync += self.hard.int.eq(0)
         with m.If(state == _State.IDLE), m.If(queue.r_rdy & self.hard.enable[0] & self.bus_master):
             m.d.sync += [self.hard.int.eq(Const(1, VECTORS) << queue.r_data), state.eq(_State.ASKED)]
-        with m.Elif(self.hard.sent | self.hard.fail):
+        with m.Elif(self.hard.sent | self.hard.fail | ~self.hard.enable[0]):
             m.d.sync += state.eq(_State.IDLE)
         return m

@@ -1,0 +1,83 @@
+# amaranth: UnusedElaboratable=no
+"""Counters, features and the MSI queue of the controller page."""
+
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+from usp_rig import CONTROLLER, WIDTHS, Rig
+
+from epbell.counter import Counter
+
+
+def test_counter_saturates_and_clears() -> None:
+    dut = Counter(3)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.event, 1)
+        seen = []
+        for _ in range(10):
+            seen.append(ctx.get(dut.count))
+            await ctx.tick()
+        assert seen == [0, 1, 2, 3, 4, 5, 6, 7, 7, 7]
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        assert ctx.get(dut.count) == 1, "an event in the same clock counts as the first"
+        ctx.set(dut.event, 0)
+        await ctx.tick()
+        assert ctx.get(dut.count) == 0
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+def test_counter_needs_a_bit() -> None:
+    with pytest.raises(ValueError, match="1 bit or more, not 0"):
+        Counter(0)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_features(width: int) -> None:
+    async def bench(rig: Rig) -> None:
+        assert await rig.cpu_read(CONTROLLER) == 0x4550424C
+        assert await rig.cpu_read(CONTROLLER + 4) == 0x00000100
+        assert await rig.cpu_read(CONTROLLER + 8) == width // 8 | 6 << 8 | 4 << 16 | 1 << 24
+
+    Rig(width).run(bench)
+
+
+def test_msi_queue() -> None:
+    """MSI_RAISE and MSI_STATUS with a hard block that answers ``sent`` two clocks later."""
+
+    async def bench(rig: Rig) -> None:
+        hard = rig.dut.cfg_interrupt_msi
+        sent: list[int] = []
+        answer = [0, 0]
+
+        def hard_block() -> None:
+            asked = rig.ctx.get(hard.int)
+            if asked:
+                sent.append(asked.bit_length() - 1)
+            answer.append(int(asked != 0))
+            rig.ctx.set(hard.sent, answer.pop(0))
+
+        rig.watch.append(hard_block)
+        rig.function_status = 0x3
+        assert await rig.cpu_read(CONTROLLER + 0x14) == 16 << 8
+        for vector in range(18):
+            await rig.cpu_write(CONTROLLER + 0x10, vector, strobes=0b0001 if vector != 3 else 0b1110)
+        rig.ctx.set(hard.enable, 1)
+        rig.ctx.set(hard.mmenable, 5)
+        await rig.step(20)
+        assert await rig.cpu_read(CONTROLLER + 0x14) == 1 | 5 << 1 | 1 << 16
+        assert await rig.cpu_read(CONTROLLER + 0x1C) == 1
+        assert not sent
+        rig.function_status = 0x7
+        await rig.step(100)
+        assert sent == [v for v in range(17) if v != 3]
+        assert await rig.cpu_read(CONTROLLER + 0x18) == 16
+        assert await rig.cpu_read(CONTROLLER + 0x14) == 1 | 5 << 1 | 16 << 8 | 1 << 17
+
+    Rig(64).run(bench)
