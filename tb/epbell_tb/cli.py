@@ -71,7 +71,9 @@ def main(arguments: list[str]) -> int:
         Exit status. Errors of the user are one sentence on stderr, not a traceback.
     """
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()
+        return status
     except _UsageError as error:
         print(f"epbell: {error}", file=sys.stderr)
         return 2
@@ -238,6 +240,7 @@ def _pytest(verb: str, *folders: str) -> Callable[[list[str]], int]:
 
 def _clean(arguments: list[str]) -> int:
     _parser("clean", "Remove everything that was built, except .venv.").parse_args(arguments)
+    _checkout("clean")
     return installation.main(["clean"])
 
 

@@ -151,10 +151,12 @@ def test_our_own_missing_module_is_not_hidden(monkeypatch):
         cli.main(["sim"])
 
 
-@pytest.mark.parametrize("verb", ["test", "unit", "lint", "type"])
+@pytest.mark.parametrize("verb", ["test", "unit", "lint", "type", "clean"])
 def test_verbs_of_the_source_tree_say_so_elsewhere(verb, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(installation, "PROJECT", tmp_path)
+    (tmp_path / "build").mkdir()
     assert cli.main([verb]) == 2
+    assert (tmp_path / "build").exists()
     assert f"run `make {verb}`" in capsys.readouterr().err
 
 
