@@ -214,15 +214,19 @@ def _delegate(module: str) -> Callable[[list[str]], int]:
     return run
 
 
+def _checkout(verb: str) -> Path:
+    """Folder of the source tree; an installed package has none, and what lies there instead is not ours to touch."""
+    project = installation.PROJECT
+    if not (project / "pyproject.toml").is_file() or not (project / "tests").is_dir():
+        raise _UsageError(f"`epbell {verb}` works on the source tree: clone the project and run `make {verb}` there")
+    return project
+
+
 def _in_checkout(verb: str, *command: str) -> Callable[[list[str]], int]:
     """Run a Python module in the source tree, with the arguments behind those of `command`."""
 
     def run(arguments: list[str]) -> int:
-        project = installation.PROJECT
-        if not (project / "pyproject.toml").is_file() or not (project / "tests").is_dir():
-            raise _UsageError(
-                f"`epbell {verb}` works on the source tree: clone the project and run `make {verb}` there"
-            )
+        project = _checkout(verb)
         # An outer make must not hand its options to the makes that the tests start.
         env = {name: value for name, value in os.environ.items() if name not in installation.MAKE_VARIABLES}
         # The version is the lock file's business; pyright would ask the package index for a newer one.
