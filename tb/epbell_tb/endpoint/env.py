@@ -20,19 +20,18 @@ from epbell_models.host.msi import MsiController
 from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
+from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostFunction, MsiWindow
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
+from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
+from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.variants import BAR_SETS
 
 __all__ = [
-    "PERIOD_NS",
     "EndpointEnv",
     "scenario",
 ]
-
-PERIOD_NS = 4
-"""The hard block's user clock: 250 MHz."""
 
 TIME_SCALE = 1000.0
 """Linux's millisecond is a simulated microsecond."""
@@ -44,7 +43,8 @@ _WINDOW_SIZE = 0x1000_0000
 _MSI_ADDRESS = 0xA000_0000
 _VECTORS = 32
 _ENDPOINT = PcieId(1, 0, 0)
-_QUIET = ("cocotb.pcie", "cocotbext")
+_REST = 200
+"""Clocks after which everything that was under way has ended."""
 
 
 class EndpointEnv:
@@ -66,6 +66,8 @@ class EndpointEnv:
         Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
     cpu, memory
         The CPU's bus and the host's.
+    board
+        What must follow from what the pins show.
     """
 
     def __init__(self, dut: Any, name: str) -> None:
@@ -94,6 +96,12 @@ class EndpointEnv:
         self.software = self._boot()
         self.device = PciDevice(self.platform, self.function, self.msis)
         self.host = PciEndpointTest(self.device, store_bytes=64)
+        self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
+        self.board = Scoreboard(self.bar_sizes, self.tree, lambda: self.requests.open_since)
+        CompletionMonitor(dut, self.board.completion)
+        CpuMonitor(dut, self.board.cpu_write_started, self.board.cpu_write_ended, self.board.cpu_read_ended)
+        IrqMonitor(dut.irq_mu, self.board.irq)
+        self.merged: int | None = None
 
     # -- bring-up --------------------------------------------------------------------------------------------------------
 
@@ -118,6 +126,7 @@ class EndpointEnv:
         """Reset the endpoint; what the hard block holds is lost."""
         self.dut.rst.value = 1
         self.block.drop_everything()
+        self.board.reset()
         await self.clocks(_RESET_CLOCKS)
         self.dut.rst.value = 0
         await self.clocks(2)
@@ -187,19 +196,43 @@ class EndpointEnv:
                 yield True
 
     def _heard(self, word: int) -> None:
-        """Take note of an MSI."""
+        self.board.msi(word - self.block.functions[0].msi_cap.msi_message_data)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
 
     async def finish(self) -> None:
-        """Check what must hold at the end of every scenario."""
-        assert not self.msis.strays, f"MSIs that nobody asked for: {self.msis.strays}"
+        """Check what must hold at the end of every scenario, and compare the endpoint's counters with what was seen."""
+        await self.block.settle()
+        await self.clocks(_REST)
+        board = self.board
+        board.check_empty()
+        assert not self.msis.strays, f"MSIs to nobody: {self.msis.strays}"
+        assert board.counts["requests"] and board.counts["completions"], "nothing has been checked"
+        page = Counters(self.cpu, board.map["controller"].base)
+        await page.check(board)
+        self.merged = await page.check_bells(board, await self.pending())
+        await page.check_latency(board)
+
+    async def pending(self) -> int:
+        """Read which vectors are pending, bit n for vector n."""
+        registers = self.board.registers
+        status = await self.cpu.read32(self.board.map["mu_a"].base + registers.home("RF"))
+        return registers.channels("RF", status)
 
     def report(self) -> None:
         """Append the figures of this scenario to the report."""
         path = os.environ.get("EPBELL_REPORT")
-        if path:
-            line = {"name": self.name, "width": self.width, "stalls": self.stalls, "seed": self.seed}
-            with Path(path).open("a", encoding="utf-8") as out:
-                out.write(json.dumps(line) + "\n")
+        if not path:
+            return
+        latencies = self.board.latencies
+        line = {
+            "name": self.name, "width": self.width, "stalls": self.stalls, "rings": self.board.counts["rings"],
+            "irqs": self.board.counts["irqs"], "merged": self.merged,
+            "cycles_to_irq_min": min(latencies, default=None), "cycles_to_irq_max": max(latencies, default=None),
+            "seed": self.seed,
+        }  # fmt: skip
+        with Path(path).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
 
 
 def _quieten(dut: Any) -> None:

@@ -1,0 +1,64 @@
+"""What must hold of one doorbell: nothing invented, nothing lost, the payload intact."""
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "SETTLE",
+    "Bell",
+    "Ring",
+]
+
+SETTLE = 48
+"""Clocks within which a ring that was taken from the stream has reached the Messaging Unit, whatever else goes on."""
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A ring: cycles of the first and last beat of its request, and the word."""
+
+    first: int
+    last: int
+    word: int
+
+
+@dataclass
+class Bell:
+    """One vector, as the pins tell.
+
+    Attributes
+    ----------
+    rings
+        Every ring since the last reset.
+    reads
+        Cycles of request and answer of the CPU's latest read of RRn, its ack.
+    acks
+        How many there were.
+    """
+
+    name: str
+    rings: list[Ring] = field(default_factory=list)
+    reads: tuple[int, int] = (-1, -1)
+    acks: int = 0
+
+    def ack(self, started: int, ended: int, word: int) -> None:
+        """Note that the CPU read RRn, and check the word: the latest settled one, or one that is just arriving."""
+        settled, arriving = 0, []
+        for ring in reversed(self.rings):
+            if ring.last <= started - SETTLE:
+                settled = ring.word
+                break
+            if ring.first < ended:
+                arriving.append(ring.word)
+        assert word == settled or word in arriving, (
+            f"{self.name}: the CPU read {word:#010x}; rung were {settled:#x} and then {[f'{w:#x}' for w in arriving]}"
+        )
+        self.reads = started, ended
+        self.acks += 1
+
+    def may_be_pending(self, now: int) -> bool:
+        """Return whether a ring may have come that no read of RRn has taken."""
+        return any(ring.first < now and ring.last + SETTLE >= self.reads[0] for ring in self.rings[-1:])
+
+    def must_be_pending(self) -> bool:
+        """Return whether a ring came after the latest ack, with the endpoint at rest."""
+        return bool(self.rings) and self.rings[-1].first > self.reads[1]

@@ -1,0 +1,70 @@
+"""The endpoint's own counters, compared with what the monitors saw."""
+
+import epbell_regs
+from epbell_models.platform import Bus
+from epbell_tb.endpoint.scoreboard import Scoreboard
+
+__all__ = [
+    "Counters",
+]
+
+_COUNTED = {
+    "WRITES_REFUSED": "refused_writes",
+    "READS_REFUSED": "refused_reads",
+    "UNSUPPORTED": "unsupported",
+    "DISCONTINUED": "discontinued",
+    "MSI_SENT": "msis_since_reset",
+    "MSI_REFUSED": "msis_refused",
+    "MALFORMED": "malformed",
+}
+
+
+class Counters:
+    """The controller page, as the CPU reads it.
+
+    Parameters
+    ----------
+    cpu
+        The CPU's bus.
+    base
+        Address of the page.
+    """
+
+    def __init__(self, cpu: Bus, base: int) -> None:
+        self._cpu = cpu
+        self._base = base
+        self._offsets = epbell_regs.offsets("controller")
+
+    async def read(self, name: str) -> int:
+        """Read a register by its name."""
+        return await self._cpu.read32(self._base + self._offsets[name])
+
+    async def check(self, board: Scoreboard) -> None:
+        """Compare what became of requests and MSIs."""
+        for name, key in _COUNTED.items():
+            value, want = await self.read(name), board.counts[key]
+            assert value == want, f"{name} is {value}; the pins showed {want}"
+
+    async def check_bells(self, board: Scoreboard, pending: int) -> int:
+        """Compare the bells: every ring was merged, delivered or is pending. Return how many were merged."""
+        merges = 0
+        for number, bell in enumerate(board.bells):
+            rung, merged, delivered = [
+                await self.read(f"BELL{number}_{event}") for event in ("RUNG", "MERGED", "DELIVERED")
+            ]
+            waits = pending >> number & 1
+            figures = f"{bell.name}: rung {rung}, merged {merged}, delivered {delivered}, pending {waits}"
+            assert rung == len(bell.rings), f"{figures}; the pins showed {len(bell.rings)} rings"
+            assert rung == merged + delivered + waits, f"{figures}: some are lost"
+            assert delivered <= bell.acks, f"{figures}; the CPU read it {bell.acks} times"
+            assert waits == bell.must_be_pending() or bell.may_be_pending(bell.reads[1]), f"{figures}: {bell.reads}"
+            merges += merged
+        return merges
+
+    async def check_latency(self, board: Scoreboard) -> None:
+        """Compare the greatest latency that the endpoint measured with the ones seen."""
+        greatest = await self.read("IRQ_LATENCY_MAX")
+        seen = max(board.latencies, default=0)
+        assert greatest >= seen, f"IRQ_LATENCY_MAX is {greatest}; the pins showed {seen}"
+        if len(board.latencies) == board.counts["irqs"]:
+            assert greatest == seen, f"IRQ_LATENCY_MAX is {greatest}; the pins showed {seen} at the most"

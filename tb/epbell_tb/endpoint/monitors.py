@@ -1,0 +1,322 @@
+"""What the endpoint's pins show, as frozen records with clock cycles; decoding follows AMD PG213.
+
+A cycle is named by the clock edge that ends it: a beat of cycle n was taken by the flip-flops at edge n.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cocotb
+from cocotb.triggers import First, RisingEdge, ValueChange
+from cocotb.utils import get_sim_time
+
+__all__ = [
+    "MEM_READ",
+    "MEM_WRITE",
+    "CompletionMonitor",
+    "CpuAccess",
+    "CpuMonitor",
+    "IrqMonitor",
+    "Request",
+    "RequestMonitor",
+    "SentCompletion",
+    "cycle",
+]
+
+PERIOD_NS = 4
+"""The hard block's user clock: 250 MHz."""
+
+MEM_READ = 0
+MEM_WRITE = 1
+_MESSAGE = 12
+
+
+def cycle() -> int:
+    """Return the number of the latest clock edge."""
+    return int(get_sim_time("ns")) // PERIOD_NS
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the host, as it came through the CQ stream: cycles of its first and last beat, and its fields."""
+
+    first: int
+    last: int
+    kind: int
+    bar: int
+    function: int
+    address: int
+    length: int
+    first_be: int
+    last_be: int
+    tag: int
+    requester: int
+    tc: int
+    attr: int
+    payload: bytes
+    discontinued: bool
+
+    @property
+    def posted(self) -> bool:
+        """Whether no completion is due."""
+        return self.kind == MEM_WRITE or self.kind >= _MESSAGE
+
+    @property
+    def enables(self) -> int:
+        """Which bytes count, bit n for byte n."""
+        if self.length == 1:
+            return self.first_be
+        last = 4 * (self.length - 1)
+        return self.first_be | (1 << last) - (1 << 4) | self.last_be << last
+
+
+@dataclass(frozen=True)
+class SentCompletion:
+    """A completion of the endpoint, as it went through the CC stream."""
+
+    first: int
+    last: int
+    status: int
+    byte_count: int
+    lower_address: int
+    length: int
+    tag: int
+    requester: int
+    tc: int
+    attr: int
+    data: bytes
+    discontinued: bool
+
+
+@dataclass(frozen=True)
+class CpuAccess:
+    """An access of the CPU: cycles of request (address and data) and answer; strobes 0 for a read; response 0 OKAY."""
+
+    started: int
+    ended: int
+    address: int
+    data: int
+    strobes: int
+    response: int
+
+
+class _Stream:
+    """Beats of one stream, gathered to packets; asleep while ``tvalid`` is low."""
+
+    def __init__(self, dut: Any, prefix: str) -> None:
+        self._dut = dut
+        self._pin = {name: getattr(dut, f"{prefix}_t{name}") for name in ("valid", "ready", "data", "keep", "user", "last")}
+        self._lanes = len(self._pin["keep"])
+        self._wide = self._lanes == 16
+        self._words: list[int] = []
+        self._user = 0
+        self._discontinued = False
+        self.open_since: int | None = None
+        cocotb.start_soon(self._run(), name=f"{prefix} monitor")
+
+    async def _run(self) -> None:
+        edge, rising = RisingEdge(self._dut.clk), RisingEdge(self._pin["valid"])
+        valid, ready, reset = self._pin["valid"], self._pin["ready"], self._dut.rst
+        while True:
+            await edge
+            if valid.value != 1:
+                await rising
+            elif reset.value == 1:
+                self._words, self.open_since = [], None
+            elif ready.value == 1:
+                self._beat()
+
+    def _beat(self) -> None:
+        pin = self._pin
+        data, keep, user = int(pin["data"].value), int(pin["keep"].value), int(pin["user"].value)
+        if self.open_since is None:
+            self.open_since = cycle()
+            self._user = user
+            self._discontinued = False
+        self._discontinued |= bool(user >> self._discontinue_bit & 1)
+        count = keep.bit_count() if hasattr(keep, "bit_count") else bin(keep).count("1")
+        assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
+        last = pin["last"].value == 1
+        assert last or count == self._lanes, f"tkeep {keep:#x} in the middle of a packet"
+        self._words += [data >> 32 * lane & 0xFFFF_FFFF for lane in range(count)]
+        if last:
+            first, words = self.open_since, self._words
+            self._words, self.open_since = [], None
+            self._packet(first, words)
+
+    @property
+    def _discontinue_bit(self) -> int:
+        raise NotImplementedError
+
+    def _packet(self, first: int, words: list[int]) -> None:
+        raise NotImplementedError
+
+
+def _bytes(words: list[int]) -> bytes:
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+class RequestMonitor(_Stream):
+    """Requests that the endpoint took from the CQ stream.
+
+    Parameters
+    ----------
+    dut
+        The endpoint.
+    report
+        Called with each request in the cycle of its last beat.
+
+    Attributes
+    ----------
+    open_since
+        Cycle of the first beat of a packet under way, None between packets.
+    """
+
+    def __init__(self, dut: Any, report: Callable[[Request], None]) -> None:
+        self._report = report
+        super().__init__(dut, "s_axis_cq")
+
+    @property
+    def _discontinue_bit(self) -> int:
+        return 96 if self._wide else 41
+
+    def _packet(self, first: int, words: list[int]) -> None:
+        low, high, third, fourth = words[:4]
+        self._report(
+            Request(
+                first, cycle(), third >> 11 & 0xF, fourth >> 16 & 0x7, fourth >> 8 & 0xFF, high << 32 | low & ~3,
+                third & 0x7FF, self._user & 0xF, self._user >> (8 if self._wide else 4) & 0xF, fourth & 0xFF,
+                third >> 16, fourth >> 25 & 0x7, fourth >> 28 & 0x7, _bytes(words[4:]), self._discontinued,
+            )  # fmt: skip
+        )
+
+
+class CompletionMonitor(_Stream):
+    """Completions that the endpoint sent through the CC stream.
+
+    Parameters
+    ----------
+    dut
+        The endpoint.
+    report
+        Called with each completion in the cycle of its last beat.
+    """
+
+    def __init__(self, dut: Any, report: Callable[[SentCompletion], None]) -> None:
+        self._report = report
+        super().__init__(dut, "m_axis_cc")
+
+    @property
+    def _discontinue_bit(self) -> int:
+        return 16 if self._wide else 0
+
+    def _packet(self, first: int, words: list[int]) -> None:
+        one, two, three = words[:3]
+        self._report(
+            SentCompletion(
+                first, cycle(), two >> 11 & 0x7, one >> 16 & 0x1FFF, one & 0x7F, two & 0x7FF, three & 0xFF, two >> 16,
+                three >> 25 & 0x7, three >> 28 & 0x7, _bytes(words[3:]), self._discontinued,
+            )  # fmt: skip
+        )
+
+
+class CpuMonitor:
+    """Accesses at the AXI4-Lite port, in order.
+
+    Parameters
+    ----------
+    dut
+        The endpoint.
+    write_started
+        Called with address, data and strobes when a write has been handed over.
+    write_ended, read_ended
+        Called with the access when it has been answered.
+    """
+
+    def __init__(
+        self,
+        dut: Any,
+        write_started: Callable[[int, int, int], None],
+        write_ended: Callable[[CpuAccess], None],
+        read_ended: Callable[[CpuAccess], None],
+    ) -> None:
+        self._dut = dut
+        self._write_started, self._write_ended, self._read_ended = write_started, write_ended, read_ended
+        cocotb.start_soon(self._reads(), name="CPU read monitor")
+        cocotb.start_soon(self._writes(), name="CPU write monitor")
+
+    def _pin(self, name: str) -> Any:
+        return getattr(self._dut, f"cpu_axil_{name}")
+
+    async def _reads(self) -> None:
+        pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst
+        arvalid, arready, rvalid, rready = pin("arvalid"), pin("arready"), pin("rvalid"), pin("rready")
+        asked: deque[tuple[int, int]] = deque()
+        while True:
+            await edge
+            if reset.value == 1:
+                asked.clear()
+                continue
+            if rvalid.value == 1 and rready.value == 1:
+                address, started = asked.popleft()
+                data, response = int(pin("rdata").value), int(pin("rresp").value)
+                self._read_ended(CpuAccess(started, cycle(), address, data, 0, response))
+            if arvalid.value != 1:
+                if not asked:
+                    await RisingEdge(arvalid)
+            elif arready.value == 1:
+                asked.append((int(pin("araddr").value), cycle()))
+
+    async def _writes(self) -> None:
+        pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst
+        awvalid, awready, wvalid, wready = pin("awvalid"), pin("awready"), pin("wvalid"), pin("wready")
+        bvalid, bready = pin("bvalid"), pin("bready")
+        addresses: deque[int] = deque()
+        words: deque[tuple[int, int]] = deque()
+        given: deque[tuple[int, int, int, int]] = deque()
+        while True:
+            await edge
+            if reset.value == 1:
+                for queue in (addresses, words, given):
+                    queue.clear()
+                continue
+            if bvalid.value == 1 and bready.value == 1:
+                address, data, strobes, started = given.popleft()
+                response = int(pin("bresp").value)
+                self._write_ended(CpuAccess(started, cycle(), address, data, strobes, response))
+            offers = awvalid.value == 1, wvalid.value == 1
+            if offers[0] and awready.value == 1:
+                addresses.append(int(pin("awaddr").value))
+            if offers[1] and wready.value == 1:
+                words.append((int(pin("wdata").value), int(pin("wstrb").value)))
+            while addresses and words:
+                access = (addresses.popleft(), *words.popleft())
+                given.append((*access, cycle()))
+                self._write_started(*access)
+            if not any(offers) and not (addresses or words or given):
+                await First(RisingEdge(awvalid), RisingEdge(wvalid))
+
+
+class IrqMonitor:
+    """Edges of the interrupt line.
+
+    Parameters
+    ----------
+    signal
+        The line.
+    report
+        Called with the new level, and the first cycle in which the line has it.
+    """
+
+    def __init__(self, signal: Any, report: Callable[[bool, int], None]) -> None:
+        self._signal = signal
+        self._report = report
+        cocotb.start_soon(self._run(), name="interrupt monitor")
+
+    async def _run(self) -> None:
+        change = ValueChange(self._signal)
+        while True:
+            await change
+            self._report(self._signal.value == 1, cycle() + 1)

@@ -1,0 +1,297 @@
+"""What must follow from what the monitors saw: rings, RAM, refusals, completions, MSIs; checked as it happens.
+
+The expectation comes from `epbell_models.reference`, fed with the observed requests and CPU accesses.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from epbell_models.reference import outcome
+from epbell_models.reference.address_map import AddressMap
+from epbell_models.reference.endpoint import ReferenceEndpoint
+from epbell_models.reference.inbound import Refusal
+from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
+from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion, cycle
+from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
+from epbell_tb.mu_traffic import Registers
+
+__all__ = [
+    "Scoreboard",
+]
+
+_VECTORS = 4
+_SC, _UR = 0, 1
+_RCB = 64
+_MSI_RAISE = 0x010
+_LONE = 64
+"""Clocks around a ring in which nothing else may have moved the line, for its latency to be known."""
+
+
+@dataclass
+class _Expected:
+    """A non-posted request and what its completions brought so far: the words of registers if they are predictable."""
+
+    request: Request
+    status: int
+    ram: int | None = None
+    words: bytes | None = None
+    data: bytearray = field(default_factory=bytearray)
+    left: int = 0
+
+
+class Scoreboard:
+    """Judges everything that the endpoint does.
+
+    Parameters
+    ----------
+    bar_sizes
+        Sizes of the six BARs in bytes, 0 for none.
+    tree
+        The device tree: address map, layout, number of windows.
+    busy_since
+        Tells since when a request is on the CQ stream that has not ended yet, None if there is none.
+
+    Attributes
+    ----------
+    bells
+        The doorbells.
+    counts
+        What was seen: ``requests completions refused_writes refused_reads unsupported discontinued msis irqs ...``.
+    latencies
+        Clocks from the first beat of a ring to the interrupt, where nothing else was going on.
+    """
+
+    def __init__(self, bar_sizes: tuple[int, ...], tree: Any, busy_since: Callable[[], int | None]) -> None:
+        self.map = AddressMap.of(tree)
+        layout = tree.messaging_units[0].layout
+        windows = tree.endpoint.inbound_windows
+        self.registers = Registers(layout)
+        self.reference = ReferenceEndpoint(bar_sizes, layout=layout, windows=windows, map=self.map)
+        self.max_payload = 128
+        ram = self.map["ram"]
+        self.ram = ShadowRam(ram.base, ram.size)
+        self.bells = [Bell(f"vector {n}") for n in range(_VECTORS)]
+        self.counts: Counter[str] = Counter()
+        self.latencies: list[int] = []
+        self._sizes = bar_sizes
+        self._busy_since = busy_since
+        self._rr = {self.map["mu_a"].base + self.registers.offset[f"RR{n}"]: n for n in range(_VECTORS)}
+        self._tr = [self.registers.offset[f"TR{n}"] for n in range(_VECTORS)]
+        self._reads: dict[int, _Expected] = {}
+        self._later: list[Callable[[], None]] = []
+        self._cpu_writes: deque[Overwritten | None] = deque()
+        self._msis: deque[int] = deque()
+        self._mu_touched = -FOREVER
+
+    def reset(self) -> None:
+        """Forget what a reset of the endpoint forgets; the RAM keeps its contents."""
+        self.reference.reset()
+        self.bells = [Bell(bell.name) for bell in self.bells]
+        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msis_since_reset"):
+            self.counts[name] = 0
+        for queue in (self._reads, self._later, self._cpu_writes, self._msis):
+            queue.clear()
+
+    # -- the host ------------------------------------------------------------------------------------------------------
+
+    def request(self, request: Request) -> None:
+        """Take a request of the host in the cycle of its last beat."""
+        self.counts["requests"] += 1
+        later, self._later = self._later, []
+        if request.kind == MEM_WRITE:
+            self._write(request)
+        elif not request.posted:
+            self._ask(request)
+        else:
+            self.counts["unsupported"] += 1
+        for check in later:
+            check()
+
+    def _offset(self, request: Request) -> int:
+        return request.address & (self._sizes[request.bar] - 1)
+
+    def _write(self, request: Request) -> None:
+        where = request.bar, self._offset(request), request.payload, request.enables, request.function
+        if request.discontinued:
+            self.counts["discontinued"] += 1
+            for result in self.reference.predict_write(*where):
+                if isinstance(result, outcome.RamWrite):
+                    self.ram.forget(result.address, len(result.data))
+            return
+        for result in self.reference.host_write(*where):
+            if isinstance(result, outcome.Ring):
+                self.counts["rings"] += 1
+                self.bells[result.vector].rings.append(Ring(request.first, request.last, result.data))
+            elif isinstance(result, outcome.RamWrite):
+                until = {"host_until": request.last, "cpu_until": request.last + SETTLE}
+                self.ram.write(result.address, result.data, result.enables, **until)
+            elif isinstance(result, outcome.Refused):
+                self.counts["refused_writes"] += 1
+
+    def _ask(self, request: Request) -> None:
+        assert request.tag not in self._reads, f"tag {request.tag} is still in use"
+        if request.kind != MEM_READ:
+            self.counts["unsupported"] += 1
+            self._reads[request.tag] = _Expected(request, _UR)
+            return
+        offset, length = self._offset(request), 4 * request.length
+        answer = self.reference.host_read(request.bar, offset, length, request.function)
+        if isinstance(answer, Refusal):
+            self.counts["refused_reads"] += 1
+            self._reads[request.tag] = _Expected(request, _UR)
+            return
+        local = self.reference.windows.translate(request.bar, request.function, offset)
+        assert isinstance(local, int)
+        expected = _Expected(request, _SC, left=_byte_count(request))
+        place = self.map.find(local)
+        if place is not None and place.name == "ram":
+            expected.ram = local
+        elif place is not None and local - place.base in self._tr and request.length == 1:
+            expected.words = answer
+        self._reads[request.tag] = expected
+
+    def completion(self, completion: SentCompletion) -> None:
+        """Take a completion in the cycle of its last beat."""
+        self.counts["completions"] += 1
+        expected = self._reads.get(completion.tag)
+        assert expected is not None, f"a completion that nobody waits for: {completion}"
+        request = expected.request
+        for name in ("requester", "tc", "attr"):
+            got, want = getattr(completion, name), getattr(request, name)
+            assert got == want, f"{name} of the completion is {got:#x}, of the request {want:#x}"
+        assert not completion.discontinued
+        assert completion.status == expected.status, f"status {completion.status}, not {expected.status}: {request}"
+        if completion.status != _SC:
+            assert completion.length == 0
+            del self._reads[completion.tag]
+            return
+        self._data(expected, completion)
+        if len(expected.data) == 4 * request.length:
+            del self._reads[completion.tag]
+            self._compare(expected)
+
+    def _data(self, expected: _Expected, completion: SentCompletion) -> None:
+        """Check one completion with data: what it says it is, and where it was cut."""
+        request, data = expected.request, expected.data
+        first = request.address + len(data) + (_first_offset(request) if not data else 0)
+        assert completion.lower_address == first & 0x7F, f"lower address {completion.lower_address:#x} at {first:#x}"
+        assert completion.byte_count == expected.left, f"byte count {completion.byte_count}, not {expected.left}"
+        assert 4 * completion.length == len(completion.data) <= self.max_payload
+        data += completion.data
+        expected.left -= 4 * completion.length - (first & 3)
+        assert len(data) <= 4 * request.length, "a completion with more than was asked for"
+        if len(data) < 4 * request.length:
+            end = request.address + len(data)
+            assert end % _RCB == 0, f"a completion ends at {end:#x}, which is no multiple of the RCB"
+
+    def _compare(self, expected: _Expected) -> None:
+        request, data = expected.request, bytes(expected.data)
+        if expected.words is not None:
+            self.counts["register_reads"] += 1
+            if self._quiet(request.first):
+                assert data == expected.words, f"a register read {data.hex()}, not {expected.words.hex()}"
+        if expected.ram is None or not request.enables:
+            return
+        start = _first_offset(request)
+        stop = start + _byte_count(request)
+        address, what = expected.ram + start, f"read of {4 * request.length} bytes at {request.address:#x}"
+        self._now_or_later(lambda: self.ram.check(address, data[start:stop], request.last, host=True, what=what))
+
+    def _now_or_later(self, check: Callable[[], None]) -> None:
+        """Run a check when no write is under way that may have been done in part."""
+        if self._busy_since() is None:
+            check()
+        else:
+            self._later.append(check)
+
+    # -- the CPU -------------------------------------------------------------------------------------------------------
+
+    def cpu_write_started(self, address: int, data: int, strobes: int) -> None:
+        """Take a write that the CPU handed over."""
+        place = self.map.find(address)
+        address &= ~3
+        entry = None
+        if place is not None and place.name == "ram":
+            until = {"host_until": FOREVER, "cpu_until": FOREVER}
+            entry = self.ram.write(address, data.to_bytes(4, "little"), strobes, **until)
+        elif place is not None:
+            self.reference.cpu_write32(address, data, strobes)
+            if place.name == "controller" and address - place.base == _MSI_RAISE and strobes & 1:
+                self._msis.append(data & 0x1F)
+            if place.name == "mu_a":
+                self._mu_touched = cycle()
+        self._cpu_writes.append(entry)
+
+    def cpu_write_ended(self, access: CpuAccess) -> None:
+        """Take the answer to the CPU's oldest write."""
+        entry = self._cpu_writes.popleft()
+        if entry is not None:
+            entry.host_until = entry.cpu_until = access.ended
+        self._check_response(access)
+
+    def cpu_read_ended(self, access: CpuAccess) -> None:
+        """Take the answer to a read of the CPU."""
+        self._check_response(access)
+        if access.address in self._rr:
+            self._mu_touched = access.ended
+            self.reference.cpu_read32(access.address)
+            self.bells[self._rr[access.address]].ack(access.started, access.ended, access.data)
+            return
+        place = self.map.find(access.address)
+        if place is not None and place.name == "ram":
+            data, what = access.data.to_bytes(4, "little"), f"the CPU's read at {access.address:#x}"
+            check = self.ram.check
+            self._now_or_later(lambda: check(access.address, data, access.started, host=False, what=what))
+
+    def _check_response(self, access: CpuAccess) -> None:
+        answers = self.map.find(access.address) is not None
+        assert bool(access.response) != answers, f"response {access.response} to {access}"
+
+    # -- interrupts ----------------------------------------------------------------------------------------------------
+
+    def irq(self, level: bool, now: int) -> None:
+        """Take an edge of the interrupt line."""
+        if not level:
+            self._mu_touched = now
+            return
+        self.counts["irqs"] += 1
+        assert any(bell.may_be_pending(now) for bell in self.bells), f"an interrupt in cycle {now} that nobody rang"
+        recent = [ring for bell in self.bells for ring in bell.rings[-2:] if now - _LONE < ring.first < now]
+        if len(recent) == 1 and self._quiet(recent[0].first):
+            self.latencies.append(now - recent[0].first)
+
+    def _quiet(self, since: int) -> bool:
+        return self._mu_touched < since - _LONE
+
+    def msi(self, vector: int) -> None:
+        """Take an MSI at the host."""
+        self.counts["msis"] += 1
+        self.counts["msis_since_reset"] += 1
+        assert self._msis, f"MSI {vector} that nobody raised"
+        wanted = self._msis.popleft()
+        assert vector == wanted, f"MSI {vector}, not {wanted}"
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def check_empty(self) -> None:
+        """Check that nothing is due any more."""
+        assert not self._reads, f"reads without completion: {[e.request for e in self._reads.values()]}"
+        assert not self._msis, f"MSIs that never came: {list(self._msis)}"
+        assert not self._later, "checks that were never made"
+        assert not self._cpu_writes, "writes of the CPU that were never answered"
+
+
+def _first_offset(request: Request) -> int:
+    """Return the offset of the first enabled byte in the first dword; 0 for a read of nothing."""
+    return next((n for n in range(4) if request.first_be >> n & 1), 0)
+
+
+def _byte_count(request: Request) -> int:
+    """Return the byte count of the first completion (PCI Express, 2.3.1.1, table 2-39)."""
+    if request.length == 1 and not request.first_be:
+        return 1
+    last = request.last_be if request.length > 1 else request.first_be
+    tail = next((n for n in range(4) if last >> (3 - n) & 1), 0)
+    return 4 * request.length - _first_offset(request) - tail
