@@ -35,7 +35,9 @@ TIME_LIMIT_S = 600.0
 _VERILATOR_ARGS = ("-Wno-fatal", "--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
 #: Make variables: what runs once is not optimised, what runs every clock is, as far as it pays within seconds.
 _MAKE_VARIABLES = "OPT_FAST=-O1 OPT_SLOW=-O0"
-#: Objects of Verilator's own library: the same for every module, so the first build's serve all.
+_OVERRULING = ("WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE", "COCOTB_TEST_MODULES", "COCOTB_RESULTS_FILE")
+#: Objects of Verilator's own library: the same for every module, so the first build's serve all. (Not verilator.o,
+#: cocotb's main(): the size of the model is compiled into it.)
 _RUNTIME = "verilated*.o"
 
 
@@ -127,8 +129,7 @@ def build(
         source = folder / f"{module}.sv"
         source.write_text(text, encoding="utf-8")
         runtime = _runtime_objects(waves)
-        for path in runtime.glob(_RUNTIME):
-            shutil.copy2(path, folder)
+        _lend_runtime(runtime, folder)
         make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE_VARIABLES}".strip()
         worker = _worker("build", module=module, folder=str(folder), waves=waves)
         _call(worker, folder / "build.log", folder, {"MAKEFLAGS": make})
@@ -224,14 +225,24 @@ def _digest(text: str) -> str:
     verilator = toolchain.find_verilator()
     versions = [verilator.version, verilator.source, str(verilator.program), importlib.metadata.version("cocotb")]
     # The rpath in the binary is absolute: an environment that moved needs a new build.
-    key = "\n".join([export.source_hash(text), *versions, sys.prefix, *_VERILATOR_ARGS])
+    key = "\n".join([export.source_hash(text), *versions, sys.prefix, *_VERILATOR_ARGS, _MAKE_VARIABLES, _RUNTIME])
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
 def _runtime_objects(waves: bool) -> Path:
     verilator = toolchain.find_verilator()
-    key = "\n".join([verilator.version, str(verilator.program), *_VERILATOR_ARGS, _MAKE_VARIABLES, str(waves)])
+    key = "\n".join(
+        [verilator.version, str(verilator.program), _RUNTIME, *_VERILATOR_ARGS, _MAKE_VARIABLES, str(waves)]
+    )
     return sim_build() / "verilated" / hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _lend_runtime(runtime: Path, folder: Path) -> None:
+    """Copy the library's objects into a new build."""
+    # The makefile has them depend on itself, and it is still to be written: their time must be later than that.
+    later = time.time() + 3600
+    for path in runtime.glob(_RUNTIME):
+        os.utime(shutil.copy(path, folder), (later, later))
 
 
 def _keep_runtime(folder: Path, runtime: Path) -> None:
@@ -260,7 +271,9 @@ def _worker(verb: str, **arguments: object) -> list[str]:
 
 
 def _call(command: list[str], log: Path, cwd: Path, extra: Mapping[str, str], limit: float = 1800.0) -> None:
-    env = {**os.environ, **toolchain.verilator_env(), **extra}
+    # Variables of the caller that would overrule what is asked for here; make exports those of its command line.
+    outer = {name: value for name, value in os.environ.items() if name not in _OVERRULING}
+    env = {**outer, **toolchain.verilator_env(), **extra}
     if shutil.which("ccache"):
         env.setdefault("OBJCACHE", "ccache")
     with log.open("w", encoding="utf-8") as out:
@@ -300,12 +313,18 @@ def _results(path: Path, log: Path) -> list[Result]:
             Result(
                 name=case.get("name", ""),
                 passed=failure is None,
-                sim_ns=float(case.get("sim_time_ns", 0)),
+                sim_ns=_sim_ns(case),
                 seconds=float(case.get("time", 0)),
                 message=message.strip(),
             )
         )
     return found
+
+
+def _sim_ns(case: ElementTree.Element) -> float:
+    """Simulated time of a test case; the runs' clocks and time limits make cocotb report it in ns."""
+    duration = case.find("properties/property[@name='sim_time_duration']")
+    return float(duration.get("value", 0)) if duration is not None else 0.0
 
 
 def _main(verb: str, arguments: str) -> None:

@@ -1,0 +1,263 @@
+"""``make bench``: measure latency and throughput of the exported modules on Verilator, against their goals.
+
+The benches :mod:`epbell_tb.benches.endpoint_speed` and :mod:`epbell_tb.benches.mu_speed` count clocks at the pins; this
+builds, runs them, judges and prints. Figures go to ``sim_build/report/bench.json`` too. Exit status: 0, 1 if a goal is
+missed or a bench fails, 2 if the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from epbell.mu import LAYOUTS
+from epbell_tb import figures, runner, toolchain
+
+__all__ = [
+    "FIGURES",
+    "Figure",
+    "Measurement",
+    "judge",
+    "main",
+]
+
+WIDTHS = (64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Something that is measured.
+
+    Attributes
+    ----------
+    name : str
+        What the bench calls it.
+    title : str
+        What the table calls it.
+    goals : dict
+        Most clocks that each subject, a width or a layout, may take; empty where there is only something to report.
+    """
+
+    name: str
+    title: str
+    goals: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A figure as measured on one subject: worst value where there is a goal, else the median."""
+
+    figure: str
+    subject: str
+    value: float
+    minimum: float
+    maximum: float
+    samples: int
+    goal: float | None
+    verdict: str
+
+
+def _widths(*goals: float) -> dict[str, float]:
+    return dict(zip(map(str, WIDTHS), goals, strict=True))
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("host_write_to_irq", "first CQ beat to irq_mu", _widths(4, 3, 2, 2)),
+    Figure("doorbells_sustained", "from doorbell to doorbell", _widths(3, 2, 1, 1)),
+    Figure("read_round_trip", "read, first CQ to first CC beat", {}),
+    Figure("mu_write_to_irq", "write handshake to a_irq", dict.fromkeys(LAYOUTS, 1)),
+    Figure("mu_doorbells_sustained", "from doorbell to doorbell", dict.fromkeys(LAYOUTS, 1)),
+    Figure("cycles_per_second", "simulated clocks/s, thousands", {}),
+    Figure("doorbells_per_second", "doorbells at the pins/s, thousands", {}),
+)
+"""Everything that is measured, with its goals."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    module: str
+    bench: str
+    subject: str
+    env: dict[str, str]
+    expected: int
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure, print and judge.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        Arguments of ``epbell bench``.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    options = _arguments(argv)
+    console = Console(stderr=True)
+    jobs = _jobs(options.width)
+    try:
+        builds = _build(jobs, lambda text: console.print(text, highlight=False))
+    except runner.SimulationError as error:
+        print(f"epbell: {error}", file=sys.stderr)
+        return 1
+    folder = runner.sim_build() / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines: list[tuple[str, dict[str, Any]]] = []
+    failures: list[str] = []
+    # One after the other: they are also measured with the wall clock.
+    for job in jobs:
+        console.print(f"measuring {job.module}", highlight=False)
+        report = folder / f"bench-{job.module}.jsonl"
+        report.unlink(missing_ok=True)
+        failures += _run(builds[job.module], job, report, options.repeats)
+        lines += [(job.subject, line) for line in figures.read(report)]
+    found = [_measurement(subject, line) for subject, line in lines]
+    failures += _missing(found, jobs)
+    _write(folder / "bench.json", found, failures)
+    if options.json:
+        print((folder / "bench.json").read_text(encoding="utf-8"), end="")
+    else:
+        _print(found, Console(width=None if sys.stdout.isatty() else 120))
+    for failure in failures:
+        print(f"epbell: {failure}", file=sys.stderr)
+    return 1 if failures or any(item.verdict == "MISSED" for item in found) else 0
+
+
+def judge(value: float, goal: float | None) -> str:
+    """Return ``"pass"`` or ``"MISSED"``, nothing without a goal."""
+    if goal is None:
+        return ""
+    return "pass" if value <= goal else "MISSED"
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="epbell bench", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
+    )
+    parser.add_argument("--width", type=_width_list, default=WIDTHS, metavar="LIST", help="64,128,256,512 by default")
+    parser.add_argument("--repeats", type=_count, default=5, metavar="N", help="of wall-clock measurements, default 5")
+    parser.add_argument("--json", action="store_true", help="print bench.json instead of tables")
+    return parser.parse_args(argv)
+
+
+def _width_list(text: str) -> tuple[int, ...]:
+    known = {str(width): width for width in WIDTHS}
+    wrong = [part for part in text.split(",") if part.strip() not in known]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"a width must be one of {', '.join(known)}, not {wrong[0]!r}")
+    return tuple(dict.fromkeys(known[part.strip()] for part in text.split(",")))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"it must be a number from 1 to 100, not {text!r}")
+    return int(text)
+
+
+def _jobs(widths: Iterable[int]) -> list[_Job]:
+    benches = "epbell_tb.benches"
+    units = [
+        _Job(f"epbell_mu_{layout}", f"{benches}.mu_speed", layout, {"EPBELL_MU_LAYOUT": layout}, 2)
+        for layout in LAYOUTS
+    ]
+    endpoints = [_Job(f"epbell_endpoint_usp{w}", f"{benches}.endpoint_speed", str(w), {}, 4) for w in widths]
+    return [*endpoints, *units]
+
+
+def _build(jobs: list[_Job], say: Callable[[str], None]) -> dict[str, runner.Build]:
+    with ThreadPoolExecutor(2) as pool:
+        return {build.module: build for build in pool.map(lambda job: runner.build(job.module, say=say), jobs)}
+
+
+def _run(build: runner.Build, job: _Job, report: Path, repeats: int) -> list[str]:
+    env = {figures.VARIABLE: str(report), "EPBELL_BENCH_REPEATS": str(repeats), **job.env}
+    try:
+        results = runner.run(build, job.bench, env=env, expected=job.expected)
+    except runner.SimulationError as error:
+        return [f"{job.module}: {error}"]
+    return [f"{job.module}: {result.name} failed: {result.message}" for result in results if not result.passed]
+
+
+def _measurement(subject: str, line: dict[str, Any]) -> Measurement:
+    name, values = line["figure"], line["values"]
+    figure = next(item for item in FIGURES if item.name == name)
+    goal = figure.goals.get(subject)
+    value = statistics.median(values) if goal is None else max(values)
+    return Measurement(
+        figure=name,
+        subject=subject,
+        value=round(value, 3),
+        minimum=round(min(values), 3),
+        maximum=round(max(values), 3),
+        samples=len(values),
+        goal=goal,
+        verdict=judge(round(value, 3), goal),
+    )
+
+
+def _missing(found: list[Measurement], jobs: list[_Job]) -> list[str]:
+    there = {(item.figure, item.subject) for item in found}
+    subjects = {job.subject for job in jobs}
+    return [
+        f"{figure.name} was not measured for {subject}"
+        for figure in FIGURES
+        for subject in figure.goals
+        if subject in subjects and (figure.name, subject) not in there
+    ]
+
+
+def _write(path: Path, found: list[Measurement], failures: list[str]) -> None:
+    content = {
+        "figures": [asdict(item) for item in found],
+        "failures": failures,
+        "versions": toolchain.versions(),
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _print(found: list[Measurement], console: Console) -> None:
+    for title, subjects in (("endpoint, in clocks", tuple(map(str, WIDTHS))), ("Messaging Unit, in clocks", LAYOUTS)):
+        shown = [subject for subject in subjects if any(item.subject == subject for item in found)]
+        if shown:
+            console.print(_table(title, found, shown))
+
+
+def _table(title: str, found: list[Measurement], subjects: list[str]) -> Table:
+    table = Table()
+    table.add_column(title)
+    for subject in subjects:
+        table.add_column(f"{subject} bit" if subject.isdecimal() else subject, justify="right")
+    table.add_column("goal", justify="right")
+    table.add_column("verdict")
+    for figure in FIGURES:
+        cells = [next((i for i in found if (i.figure, i.subject) == (figure.name, s)), None) for s in subjects]
+        if not any(cells):
+            continue
+        goals = [f"{figure.goals[subject]:g}" for subject in subjects if subject in figure.goals]
+        verdicts = {item.verdict for item in cells if item}
+        verdict = "MISSED" if "MISSED" in verdicts else "pass" if "pass" in verdicts else ""
+        colour = {"MISSED": "bold red", "pass": "green"}.get(verdict, "")
+        goal = " / ".join(goals if len(set(goals)) > 1 else goals[:1])
+        table.add_row(figure.title, *map(_cell, cells), goal, f"[{colour}]{verdict}[/]" if colour else "")
+    return table
+
+
+def _cell(item: Measurement | None) -> str:
+    if item is None:
+        return "-"
+    if item.goal is not None or item.maximum < 1000:
+        return f"{item.value:g}"
+    return f"{item.value / 1000:.1f} ({item.minimum / 1000:.1f}-{item.maximum / 1000:.1f})"

@@ -1,0 +1,129 @@
+"""How fast the endpoint is, at its pins: clocks from host write to interrupt, doorbells per clock, read round trip.
+
+Every test hands its figures on as JSON lines (:mod:`epbell_tb.figures`): ``figure``, ``values``.
+``EPBELL_BENCH_REPEATS`` is the number of repetitions of the wall-clock measurements, 5 by default.
+"""
+
+import os
+import time
+
+import cocotb
+from cocotb.triggers import Timer
+
+from epbell.address_map import AddressMap
+from epbell_regs import offsets
+from epbell_tb import figures, pins
+
+BAR, BAR_BASE = 1, 0x8000_4000
+DOORBELLS = 240
+VECTORS = 4
+MAP, MU, IATU, CONTROLLER = AddressMap(), offsets("mu_imx8ulp"), offsets("iatu"), offsets("controller")
+REPEATS = int(os.environ.get("EPBELL_BENCH_REPEATS", "5"))
+
+
+class Bench:
+    """The endpoint with BAR 1 on the doorbell page and all four vectors enabled."""
+
+    def __init__(self, dut):
+        self.clocked = pins.start(dut)
+        self.width = len(dut.s_axis_cq_tdata)
+        self.cq = pins.CompleterRequests(self.clocked)
+        self.cpu = pins.AxiLite(self.clocked, "cpu_axil")
+        self.irq = dut.irq_mu
+        dut.m_axis_cc_tready.value = 1
+        dut.cfg_max_payload.value = 0
+        dut.cfg_function_status.value = 7
+        dut.cfg_interrupt_msi_enable.value = 0
+
+    async def start(self):
+        """Reset; aim an inbound window at side B; enable the interrupts on side A."""
+        await self.clocked.reset()
+        for register, value in (
+            ("IB0_LOWER_TARGET", MAP.mu_b),
+            ("IB0_UPPER_TARGET", 0),
+            ("IB0_CTRL1", 0),
+            ("IB0_CTRL2", 1 << 31 | 1 << 30 | BAR << 8),
+        ):
+            await self.cpu.write(MAP.iatu + IATU[register], value)
+        await self.cpu.write(MAP.mu_a + MU["RCR"], 0xF)
+        await self.clocked.step(4)
+
+    def ring(self, vector, data):
+        """Put a doorbell write on the stream."""
+        self.cq.queue += pins.memory_write(self.width, BAR, BAR_BASE + MU[f"TR{vector}"], data)
+
+    async def take(self, vector):
+        """Read the word of a vector, as the interrupt handler does."""
+        return await self.cpu.read(MAP.mu_a + MU[f"RR{vector}"])
+
+    async def rung(self):
+        """Read how often each vector was rung."""
+        return [await self.cpu.read(MAP.controller + CONTROLLER[f"BELL{n}_RUNG"]) for n in range(VECTORS)]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def host_write_to_irq(dut):
+    """First CQ beat of a ring on the stream -> irq_mu high, window and guard included, in clocks."""
+    bench = Bench(dut)
+    await bench.start()
+    latencies = []
+    for number, vector in enumerate([3, 1, 0, 2] * 4):
+        assert bench.irq.value == 0
+        bench.ring(vector, 0x1000 + number)
+        await bench.clocked.until(lambda: bench.irq.value == 1)
+        latencies.append(bench.clocked.cycle - bench.cq.offered[-1])
+        assert await bench.take(vector) == 0x1000 + number
+        await bench.clocked.step(1 + number)
+    figures.append(figure="host_write_to_irq", values=latencies)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def doorbells_sustained(dut):
+    """Back-to-back single-dword doorbells: clocks from one to the next, with none lost."""
+    bench = Bench(dut)
+    await bench.start()
+    for number in range(DOORBELLS):
+        bench.ring(number % VECTORS, number)
+    await bench.clocked.until(lambda: bench.cq.idle, limit=20 * DOORBELLS)
+    await bench.clocked.step(8)
+    assert await bench.rung() == [DOORBELLS // VECTORS] * VECTORS
+    for vector in range(VECTORS):
+        assert await bench.take(vector) == DOORBELLS - VECTORS + vector
+    accepted = bench.cq.accepted
+    assert len(accepted) == DOORBELLS
+    figures.append(figure="doorbells_sustained", values=[(accepted[-1] - accepted[0]) / (DOORBELLS - 1)])
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def read_round_trip(dut):
+    """First CQ beat of a read of a doorbell word on the stream -> first beat of its completion, in clocks."""
+    bench = Bench(dut)
+    await bench.start()
+    trips = []
+    for number in range(8):
+        bench.cq.queue += pins.memory_read(bench.width, BAR, BAR_BASE + MU["TR0"])
+        await bench.clocked.until(lambda: dut.m_axis_cc_tvalid.value == 1)
+        trips.append(bench.clocked.cycle - bench.cq.offered[-1])
+        await bench.clocked.step(10 + number)
+    figures.append(figure="read_round_trip", values=trips)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def simulation_speed(dut):
+    """Wall-clock speed: clock cycles per second with nothing to do, doorbells per second driven at the pins."""
+    bench = Bench(dut)
+    await bench.start()
+    idle, rings = [], []
+    for _ in range(REPEATS):
+        clocks, begin = 50_000, time.perf_counter()
+        await Timer(4 * clocks, unit="ns")
+        idle.append(clocks / (time.perf_counter() - begin))
+    for _ in range(REPEATS):
+        count = 1000
+        for number in range(count):
+            bench.ring(number % VECTORS, number)
+        begin = time.perf_counter()
+        await bench.clocked.until(lambda: bench.cq.idle, limit=20 * count)
+        rings.append(count / (time.perf_counter() - begin))
+    figures.append(figure="cycles_per_second", values=idle)
+    figures.append(figure="doorbells_per_second", values=rings)

@@ -1,0 +1,43 @@
+"""How a bench hands a figure or the account of a scenario on to the program that started it: a file of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+__all__ = ["VARIABLE", "append", "read"]
+
+VARIABLE = "EPBELL_REPORT"
+"""Environment variable with the path of the file."""
+
+
+def append(**line: Any) -> None:
+    """Append one line to the file that the environment names; without one, do nothing."""
+    path = os.environ.get(VARIABLE)
+    if path:
+        with Path(path).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file, none if it does not exist.
+
+    Raises
+    ------
+    ValueError
+        If a line is no JSON object.
+    """
+    if not path.exists():
+        return []
+    lines = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            line = None
+        if not isinstance(line, dict):
+            raise ValueError(f"Line {number} of {path} must be a JSON object, not {text[:80]!r}")
+        lines.append(line)
+    return lines
