@@ -31,14 +31,19 @@ class Bell:
         Every ring since the last reset.
     reads
         Cycles of request and answer of the CPU's latest read of RRn, its ack.
-    acks
-        How many there were.
+    words
+        What those reads returned.
     """
 
     name: str
     rings: list[Ring] = field(default_factory=list)
     reads: tuple[int, int] = (-1, -1)
-    acks: int = 0
+    words: list[int] = field(default_factory=list)
+
+    @property
+    def acks(self) -> int:
+        """How many times the CPU read RRn."""
+        return len(self.words)
 
     def ack(self, started: int, ended: int, word: int) -> None:
         """Note that the CPU read RRn, and check the word: the latest settled one, or one that is just arriving."""
@@ -53,7 +58,7 @@ class Bell:
             f"{self.name}: the CPU read {word:#010x}; rung were {settled:#x} and then {[f'{w:#x}' for w in arriving]}"
         )
         self.reads = started, ended
-        self.acks += 1
+        self.words.append(word)
 
     def may_be_pending(self, now: int) -> bool:
         """Return whether a ring may have come that no read of RRn has taken."""

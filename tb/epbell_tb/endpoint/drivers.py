@@ -25,6 +25,7 @@ __all__ = [
 _TIMEOUT_US = 20
 _PAYLOAD = 128
 _READ_REQUEST = 512
+_UNDER_WAY = 16
 _RESPONSES = {0: "", 2: "CA", 3: "UR"}  # OKAY, SLVERR, DECERR
 
 
@@ -96,14 +97,16 @@ class HostBus:
         await self.post(memory_request(address, value.to_bytes(4, "little")))
 
     async def read(self, address: int, length: int) -> bytes:
-        """Read bytes in requests as long as they may be, all under way at once; `BusError` if one is refused."""
-        tasks = [
-            cocotb.start_soon(self.ask(memory_request(at, None, count)))
-            for at, count in _cut(address, length, _READ_REQUEST)
-        ]
+        """Read bytes in requests as long as they may be, many under way at a time; `BusError` if one is refused."""
+        pieces = _cut(address, length, _READ_REQUEST)
         data = b""
-        for task in tasks:
-            data += (await task).data
+        for first in range(0, len(pieces), _UNDER_WAY):
+            tasks = [
+                cocotb.start_soon(self.ask(memory_request(at, None, count)))
+                for at, count in pieces[first : first + _UNDER_WAY]
+            ]
+            for task in tasks:
+                data += (await task).data
         return data
 
     async def write(self, address: int, data: bytes) -> None:

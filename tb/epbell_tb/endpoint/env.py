@@ -13,6 +13,7 @@ import cocotb
 from cocotb.triggers import RisingEdge, Timer
 from cocotbext.axi import AxiStreamBus
 from cocotbext.pcie.core import RootComplex
+from cocotbext.pcie.core.tlp import CplStatus, Tlp
 from cocotbext.pcie.core.utils import PcieId
 
 from epbell_models import devicetree
@@ -43,6 +44,7 @@ _WINDOW_SIZE = 0x1000_0000
 _MSI_ADDRESS = 0xA000_0000
 _VECTORS = 32
 _ENDPOINT = PcieId(1, 0, 0)
+_ANSWERED_US = 20
 _REST = 200
 """Clocks after which everything that was under way has ended."""
 
@@ -95,7 +97,7 @@ class EndpointEnv:
         self.memory = self.function.memory
         self.software = self._boot()
         self.device = PciDevice(self.platform, self.function, self.msis)
-        self.host = PciEndpointTest(self.device, store_bytes=64)
+        self.host = PciEndpointTest(self.device, store_bytes=512)
         self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
         self.board = Scoreboard(self.bar_sizes, self.tree, lambda: self.requests.open_since)
         CompletionMonitor(dut, self.board.completion)
@@ -106,21 +108,29 @@ class EndpointEnv:
     # -- bring-up --------------------------------------------------------------------------------------------------------
 
     async def start(self, *, linux: bool = True) -> None:
-        """Reset, boot the endpoint, enumerate it, probe the host's driver with MSI; without Linux only enumerate."""
+        """Reset and enumerate the endpoint, boot its Linux and the host's driver; without Linux only enumerate."""
         await self.reset()
         if linux:
-            error = await self.software.start()
-            assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
+            await self.start_linux()
         await self.enumerate()
+        await self.device.enable()
+        await self.device.set_master()
         if linux:
-            assert await self.host.probe() == 0
-            assert await self.host.set_irqtype(1) == 0
-        else:
-            await self.device.enable()
-            await self.device.set_master()
+            await self.start_host()
         if self.stalls:
             self.block.cq_source.set_pause_generator(self._pauses())
             self.block.cc_sink.set_pause_generator(self._pauses())
+
+    async def start_linux(self) -> None:
+        """Boot the endpoint's Linux."""
+        self.software = self._boot()
+        error = await self.software.start()
+        assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
+
+    async def start_host(self) -> None:
+        """Probe the host's driver, and let it use MSIs."""
+        assert await self.host.probe() == 0
+        assert await self.host.set_irqtype(1) == 0
 
     async def reset(self) -> None:
         """Reset the endpoint; what the hard block holds is lost."""
@@ -142,6 +152,24 @@ class EndpointEnv:
         if count > 1:
             await Timer((count - 1) * PERIOD_NS, unit="ns")
         await self.clock
+
+    async def until(self, condition: Callable[[], bool], what: str, limit: int = 3000) -> None:
+        """Wait for a condition, at most ``limit`` clocks."""
+        step = 8
+        for _ in range(0, limit, step):
+            if condition():
+                return
+            await self.clocks(step)
+        assert condition(), f"{what}: not within {limit} clocks"
+
+    async def ask(self, request: Tlp, bar: int) -> CplStatus:
+        """Give the endpoint a non-posted request that no root port would forward; return the completion's status."""
+        request.tag = await self.root.alloc_tag()
+        self.block.pass_on(request, bar)
+        completion = await self.root.recv_cpl(request.tag, _ANSWERED_US, "us")
+        assert completion is not None, f"no completion within {_ANSWERED_US} us for {request!r}"
+        self.root.release_tag(request.tag)
+        return completion.status
 
     def address(self, bar: int, offset: int = 0) -> int:
         """Return the bus address of a byte of a BAR."""
@@ -241,19 +269,23 @@ def _quieten(dut: Any) -> None:
 
 
 Run = Callable[[EndpointEnv], Awaitable[None]]
+Test = Callable[[Any], Awaitable[None]]
 
 
-def scenario(run: Run) -> Callable[[Any], Awaitable[None]]:
+def scenario(*, linux: bool = True) -> Callable[[Run], Test]:
     """Turn a coroutine on an environment into one on the design: bring-up before, checks and report after it."""
 
-    @functools.wraps(run)
-    async def test(dut: Any) -> None:
-        env = EndpointEnv(dut, run.__name__)
-        try:
-            await env.start()
-            await run(env)
-            await env.finish()
-        finally:
-            env.report()
+    def wrap(run: Run) -> Test:
+        @functools.wraps(run)
+        async def test(dut: Any) -> None:
+            env = EndpointEnv(dut, run.__name__)
+            try:
+                await env.start(linux=linux)
+                await run(env)
+                await env.finish()
+            finally:
+                env.report()
 
-    return test
+        return test
+
+    return wrap

@@ -1,0 +1,91 @@
+"""Scenarios of the BARs: found, sized, tested as Linux does, read in every way."""
+
+import errno
+
+import cocotb
+from cocotb.triggers import Timer
+from cocotbext.pcie.core.tlp import CplStatus
+
+from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.env import scenario
+
+_MSI_CAPABILITY = 0x05
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@scenario()
+async def enumerate_and_size_bars(env):
+    found = env.device.resources
+    assert [bar.size if bar else 0 for bar in found] == list(env.bar_sizes)
+    present = [(number, bar) for number, bar in enumerate(found) if bar]
+    for number, bar in present:
+        assert bar.address % bar.size == 0
+        assert bar.wide == env.bars[number].wide
+        register = await env.device.bar_register(number)
+        assert register & ~0xF == bar.address & 0xFFFF_FFF0, f"BAR {number} does not hold the address that it was given"
+    spans = sorted((bar.address, bar.address + bar.size) for _, bar in present)
+    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False)), "BARs overlap"
+    assert await env.device.find_capability(_MSI_CAPABILITY)
+    # Every BAR is memory of its own, from its first to its last dword.
+    words = {}
+    for number, bar in present:
+        for offset in (0x80, bar.size - 4):
+            words[number, offset] = env.random.getrandbits(32)
+            await env.device.write32(number, offset, words[number, offset])
+    for (number, offset), word in words.items():
+        assert await env.device.read32(number, offset) == word, f"BAR {number} at {offset:#x}"
+    assert not env.device.refused_reads
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@scenario()
+async def bar_test(env):
+    for number, bar in enumerate(env.bars):
+        assert await env.host.bar_test(number) == (0 if bar else -errno.ENODATA), f"BAR {number}"
+    assert await env.host.bar_test(6) == -errno.EINVAL
+    assert env.board.ram.compared >= sum(env.bar_sizes[1:])
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@scenario()
+async def consecutive_bar_test(env):
+    assert await env.host.bars_test() == 0
+    assert env.board.ram.compared >= sum(env.bar_sizes[1:])
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def reads_of_every_alignment(env):
+    """Reads of 0 to 4096 bytes at every alignment, several under way, while the host writes elsewhere."""
+    image = env.random.randbytes(0x1000)
+    bar = 4
+    await env.memory.write(env.address(bar), image)
+    reads = [(start, length) for start in range(4) for length in range(1, 10)]
+    reads += [(env.random.randrange(0x1000), env.random.randrange(1, 0x400)) for _ in range(12)]
+    reads += [(0x3C, 4), (0x3F, 130), (0x7D, 0x105), (0, 0x1000), (0x1000 - 5, 5)]
+    env.random.shuffle(reads)
+    tasks = []
+    for start, length in reads:
+        length = min(length, 0x1000 - start)
+        request = memory_request(env.address(bar, start), None, length)
+        tasks.append((start, length, cocotb.start_soon(env.memory.ask(request))))
+        await Timer(4 * env.random.randrange(1, 12), unit="ns")
+        await env.device.write32(bar, 0x2000 + 4 * env.random.randrange(64), env.random.getrandbits(32))
+    for start, length, task in tasks:
+        assert (await task).data == image[start : start + length], f"{length} bytes at {start:#x}"
+    await _odd_enables(env, bar, image)
+
+
+async def _odd_enables(env, bar, image):
+    """Byte enables with gaps, which one and two dwords may have, and none at all: a read of length zero."""
+    for first_be in range(16):
+        request = memory_request(env.address(bar, 0x44), None, 4, first_be=first_be)
+        answer = await env.memory.complete(request)
+        assert answer.status == CplStatus.SC
+        if first_be & 1:
+            assert answer.data[0] == image[0x44]
+    for first_be, last_be in ((0b0101, 0b1010), (0b1001, 0b0001), (0b1000, 0b0001), (0b0010, 0b0100)):
+        request = memory_request(env.address(bar, 0x48), None, 8, first_be=first_be, last_be=last_be)
+        answer = await env.memory.complete(request)
+        assert answer.status == CplStatus.SC
+        assert answer.completions == 1
