@@ -44,12 +44,15 @@ class Figure:
         What the bench calls it.
     title : str
         What the table calls it.
+    unit : str
+        ``"clocks"``, or ``"1/s"`` of wall-clock time.
     goals : dict
         Most clocks that each subject, a width or a layout, may take; empty where there is only something to report.
     """
 
     name: str
     title: str
+    unit: str
     goals: dict[str, float]
 
 
@@ -72,15 +75,22 @@ def _widths(*goals: float) -> dict[str, float]:
 
 
 FIGURES: tuple[Figure, ...] = (
-    Figure("host_write_to_irq", "first CQ beat to irq_mu", _widths(4, 3, 2, 2)),
-    Figure("doorbells_sustained", "from doorbell to doorbell", _widths(3, 2, 1, 1)),
-    Figure("read_round_trip", "read, first CQ to first CC beat", {}),
-    Figure("mu_write_to_irq", "write handshake to a_irq", dict.fromkeys(LAYOUTS, 1)),
-    Figure("mu_doorbells_sustained", "from doorbell to doorbell", dict.fromkeys(LAYOUTS, 1)),
-    Figure("cycles_per_second", "simulated clocks/s, thousands", {}),
-    Figure("doorbells_per_second", "doorbells at the pins/s, thousands", {}),
+    Figure("host_write_to_irq", "first CQ beat to irq_mu", "clocks", _widths(4, 3, 2, 2)),
+    Figure("doorbells_sustained", "from doorbell to doorbell", "clocks", _widths(3, 2, 1, 1)),
+    Figure("read_round_trip", "read, first CQ to first CC beat", "clocks", {}),
+    Figure("mu_write_to_irq", "write handshake to a_irq", "clocks", dict.fromkeys(LAYOUTS, 1)),
+    Figure("mu_doorbells_sustained", "from doorbell to doorbell", "clocks", dict.fromkeys(LAYOUTS, 1)),
+    Figure("cycles_per_second", "idle clocks", "1/s", {}),
+    Figure("doorbells_per_second", "doorbells, driven at the pins", "1/s", {}),
 )
 """Everything that is measured, with its goals."""
+
+
+_TABLES = (
+    ("endpoint, in clocks", tuple(map(str, WIDTHS)), "clocks"),
+    ("Messaging Unit, in clocks", tuple(LAYOUTS), "clocks"),
+    ("simulation, in thousands per second", tuple(map(str, WIDTHS)), "1/s"),
+)
 
 
 @dataclass(frozen=True)
@@ -229,19 +239,26 @@ def _write(path: Path, found: list[Measurement], failures: list[str]) -> None:
 
 
 def _print(found: list[Measurement], console: Console) -> None:
-    for title, subjects in (("endpoint, in clocks", tuple(map(str, WIDTHS))), ("Messaging Unit, in clocks", LAYOUTS)):
-        shown = [subject for subject in subjects if any(item.subject == subject for item in found)]
+    for title, subjects, unit in _TABLES:
+        of_table = [item for item in found if item.subject in subjects and _unit(item.figure) == unit]
+        shown = [subject for subject in subjects if any(item.subject == subject for item in of_table)]
         if shown:
-            console.print(_table(title, found, shown))
+            console.print(_table(title, of_table, shown))
+
+
+def _unit(name: str) -> str:
+    return next(figure.unit for figure in FIGURES if figure.name == name)
 
 
 def _table(title: str, found: list[Measurement], subjects: list[str]) -> Table:
     table = Table()
-    table.add_column(title)
+    table.add_column(title, no_wrap=True)
     for subject in subjects:
         table.add_column(f"{subject} bit" if subject.isdecimal() else subject, justify="right")
-    table.add_column("goal", justify="right")
-    table.add_column("verdict")
+    judged = any(item.verdict for item in found)
+    if judged:
+        table.add_column("goal", justify="right")
+        table.add_column("verdict")
     for figure in FIGURES:
         cells = [next((i for i in found if (i.figure, i.subject) == (figure.name, s)), None) for s in subjects]
         if not any(cells):
@@ -251,13 +268,14 @@ def _table(title: str, found: list[Measurement], subjects: list[str]) -> Table:
         verdict = "MISSED" if "MISSED" in verdicts else "pass" if "pass" in verdicts else ""
         colour = {"MISSED": "bold red", "pass": "green"}.get(verdict, "")
         goal = " / ".join(goals if len(set(goals)) > 1 else goals[:1])
-        table.add_row(figure.title, *map(_cell, cells), goal, f"[{colour}]{verdict}[/]" if colour else "")
+        judgement = [goal, f"[{colour}]{verdict}[/]" if colour else ""] if judged else []
+        table.add_row(figure.title, *map(_cell, cells), *judgement)
     return table
 
 
 def _cell(item: Measurement | None) -> str:
     if item is None:
         return "-"
-    if item.goal is not None or item.maximum < 1000:
+    if _unit(item.figure) == "clocks":
         return f"{item.value:g}"
     return f"{item.value / 1000:.1f} ({item.minimum / 1000:.1f}-{item.maximum / 1000:.1f})"

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from filelock import FileLock
 from epbell import export
 from epbell_tb import toolchain
 
-__all__ = ["Build", "Result", "SimulationError", "build", "run", "sim_build"]
+__all__ = ["Build", "Result", "SimulationError", "build", "cancel", "run", "sim_build"]
 
 #: Wall-clock seconds after which a simulation is ended: no bench of ours comes near it.
 TIME_LIMIT_S = 600.0
@@ -39,6 +39,9 @@ _OVERRULING = ("WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE", "COCOTB_
 #: Objects of Verilator's own library: the same for every module, so the first build's serve all. (Not verilator.o,
 #: cocotb's main(): the size of the model is compiled into it.)
 _RUNTIME = "verilated*.o"
+
+
+_running: set[int] = set()
 
 
 class SimulationError(Exception):
@@ -126,21 +129,29 @@ def build(
         start = time.monotonic()
         _discard_others(root)
         folder.mkdir()
-        source = folder / f"{module}.sv"
-        source.write_text(text, encoding="utf-8")
-        runtime = _runtime_objects(waves)
+        (folder / f"{module}.sv").write_text(text, encoding="utf-8")
+        _compile(module, folder, waves)
+        return Build(module, folder, waves, time.monotonic() - start)
+
+
+def _compile(module: str, folder: Path, waves: bool) -> None:
+    runtime = _runtime_objects(waves)
+    runtime.parent.mkdir(parents=True, exist_ok=True)
+    make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE_VARIABLES}".strip()
+    worker = _worker("build", module=module, folder=str(folder), waves=waves)
+    with FileLock(runtime.with_suffix(".lock")) as lock:
+        # Only the very first build compiles Verilator's library, and the others wait for that.
+        if runtime.exists():
+            lock.release()
         _lend_runtime(runtime, folder)
-        make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE_VARIABLES}".strip()
-        worker = _worker("build", module=module, folder=str(folder), waves=waves)
         _call(worker, folder / "build.log", folder, {"MAKEFLAGS": make})
         _keep_runtime(folder, runtime)
-        (folder / "done").touch()
-        return Build(module, folder, waves, time.monotonic() - start)
+    (folder / "done").touch()
 
 
 def run(
     build: Build,
-    bench: str,
+    bench: str | Sequence[str],
     *,
     tests: str | None = None,
     seed: int = 1,
@@ -155,10 +166,10 @@ def run(
     ----------
     build : Build
         What to simulate.
-    bench : str
-        Python module with the cocotb tests.
+    bench : str or sequence of str
+        Python modules with the cocotb tests.
     tests : str, optional
-        Regular expression on the names of the tests; all of them if it is not given.
+        Regular expression on the names of the tests, ``module.name``; all of them if it is not given.
     seed : int
         Seed of the benches (``EPBELL_SEED`` and cocotb's own).
     env : mapping, optional
@@ -180,13 +191,14 @@ def run(
     SimulationError
         If the simulator died, ran out of time, or ran another number of tests than expected.
     """
-    folder = results or build.folder / f"run-{bench.rpartition('.')[2]}-{os.getpid()}"
+    benches = [bench] if isinstance(bench, str) else list(bench)
+    folder = results or build.folder / f"run-{benches[0].rpartition('.')[2]}-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
     outcome = folder / "results.xml"
     outcome.unlink(missing_ok=True)
     command = _worker(
         "test", module=build.module, folder=str(build.folder), waves=build.waves,
-        bench=bench, tests=tests, seed=seed, results=str(folder),
+        bench=benches, tests=tests, seed=seed, results=str(folder),
     )  # fmt: skip
     log = folder / "run.log"
     extra = {"EPBELL_SEED": str(seed), "COCOTB_RANDOM_SEED": str(seed), **(env or {})}
@@ -194,19 +206,24 @@ def run(
     found = _results(outcome, log)
     if not found or (expected is not None and len(found) != expected):
         wanted = "at least 1" if expected is None else str(expected)
-        raise SimulationError(f"{bench} must run {wanted} tests, not {len(found)}; see {log}\n{_tail(log)}")
+        raise SimulationError(
+            f"{', '.join(benches)} must run {wanted} tests, not {len(found)}; see {log}\n{_tail(log)}"
+        )
     return found
 
 
 def _source(module: str, builder: Callable[[], wiring.Component] | None, root: Path) -> str:
     """SystemVerilog of the module; kept beside a digest of the Python sources, since converting takes seconds."""
-    if builder is not None:
-        return export.to_systemverilog(builder(), module)
-    key = _python_digest()
+    chosen = export.MODULES[module] if builder is None else builder
+    name = repr(chosen)
+    if " at 0x" in name:  # a function: nothing tells it from another one
+        return export.to_systemverilog(chosen(), module)
+    key = _python_digest() + name
     kept, stamp = root / f"{module}.sv", root / "source.key"
     if kept.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == key:
         return kept.read_text(encoding="utf-8")
-    text = export.to_systemverilog(export.MODULES[module](), module)
+    stamp.unlink(missing_ok=True)
+    text = export.to_systemverilog(chosen(), module)
     kept.write_text(text, encoding="utf-8")
     stamp.write_text(key, encoding="utf-8")
     return text
@@ -280,17 +297,29 @@ def _call(command: list[str], log: Path, cwd: Path, extra: Mapping[str, str], li
         process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
+        _running.add(process.pid)
         try:
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             raise SimulationError(f"ended after {limit:.0f} s of wall-clock time; see {log}\n{_tail(log)}") from None
         finally:
             # The simulator is a grandchild: end the whole group, also when we are interrupted.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, 9)
+            _running.discard(process.pid)
+            _end_group(process.pid)
             process.wait()
     if code != 0:
         raise SimulationError(f"exit status {code}; see {log}\n{_tail(log)}")
+
+
+def cancel() -> None:
+    """End every compilation and simulation that this process has under way, in whichever thread."""
+    for group in tuple(_running):
+        _end_group(group)
+
+
+def _end_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, 9)
 
 
 def _tail(log: Path, lines: int = 30) -> str:
@@ -322,7 +351,7 @@ def _results(path: Path, log: Path) -> list[Result]:
 
 
 def _sim_ns(case: ElementTree.Element) -> float:
-    """Simulated time of a test case; the runs' clocks and time limits make cocotb report it in ns."""
+    """Return the simulated time of a test case."""
     duration = case.find("properties/property[@name='sim_time_duration']")
     return float(duration.get("value", 0)) if duration is not None else 0.0
 

@@ -1,0 +1,162 @@
+"""The command line of ``epbell sim``, and the command that replays one of its rows."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib.metadata
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from epbell_tb import runner, toolchain
+from epbell_tb.installation import PROJECT
+from epbell_tb.scenarios import SCENARIOS, Scenario
+from epbell_tb.variants import BAR_SETS, WIDTHS
+
+__all__ = ["DEFAULT_SEED", "Options", "parse", "versions"]
+
+DEFAULT_SEED = 1
+_STALLS = {"on": (True,), "off": (False,), "both": (False, True)}
+_MOST_JOBS = 64
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be run, and how.
+
+    Attributes
+    ----------
+    scenarios, widths, stalls : tuple
+        What to run, in this order.
+    seed : int
+        Seed of every scenario.
+    bars : str
+        Name of a set of BARs.
+    dts : Path or None
+        Device tree instead of the shipped one.
+    waves : bool
+        Leave a VCD.
+    jobs : int
+        Builds and simulations at a time.
+    json : bool
+        Print summary.json.
+    report : Path
+        Folder of summary.json and of the logs.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    widths: tuple[int, ...]
+    stalls: tuple[bool, ...]
+    seed: int
+    bars: str
+    dts: Path | None
+    waves: bool
+    jobs: int
+    json: bool
+    report: Path
+
+    def replay(self, name: str, width: int, stalls: bool) -> str:
+        """Return the command that runs one scenario again as it was run here."""
+        settings = {
+            "SEED": str(self.seed),
+            "WIDTH": str(width),
+            "SCENARIO": name,
+            "STALLS": "on" if stalls else "off",
+            "DTS": str(self.dts) if self.dts else "",
+        }
+        given = {name: shlex.quote(value) for name, value in settings.items() if value}
+        bars = "" if self.bars == "everyday" else f"--bars {self.bars}"
+        if Path.cwd() == PROJECT:
+            words = ["make sim", *(f"{name}={value}" for name, value in given.items())]
+            return " ".join([*words, *([f"ARGS='{bars}'"] if bars else [])])
+        words = ["epbell sim", *(f"--{name.lower()} {value}" for name, value in given.items())]
+        return " ".join([*words, *([bars] if bars else [])])
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line; a wrong one ends the program with status 2 and a sentence that says what to do."""
+    parser = argparse.ArgumentParser(
+        prog="epbell sim", description="Run the scenarios of the endpoint on Verilator.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--seed", type=_number(0, 2**31 - 1), default=DEFAULT_SEED, metavar="N", help=f"default {DEFAULT_SEED}")
+    add("--width", type=_widths, default=WIDTHS, metavar="LIST", help=f"default {','.join(map(str, WIDTHS))}")
+    add("--scenario", type=_scenarios, default=tuple(SCENARIOS), metavar="LIST", help="names, or parts of names")
+    add("--stalls", type=_stalls, default=_STALLS["both"], metavar="MODE", help="on, off or both (default)")
+    add("--bars", type=_bars, default="everyday", metavar="SET", help=f"{', '.join(BAR_SETS)}; default everyday")
+    add("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped one")
+    add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
+    add("--jobs", type=_number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
+    add("--json", action="store_true", help="print summary.json instead of a table")
+    add("--report", type=Path, metavar="FOLDER", help="default sim_build/report")
+    given = parser.parse_args(argv)
+    folder = (given.report or runner.sim_build() / "report").absolute()
+    return Options(
+        scenarios=given.scenario, widths=given.width, stalls=given.stalls, seed=given.seed, bars=given.bars,
+        dts=given.dts, waves=given.waves, jobs=given.jobs, json=given.json, report=folder,
+    )  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the project and of its tools."""
+    try:
+        own = importlib.metadata.version("epbell")
+    except importlib.metadata.PackageNotFoundError:
+        own = "not installed"
+    return {"epbell": own, **toolchain.versions()}
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"it must be a number from {low} to {high}, not {text!r}")
+        return int(text)
+
+    return number
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    known = {str(width): width for width in WIDTHS}
+    wrong = [part for part in _list(text) or [text] if part not in known]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"a width must be one of {', '.join(known)}, not {wrong[0]!r}")
+    return tuple(sorted({known[part] for part in _list(text)}))
+
+
+def _scenarios(text: str) -> tuple[Scenario, ...]:
+    names = [scenario.name for scenario in SCENARIOS]
+    chosen: set[str] = set()
+    for part in _list(text) or [text]:
+        found = [part] if part in names else [name for name in names if part and part in name]
+        if not found:
+            close = difflib.get_close_matches(part, names, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it must be (a part of) one of {', '.join(names)}"
+            raise argparse.ArgumentTypeError(f"no scenario is called {part!r}; {hint}")
+        chosen |= set(found)
+    return tuple(scenario for scenario in SCENARIOS if scenario.name in chosen)
+
+
+def _stalls(text: str) -> tuple[bool, ...]:
+    if text not in _STALLS:
+        raise argparse.ArgumentTypeError(f"it must be on, off or both, not {text!r}")
+    return _STALLS[text]
+
+
+def _bars(text: str) -> str:
+    if text not in BAR_SETS:
+        raise argparse.ArgumentTypeError(f"it must be one of {', '.join(BAR_SETS)}, not {text!r}")
+    return text
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise argparse.ArgumentTypeError(f"it must be a device tree file that can be read, not {text!r}")
+    return path.absolute()
