@@ -41,6 +41,10 @@ _OVERRULING = ("WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE", "COCOTB_
 _RUNTIME = "verilated*.o"
 
 
+#: cocotb has pytest rewrite the assertions of every module, which takes seconds in each process: those of the scenarios
+#: themselves are enough, all others have a text of their own.
+_REWRITTEN = "*/epbell_tb/benches/*.py"
+
 _running: set[int] = set()
 
 
@@ -202,6 +206,7 @@ def run(
     )  # fmt: skip
     log = folder / "run.log"
     extra = {"EPBELL_SEED": str(seed), "COCOTB_RANDOM_SEED": str(seed), **(env or {})}
+    extra.setdefault("COCOTB_REWRITE_ASSERTION_FILES", _REWRITTEN)
     _call(command, log, folder, extra, time_limit_s)
     found = _results(outcome, log)
     if not found or (expected is not None and len(found) != expected):
