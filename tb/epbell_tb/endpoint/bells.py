@@ -31,14 +31,15 @@ class Bell:
         Every ring since the last reset.
     reads
         Cycles of request and answer of the CPU's latest read of RRn, its ack.
-    words
-        What those reads returned.
+    words, asked
+        What those reads returned, and the cycles of their requests.
     """
 
     name: str
     rings: list[Ring] = field(default_factory=list)
     reads: tuple[int, int] = (-1, -1)
     words: list[int] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
 
     @property
     def acks(self) -> int:
@@ -59,6 +60,7 @@ class Bell:
         )
         self.reads = started, ended
         self.words.append(word)
+        self.asked.append(started)
 
     def may_be_pending(self, now: int) -> bool:
         """Return whether a ring may have come that no read of RRn has taken."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import cocotb
-from cocotb.triggers import First, Timer
+from cocotb.triggers import SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, Region
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpAttr, TlpTc, TlpType
 from cocotbext.pcie.core.utils import PcieId
@@ -22,8 +22,7 @@ __all__ = [
     "memory_request",
 ]
 
-_TIMEOUT_US = 20
-_PAYLOAD = 128
+_TIMEOUT_US = 1000
 _READ_REQUEST = 512
 _UNDER_WAY = 16
 _RESPONSES = {0: "", 2: "CA", 3: "UR"}  # OKAY, SLVERR, DECERR
@@ -83,10 +82,16 @@ class HostBus:
     ----------
     root
         The root complex.
+
+    Attributes
+    ----------
+    max_payload
+        Bytes that a write carries at most.
     """
 
     def __init__(self, root: Any) -> None:
         self._root = root
+        self.max_payload = 128
 
     async def read32(self, address: int) -> int:
         """Read one dword."""
@@ -111,7 +116,7 @@ class HostBus:
 
     async def write(self, address: int, data: bytes) -> None:
         """Post bytes in requests as long as they may be."""
-        for at, count in _cut(address, len(data), _PAYLOAD):
+        for at, count in _cut(address, len(data), self.max_payload):
             await self.post(memory_request(at, data[at - address : at - address + count]))
 
     async def post(self, request: Tlp) -> None:
@@ -128,12 +133,10 @@ class HostBus:
 
     async def complete(self, request: Tlp) -> NonPosted:
         """Send any non-posted request; `BusError` when it is not answered in time."""
-        task = cocotb.start_soon(self._root.perform_nonposted_operation(request))
-        await First(task, Timer(_TIMEOUT_US, unit="us"))
-        if not task.done():
-            task.cancel()
-            raise BusError("TIMEOUT", request.address)
-        answers = task.result()
+        try:
+            answers = await with_timeout(self._root.perform_nonposted_operation(request), _TIMEOUT_US, "us")
+        except SimTimeoutError:
+            raise BusError("TIMEOUT", request.address) from None
         data = b"".join(bytes(answer.get_data())[answer.lower_address & 3 :] for answer in answers)
         last = request.get_be_byte_count() if request.fmt_type in (TlpType.MEM_READ, TlpType.MEM_READ_64) else len(data)
         return NonPosted(answers[-1].status, data[:last], len(answers))

@@ -26,6 +26,7 @@ from epbell_tb.endpoint.drivers import CpuBus, HostFunction, MsiWindow
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
 from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
+from epbell_tb.endpoint.quick import make_quick
 from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.variants import BAR_SETS
 
@@ -86,6 +87,7 @@ class EndpointEnv:
         self.platform = CocotbPlatform(TIME_SCALE)
         cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
         _quieten(dut)
+        make_quick()
         self.root: Any = RootComplex()
         self.block = self._hard_block()
         self._link()
@@ -95,7 +97,7 @@ class EndpointEnv:
         self.root.mem_address_space.register_region(MsiWindow(self.msis, self._heard), _MSI_ADDRESS)
         self.function = HostFunction(self.root, _ENDPOINT)
         self.memory = self.function.memory
-        self.software = self._boot()
+        self.software = self.new_software()
         self.device = PciDevice(self.platform, self.function, self.msis)
         self.host = PciEndpointTest(self.device, store_bytes=512)
         self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
@@ -123,7 +125,7 @@ class EndpointEnv:
 
     async def start_linux(self) -> None:
         """Boot the endpoint's Linux."""
-        self.software = self._boot()
+        self.software = self.new_software()
         error = await self.software.start()
         assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
 
@@ -146,6 +148,12 @@ class EndpointEnv:
         await self.device.scan()
         wide = any(bar is not None and bar.wide for bar in self.bars)
         await self.device.assign(_WIDE_WINDOW if wide else _WINDOW)
+
+    async def use_max_payload(self, size: int) -> None:
+        """Let both ends use payloads of up to ``size`` bytes: 128, 256, 512 or 1024."""
+        self.block.set_max_payload(size)
+        self.memory.max_payload = self.board.max_payload = size
+        await self.clocks(4)
 
     async def clocks(self, count: int) -> None:
         """Wait until ``count`` clock edges have passed."""
@@ -209,7 +217,8 @@ class EndpointEnv:
             bridge.prefetchable_mem_base = _WIDE_WINDOW
             bridge.prefetchable_mem_limit = _WIDE_WINDOW + _WINDOW_SIZE - 1
 
-    def _boot(self) -> EndpointSoftware:
+    def new_software(self) -> EndpointSoftware:
+        """Return a Linux that has not booted yet."""
         lines = {unit.interrupt.spi: self.irq_mu for unit in self.tree.messaging_units}
         wide = tuple(number for number, bar in enumerate(self.bars) if bar is not None and bar.wide)
         return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, wide_bars=wide)

@@ -109,6 +109,11 @@ class HardBlock(UltraScalePlusPcieDevice):
         if tlp.fmt_type not in _POSTED:
             await self.upstream_send(Tlp.create_ur_completion_for_tlp(tlp, self.functions[0].pcie_id))
 
+    def set_max_payload(self, size: int) -> None:
+        """Set Max_Payload_Size in Device Control; bytes."""
+        self.functions[0].pcie_cap.max_payload_size = (size // 128).bit_length() - 1
+        self._config_written.set()
+
     def drop_everything(self) -> None:
         """Forget requests and credits, as a reset does."""
         for queue in (self._requests, self._waiting, self.cq_source.queue):

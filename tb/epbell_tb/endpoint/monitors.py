@@ -3,6 +3,7 @@
 A cycle is named by the clock edge that ends it: a beat of cycle n was taken by the flip-flops at edge n.
 """
 
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class _Stream:
         self._pin = {name: getattr(dut, f"{prefix}_t{name}") for name in ("valid", "ready", "data", "keep", "user", "last")}
         self._lanes = len(self._pin["keep"])
         self._wide = self._lanes == 16
-        self._words: list[int] = []
+        self._data = bytearray()
         self._user = 0
         self._discontinued = False
         self.open_since: int | None = None
@@ -121,41 +122,37 @@ class _Stream:
         valid, ready, reset = self._pin["valid"], self._pin["ready"], self._dut.rst
         while True:
             await edge
-            if valid.value != 1:
+            if not valid.value:
                 await rising
-            elif reset.value == 1:
-                self._words, self.open_since = [], None
-            elif ready.value == 1:
+            elif reset.value:
+                self._data, self.open_since = bytearray(), None
+            elif ready.value:
                 self._beat()
 
     def _beat(self) -> None:
         pin = self._pin
-        data, keep, user = int(pin["data"].value), int(pin["keep"].value), int(pin["user"].value)
+        data, user, last = int(pin["data"].value), int(pin["user"].value), bool(pin["last"].value)
         if self.open_since is None:
             self.open_since = cycle()
             self._user = user
             self._discontinued = False
         self._discontinued |= bool(user >> self._discontinue_bit & 1)
-        count = keep.bit_count() if hasattr(keep, "bit_count") else bin(keep).count("1")
+        keep = int(pin["keep"].value)
+        count = keep.bit_length()
         assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
-        last = pin["last"].value == 1
         assert last or count == self._lanes, f"tkeep {keep:#x} in the middle of a packet"
-        self._words += [data >> 32 * lane & 0xFFFF_FFFF for lane in range(count)]
+        self._data += data.to_bytes(4 * self._lanes, "little")[: 4 * count]
         if last:
-            first, words = self.open_since, self._words
-            self._words, self.open_since = [], None
-            self._packet(first, words)
+            first, packet = self.open_since, bytes(self._data)
+            self._data, self.open_since = bytearray(), None
+            self._packet(first, packet)
 
     @property
     def _discontinue_bit(self) -> int:
         raise NotImplementedError
 
-    def _packet(self, first: int, words: list[int]) -> None:
+    def _packet(self, first: int, packet: bytes) -> None:
         raise NotImplementedError
-
-
-def _bytes(words: list[int]) -> bytes:
-    return b"".join(word.to_bytes(4, "little") for word in words)
 
 
 class RequestMonitor(_Stream):
@@ -182,13 +179,13 @@ class RequestMonitor(_Stream):
     def _discontinue_bit(self) -> int:
         return 96 if self._wide else 41
 
-    def _packet(self, first: int, words: list[int]) -> None:
-        low, high, third, fourth = words[:4]
+    def _packet(self, first: int, packet: bytes) -> None:
+        low, high, third, fourth = struct.unpack_from("<4L", packet)
         self._report(
             Request(
                 first, cycle(), third >> 11 & 0xF, fourth >> 16 & 0x7, fourth >> 8 & 0xFF, high << 32 | low & ~3,
                 third & 0x7FF, self._user & 0xF, self._user >> (8 if self._wide else 4) & 0xF, fourth & 0xFF,
-                third >> 16, fourth >> 25 & 0x7, fourth >> 28 & 0x7, _bytes(words[4:]), self._discontinued,
+                third >> 16, fourth >> 25 & 0x7, fourth >> 28 & 0x7, packet[16:], self._discontinued,
             )  # fmt: skip
         )
 
@@ -212,12 +209,12 @@ class CompletionMonitor(_Stream):
     def _discontinue_bit(self) -> int:
         return 16 if self._wide else 0
 
-    def _packet(self, first: int, words: list[int]) -> None:
-        one, two, three = words[:3]
+    def _packet(self, first: int, packet: bytes) -> None:
+        one, two, three = struct.unpack_from("<3L", packet)
         self._report(
             SentCompletion(
                 first, cycle(), two >> 11 & 0x7, one >> 16 & 0x1FFF, one & 0x7F, two & 0x7FF, three & 0xFF, two >> 16,
-                three >> 25 & 0x7, three >> 28 & 0x7, _bytes(words[3:]), self._discontinued,
+                three >> 25 & 0x7, three >> 28 & 0x7, packet[12:], self._discontinued,
             )  # fmt: skip
         )
 
@@ -256,17 +253,17 @@ class CpuMonitor:
         asked: deque[tuple[int, int]] = deque()
         while True:
             await edge
-            if reset.value == 1:
+            if reset.value:
                 asked.clear()
                 continue
-            if rvalid.value == 1 and rready.value == 1:
+            if rvalid.value and rready.value:
                 address, started = asked.popleft()
                 data, response = int(pin("rdata").value), int(pin("rresp").value)
                 self._read_ended(CpuAccess(started, cycle(), address, data, 0, response))
-            if arvalid.value != 1:
+            if not arvalid.value:
                 if not asked:
                     await RisingEdge(arvalid)
-            elif arready.value == 1:
+            elif arready.value:
                 asked.append((int(pin("araddr").value), cycle()))
 
     async def _writes(self) -> None:
@@ -278,18 +275,18 @@ class CpuMonitor:
         given: deque[tuple[int, int, int, int]] = deque()
         while True:
             await edge
-            if reset.value == 1:
+            if reset.value:
                 for queue in (addresses, words, given):
                     queue.clear()
                 continue
-            if bvalid.value == 1 and bready.value == 1:
+            if bvalid.value and bready.value:
                 address, data, strobes, started = given.popleft()
                 response = int(pin("bresp").value)
                 self._write_ended(CpuAccess(started, cycle(), address, data, strobes, response))
-            offers = awvalid.value == 1, wvalid.value == 1
-            if offers[0] and awready.value == 1:
+            offers = bool(awvalid.value), bool(wvalid.value)
+            if offers[0] and awready.value:
                 addresses.append(int(pin("awaddr").value))
-            if offers[1] and wready.value == 1:
+            if offers[1] and wready.value:
                 words.append((int(pin("wdata").value), int(pin("wstrb").value)))
             while addresses and words:
                 access = (addresses.popleft(), *words.popleft())
@@ -319,4 +316,4 @@ class IrqMonitor:
         change = ValueChange(self._signal)
         while True:
             await change
-            self._report(self._signal.value == 1, cycle() + 1)
+            self._report(bool(self._signal.value), cycle() + 1)

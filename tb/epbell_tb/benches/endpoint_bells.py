@@ -1,0 +1,82 @@
+"""Scenarios of many rings: masked, back to back, in every cycle around the ack."""
+
+import cocotb
+
+from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
+from epbell_tb.endpoint.env import scenario
+
+_BURST = 1000
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def ring_masked_then_unmask(env):
+    """What rings while its interrupt is disabled is kept; the other vectors go on."""
+    doorbells = await open_doorbells(env)
+    client = doorbells.client
+    for vector in range(VECTORS):
+        other = (vector + 1) % VECTORS
+        await client.disable(vector)
+        handled = list(client.handled)
+        # Linux disables lazily: the first ring is taken and kept by software, and only then masked in the MU.
+        for number in range(2):
+            await doorbells.ring(vector, 0x1000 + number)
+            await env.block.settle()
+            await env.clocks(SILENT)
+            assert client.handled == handled, "a disabled interrupt was handled"
+        assert await env.pending() == 1 << vector
+        assert not env.irq_mu.level(), "a masked vector holds the line"
+        await doorbells.good_ring(other)
+        handled[other] += 1
+        await client.enable(vector)
+        await env.until(lambda: env.board.bells[vector].words[-1] == 0x1001, "the kept ring is read")
+        await env.clocks(SILENT)
+        assert handled[vector] < client.handled[vector] <= handled[vector] + 2
+        assert not await env.pending()
+        await doorbells.good_ring(vector)
+    assert env.board.counts["irqs"] >= 3 * VECTORS
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario()
+async def thousand_rings_back_to_back(env):
+    """A thousand rings as fast as the link brings them: some merge, none is lost, the last one is handled."""
+    doorbells = await open_doorbells(env)
+    words = [0] * VECTORS
+    for number in range(1, _BURST + 1):
+        vector = env.random.randrange(VECTORS)
+        words[vector] = number << 8 | vector
+        await doorbells.ring(vector, words[vector])
+    await env.block.settle()
+    bells = env.board.bells
+    await env.until(lambda: [bell.words[-1:] for bell in bells] == [[word] for word in words], "the last words are read")
+    await env.clocks(SILENT)
+    for bell, handled in zip(bells, doorbells.client.handled, strict=True):
+        assert bell.reads[1] > bell.rings[-1].first, f"{bell.name}: nobody looked after the last ring"
+        assert 1 <= handled <= len(bell.rings)
+        assert len(set(bell.words)) == len(bell.words), f"{bell.name}: a word was delivered twice"
+    assert sum(len(bell.rings) for bell in bells) == _BURST
+    assert sum(doorbells.client.handled) < _BURST, "nothing merged: the rings were not back to back"
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario()
+async def ring_in_every_cycle_around_ack(env):
+    """A second ring in every cycle from the first one to beyond its ack; always its word is read, once or merged."""
+    doorbells = await open_doorbells(env)
+    offsets = set()
+    for distance in range(1, 45):
+        vector = distance % VECTORS
+        bell = env.board.bells[vector]
+        acks, handled = bell.acks, doorbells.client.handled[vector]
+        await doorbells.ring(vector, 2 * distance)
+        await env.clocks(distance)
+        await doorbells.ring(vector, 2 * distance + 1)
+        await env.until(lambda b=bell, word=2 * distance + 1: b.words[-1:] == [word], "the second word is read")
+        await env.clocks(SILENT)
+        assert 1 <= bell.acks - acks <= 2
+        assert doorbells.client.handled[vector] - handled == bell.acks - acks
+        offsets.add(bell.rings[-1].last - bell.asked[acks])
+    if not env.stalls:
+        missed = set(range(-5, 10)) - offsets
+        assert not missed, f"no second ring came {sorted(missed)} cycles after the request of the first ack"
