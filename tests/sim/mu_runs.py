@@ -16,7 +16,7 @@ def run(module, layout, bench, *, builder=None, expected=None, tests=None):
         seed=seed,
         env={"EPBELL_MU_LAYOUT": layout},
         expected=expected,
-        results=build.folder / f"run-{bench}-{os.getpid()}",
+        results=build.folder / f"run-{bench}-pytest",
     )
     for result in results:
         print(f"{module} {result.name}: EPBELL_SEED={seed}, {result.sim_ns:.0f} ns in {result.seconds:.1f} s")

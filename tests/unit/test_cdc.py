@@ -1,4 +1,4 @@
-"""A channel between two clocks, with what simulation leaves out: a bit that changes at the clock edge may be seen or not.
+"""A channel between two clocks, with what simulation leaves out: a bit changing at the clock edge may be seen or not.
 
 Both ends run in one domain with an enable each, so the bench decides when either clock has an edge. When the edge of
 the source comes just before that of the destination, the two count as simultaneous, and each wire that changed is seen

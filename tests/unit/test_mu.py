@@ -151,9 +151,7 @@ def test_write_and_read_in_one_clock(play):
         assert await rig.get("b", "TE") == 0b1101
         assert await rig.read("a", rig.rr(1)) == 11
         assert rig.irq == (0, 0)
-        seen, _ = await rig.clock(
-            b_write=(rig.tr(1), 12), a_read=rig.rr(1)
-        )  # empty
+        seen, _ = await rig.clock(b_write=(rig.tr(1), 12), a_read=rig.rr(1))  # empty
         assert seen == 11
         assert await rig.get("a", "RF") == 0b0010
         assert [rig.counted(event, 1) for event in ("rung", "merged", "delivered")] == [3, 0, 2]
