@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from usp_rig import CONTROLLER, MU_A, MU_B, RCR, RR, RSR, TR, WIDTHS, Rig, cq_beats, read, write
+from usp_rig import CONTROLLER, MU_A, MU_B, RAM, RCR, RR, RSR, TR, WIDTHS, Rig, cq_beats, read, write
 
 LATENCY = {64: 4, 128: 3, 256: 2, 512: 2}
 PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}
@@ -95,6 +95,29 @@ def test_read_latency(width: int) -> None:
     Rig(width).run(bench)
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_ram_takes_and_gives_a_beat_per_clock(width: int) -> None:
+    """Writes without a pause on CQ, reads without a pause on CC, at an odd dword and across completions."""
+
+    async def bench(rig: Rig) -> None:
+        await rig.map(0, 0, RAM)
+        rig.max_payload = 256
+        beats = sum(len(cq_beats(write(0, 4, *range(200)), width)) for _ in range(3))
+        rig.send(*(write(0, 0x1000 * n + 4, *range(200)) for n in range(3)))
+        started = rig.cycle
+        while rig.cq:
+            await rig.step()
+        assert rig.cycle - started == beats
+        rig.send(*(read(0, 0x1000 * n + 4, 200, tag=n) for n in range(3)))
+        completions = await rig.answers(12)
+        assert [word for c in completions for word in c.data] == list(range(200)) * 3
+        cc_beats = sum(-(-(3 + c.length) * 32 // width) for c in completions)
+        last = -(-(3 + completions[-1].length) * 32 // width)
+        assert completions[-1].cycle + last - completions[0].cycle == cc_beats
+
+    Rig(width).run(bench)
+
+
 @pytest.mark.parametrize("stalled", [False, True], ids=["flowing", "stalled"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_each_vector_with_its_own_data(width: int, stalled: bool) -> None:
@@ -182,6 +205,16 @@ def test_reads_of_the_doorbell_page(width: int) -> None:
         words, status, _ = await rig.answers(3)
         assert words.data == [0xA0, 0xA1, 0xA2]
         assert words.byte_count == 9
+        assert status.data == [0b1000]
+        # Enables that the specification forbids in longer requests are taken at their word.
+        for k in range(4):
+            await rig.cpu_write(MU_A + TR + 4 * k, 0xB0 + k)
+        rig.send(read(1, RR, 4, first_be=0, last_be=0, tag=6), read(1, RSR, tag=7))
+        words, status = await rig.answers(2)
+        assert words.data[1:3] == [0xB1, 0xB2]
+        assert status.data == [0b1001]
+        rig.send(read(1, RR - 16, 7, last_be=0, tag=6), read(1, RSR, tag=7))
+        *_, status = await rig.answers(3)  # two completions: it crosses a multiple of 128
         assert status.data == [0b1000]
         assert await rig.cpu_read(MU_A + RSR) == 0
 

@@ -228,7 +228,15 @@ def test_framing(width: int, stalled: bool) -> None:
         rig.cq += [dataclasses.replace(extra, last=1)]
         count += 1
         await still_works(rig)
-        rig.cq += beats[: middle + 1]  # no end at all: the next packet begins
+        torn = cq_beats(write(0, 0x1400, *[0x7EA2] * 40), width)
+        rig.cq += torn[: middle + 1]  # no end at all: the next packet begins
+        count += 1
+        await still_works(rig)
+        written = max((middle + 1) * width // 32 - 4, 0)
+        words = [await rig.cpu_read(RAM + 0x1400 + 4 * k) for k in range(40)]
+        assert words == [0x7EA2] * written + [0] * (40 - written), "the next packet's descriptor is no payload"
+        holed = dataclasses.replace(beats[middle], keep=beats[middle].keep & ~2)
+        rig.cq += [*beats[:middle], holed, *beats[middle + 1 :]]
         count += 1
         await still_works(rig)
         rig.cq += [going_on, dataclasses.replace(extra, last=1)]

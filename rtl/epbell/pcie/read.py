@@ -50,8 +50,6 @@ def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
         Data dwords of the first completion; 0 when refused.
     rest : 11
         Data dwords of the completions after the first.
-    single : 1
-        One dword in all: ``first_be`` are the byte enables of the last one, too.
     byte_count, lower : 13, 7
         Byte count and lower address of the first completion.
     first_be, last_be, locked, at, tc, attr, tag, requester, function
@@ -63,7 +61,6 @@ def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
         "pages": pages,
         "chunk": range(_MAX_PAYLOAD + 1),
         "rest": 11,
-        "single": 1,
         "byte_count": 13,
         "lower": 7,
         "first_be": 4,
@@ -237,7 +234,7 @@ class ReadEngine(wiring.Component):
             paged.eq(request.pages.any()),
             bare.eq(~(request.ram | paged) | (first if lanes == 2 else 0)),
             at_end.eq((lane == lanes - 1) | (lane + 1 == left)),
-            enables.eq(Mux(started & ~request.single, last_enables, request.first_be)),
+            enables.eq(Mux(started, last_enables, request.first_be)),
             self.ram_valid.eq(active & self.room & request.ram & ~bare),
             self.bus_valid.eq(active & self.room & paged & ~bare & enables.any()),
             self.bus_pages.eq(request.pages),

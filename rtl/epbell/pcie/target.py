@@ -276,7 +276,6 @@ class Target(wiring.Component):
             read.origin.eq(stage.local[2 : 2 + self._origin_bits] - DESCRIPTOR),
             read.ram.eq(good & ram),
             read.pages.eq(pages & good.replicate(len(pages))),
-            read.single.eq(header.length == 1),
             read.byte_count.eq(Mux(reads_memory, tlp.byte_count(m, header), 4)),
             read.lower.eq(Mux(reads_memory, lower, 0)),
             read.locked.eq(header.kind == RequestType.MEM_READ_LOCKED),
