@@ -1,4 +1,4 @@
-"""The scenarios of the endpoint: which there are, where, and what each one shows. No simulator is needed to read this."""
+"""The scenarios of the endpoint: which there are, where, and what each one shows. Needs no simulator."""
 
 from dataclasses import dataclass
 

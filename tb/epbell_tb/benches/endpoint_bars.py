@@ -1,6 +1,7 @@
 """Scenarios of the BARs: found, sized, tested as Linux does, read in every way."""
 
 import errno
+from itertools import pairwise
 
 import cocotb
 from cocotb.triggers import Timer
@@ -15,6 +16,7 @@ _MSI_CAPABILITY = 0x05
 @cocotb.test(timeout_time=400, timeout_unit="us")
 @scenario()
 async def enumerate_and_size_bars(env):
+    """Find every BAR, and memory behind all of it."""
     found = env.device.resources
     assert [bar.size if bar else 0 for bar in found] == list(env.bar_sizes)
     present = [(number, bar) for number, bar in enumerate(found) if bar]
@@ -24,7 +26,7 @@ async def enumerate_and_size_bars(env):
         register = await env.device.bar_register(number)
         assert register & ~0xF == bar.address & 0xFFFF_FFF0, f"BAR {number} does not hold the address that it was given"
     spans = sorted((bar.address, bar.address + bar.size) for _, bar in present)
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False)), "BARs overlap"
+    assert all(left[1] <= right[0] for left, right in pairwise(spans)), "BARs overlap"
     assert await env.device.find_capability(_MSI_CAPABILITY)
     # Every BAR is memory of its own, from its first to its last dword.
     words = {}
@@ -40,6 +42,7 @@ async def enumerate_and_size_bars(env):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @scenario()
 async def bar_test(env):
+    """Run Linux's BAR test on every BAR."""
     await env.use_max_payload(512)
     for number, bar in enumerate(env.bars):
         assert await env.host.bar_test(number) == (0 if bar else -errno.ENODATA), f"BAR {number}"
@@ -50,6 +53,7 @@ async def bar_test(env):
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @scenario()
 async def consecutive_bar_test(env):
+    """Run Linux's consecutive BAR test."""
     await env.use_max_payload(512)
     assert await env.host.bars_test() == 0, [hex(address) for address in env.device.refused_reads]
     assert env.board.ram.compared >= sum(env.bar_sizes[1:])
@@ -58,7 +62,7 @@ async def consecutive_bar_test(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def reads_of_every_alignment(env):
-    """Reads of 0 to 4096 bytes at every alignment, several under way, while the host writes elsewhere."""
+    """Read 0 to 4096 bytes at every alignment, several under way, while the host writes elsewhere."""
     await env.use_max_payload(env.random.choice((128, 256, 512, 1024)))
     image = env.random.randbytes(0x1000)
     bar = 4

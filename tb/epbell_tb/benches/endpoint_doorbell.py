@@ -11,6 +11,7 @@ _ROUNDS = 10
 @cocotb.test(timeout_time=400, timeout_unit="us")
 @scenario()
 async def ring_each_vector(env):
+    """Ring the vectors one by one, each with its own word."""
     doorbells = await open_doorbells(env)
     client = doorbells.client
     for vector in env.random.sample(range(VECTORS), VECTORS):
@@ -21,13 +22,14 @@ async def ring_each_vector(env):
         after = [bell.acks for bell in env.board.bells]
         assert after == [count + (n == vector) for n, count in enumerate(before)], "another vector was read"
     assert client.handled == [1] * VECTORS
-    assert env.software.gic.taken[191 if 191 in env.software.gic.taken else min(env.software.gic.taken)] == VECTORS
+    assert sum(env.software.gic.taken.values()) == VECTORS, "the CPU took the line more often than it was rung"
     assert await client.close() == 0
 
 
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def doorbell_test_ten_times(env):
+    """Run Linux's DOORBELL test again and again, without enumerating in between."""
     bar = env.software.epc.features.next_free_bar(1)
     pattern = env.random.randbytes(256)
     await env.device.write(bar, 0x200, pattern)
@@ -44,7 +46,7 @@ async def doorbell_test_ten_times(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def payload_before_ring(env):
-    """Payloads of every vector and their rings in one go: what each handler reads is there already."""
+    """Write payloads and their rings in one go, for every vector: what each handler reads is there already."""
     source, slot = env.software.function.epf.bars[4], 0x100
     wanted: list[bytes] = [b""] * VECTORS
     seen = [0] * VECTORS
@@ -67,7 +69,7 @@ async def payload_before_ring(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def msi_after_status(env):
-    """The host's handler believes an interrupt only if it finds IRQ_RAISED: STATUS is there before the MSI."""
+    """Interrupt the host, whose handler believes it only if it finds IRQ_RAISED in STATUS."""
     count = len(env.device.fired)
     assert count == 32
     fired = [0] * count

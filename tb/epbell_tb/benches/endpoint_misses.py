@@ -34,6 +34,7 @@ def free_offsets(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def wrong_offset(env):
+    """Store beside the doorbells."""
     doorbells = await open_doorbells(env)
     page = doorbells.address(0) - env.board.registers.offset["TR0"]
     free = free_offsets(env)
@@ -50,6 +51,7 @@ async def wrong_offset(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def wrong_bar(env):
+    """Store at the doorbells' offsets in the other BARs."""
     doorbells = await open_doorbells(env)
     others = [number for number, bar in enumerate(env.bars) if bar and number not in (0, doorbells.bar)]
     for vector in range(VECTORS):
@@ -78,12 +80,14 @@ async def partial_stores(env, masks, what):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def byte_write(env):
+    """Store bytes, and nothing."""
     await partial_stores(env, (0b0001, 0b0010, 0b0100, 0b1000, 0b0000), "a byte")
 
 
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def half_word_write(env):
+    """Store two bytes, adjacent or not, and three."""
     await partial_stores(env, (0b0011, 0b1100, 0b0110, 0b1001, 0b0111, 0b1110, 0b1011, 0b1101), "less than a word")
 
 
@@ -102,7 +106,7 @@ async def burst(env, doorbells, vector, count, expected, **enables):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def eight_byte_write(env):
-    """Two dwords in one request are two stores: each rings if it is whole."""
+    """Store two dwords in one request, whole and in part: each whole one rings."""
     doorbells = await open_doorbells(env)
     for vector in range(VECTORS - 1):
         await burst(env, doorbells, vector, 2, (vector, vector + 1))
@@ -117,7 +121,7 @@ async def eight_byte_write(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def burst_write(env):
-    """Up to four dwords are as many stores; a longer request is refused as a whole."""
+    """Store up to four dwords in one request, each of which rings, and more, which are refused as a whole."""
     doorbells = await open_doorbells(env)
     await burst(env, doorbells, 0, 4, (0, 1, 2, 3))
     await burst(env, doorbells, 1, 3, (1, 2, 3))
@@ -134,7 +138,7 @@ async def burst_write(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def read_of_doorbell(env):
-    """Reading a doorbell returns the last word stored there and rings nothing."""
+    """Read the doorbells, whole and in part: the last words stored there, and no ring."""
     doorbells = await open_doorbells(env)
     for vector in range(VECTORS):
         await doorbells.good_ring(vector)

@@ -47,7 +47,13 @@ class Bell:
         return len(self.words)
 
     def ack(self, started: int, ended: int, word: int) -> None:
-        """Note that the CPU read RRn, and check the word: the latest settled one, or one that is just arriving."""
+        """Note that the CPU read RRn."""
+        self.reads = started, ended
+        self.words.append(word)
+        self.asked.append(started)
+
+    def check_word(self, started: int, ended: int, word: int) -> None:
+        """Check the word that the CPU read: the latest settled one, or one that was just arriving."""
         settled, arriving = 0, []
         for ring in reversed(self.rings):
             if ring.last <= started - SETTLE:
@@ -58,9 +64,6 @@ class Bell:
         assert word == settled or word in arriving, (
             f"{self.name}: the CPU read {word:#010x}; rung were {settled:#x} and then {[f'{w:#x}' for w in arriving]}"
         )
-        self.reads = started, ended
-        self.words.append(word)
-        self.asked.append(started)
 
     def may_be_pending(self, now: int) -> bool:
         """Return whether a ring may have come that no read of RRn has taken."""

@@ -11,7 +11,7 @@ from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpAttr, TlpTc, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
 from epbell_models.host.msi import MsiController
-from epbell_models.platform import BusError
+from epbell_models.platform import Bus, BusError
 
 __all__ = [
     "CpuBus",
@@ -50,7 +50,7 @@ class CpuBus:
 
     async def read(self, address: int, length: int) -> bytes:
         """Read bytes; `BusError` when the endpoint answers with an error, or in a reset."""
-        answer = await self._master.read(address, length)
+        answer: Any = await self._master.read(address, length)
         self._check(answer, address)
         return bytes(answer.data)
 
@@ -188,10 +188,12 @@ class HostFunction:
         The root complex.
     identity
         Bus, device and function number.
+    memory
+        The host's memory bus.
     """
 
-    def __init__(self, root: Any, identity: PcieId) -> None:
-        self.memory = HostBus(root)
+    def __init__(self, root: Any, identity: PcieId, memory: Bus) -> None:
+        self.memory = memory
         self._root = root
         self._identity = identity
 

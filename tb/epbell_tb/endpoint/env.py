@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
 from epbell_tb.endpoint.counters import Counters
-from epbell_tb.endpoint.drivers import CpuBus, HostFunction, MsiWindow
+from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction, MsiWindow
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
 from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
@@ -95,10 +95,9 @@ class EndpointEnv:
         self.irq_mu = CocotbIrqLine(dut.irq_mu)
         self.msis = MsiController(_MSI_ADDRESS)
         self.root.mem_address_space.register_region(MsiWindow(self.msis, self._heard), _MSI_ADDRESS)
-        self.function = HostFunction(self.root, _ENDPOINT)
-        self.memory = self.function.memory
+        self.memory = HostBus(self.root)
         self.software = self.new_software()
-        self.device = PciDevice(self.platform, self.function, self.msis)
+        self.device = PciDevice(self.platform, HostFunction(self.root, _ENDPOINT, self.memory), self.msis)
         self.host = PciEndpointTest(self.device, store_bytes=512)
         self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
         self.board = Scoreboard(self.bar_sizes, self.tree, lambda: self.requests.open_since)
@@ -107,7 +106,7 @@ class EndpointEnv:
         IrqMonitor(dut.irq_mu, self.board.irq)
         self.merged: int | None = None
 
-    # -- bring-up --------------------------------------------------------------------------------------------------------
+    # -- bring-up ------------------------------------------------------------------------------------------------------
 
     async def start(self, *, linux: bool = True) -> None:
         """Reset and enumerate the endpoint, boot its Linux and the host's driver; without Linux only enumerate."""
@@ -185,7 +184,7 @@ class EndpointEnv:
         assert found is not None, f"there is no BAR {bar}"
         return found.address + offset
 
-    # -- parts -----------------------------------------------------------------------------------------------------------
+    # -- parts ---------------------------------------------------------------------------------------------------------
 
     def _hard_block(self) -> HardBlock:
         dut = self.dut
@@ -244,7 +243,8 @@ class EndpointEnv:
         board = self.board
         board.check_empty()
         assert not self.msis.strays, f"MSIs to nobody: {self.msis.strays}"
-        assert board.counts["requests"] and board.counts["completions"], "nothing has been checked"
+        assert board.counts["requests"], "no request has been checked"
+        assert board.counts["completions"], "no completion has been checked"
         page = Counters(self.cpu, board.map["controller"].base)
         await page.check(board)
         self.merged = await page.check_bells(board, await self.pending())
@@ -277,8 +277,8 @@ def _quieten(dut: Any) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-Run = Callable[[EndpointEnv], Awaitable[None]]
-Test = Callable[[Any], Awaitable[None]]
+Run = Callable[[EndpointEnv], Coroutine[Any, Any, None]]
+Test = Callable[..., Coroutine[Any, Any, None]]
 
 
 def scenario(*, linux: bool = True) -> Callable[[Run], Test]:

@@ -1,4 +1,4 @@
-"""The UltraScale+ hard block of the benches: cocotbext-pcie's model, mended where it lies and asleep when nothing moves.
+"""The UltraScale+ hard block of the benches: cocotbext-pcie's model, mended, and asleep when nothing moves.
 
 What differs from the stock model:
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import cocotb
 from cocotb.queue import Queue
-from cocotb.triggers import Event, First, RisingEdge, ValueChange
+from cocotb.triggers import Event, RisingEdge, ValueChange
 from cocotbext.pcie.core.tlp import Tlp, TlpType
 from cocotbext.pcie.xilinx.us import UltraScalePlusPcieDevice
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
@@ -24,6 +24,9 @@ __all__ = [
     "HardBlock",
     "direct_link",
 ]
+
+# The stock model carries no annotations: what it sets to None until a signal is given would be None for ever.
+_Stock: Any = UltraScalePlusPcieDevice
 
 _POSTED = {TlpType.MEM_WRITE, TlpType.MEM_WRITE_64}
 _MEMORY = {
@@ -57,7 +60,7 @@ async def _hand_over(port: Any, tlp: Tlp) -> None:
     port.rx_queue.put_nowait(Tlp(tlp))
 
 
-class HardBlock(UltraScalePlusPcieDevice):
+class HardBlock(_Stock):
     """The hard block; parameters as of the stock model.
 
     Attributes
@@ -122,7 +125,7 @@ class HardBlock(UltraScalePlusPcieDevice):
         self.cq_source.queue_occupancy_frames = self.cq_source.queue_occupancy_bytes = 0
         self.cq_np_req_count = 0
 
-    # -- the stock model's coroutines, asleep when there is nothing to do ------------------------------------------------
+    # -- the stock model's coroutines, asleep when there is nothing to do ----------------------------------------------
 
     async def _run_cq_logic(self) -> None:
         cocotb.start_soon(self._count_credits())
@@ -206,4 +209,4 @@ class HardBlock(UltraScalePlusPcieDevice):
         """Wait until every request has been given to the stream."""
         edge = RisingEdge(self.user_clk)
         while not (self._requests.empty() and self._waiting.empty() and self.cq_source.idle()):
-            await First(edge)
+            await edge

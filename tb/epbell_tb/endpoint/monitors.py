@@ -108,7 +108,8 @@ class _Stream:
 
     def __init__(self, dut: Any, prefix: str) -> None:
         self._dut = dut
-        self._pin = {name: getattr(dut, f"{prefix}_t{name}") for name in ("valid", "ready", "data", "keep", "user", "last")}
+        names = ("valid", "ready", "data", "keep", "user", "last")
+        self._pin = {name: getattr(dut, f"{prefix}_t{name}") for name in names}
         self._lanes = len(self._pin["keep"])
         self._wide = self._lanes == 16
         self._data = bytearray()
@@ -181,13 +182,14 @@ class RequestMonitor(_Stream):
 
     def _packet(self, first: int, packet: bytes) -> None:
         low, high, third, fourth = struct.unpack_from("<4L", packet)
-        self._report(
-            Request(
-                first, cycle(), third >> 11 & 0xF, fourth >> 16 & 0x7, fourth >> 8 & 0xFF, high << 32 | low & ~3,
-                third & 0x7FF, self._user & 0xF, self._user >> (8 if self._wide else 4) & 0xF, fourth & 0xFF,
-                third >> 16, fourth >> 25 & 0x7, fourth >> 28 & 0x7, packet[16:], self._discontinued,
-            )  # fmt: skip
-        )
+        request = Request(
+            first=first, last=cycle(), kind=third >> 11 & 0xF, bar=fourth >> 16 & 0x7, function=fourth >> 8 & 0xFF,
+            address=high << 32 | low & ~3, length=third & 0x7FF,
+            first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
+            tag=fourth & 0xFF, requester=third >> 16, tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7,
+            payload=packet[16:], discontinued=self._discontinued,
+        )  # fmt: skip
+        self._report(request)
 
 
 class CompletionMonitor(_Stream):
@@ -211,12 +213,12 @@ class CompletionMonitor(_Stream):
 
     def _packet(self, first: int, packet: bytes) -> None:
         one, two, three = struct.unpack_from("<3L", packet)
-        self._report(
-            SentCompletion(
-                first, cycle(), two >> 11 & 0x7, one >> 16 & 0x1FFF, one & 0x7F, two & 0x7FF, three & 0xFF, two >> 16,
-                three >> 25 & 0x7, three >> 28 & 0x7, packet[12:], self._discontinued,
-            )  # fmt: skip
-        )
+        completion = SentCompletion(
+            first=first, last=cycle(), status=two >> 11 & 0x7, byte_count=one >> 16 & 0x1FFF, lower_address=one & 0x7F,
+            length=two & 0x7FF, tag=three & 0xFF, requester=two >> 16, tc=three >> 25 & 0x7, attr=three >> 28 & 0x7,
+            data=packet[12:], discontinued=self._discontinued,
+        )  # fmt: skip
+        self._report(completion)
 
 
 class CpuMonitor:

@@ -200,7 +200,7 @@ class Scoreboard:
         self._now_or_later(lambda: self.ram.check(address, data[start:stop], request.last, host=True, what=what))
 
     def _now_or_later(self, check: Callable[[], None]) -> None:
-        """Run a check when no write is under way that may have been done in part."""
+        """Run a check when no request is under way: it may be done before its last beat, once that is on the stream."""
         if self._busy_since() is None:
             check()
         else:
@@ -237,7 +237,9 @@ class Scoreboard:
         if access.address in self._rr:
             self._mu_touched = access.ended
             self.reference.cpu_read32(access.address)
-            self.bells[self._rr[access.address]].ack(access.started, access.ended, access.data)
+            bell, read = self.bells[self._rr[access.address]], (access.started, access.ended, access.data)
+            bell.ack(*read)
+            self._now_or_later(lambda: bell.check_word(*read))
             return
         place = self.map.find(access.address)
         if place is not None and place.name == "ram":
@@ -257,6 +259,9 @@ class Scoreboard:
             self._mu_touched = now
             return
         self.counts["irqs"] += 1
+        self._now_or_later(lambda: self._check_irq(now))
+
+    def _check_irq(self, now: int) -> None:
         assert any(bell.may_be_pending(now) for bell in self.bells), f"an interrupt in cycle {now} that nobody rang"
         recent = [ring for bell in self.bells for ring in bell.rings[-2:] if now - _LONE < ring.first < now]
         if len(recent) == 1 and self._quiet(recent[0].first):

@@ -1,4 +1,4 @@
-"""What the RAM must hold, as far as the pins tell: two masters write it, and neither sees when the other's write is done."""
+"""What the RAM must hold, as far as the pins tell: two masters write it, and a write may be done a little later."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -48,9 +48,7 @@ class ShadowRam:
         """Store the enabled bytes; until then a read of either master may still see the old ones."""
         start = address - self._base
         end = start + len(data)
-        entry = Overwritten(
-            start, bytes(self._data[start:end]), bytes(self._known[start:end]), host_until, cpu_until
-        )
+        entry = Overwritten(start, bytes(self._data[start:end]), bytes(self._known[start:end]), host_until, cpu_until)
         if enables == (1 << len(data)) - 1:
             self._data[start:end] = data
             self._known[start:end] = b"\x01" * len(data)
@@ -87,7 +85,7 @@ class ShadowRam:
         """Return whether a byte may have had a value that was overwritten at or after ``since``."""
         for entry in reversed(self._recent):
             at = index - entry.start
-            if 0 <= at < len(entry.old) and (entry.host_until if host else entry.cpu_until) >= since:
-                if not entry.known[at] or entry.old[at] == byte:
-                    return True
+            visible = (entry.host_until if host else entry.cpu_until) >= since
+            if visible and 0 <= at < len(entry.old) and (not entry.known[at] or entry.old[at] == byte):
+                return True
         return False
