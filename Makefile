@@ -1,7 +1,7 @@
 # Every target is one call of Python; `epbell VERB --help` tells what else each verb takes. All but clean and help build
 # .venv by themselves when it is missing or stale.
 #
-#   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [DTS=mine.dts] [WAVES=1] [ARGS='...']
+#   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
 
@@ -12,7 +12,7 @@ endif
 
 TOOL := $(PYTHON) tb/epbell_tb/toolchain.py
 SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
-        $(if $(STALLS),--stalls '$(STALLS)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
+        $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
 .PHONY: setup sim test unit lint type verilog regs bench mutants clean help
