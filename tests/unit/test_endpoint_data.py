@@ -47,6 +47,7 @@ def some_read(rig: Rig, length: int, tag: int) -> Request:
         requester=rig.random.getrandbits(16),
         tc=rig.random.randrange(8),
         attr=rig.random.randrange(8),
+        at=rig.random.randrange(4),
         **byte_enables(rig, length),
     )
 
