@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
-from epbell.bar import DEFAULT_BARS, Bar
 from epbell.endpoint import Endpoint
 from epbell_tb import runner
+from epbell_tb.bar_sets import BAR_SETS
 
 __all__ = [
     "BAR_SETS",
@@ -15,13 +15,6 @@ __all__ = [
 ]
 
 WIDTHS = (64, 128, 256, 512)
-
-BAR_SETS: dict[str, tuple[Bar | None, ...]] = {
-    "everyday": DEFAULT_BARS,
-    "linux": (*(Bar(128 << 10) for _ in range(5)), Bar(1 << 20)),
-    "wide": (Bar(16 << 10, wide=True), None, Bar(16 << 10, wide=True), None, Bar(64 << 10, wide=True), None),
-}
-"""Sets of BARs: small 32-bit ones, those that Linux's test function asks for, and 64-bit pairs."""
 
 
 def module_name(width: int, bars: str = "everyday") -> str:

@@ -21,6 +21,7 @@ from epbell_models.host.msi import MsiController
 from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
+from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction, MsiWindow
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
@@ -28,7 +29,6 @@ from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
 from epbell_tb.endpoint.scoreboard import Scoreboard
-from epbell_tb.variants import BAR_SETS
 
 __all__ = [
     "EndpointEnv",
