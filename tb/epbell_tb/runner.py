@@ -27,7 +27,7 @@ from filelock import FileLock
 from epbell import export
 from epbell_tb import toolchain
 
-__all__ = ["Build", "Result", "SimulationError", "build", "cancel", "run", "sim_build"]
+__all__ = ["Build", "Result", "SimulationError", "build", "cancel", "run", "sim_build", "source"]
 
 #: Wall-clock seconds after which a simulation is ended: no bench of ours comes near it.
 TIME_LIMIT_S = 600.0
@@ -90,6 +90,21 @@ def sim_build() -> Path:
     return Path(os.environ.get("EPBELL_SIM_BUILD", "sim_build")).absolute()
 
 
+def source(module: str) -> str:
+    """Return the SystemVerilog of an exported module, converted only when something has changed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+    """
+    _check(module)
+    root = sim_build() / module
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "lock"):
+        return _source(module, None, root)
+
+
 def build(
     module: str,
     *,
@@ -119,8 +134,8 @@ def build(
     ToolError
         If a tool is missing.
     """
-    if builder is None and module not in export.MODULES:
-        raise ValueError(f"The module must be one of {', '.join(export.MODULES)}, not {module!r}")
+    if builder is None:
+        _check(module)
     root = sim_build() / (f"{module}-waves" if waves else module)
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
@@ -215,6 +230,11 @@ def run(
             f"{', '.join(benches)} must run {wanted} tests, not {len(found)}; see {log}\n{_tail(log)}"
         )
     return found
+
+
+def _check(module: str) -> None:
+    if module not in export.MODULES:
+        raise ValueError(f"The module must be one of {', '.join(export.MODULES)}, not {module!r}")
 
 
 def _source(module: str, builder: Callable[[], wiring.Component] | None, root: Path) -> str:
