@@ -45,7 +45,9 @@ async def bar_test(env):
     """Run Linux's BAR test on every BAR."""
     await env.use_max_payload(512)
     for number, bar in enumerate(env.bars):
-        assert await env.host.bar_test(number) == (0 if bar else -errno.ENODATA), f"BAR {number}"
+        # The upper half of a 64-bit BAR is none; the endpoint may say so before the host looks.
+        wanted = (0,) if bar else (-errno.ENODATA, -errno.ENOBUFS)
+        assert await env.host.bar_test(number) in wanted, f"BAR {number}"
     assert await env.host.bar_test(6) == -errno.EINVAL
     assert env.board.ram.compared >= sum(env.bar_sizes[1:])
 
