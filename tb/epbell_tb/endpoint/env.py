@@ -247,7 +247,10 @@ class EndpointEnv:
         assert board.counts["completions"], "no completion has been checked"
         page = Counters(self.cpu, board.map["controller"].base)
         await page.check(board)
-        self.merged = await page.check_bells(board, await self.pending())
+        pending = await self.pending()
+        level = bool(pending & await self.enabled())
+        assert self.irq_mu.level() == level, f"irq_mu must be {level} with vectors {pending:#x} pending"
+        self.merged = await page.check_bells(board, pending)
         await page.check_latency(board)
 
     async def pending(self) -> int:
@@ -255,6 +258,12 @@ class EndpointEnv:
         registers = self.board.registers
         status = await self.cpu.read32(self.board.map["mu_a"].base + registers.home("RF"))
         return registers.channels("RF", status)
+
+    async def enabled(self) -> int:
+        """Read which vectors may interrupt, bit n for vector n."""
+        registers = self.board.registers
+        control = await self.cpu.read32(self.board.map["mu_a"].base + registers.home("RIE"))
+        return registers.channels("RIE", control)
 
     def report(self) -> None:
         """Append the figures of this scenario to the report."""
