@@ -14,7 +14,8 @@ MODULE = "epbell_mu_imx8ulp"
 DEFECTS = {
     "UNDRIVEN": "wire planted; wire seen = planted & clk;",
     "LATCH": "reg planted; always @* if (clk) planted = rst;",
-    "UNOPTFLAT": "wire [1:0] planted /*verilator public_flat_rd*/; assign planted = {planted[0] & rst, planted[1] ^ clk};",
+    "UNOPTFLAT": """wire [1:0] planted /*verilator public_flat_rd*/;
+        assign planted = {planted[0] & rst, planted[1] ^ clk};""",
     "MULTIDRIVEN": """reg planted /*verilator public*/;
         always @(posedge clk) planted <= rst;
         always @(posedge rst) planted <= clk;""",

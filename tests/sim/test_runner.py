@@ -129,11 +129,11 @@ def test_two_processes_build_once(folder):
 
 def test_source_that_verilator_refuses(folder, monkeypatch):
     monkeypatch.setattr(runner.export, "to_systemverilog", lambda component, name: f"module {name}; nonsense")
-    with pytest.raises(runner.SimulationError, match="nonsense|syntax error"):
+    with pytest.raises(runner.SimulationError, match=r"nonsense|syntax error"):
         runner.build("broken", builder=lambda: Tiny())
 
 
 @pytest.mark.parametrize("call", [runner.build, runner.source])
 def test_unknown_module(call):
-    with pytest.raises(ValueError, match="must be one of epbell_mu_imx6sx, .*, not 'epbell_mu'"):
+    with pytest.raises(ValueError, match=r"must be one of epbell_mu_imx6sx, .*, not 'epbell_mu'"):
         call("epbell_mu")

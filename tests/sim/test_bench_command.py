@@ -1,0 +1,107 @@
+"""`make bench`: the goals of the project, and that one that is missed or not measured is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from epbell_tb import bench, figures, runner
+
+GOALS = {
+    ("host_write_to_irq", "64"): 4,
+    ("host_write_to_irq", "128"): 3,
+    ("host_write_to_irq", "256"): 2,
+    ("host_write_to_irq", "512"): 2,
+    ("doorbells_sustained", "64"): 3,
+    ("doorbells_sustained", "128"): 2,
+    ("doorbells_sustained", "256"): 1,
+    ("doorbells_sustained", "512"): 1,
+    **{(name, layout): 1 for layout in ("imx6sx", "imx7ulp", "imx8ulp")
+       for name in ("mu_write_to_irq", "mu_doorbells_sustained")},
+}  # fmt: skip
+
+
+def test_goals():
+    assert {(figure.name, subject): goal for figure in bench.FIGURES for subject, goal in figure.goals.items()} == GOALS
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "verdict"), [(2, 2, "pass"), (2.004, 2, "MISSED"), (1, 2, "pass"), (9, None, "")]
+)
+def test_judge(value, goal, verdict):
+    assert bench.judge(value, goal) == verdict
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """Benches that report what the test wants, without a simulator; changes by (figure, subject)."""
+    changes = {}
+    monkeypatch.setenv("EPBELL_SIM_BUILD", str(tmp_path))
+    monkeypatch.setattr(runner, "build", lambda module, **_: runner.Build(module, Path("nowhere"), False, 0.0))
+
+    def run(build, name, *, env, expected):
+        monkeypatch.setenv(figures.VARIABLE, env[figures.VARIABLE])
+        subject = build.module.removeprefix("epbell_endpoint_usp").removeprefix("epbell_mu_")
+        for figure, about in GOALS:
+            if about == subject:
+                values = changes.get((figure, subject), [GOALS[figure, subject]])
+                if values:
+                    figures.append(figure=figure, values=values)
+        return [runner.Result(f"test{n}", True, 0, 0, "") for n in range(expected)]
+
+    monkeypatch.setattr(runner, "run", run)
+    return changes
+
+
+def verdict(tmp_path, figure, subject):
+    entries = json.loads((tmp_path / "report" / "bench.json").read_text())["figures"]
+    return next(entry for entry in entries if (entry["figure"], entry["subject"]) == (figure, subject))
+
+
+def test_everything_at_its_goal(measured, tmp_path, capsys):
+    assert bench.main([]) == 0
+    out = capsys.readouterr().out
+    assert "4 / 3 / 2 / 2" in out
+    assert "MISSED" not in out
+    assert len(json.loads((tmp_path / "report" / "bench.json").read_text())["figures"]) == len(GOALS)
+
+
+def test_one_slow_ring_misses_the_goal(measured, tmp_path, capsys):
+    measured["host_write_to_irq", "256"] = [2, 2, 3, 2]
+    assert bench.main([]) == 1
+    assert "MISSED" in capsys.readouterr().out
+    entry = verdict(tmp_path, "host_write_to_irq", "256")
+    assert (entry["verdict"], entry["value"], entry["minimum"]) == ("MISSED", 3, 2)
+
+
+def test_what_was_not_measured_is_no_success(measured, capsys):
+    measured["mu_write_to_irq", "imx6sx"] = []
+    assert bench.main([]) == 1
+    assert "mu_write_to_irq was not measured for imx6sx" in capsys.readouterr().err
+
+
+def test_bench_that_fails(measured, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "run", lambda *_, **__: [runner.Result("it", False, 0, 0, "planted")])
+    assert bench.main(["--width", "64"]) == 1
+    assert "epbell_endpoint_usp64: it failed: planted" in capsys.readouterr().err
+
+
+@pytest.mark.xdist_group("256-flowing")
+def test_real_figures_at_256_bits(capsys):
+    """The benches themselves, on the RTL."""
+    assert bench.main(["--width", "256", "--repeats", "1", "--json"]) == 0
+    found = {(entry["figure"], entry["subject"]): entry for entry in json.loads(capsys.readouterr().out)["figures"]}
+    for key, goal in GOALS.items():
+        if key in found:
+            assert found[key]["value"] <= goal
+    assert found["host_write_to_irq", "256"]["samples"] == 16
+    assert found["read_round_trip", "256"]["value"] >= 2
+    assert found["cycles_per_second", "256"]["value"] > 1000
+
+
+@pytest.mark.parametrize(("arguments", "text"), [(["--width", "32"], "not '32'"), (["--repeats", "0"], "not '0'")])
+def test_wrong_argument(arguments, text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        bench.main(arguments)
+    assert ended.value.code == 2
+    assert text in capsys.readouterr().err

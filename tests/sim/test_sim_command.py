@@ -1,0 +1,192 @@
+"""`make sim`: what it prints and writes, how it ends, and that nothing but success looks like success."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from epbell_models import devicetree
+from epbell_tb import cli, runner, sim, sim_options
+from epbell_tb.installation import PROJECT
+from epbell_tb.scenarios import SCENARIOS, Scenario
+
+HERE = Path(__file__).parent
+KEYS = ["name", "width", "stalls", "verdict", "rings", "irqs", "merged", "cycles_to_irq_min", "cycles_to_irq_max"]
+PLANTED = ("planted_pass", "planted_failure", "planted_silence", "planted_nowhere")
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    """Scenarios that pass, fail, do nothing and do not exist, beside a real one."""
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    real = next(scenario for scenario in SCENARIOS if scenario.name == "ring_each_vector")
+    fakes = tuple(Scenario(name, "planted_bench", "") for name in PLANTED)
+    monkeypatch.setattr(sim_options, "SCENARIOS", (real, *fakes))
+
+
+@pytest.fixture
+def no_build(monkeypatch):
+    """Nothing may be built."""
+
+    def refuse(*_, **__):
+        raise AssertionError("something was built")
+
+    monkeypatch.setattr(runner, "build", refuse)
+
+
+@pytest.mark.xdist_group("256-flowing")
+def test_verdicts(planted, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    status = sim.main(["--width", "256", "--stalls", "off", "--seed", "5", "--report", str(tmp_path)])
+    out = capfd.readouterr().out
+    content = json.loads((tmp_path / "summary.json").read_text())
+    rows = {row["name"]: row for row in content["scenarios"]}
+    assert status == 1
+    assert content.keys() == {"scenarios", "versions"}
+    assert content["versions"].keys() >= {"epbell", "cocotb", "amaranth"}
+    assert all(list(row) == [*KEYS, "seed"] for row in content["scenarios"])
+    assert list(rows) == ["ring_each_vector", *PLANTED]
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "ring_each_vector": "pass",
+        "planted_pass": "pass",
+        "planted_failure": "fail",
+        "planted_silence": "fail",
+        "planted_nowhere": "missing",
+    }
+    real = rows["ring_each_vector"]
+    assert (real["width"], real["stalls"], real["seed"]) == (256, False, 5)
+    assert real["rings"] >= 4
+    assert real["irqs"] >= 4
+    assert real["cycles_to_irq_min"] == 2
+    assert rows["planted_pass"]["merged"] == 1
+    assert rows["planted_failure"]["rings"] is None
+    assert "planted_failure, 256 bits, stalls off: fail: planted on purpose" in out
+    assert "    replay: make sim SEED=5 WIDTH=256 SCENARIO=planted_failure STALLS=off\n" in out
+    assert "planted_silence, 256 bits, stalls off: fail: it passed without saying what happened" in out
+    assert "planted_nowhere, 256 bits, stalls off: missing: it did not run" in out
+    assert "2 pass, 2 fail, 1 missing in" in out
+    assert "2 - 5" in out, "cycles to irq"
+
+
+@pytest.mark.xdist_group("256-flowing")
+def test_json_alone_on_stdout(planted, tmp_path, capfd):
+    arguments = ["--width", "256", "--stalls", "off", "--scenario", "planted_pass", "--json", "--report", str(tmp_path)]
+    assert sim.main(arguments) == 0
+    captured = capfd.readouterr()
+    assert json.loads(captured.out) == json.loads((tmp_path / "summary.json").read_text())
+    assert "1 pass in" in captured.err
+
+
+@pytest.fixture
+def dead(monkeypatch):
+    """A simulator that ends before it has any results, and no build."""
+    build = runner.Build("epbell_endpoint_usp64", Path("nowhere"), False, 0.0)
+    monkeypatch.setattr(sim, "build_variant", lambda *_, **__: build)
+
+    def die(*_, **__):
+        raise runner.SimulationError("exit status 1; see nowhere/run.log\nthe end of the log")
+
+    monkeypatch.setattr(runner, "run", die)
+
+
+def test_simulator_that_dies(dead, tmp_path, capfd):
+    name = SCENARIOS[0].name
+    assert sim.main(["--width", "64", "--scenario", name, "--waves", "--report", str(tmp_path)]) == 1
+    out = capfd.readouterr().out
+    rows = json.loads((tmp_path / "summary.json").read_text())["scenarios"]
+    assert [(row["stalls"], row["verdict"]) for row in rows] == [(False, "missing"), (True, "missing")]
+    assert "exit status 1; see nowhere/run.log\nthe end of the log" in out
+    assert f"waves: {tmp_path / 'usp64-stalls-on' / 'dump.vcd'}" in out
+
+
+def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch):
+    mine = tmp_path / "my tree.dts"
+    mine.write_text(devicetree.builtin().read_text())
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--width", "64", "--scenario", "bar_test", "--stalls", "on", "--dts", "my tree.dts", "--bars", "wide"]
+    assert sim.main([*arguments, "--report", str(tmp_path)]) == 1
+    wanted = f"epbell sim --seed 1 --width 64 --scenario bar_test --stalls on --dts '{mine}' --bars wide\n"
+    assert f"    replay: {wanted}" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value", "remedy"),
+    [
+        (["--width", "65"], "65", "a width must be one of 64, 128, 256, 512"),
+        (["--width", ""], "''", "a width must be one of 64, 128, 256, 512"),
+        (["--seed", "many"], "many", "a number from 0 to"),
+        (["--seed", "-1"], "-1", "a number from 0 to"),
+        (["--jobs", "0"], "0", "a number from 1 to 64"),
+        (["--stalls", "perhaps"], "perhaps", "on, off or both"),
+        (["--scenario", "ring_each_vectr"], "ring_each_vectr", "did you mean 'ring_each_vector'?"),
+        (["--scenario", "xyzzy"], "xyzzy", "(a part of) one of enumerate_and_size_bars, "),
+        (["--scenario", ""], "''", "(a part of) one of"),
+        (["--bars", "many"], "many", "everyday, linux, wide"),
+        (["--dts", "no/such.dts"], "no/such.dts", "a device tree file that can be read"),
+        (["--colour"], "--colour", "usage: epbell sim"),
+    ],
+)
+def test_wrong_argument(arguments, value, remedy, no_build, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sim", *arguments])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert value in said
+    assert remedy in said
+    assert "Traceback" not in said
+
+
+def test_parts_of_names():
+    chosen = sim_options.parse(["--scenario", "bar_test,masked"]).scenarios
+    # bar_test is a name, and not a part of consecutive_bar_test then.
+    assert [scenario.name for scenario in chosen] == ["bar_test", "ring_masked_then_unmask"]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("\t\tmsi-controller;\n", "mailbox@5d270000: 'msi-controller' is a required property"),
+        ("\t\tnum-ib-windows = <6>;\n", "pcie_ep@5f010000: 'num-ib-windows' is a required property"),
+        ('\t\treg-names = "processor-a-side", "processor-b-side";\n', "'reg-names' is a required property"),
+        ("\t#address-cells = <1>;\n", None),
+    ],
+)
+def test_device_tree_complaint(line, complaint, no_build, tmp_path, capfd):
+    text = devicetree.builtin().read_text()
+    assert line in text
+    mine = tmp_path / "mine.dts"
+    mine.write_text(text.replace(line, "" if complaint else "\t#address-cells = <1>\n", 1))
+    assert sim.main(["--dts", str(mine), "--report", str(tmp_path)]) == 1
+    said = capfd.readouterr().err
+    assert f"{mine}:" in said
+    assert complaint is None or complaint in said
+    assert "Traceback" not in said
+
+
+def test_device_tree_that_no_endpoint_can_have(no_build, tmp_path, capfd):
+    mine = tmp_path / "mine.dts"
+    mine.write_text(devicetree.builtin().read_text().replace("0x5d300000 0x10000", "0x5d308000 0x10000"))
+    assert sim.main(["--dts", str(mine), "--report", str(tmp_path)]) == 1
+    said = capfd.readouterr().err
+    assert f"{mine}: The base address of 'mu_b' must be a multiple of 64 KiB, not" in said
+
+
+@pytest.mark.xdist_group("own tree")
+def test_own_device_tree(tmp_path, capfd):
+    """Another layout of the Messaging Unit, other addresses, another number of windows: the RTL is built for it."""
+    text = devicetree.builtin().read_text()
+    for old, new in (
+        ("fsl,imx8ulp-mu-msi", "fsl,imx7ulp-mu-msi"),
+        ("0x5d270000", "0x4a270000"),
+        ("0x5d300000", "0x4a300000"),
+        ("num-ib-windows = <6>", "num-ib-windows = <8>"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    mine = tmp_path / "mine.dts"
+    mine.write_text(text)
+    arguments = ["--dts", str(mine), "--width", "256", "--stalls", "off", "--report", str(tmp_path)]
+    status = sim.main([*arguments, "--scenario", "ring_each_vector,doorbell_test_ten_times"])
+    assert status == 0, capfd.readouterr()
+    rows = json.loads((tmp_path / "summary.json").read_text())["scenarios"]
+    assert [row["verdict"] for row in rows] == ["pass", "pass"]
