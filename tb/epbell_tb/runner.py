@@ -147,6 +147,7 @@ def build(
             say(f"compiling {module}{' with waves' if waves else ''}")
         start = time.monotonic()
         _discard_others(root)
+        shutil.rmtree(folder, ignore_errors=True)  # of a build that was interrupted
         folder.mkdir()
         (folder / f"{module}.sv").write_text(text, encoding="utf-8")
         _compile(module, folder, waves)
