@@ -28,3 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SIMULATION in item.path.parents:
             item.add_marker(pytest.mark.simulation)
+
+
+@pytest.hookimpl(specname="pytest_collection_modifyitems", trylast=True)
+def pytest_keep_groups_together(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tell xdist which tests belong together: version 3.8 writes the group to a field that pytest 9.2 does not have."""
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and not item.nodeid.endswith(f"@{group.args[0]}"):
+            item._id = type(item._id).parse(f"{item.nodeid}@{group.args[0]}")

@@ -3,11 +3,11 @@
 Each group of scenarios is one simulation, in the way of ``make sim``; each scenario is a test of its own.
 """
 
-import functools
 import json
 import os
 
 import pytest
+from filelock import FileLock
 
 from epbell_tb import sim
 from epbell_tb.scenarios import SCENARIOS
@@ -32,28 +32,32 @@ CASES = [
 ]
 
 
-@functools.cache
-def summary(group, folder):
-    """Run a group, once in each test worker; return its rows and what it printed about each failure."""
+def simulate(group, folder):
+    """Run a group; return its exit status and rows."""
     arguments, names = GROUPS[group]
     status = sim.main([*arguments, "--scenario", ",".join(names), "--seed", SEED, "--report", str(folder)])
     rows = json.loads((folder / "summary.json").read_text())["scenarios"]
-    return status, {row["name"]: row for row in rows}
+    return status, rows
 
 
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory):
-    """Report folder of each group."""
-    return functools.cache(lambda group: tmp_path_factory.mktemp(group))
+@pytest.fixture
+def outcome(group, tmp_path_factory, worker_id):
+    """Exit status and rows of a group: the first test that asks runs it, also among several test workers."""
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    kept = shared / f"{group}.json"
+    with FileLock(shared / f"{group}.lock"):
+        if not kept.exists():
+            kept.write_text(json.dumps(simulate(group, shared / group)))
+    return json.loads(kept.read_text())
 
 
 @pytest.mark.parametrize(("group", "name"), CASES)
-def test_scenario(group, name, folders, capfd):
-    status, rows = summary(group, folders(group))
-    print(capfd.readouterr().out)  # the reason and the command that replays it, for the test that ran the group
-    assert rows[name]["verdict"] == "pass", f"the output of the first test of {group} says why and how to replay it"
-    assert rows[name]["seed"] == int(SEED)
-    assert (status == 0) == all(row["verdict"] == "pass" for row in rows.values())
+def test_scenario(group, name, outcome):
+    status, rows = outcome
+    row = next(row for row in rows if row["name"] == name)
+    assert row["verdict"] == "pass", f"the output of the first test of {group} says why and how to replay it"
+    assert row["seed"] == int(SEED)
+    assert (status == 0) == all(row["verdict"] == "pass" for row in rows)
 
 
 def test_every_scenario_is_run_at_both_ends():
