@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["VARIABLE", "append", "read"]
+__all__ = ["VARIABLE", "append", "count", "read"]
 
 VARIABLE = "EPBELL_REPORT"
 """Environment variable with the path of the file."""
@@ -29,10 +29,8 @@ def read(path: Path) -> list[dict[str, Any]]:
     ValueError
         If a line is no JSON object.
     """
-    if not path.exists():
-        return []
     lines = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(_text(path).splitlines(), 1):
         try:
             line = json.loads(text)
         except json.JSONDecodeError:
@@ -41,3 +39,15 @@ def read(path: Path) -> list[dict[str, Any]]:
             raise ValueError(f"Line {number} of {path} must be a JSON object, not {text[:80]!r}")
         lines.append(line)
     return lines
+
+
+def count(path: Path) -> int:
+    """Count the complete lines of a file that may still be written, or not exist yet or any more."""
+    return _text(path).count("\n")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""

@@ -126,7 +126,7 @@ def _simulate(options: Options, tree: devicetree.DeviceTree, console: Console) -
                     del running[future]
                     ended.append(future.result())
                 for group in running.values():
-                    shown.advance(group.title, len(figures.read(group.accounts(options))))
+                    shown.advance(group.title, figures.count(group.accounts(options)))
     finally:
         # After an error or Ctrl-C nothing of ours may go on.
         pool.shutdown(wait=False, cancel_futures=True)

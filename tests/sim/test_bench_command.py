@@ -105,3 +105,16 @@ def test_wrong_argument(arguments, text, capsys):
         bench.main(arguments)
     assert ended.value.code == 2
     assert text in capsys.readouterr().err
+
+
+def test_figures_file(tmp_path, monkeypatch):
+    path = tmp_path / "figures.jsonl"
+    assert figures.read(path) == []
+    assert figures.count(path) == 0
+    monkeypatch.setenv(figures.VARIABLE, str(path))
+    figures.append(figure="it", values=[1])
+    with path.open("a") as out:
+        out.write('{"half a li')
+    assert figures.count(path) == 1
+    with pytest.raises(ValueError, match=r"Line 2 of .* must be a JSON object, not '{\"half a li'"):
+        figures.read(path)

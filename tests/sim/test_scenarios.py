@@ -23,6 +23,7 @@ GROUPS = {
     "64-stalled": (("--width", "64", "--stalls", "on"), ALL),
     "128-flowing": (("--width", "128", "--stalls", "off"), SMOKE),
     "512-stalled": (("--width", "512", "--stalls", "on"), SMOKE),
+    "256-wide": (("--width", "256", "--stalls", "on", "--bars", "wide"), (*SMOKE, "wrong_bar", "bar_test")),
     "256-linux": (("--width", "256", "--stalls", "off", "--bars", "linux"), LONG),
 }
 CASES = [
