@@ -66,6 +66,7 @@ class Outcome:
     noticed: bool
     seconds: float
     first_failure: str
+    output: str
 
 
 def load(path: Path) -> list[Mutant]:
@@ -102,7 +103,7 @@ def run_mutant(mutant: Mutant | None, project: Path, tests: tuple[str, ...]) -> 
         name = mutant.name if mutant else "the unbroken tree"
         tail = done.stdout[-2000:] + done.stderr[-2000:]
         raise RuntimeError(f"pytest gave no verdict on {name} (exit {done.returncode}):\n{tail}")
-    return Outcome(mutant, done.returncode == 1, time.monotonic() - start, _first_failure(done.stdout))
+    return Outcome(mutant, done.returncode == 1, time.monotonic() - start, _first_failure(done.stdout), done.stdout)
 
 
 def _table(outcomes: list[Outcome]) -> Table:
@@ -140,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     unbroken = run_mutant(None, project, reference)
     if unbroken.noticed:
         console.print(f"the tests fail without any mutant: {unbroken.first_failure}")
+        print(unbroken.output[-4000:])
         return 1
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -1,0 +1,61 @@
+"""The README keeps its word: its links lead somewhere, and every command in it runs.
+
+Commands are taken from the fenced blocks marked ``sh``; each line is one command. ``make test`` is what runs this test,
+so it is not started a second time, and ``make sim`` runs the scenarios of one width here (the whole table is a
+minute of its own, and `.ci/run` would pay for it twice).
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line and not line.startswith("#")]
+#: What stands in the README -> what is run in its place, and why it is the same thing.
+SHORTER = {
+    "make sim": "make sim WIDTH=256 STALLS=off",
+}
+NOT_AGAIN = {"make test"}
+PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+# They share builds and output folders: one worker runs them, one after the other.
+pytestmark = [pytest.mark.xdist_group("readme"), pytest.mark.timeout(900)]
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(command, shell=True, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=540)
+
+
+def test_the_two_commands_are_there():
+    assert {"make sim", "make test"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in NOT_AGAIN])
+def test_command_runs(command):
+    done = shell(SHORTER.get(command, command))
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+def test_there_is_a_program():
+    assert PROGRAMS
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_program_runs(program, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "my_endpoint.sv").read_text().count("module my_endpoint") == 1
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)", README))
+def test_link_leads_somewhere(target):
+    assert (PROJECT / target).exists(), f"README.md links to {target}, which is not in the project"
