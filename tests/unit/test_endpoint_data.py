@@ -1,17 +1,8 @@
 """Writes and reads of the RAM through a BAR, against an array of bytes."""
 
 import pytest
-from usp_rig import (
-    RAM,
-    RAM_SIZE,
-    WIDTHS,
-    Request,
-    Rig,
-    apply_write,
-    expected_completions,
-    read,
-    write,
-)
+from usp_packets import Request, apply_write, expected_completions, read, write
+from usp_rig import RAM, RAM_SIZE, WIDTHS, Rig
 
 LENGTHS = (1, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15, 16, 17, 20, 28, 29, 31, 32, 33, 47, 64, 65)
 STALLS = pytest.mark.parametrize("stalled", [False, True], ids=["flowing", "stalled"])

@@ -3,7 +3,8 @@
 import dataclasses
 
 import pytest
-from usp_rig import CONTROLLER, MU_A, MU_B, RAM, RCR, RR, RSR, TR, WIDTHS, Rig, cq_beats, read, write
+from usp_packets import cq_beats, read, write
+from usp_rig import CONTROLLER, MU_A, MU_B, RAM, RCR, RR, RSR, TR, WIDTHS, Rig
 
 LATENCY = {64: 4, 128: 3, 256: 2, 512: 2}
 PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}

@@ -1,7 +1,8 @@
 """Ordering, deadlock and reset: what may pass what, how long the CPU waits, and what a reset leaves behind."""
 
 import pytest
-from usp_rig import MU_A, MU_B, RAM, RCR, RR, RSR, TR, WIDTHS, Rig, cq_beats, expected_completions, read, write
+from usp_packets import cq_beats, expected_completions, read, write
+from usp_rig import MU_A, MU_B, RAM, RCR, RR, RSR, TR, WIDTHS, Rig
 
 
 async def mapped(rig: Rig) -> None:

@@ -3,33 +3,24 @@
 import dataclasses
 
 import pytest
-from usp_rig import (
+from usp_packets import (
     CAS,
-    CONTROLLER,
-    EDMA,
     FETCH_ADD,
-    IATU,
     IO_READ,
     IO_WRITE,
     MEM_READ_LOCKED,
     MSG,
     MSG_ATS,
     MSG_VENDOR,
-    MU_A,
-    MU_B,
-    RAM,
-    RAM_SIZE,
     SWAP,
-    TR,
     UR,
-    WIDTHS,
     Request,
-    Rig,
     cq_beats,
     expected_completions,
     read,
     write,
 )
+from usp_rig import CONTROLLER, EDMA, IATU, MU_A, MU_B, RAM, RAM_SIZE, TR, WIDTHS, Rig
 
 NONE = {"writes": 0, "reads": 0, "unsupported": 0, "discontinued": 0, "malformed": 0}
 

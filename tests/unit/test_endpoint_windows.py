@@ -1,7 +1,8 @@
 """Inbound windows in BAR-match mode, as the host meets them."""
 
 import pytest
-from usp_rig import BARS, CONTROLLER, IATU, MU_A, MU_B, RAM, RAM_SIZE, RCR, RR, TR, WIDTHS, Rig, read, write
+from usp_packets import BARS, read, write
+from usp_rig import CONTROLLER, IATU, MU_A, MU_B, RAM, RAM_SIZE, RCR, RR, TR, WIDTHS, Rig
 
 CTRL1, CTRL2, LOWER_TARGET, UPPER_TARGET = 0x00, 0x04, 0x14, 0x18
 
