@@ -213,7 +213,7 @@ def test_controller_identity_and_bells(endpoint):
     bells = [endpoint.cpu_read32(CONTROLLER + 0x120 + 4 * n) for n in range(3)]
     assert bells == [4, 2, 1]
     assert endpoint.cpu_read32(CONTROLLER) == 0x4550_424C
-    assert endpoint.cpu_read32(CONTROLLER + 8) >> 8 == 6 | 4 << 8 | 1 << 16
+    assert endpoint.cpu_read32(CONTROLLER + 8) >> 8 == 6 | 4 << 8 | 1 << 16 | 1 << 19
     endpoint.cpu_write32(CONTROLLER + 0x40, 1)
     assert [endpoint.cpu_read32(CONTROLLER + 0x120 + 4 * n) for n in range(3)] == [0, 0, 0]
 

@@ -1,6 +1,6 @@
 """Where things are inside the endpoint, and which of them the host may reach: the design's own table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..devicetree import DeviceTree
 
@@ -13,20 +13,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Place:
-    """One block: name, first byte, size in bytes, whether a window may expose it to the host."""
+    """One block: name, first byte, size in bytes, whether a window may expose it to the host.
+
+    ``words`` are the offsets of the words that the host may reach if it is exposed; None for all of it.
+    """
 
     name: str
     base: int
     size: int
     exposed: bool
+    words: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
 class AddressMap:
-    """Blocks of the endpoint; the names are ``mu_a mu_b controller iatu ram``.
-
-    The eDMA page has a place in the design but no block behind it yet: nothing answers there.
-    """
+    """Blocks of the endpoint; the names are ``mu_a mu_b controller edma iatu ram``."""
 
     places: tuple[Place, ...]
 
@@ -37,23 +38,41 @@ class AddressMap:
     def __getitem__(self, name: str) -> Place:
         return next(place for place in self.places if place.name == name)
 
+    def with_words(self, name: str, words: tuple[int, ...]) -> "AddressMap":
+        """Return this map with other reachable words of one block."""
+        return AddressMap(tuple(replace(p, words=words) if p.name == name else p for p in self.places))
+
     @staticmethod
     def of(tree: DeviceTree) -> "AddressMap":
-        """Return the map that a device tree describes."""
-        unit, endpoint = tree.messaging_units[0], tree.endpoint
+        """Return the map that a device tree describes.
+
+        A tree may do without Messaging Unit. The hardware has one all the same, where the default map has it.
+        """
+        endpoint = tree.endpoint
         return AddressMap((
-            Place("mu_a", unit.a.address, unit.a.size, False),
-            Place("mu_b", unit.b.address, unit.b.size, True),
+            *_sides(tree),
             Place("controller", endpoint.regs.address, endpoint.regs.size, False),
+            Place("edma", endpoint.dma.address, endpoint.dma.size, True, (0x4C, 0xA0)),
             Place("iatu", endpoint.atu.address, endpoint.atu.size, False),
             Place("ram", endpoint.memory.address, endpoint.memory.size, True),
         ))
+
+
+def _sides(tree: DeviceTree) -> tuple[Place, Place]:
+    if not tree.messaging_units:
+        return DEFAULT_MAP["mu_a"], DEFAULT_MAP["mu_b"]
+    unit = tree.messaging_units[0]
+    return (
+        Place("mu_a", unit.a.address, unit.a.size, False),
+        Place("mu_b", unit.b.address, unit.b.size, True),
+    )
 
 
 DEFAULT_MAP = AddressMap((
     Place("mu_a", 0x5D27_0000, 0x1_0000, False),
     Place("mu_b", 0x5D30_0000, 0x1_0000, True),
     Place("controller", 0x5F01_0000, 0x1_0000, False),
+    Place("edma", 0x5F09_0000, 0x1_0000, True, (0x4C, 0xA0)),
     Place("iatu", 0x5F31_0000, 0x1_0000, False),
     Place("ram", 0x6000_0000, 0x20_0000, True),
 ))

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
+from .edma import PERSONALITIES, EdmaPage
 from .mu import MessagingUnit
 
 __all__ = [
@@ -15,6 +16,7 @@ QUEUE_DEPTH = 16
 _IDENTITY = 0x4550_424C
 _VERSION = 0x0000_0100
 _VECTORS = 4
+_BELLS, _EDMA_BELL = 0x100, 0x140
 # In the order of their registers, from 0x018 on.
 _COUNTERS = ("msi_sent", "msi_refused", "writes_refused", "reads_refused", "unsupported", "discontinued", "malformed")
 
@@ -28,8 +30,10 @@ class ControllerPage:
     ----------
     mu
         The Messaging Unit whose bells are counted.
-    windows, guard
-        What FEATURES reports.
+    edma
+        The eDMA whose bell is counted.
+    windows, guard, lines
+        What FEATURES reports: inbound windows, whether there is a guard, interrupt lines of the eDMA.
 
     Attributes
     ----------
@@ -39,10 +43,12 @@ class ControllerPage:
         Called when an MSI was queued.
     """
 
-    def __init__(self, mu: MessagingUnit, windows: int, guard: bool) -> None:
+    def __init__(self, mu: MessagingUnit, edma: EdmaPage, windows: int, guard: bool, lines: int = 1) -> None:
         self._mu = mu
+        self._edma = edma
         self._features = windows << 8 | _VECTORS << 16 | guard << 24
-        self._bells_at_clear = [(0, 0, 0)] * _VECTORS
+        self._features |= PERSONALITIES.index(edma.personality) << 25 | lines << 27
+        self._bells_at_clear = self._bells()
         self.queue: deque[int] = deque()
         self.enabled = False
         self.multiple = 0
@@ -62,8 +68,8 @@ class ControllerPage:
         counters = dict(zip(range(0x018, 0x034, 4), self.counts.values(), strict=True))
         if offset in counters:
             return counters[offset]
-        if 0x100 <= offset < 0x100 + 0x10 * _VECTORS and offset & 0xC != 0xC:
-            return self._bell(offset - 0x100 >> 4, offset >> 2 & 0x3)
+        if _BELLS <= offset < _EDMA_BELL + 0x10 and offset & 0xC != 0xC:
+            return self._bell(offset - _BELLS >> 4, offset >> 2 & 0x3)
         status = self.enabled | self.multiple << 1 | (QUEUE_DEPTH - len(self.queue)) << 8
         status |= bool(self.queue) << 16 | self.master << 17
         return {0x000: _IDENTITY, 0x004: _VERSION, 0x008: self._features, 0x014: status}.get(offset, 0)
@@ -80,14 +86,18 @@ class ControllerPage:
                 self.on_raise()
         elif offset == 0x040 and value & 1:
             self.counts = dict.fromkeys(self.counts, 0)
-            self._bells_at_clear = [tuple(bell) for bell in self._mu.bells()]
+            self._bells_at_clear = self._bells()
 
     def reset(self, mu: MessagingUnit) -> None:
-        """Forget what is queued and counted; count the bells of ``mu`` from now on."""
+        """Forget what is queued and counted; count the bells of ``mu`` and of the eDMA from now on."""
         self._mu = mu
         self.queue.clear()
         self.counts = dict.fromkeys(self.counts, 0)
-        self._bells_at_clear = [tuple(bell) for bell in self._mu.bells()]
+        self._bells_at_clear = self._bells()
 
-    def _bell(self, vector: int, which: int) -> int:
-        return min(0xFFFF_FFFF, self._mu.bells()[vector][which] - self._bells_at_clear[vector][which])
+    def _bells(self) -> list[tuple[int, ...]]:
+        """Return rung, merged and delivered of every vector, then of the eDMA."""
+        return [*self._mu.bells(), (self._edma.rung, self._edma.merged, self._edma.delivered)]
+
+    def _bell(self, bell: int, which: int) -> int:
+        return min(0xFFFF_FFFF, self._bells()[bell][which] - self._bells_at_clear[bell][which])

@@ -1,4 +1,4 @@
-"""The whole endpoint in plain Python: windows, guard, RAM, Messaging Unit, controller page.
+"""The whole endpoint in plain Python: windows, guard, RAM, Messaging Unit, eDMA, controller page.
 
 Synchronous and without time: every access is done when the call returns. It serves as the endpoint in tests of the
 software models (through `epbell_models.reference.link`) and as the predictor of a scoreboard, which feeds it what was
@@ -9,9 +9,10 @@ from typing import cast
 
 from .address_map import DEFAULT_MAP, AddressMap
 from .controller import ControllerPage
+from .edma import EdmaPage
 from .inbound import Guard, InboundWindows, Landing, Refusal
 from .mu import Layout, MessagingUnit
-from .outcome import Ignored, Outcome, RamWrite, Refused, RegisterWrite, Ring
+from .outcome import Ignored, Kick, Outcome, RamWrite, Refused, RegisterWrite, Ring
 
 __all__ = [
     "BOUNDARY",
@@ -44,11 +45,17 @@ class ReferenceEndpoint:
     guard
         Whether only RAM and the doorbells can be exposed to the host.
     map
-        Address map.
+        Address map. Which words of the eDMA's page the host may reach follows from ``edma``.
+    edma
+        The eDMA; None for the default, a page of the unroll map with four channels either way.
+    edma_lines
+        Number of the eDMA's interrupt lines, 1 to 16; all carry the same level.
+    fixed_bar
+        The BAR that shows the eDMA's page whatever the windows say, None when there is none.
 
     Attributes
     ----------
-    mu, windows, controller, ram
+    mu, edma, windows, controller, ram
         The blocks.
     """
 
@@ -60,26 +67,43 @@ class ReferenceEndpoint:
         windows: int = 6,
         guard: bool = True,
         map: AddressMap = DEFAULT_MAP,
+        edma: EdmaPage | None = None,
+        edma_lines: int = 1,
+        fixed_bar: int | None = None,
     ) -> None:
         if layout not in _TR0:
             raise ValueError(f"The layout of a Messaging Unit is one of {', '.join(_TR0)}, not {layout!r}")
-        self.map = map
+        if not 1 <= edma_lines <= 16:
+            raise ValueError(f"An eDMA has 1 to 16 interrupt lines, not {edma_lines!r}")
+        if fixed_bar is not None and (not 0 <= fixed_bar < len(bar_sizes) or not bar_sizes[fixed_bar]):
+            raise ValueError(f"The fixed BAR is one that exists, not {fixed_bar!r}")
+        self.edma = EdmaPage() if edma is None else edma
+        self.edma_lines = edma_lines
+        self.fixed_bar = fixed_bar
+        self.map = map = map.with_words("edma", self.edma.doorbells)
         self.bar_sizes = bar_sizes
         self.mu = MessagingUnit(cast("Layout", layout))
         self.windows = InboundWindows(bar_sizes, windows)
-        self.controller = ControllerPage(self.mu, windows, guard)
+        self.controller = ControllerPage(self.mu, self.edma, windows, guard, edma_lines)
+        self._pages = {"controller": self.controller, "iatu": self.windows, "edma": self.edma}
         self.ram = bytearray(map["ram"].size)
         self._guard = Guard(map, guard)
         self._tr0 = _TR0[layout]
 
     @property
     def irq_mu(self) -> bool:
-        """Level of the interrupt line."""
+        """Level of the Messaging Unit's interrupt line."""
         return self.mu.a_irq
+
+    @property
+    def irq_edma(self) -> bool:
+        """Level of each of the eDMA's interrupt lines."""
+        return self.edma.irq
 
     def reset(self) -> None:
         """Reset everything but the contents of the RAM."""
         self.mu = MessagingUnit(self.mu.layout)
+        self.edma.reset()
         self.windows.reset()
         self.controller.reset(self.mu)
 
@@ -141,8 +165,14 @@ class ReferenceEndpoint:
             return Refusal("it does not end within its BAR")
         if offset // BOUNDARY != (offset + length - 1) // BOUNDARY:
             return Refusal("it crosses a multiple of 4 KiB")
-        local = self.windows.translate(bar, function, offset)
-        return local if isinstance(local, Refusal) else self._guard.check(local)
+        local = self._translate(bar, function, offset)
+        return local if isinstance(local, Refusal) else self._guard.check(local, length)
+
+    def _translate(self, bar: int, function: int, offset: int) -> int | Refusal:
+        if bar != self.fixed_bar:
+            return self.windows.translate(bar, function, offset)
+        page = self.map["edma"]
+        return page.base + offset if offset < page.size else Refusal("it is beyond the page that the fixed BAR shows")
 
     def _predict_registers(self, target: Landing, data: bytes, enables: int) -> list[Outcome]:
         skip = target.address & 3
@@ -160,6 +190,8 @@ class ReferenceEndpoint:
 
     def _predict_word(self, target: Landing, address: int, word: int, strobes: int) -> Outcome:
         offset = address - target.place.base
+        if target.place.name == "edma" and offset in self.edma.doorbells:
+            return Kick(offset, word, strobes)
         vector = (offset - self._tr0) // 4
         if target.place.name != "mu_b" or not 0 <= vector < _VECTORS:
             return RegisterWrite(target.place.name, offset, word, strobes)
@@ -168,6 +200,8 @@ class ReferenceEndpoint:
     def _do(self, outcome: Outcome) -> None:
         if isinstance(outcome, Ring):
             self.mu.write32("b", self._tr0 + 4 * outcome.vector, outcome.data)
+        elif isinstance(outcome, Kick):
+            self.edma.write32(outcome.offset, outcome.data, outcome.strobes)
         elif isinstance(outcome, RamWrite):
             self._write_ram(outcome.address, outcome.data, outcome.enables)
         elif isinstance(outcome, RegisterWrite):
@@ -187,7 +221,7 @@ class ReferenceEndpoint:
             return int.from_bytes(self.ram[offset : offset + 4], "little")
         if place.name in ("mu_a", "mu_b"):
             return self.mu.read32("a" if place.name == "mu_a" else "b", offset)
-        return self.windows.read32(offset) if place.name == "iatu" else self.controller.read32(offset)
+        return self._pages[place.name].read32(offset)
 
     def cpu_write32(self, address: int, value: int, strobes: int = 0xF) -> None:
         """Write an aligned dword as the processor does."""
@@ -199,10 +233,8 @@ class ReferenceEndpoint:
             self._write_ram(address, value.to_bytes(4, "little"), strobes)
         elif place.name in ("mu_a", "mu_b"):
             self.mu.write32("a" if place.name == "mu_a" else "b", offset, value, strobes)
-        elif place.name == "iatu":
-            self.windows.write32(offset, value, strobes)
         else:
-            self.controller.write32(offset, value, strobes)
+            self._pages[place.name].write32(offset, value, strobes)
 
     def cpu_responds(self, address: int) -> bool:
         """Return whether anything answers the processor at ``address``."""

@@ -129,19 +129,27 @@ class Guard:
     map
         The endpoint's address map.
     enabled
-        Whether only the blocks marked ``exposed`` are reachable. Without it every block in an aligned window is, as on
-        silicon.
+        Whether only the blocks marked ``exposed`` are reachable, and of a block with ``words`` only these, by requests
+        of exactly one dword. Without it everything in an aligned window is, as on silicon.
     """
 
     def __init__(self, map: AddressMap, enabled: bool = True) -> None:
         self._map = map
         self._enabled = enabled
 
-    def check(self, address: int) -> Landing | Refusal:
-        """Return where a local address lands."""
+    def check(self, address: int, length: int = 4) -> Landing | Refusal:
+        """Return where a request of ``length`` bytes at a local address lands."""
         place = self._map.find(address)
         if place is None:
             return Refusal(f"nothing is at {address:#x}")
         if self._enabled and not place.exposed:
             return Refusal(f"the guard keeps the host out of {place.name}")
+        if self._enabled and place.words is not None and not _is_one_of(place, address, length):
+            return Refusal(f"the guard lets the host reach single doorbell words of {place.name} only")
         return Landing(place, address)
+
+
+def _is_one_of(place: Place, address: int, length: int) -> bool:
+    """Return whether a request is for one dword, and that for a word that the host may reach."""
+    first, last = address & ~3, address + length - 1 & ~3
+    return first == last and place.words is not None and first - place.base in place.words

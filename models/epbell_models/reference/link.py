@@ -1,4 +1,4 @@
-"""Host and processor attached to a `ReferenceEndpoint`: buses that take time, an interrupt line, MSIs on their way.
+"""Host and processor attached to a `ReferenceEndpoint`: buses that take time, interrupt lines, MSIs on their way.
 
 With it the software models of both ends run against plain Python. Every access takes its latency before it is done, so
 that tasks interleave as they would on two machines.
@@ -159,6 +159,8 @@ class ReferenceLink:
         BARs that are the lower half of a 64-bit pair.
     msi_vectors_log2
         Log2 of the MSI vectors that the function offers.
+    lines
+        Number of the eDMA's interrupt lines; None for as many as the endpoint has.
     host_latency, cpu_latency, msi_latency
         Seconds that one access, or one MSI, takes.
 
@@ -170,6 +172,8 @@ class ReferenceLink:
         The processor's bus.
     irq_mu
         The Messaging Unit's line.
+    irq_edma
+        The eDMA's lines, which rise and fall together.
     receiver
         The host's MSI controller.
     """
@@ -181,6 +185,7 @@ class ReferenceLink:
         *,
         wide_bars: tuple[int, ...] = (),
         msi_vectors_log2: int = 5,
+        lines: int | None = None,
         host_latency: float = 400e-9,
         cpu_latency: float = 100e-9,
         msi_latency: float = 400e-9,
@@ -191,6 +196,7 @@ class ReferenceLink:
         self.memory = HostBus(self, host_latency)
         self.cpu = CpuBus(self, cpu_latency)
         self.irq_mu = DrivenIrqLine(platform)
+        self.irq_edma = tuple(DrivenIrqLine(platform) for _ in range(endpoint.edma_lines if lines is None else lines))
         self.receiver = MsiController()
         self._msi_latency = msi_latency
         self._msi_event = platform.event()
@@ -198,6 +204,11 @@ class ReferenceLink:
     def start(self) -> None:
         """Start to send MSIs."""
         self.platform.spawn(self._send_msis(), "msi")
+
+    def pulse(self, *, wr_done: int = 0, wr_abort: int = 0, rd_done: int = 0, rd_abort: int = 0) -> None:
+        """Let channels of the eDMA end or abort, bit n for channel n."""
+        self.endpoint.edma.pulse(wr_done=wr_done, wr_abort=wr_abort, rd_done=rd_done, rd_abort=rd_abort)
+        self.settle()
 
     async def config_read32(self, offset: int) -> int:
         """Read one dword of configuration space."""
@@ -214,8 +225,10 @@ class ReferenceLink:
         self._msi_event.set()
 
     def settle(self) -> None:
-        """Let the interrupt line and the MSI queue follow the endpoint's state."""
+        """Let the interrupt lines and the MSI queue follow the endpoint's state."""
         self.irq_mu.drive(self.endpoint.irq_mu)
+        for line in self.irq_edma:
+            line.drive(self.endpoint.irq_edma)
         if self.endpoint.controller.queue:
             self._msi_event.set()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "Ignored",
+    "Kick",
     "Outcome",
     "RamWrite",
     "Refused",
@@ -21,6 +22,15 @@ class Ring:
 
 
 @dataclass(frozen=True)
+class Kick:
+    """INT_STATUS of the eDMA was stored to, which sets its latch: byte offset in the page, word, byte strobes."""
+
+    offset: int
+    data: int
+    strobes: int
+
+
+@dataclass(frozen=True)
 class RamWrite:
     """Bytes went to RAM: local address of the first, the bytes, and which of them count (bit n: byte n)."""
 
@@ -31,7 +41,7 @@ class RamWrite:
 
 @dataclass(frozen=True)
 class RegisterWrite:
-    """A register other than TRn of side B was written: block, byte offset, word, byte strobes."""
+    """A register that is no doorbell was written: block, byte offset, word, byte strobes."""
 
     place: str
     offset: int
@@ -54,4 +64,4 @@ class Refused:
     reason: str
 
 
-Outcome = Ring | RamWrite | RegisterWrite | Ignored | Refused
+Outcome = Ring | Kick | RamWrite | RegisterWrite | Ignored | Refused
