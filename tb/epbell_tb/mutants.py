@@ -1,9 +1,10 @@
-"""``make mutants``: break the RTL on purpose, one line at a time, and see that the tests notice.
+"""``make mutants``: break RTL and models on purpose, one line at a time, and see that the tests notice.
 
-Each mutant of ``tests/mutants.toml`` is one textual replacement in one file under ``rtl/``. It is applied to a private
-copy of ``rtl/`` that shadows the installed sources through ``PYTHONPATH``, so the working tree is never touched; then
-the tests named beside it run, and at least one of them must fail. A mutant that survives, one whose text is no longer
-in the file, or tests that fail without any mutant, make the command fail.
+Each mutant of ``tests/mutants.toml`` is one textual replacement in one file under ``rtl/``, ``models/`` or ``tb/``. It
+is applied to a private copy of ``rtl/`` and ``models/`` (and ``tb/``, if that is where the file is) that shadows the
+installed sources through ``PYTHONPATH``, so the working tree is never touched; then the tests named beside it run, and
+at least one of them must fail. A mutant that survives, one whose text is no longer in the file, or tests that fail
+without any mutant, make the command fail.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ __all__ = ["Mutant", "Outcome", "load", "main", "run_mutant"]
 
 #: Seconds after which the tests of one mutant are ended; a hang is noticed only when a test's own limit reports it.
 TIME_LIMIT_S = 900
+_FOLDERS = ("rtl", "models", "tb")
+_ALWAYS_SHADOWED = ("rtl", "models")
+#: What builds and caches leave in a checkout: no mutant needs it.
+_NOT_LINKED = (*_FOLDERS, "build", "sim_build", ".git")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,15 @@ class Mutant:
     new: str
     why: str
     tests: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.folder not in _FOLDERS:
+            raise ValueError(f"The file of mutant {self.name!r} must be under {', '.join(_FOLDERS)}, not {self.file!r}")
+
+    @property
+    def folder(self) -> str:
+        """The top-level folder of its file."""
+        return self.file.partition("/")[0]
 
     def apply(self, root: Path) -> None:
         """Rewrite ``root/file``.
@@ -82,8 +96,25 @@ def _first_failure(output: str) -> str:
     return ""
 
 
+def _shadow(mutant: Mutant | None, project: Path, root: Path) -> list[Path]:
+    """Copy the sources to `root` and break them there; return the folders of packages that shadow the installed ones."""
+    folders = [*_ALWAYS_SHADOWED]
+    if mutant is not None and mutant.folder not in folders:
+        folders.append(mutant.folder)
+        # The command finds its checkout around its own source.
+        for entry in project.iterdir():
+            if entry.name not in _NOT_LINKED:
+                (root / entry.name).symlink_to(entry)
+    for folder in folders:
+        if (project / folder).is_dir():
+            shutil.copytree(project / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    if mutant is not None:
+        mutant.apply(root)
+    return [root / folder for folder in folders]
+
+
 def run_mutant(mutant: Mutant | None, project: Path, tests: tuple[str, ...]) -> Outcome:
-    """Run ``tests`` on a copy of ``rtl/`` broken by ``mutant`` (unbroken for None); pytest's exit code 1 means noticed.
+    """Run ``tests`` on sources broken by ``mutant`` (unbroken for None); pytest's exit code 1 means noticed.
 
     Raises
     ------
@@ -93,10 +124,8 @@ def run_mutant(mutant: Mutant | None, project: Path, tests: tuple[str, ...]) -> 
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="epbell-mutant-") as scratch:
         root = Path(scratch)
-        shutil.copytree(project / "rtl", root / "rtl", ignore=shutil.ignore_patterns("__pycache__"))
-        if mutant is not None:
-            mutant.apply(root)
-        env = dict(os.environ, PYTHONPATH=str(root / "rtl"), EPBELL_SIM_BUILD=str(root / "sim_build"), MAKEFLAGS="")
+        path = os.pathsep.join(str(folder) for folder in _shadow(mutant, project, root))
+        env = dict(os.environ, PYTHONPATH=path, EPBELL_SIM_BUILD=str(root / "sim_build"), MAKEFLAGS="")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=TIME_LIMIT_S)
     if done.returncode not in (0, 1):
