@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _IMPLEMENTED = {
-    "name", "desc", "encode",
+    "name", "desc", "encode", "ispresent",
     "sw", "hw", "reset", "onwrite", "woclr", "woset", "hwset", "hwclr", "swmod", "swacc", "singlepulse",
 }  # fmt: skip
 # A property that RDL lets name a signal or another field; here the port of the block is the only source.

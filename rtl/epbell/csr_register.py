@@ -21,9 +21,11 @@ __all__ = [
 ]
 
 _DOCUMENTATION = {"name", "desc"}
-# Addressing and alignment have done their work when the tree is elaborated: every register knows its address.
-_PROPERTIES_OF_A_GROUP = _DOCUMENTATION | {"addressing", "alignment", "littleendian", "lsb0"}
-_PROPERTIES_OF_A_REGISTER = _DOCUMENTATION | {"regwidth", "accesswidth"}
+# These have done their work when the tree is elaborated: every register knows its address, and what is not present is
+# not there.
+_DONE = {"addressing", "alignment", "ispresent"}
+_PROPERTIES_OF_A_GROUP = _DOCUMENTATION | _DONE | {"littleendian", "lsb0"}
+_PROPERTIES_OF_A_REGISTER = _DOCUMENTATION | {"ispresent", "regwidth", "accesswidth"}
 
 
 @dataclass(frozen=True)

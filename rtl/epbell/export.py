@@ -100,6 +100,7 @@ _LAYOUTS = ("imx6sx", "imx7ulp", "imx8ulp")
 MODULES: dict[str, Callable[[], wiring.Component]] = {
     **{f"epbell_mu_{layout}": Recipe("epbell.mu:MuAxil", {"layout": layout}) for layout in _LAYOUTS},
     **{f"epbell_mu_{layout}_async": Recipe("epbell.mu:MuAxilAsync", {"layout": layout}) for layout in _LAYOUTS},
+    "epbell_edma": Recipe("epbell.edma:EdmaAxil"),
     **{f"epbell_endpoint_usp{width}": Recipe("epbell.endpoint:Endpoint", {"width": width}) for width in _WIDTHS},
 }
 """Exported module name -> builder of its component."""

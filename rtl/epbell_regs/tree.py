@@ -16,8 +16,17 @@ __all__ = [
     "offsets",
 ]
 
-_BLOCKS = ("mu_imx6sx", "mu_imx7ulp", "mu_imx8ulp", "iatu", "controller")
-_MAX_WINDOWS = 16
+_BLOCKS = ("mu_imx6sx", "mu_imx7ulp", "mu_imx8ulp", "iatu", "edma", "hdma", "controller")
+_CHANNELS = {
+    "write_channels": (1, 8, "number of write channels"),
+    "read_channels": (1, 8, "number of read channels"),
+}
+# Least and greatest value of each parameter, and what it is.
+_PARAMETERS: dict[str, dict[str, tuple[int, int, str]]] = {
+    "iatu": {"windows": (1, 16, "number of inbound windows")},
+    "edma": {**_CHANNELS, "legacy": (0, 1, "switch between the unroll map and the legacy map")},
+    "hdma": _CHANNELS,
+}
 
 
 class _Compiler(Protocol):
@@ -33,15 +42,17 @@ def blocks() -> tuple[str, ...]:
     return _BLOCKS
 
 
-def load(name: str, *, windows: int | None = None) -> AddrmapNode:
+def load(name: str, **parameters: int) -> AddrmapNode:
     """Compile the register map of a block.
 
     Parameters
     ----------
     name : str
         One of :func:`blocks`.
-    windows : int or None
-        Number of inbound windows, 1 to 16, for ``"iatu"`` only. None: the default of the map, 6.
+    **parameters : int
+        What the block can be built with; what is left out has the default of the map. ``"iatu"``: ``windows``, the
+        number of inbound windows, 1 to 16 (6). ``"edma"`` and ``"hdma"``: ``write_channels`` and ``read_channels``, 1
+        to 8 each (4). ``"edma"``: ``legacy``, 1 for the legacy map, which has VIEWPORT_SEL (0).
 
     Returns
     -------
@@ -51,27 +62,27 @@ def load(name: str, *, windows: int | None = None) -> AddrmapNode:
     Raises
     ------
     ValueError
-        If there is no such block, or ``windows`` is out of range or given for another block.
+        If there is no such block, it has no such parameter, or a parameter is out of range.
     """
     if name not in _BLOCKS:
         raise ValueError(f"The name of a block must be one of {', '.join(_BLOCKS)}, not {name!r}")
-    if windows is None:
-        return _compile(name, None)
-    if name != "iatu":
-        raise ValueError(
-            f"The number of windows is a parameter of the block 'iatu' only; leave it out, not {windows!r}"
-        )
-    if not 1 <= windows <= _MAX_WINDOWS:
-        raise ValueError(f"The number of inbound windows must be 1 to {_MAX_WINDOWS}, not {windows!r}")
-    return _compile(name, windows)
+    allowed = _PARAMETERS.get(name, {})
+    for parameter, value in parameters.items():
+        if parameter not in allowed:
+            names = ", ".join(allowed) or "none"
+            raise ValueError(f"A parameter of the block {name!r} must be one that it has ({names}), not {parameter!r}")
+        least, greatest, what = allowed[parameter]
+        if not least <= value <= greatest:
+            raise ValueError(f"The {what} must be {least} to {greatest}, not {value!r}")
+    return _compile(name, tuple(sorted(parameters.items())))
 
 
-def offsets(name: str, *, windows: int | None = None) -> dict[str, int]:
+def offsets(name: str, **parameters: int) -> dict[str, int]:
     """Byte offset of every register of a block, by flat name, in ascending order.
 
     Parameters and errors are those of :func:`load`.
     """
-    registers = [node for node in load(name, windows=windows).descendants(unroll=True) if isinstance(node, RegNode)]
+    registers = [node for node in load(name, **parameters).descendants(unroll=True) if isinstance(node, RegNode)]
     registers.sort(key=lambda node: node.absolute_address)
     return {flat_name(node): node.absolute_address for node in registers}
 
@@ -82,10 +93,10 @@ def flat_name(node: RegNode) -> str:
 
 
 @functools.cache
-def _compile(name: str, windows: int | None) -> AddrmapNode:
+def _compile(name: str, parameters: tuple[tuple[str, int], ...]) -> AddrmapNode:
     compiler = _compiler()
     compiler.compile_file(str(Path(__file__).parent / f"{name}.rdl"))
-    return compiler.elaborate(name, parameters={} if windows is None else {"WINDOWS": windows}).top
+    return compiler.elaborate(name, parameters={key.upper(): value for key, value in parameters}).top
 
 
 def _compiler() -> _Compiler:

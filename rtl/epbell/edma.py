@@ -1,0 +1,278 @@
+"""The DesignWare eDMA page with its interrupt emulation: the embedded doorbell of Linux's endpoint framework.
+
+Register-compatible with the eDMA, version 0, in its unroll and its legacy map, and with the native HDMA, as Linux's
+``dw-edma`` drives them. There is no engine behind it: transfers are done or aborted when an input says so. A write to
+either INT_STATUS asserts the interrupt line until either INT_CLEAR is written. What the public documents leave open is
+decided in docs/edma.md; in short: one latch, any data, any byte strobe, no mask and no enable gates it, set wins over
+clear in the same clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+import epbell_regs
+from epbell import axil, csr
+from epbell.edma_registers import EdmaRegisters
+from epbell.hdma import HdmaRegisters
+
+__all__ = [
+    "LEGACY_BASE",
+    "PERSONALITIES",
+    "Edma",
+    "EdmaAxil",
+    "EdmaShape",
+]
+
+PERSONALITIES = ("unroll", "legacy", "hdma")
+"""Register maps: the eDMA's newer and older one, and that of the native HDMA, which has no interrupt emulation."""
+
+LEGACY_BASE = 0x970
+"""Where the legacy map is in the controller's register page, unless the shape says otherwise."""
+
+_PAGE = 0x1_0000
+_DIRECTIONS = ("WRITE", "READ")
+
+
+@dataclass(frozen=True)
+class EdmaShape:
+    """What an eDMA is built as.
+
+    Parameters
+    ----------
+    personality : str
+        One of :data:`PERSONALITIES`.
+    write_channels, read_channels : int
+        Number of channels, 1 to 8 each.
+    lines : int
+        Number of interrupt lines, 1 to 16. All carry the same level.
+    base : int or None
+        Byte offset of the registers in their page of 64 KiB, a multiple of 4. None: 0x970 with ``"legacy"``, else 0.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or the registers would not fit into the page.
+    """
+
+    personality: str = "unroll"
+    write_channels: int = 4
+    read_channels: int = 4
+    lines: int = 1
+    base: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.personality not in PERSONALITIES:
+            raise ValueError(
+                f"The personality of an eDMA must be one of {', '.join(PERSONALITIES)}, not {self.personality!r}"
+            )
+        for what, number, most in (
+            ("number of write channels", self.write_channels, 8),
+            ("number of read channels", self.read_channels, 8),
+            ("number of interrupt lines", self.lines, 16),
+        ):
+            if not isinstance(number, int) or not 1 <= number <= most:
+                raise ValueError(f"The {what} of an eDMA must be 1 to {most}, not {number!r}")
+        last = _PAGE - self._size
+        if not isinstance(self.offset, int) or self.offset % 4 or not 0 <= self.offset <= last:
+            raise ValueError(
+                f"The base of this eDMA's registers must be a multiple of 4 from 0 to {last:#x}, not {self.base!r}"
+            )
+
+    @property
+    def _size(self) -> int:
+        """Bytes that the registers take."""
+        blocks = 0x200 * max(self.write_channels, self.read_channels)
+        return {"unroll": 0x200 + blocks, "legacy": 0x200, "hdma": blocks}[self.personality]
+
+    @property
+    def offset(self) -> int:
+        """Byte offset of the registers in their page."""
+        if self.base is not None:
+            return self.base
+        return LEGACY_BASE if self.personality == "legacy" else 0
+
+    @property
+    def doorbells(self) -> tuple[int, ...]:
+        """Offsets in the page of the words that ring, WRITE_INT_STATUS first; none with ``"hdma"``."""
+        return self.words("INT_STATUS")
+
+    def words(self, register: str) -> tuple[int, ...]:
+        """Offsets in the page of a register that both directions have; none with ``"hdma"``.
+
+        Parameters
+        ----------
+        register : str
+            Name without its direction, such as ``"INT_CLEAR"``.
+        """
+        if self.personality == "hdma":
+            return ()
+        offsets = epbell_regs.offsets("edma")
+        return tuple(self.offset + offsets[f"{direction}_{register}"] for direction in _DIRECTIONS)
+
+
+class Edma(wiring.Component):
+    """Registers, interrupt emulation and interrupt lines, in the domain ``sync``.
+
+    A ring in clock t, of either kind, asserts the lines in clock t + 1; so does a pulse of ``wr_done`` and the others,
+    if the channel may interrupt. A write of INT_CLEAR in clock t drops them in clock t + 1. Set wins over clear in the
+    same clock.
+
+    Parameters
+    ----------
+    shape : EdmaShape or None
+        What to build. None: all defaults.
+
+    Attributes
+    ----------
+    bus : In(csr.Signature(16))
+        Register port: the page of 64 KiB.
+    ring : In(1)
+        A doorbell write that does not come through `bus`: high for one clock for each. Ignored with ``"hdma"``.
+    wr_done, wr_abort : In(write_channels)
+        Write channel n ended, or aborted: high for one clock.
+    rd_done, rd_abort : In(read_channels)
+        Read channel n ended, or aborted: high for one clock.
+    irq : Out(lines)
+        Interrupt lines: level, active high, all the same.
+    rung, merged : Out(2)
+        How many rings there are in this clock, 0 to 2, and how many of them find the latch set, or another ring beside
+        them.
+    delivered : Out(1)
+        INT_CLEAR is being written, and the latch is set. Of what these three count, ``rung = merged + delivered +
+        latch`` at any time.
+    """
+
+    bus: Any
+    ring: Any
+    wr_done: Any
+    wr_abort: Any
+    rd_done: Any
+    rd_abort: Any
+    irq: Any
+    rung: Any
+    merged: Any
+    delivered: Any
+
+    def __init__(self, shape: EdmaShape | None = None) -> None:
+        self.shape = shape = EdmaShape() if shape is None else shape
+        channels = shape.write_channels, shape.read_channels
+        if shape.personality == "hdma":
+            self._registers: Any = HdmaRegisters(*channels)
+        else:
+            self._registers = EdmaRegisters(*channels, legacy=shape.personality == "legacy")
+        super().__init__(
+            {
+                "bus": In(csr.Signature(16)),
+                "ring": In(1),
+                **_channel_ports(shape),
+                "rung": Out(2),
+                "merged": Out(2),
+                "delivered": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Put the latch beside the registers."""
+        m: Any = Module()
+        m.submodules.registers = registers = self._registers
+        wiring.connect(m, wiring.flipped(self.bus), registers.bus)
+        m.d.comb += [
+            # Below the base this wraps round to where no register is.
+            registers.bus.w_addr.eq(self.bus.w_addr - self.shape.offset),
+            registers.bus.r_addr.eq(self.bus.r_addr - self.shape.offset),
+        ]
+        for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
+            m.d.comb += getattr(registers, pulse).eq(getattr(self, pulse))
+        interrupt: Any = registers.interrupt
+        if self.shape.doorbells:
+            interrupt = interrupt | self._emulation(m)
+        m.d.comb += self.irq.eq(interrupt.replicate(self.shape.lines))
+        return m
+
+    def _emulation(self, m: Any) -> Any:
+        """Add the latch and its accounting; return the latch."""
+        latch, clear, by_bus, left = (Signal(name=name) for name in ("latch", "clear", "ring_by_bus", "left"))
+        rings: Any = Signal(2)
+        m.d.comb += [
+            by_bus.eq(self._written(self.shape.doorbells)),
+            clear.eq(self._written(self.shape.words("INT_CLEAR"))),
+            rings.eq(self.ring + by_bus),
+            left.eq(latch & ~clear),
+            self.rung.eq(rings),
+            self.merged.eq(Mux(rings == 0, 0, rings - 1 + left)),
+            self.delivered.eq(latch & clear),
+        ]
+        # Set wins: a ring in the clock of the acknowledge is one that no handler has seen.
+        m.d.sync += latch.eq(left | rings.any())
+        return latch
+
+    def _written(self, words: tuple[int, ...]) -> Any:
+        """Whether any byte of one of these words is being written in this clock."""
+        here: Any = Const(0)
+        for word in words:
+            here |= self.bus.w_addr[2:] == word >> 2
+        return here & self.bus.w_en & self.bus.w_strb.any()
+
+
+class EdmaAxil(wiring.Component):
+    """An eDMA page with an AXI4-Lite port: exported as ``epbell_edma``.
+
+    A write of INT_STATUS accepted in clock t asserts the interrupt line in clock t + 1; the port sustains one write and
+    one read per clock. The only way to ring is through the port.
+
+    Parameters
+    ----------
+    **parameters
+        Those of :class:`EdmaShape`.
+
+    Attributes
+    ----------
+    s_axil : In(axil.Signature(16))
+        Register port: the page of 64 KiB.
+    wr_done, wr_abort, rd_done, rd_abort, irq
+        Those of :class:`Edma`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or the registers would not fit into the page.
+    """
+
+    s_axil: Any
+    wr_done: Any
+    wr_abort: Any
+    rd_done: Any
+    rd_abort: Any
+    irq: Any
+
+    def __init__(self, **parameters: Any) -> None:
+        self._edma = Edma(EdmaShape(**parameters))
+        super().__init__({"s_axil": In(axil.Signature(16)), **_channel_ports(self._edma.shape)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Put a bridge in front of the page."""
+        m: Any = Module()
+        m.submodules.edma = edma = self._edma
+        m.submodules.bridge = bridge = axil.Bridge(16)
+        wiring.connect(m, wiring.flipped(self.s_axil), bridge.axil)
+        wiring.connect(m, bridge.bus, edma.bus)
+        for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
+            m.d.comb += getattr(edma, pulse).eq(getattr(self, pulse))
+        m.d.comb += self.irq.eq(edma.irq)
+        return m
+
+
+def _channel_ports(shape: EdmaShape) -> dict[str, Any]:
+    return {
+        "wr_done": In(shape.write_channels),
+        "wr_abort": In(shape.write_channels),
+        "rd_done": In(shape.read_channels),
+        "rd_abort": In(shape.read_channels),
+        "irq": Out(shape.lines),
+    }
