@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from epbell_models import devicetree
-from epbell_models.devicetree import DeviceTreeError, Interrupt, Region
+from epbell_models.devicetree import DeviceTreeError, Interrupt, MsiConsumer, Region
 
 SHIPPED = devicetree.builtin().read_text(encoding="utf-8")
 
@@ -30,6 +32,76 @@ def test_shipped_tree_says_what_the_address_map_says():
     assert [page.address for page in pages] == [0x5F01_0000, 0x5F31_0000, 0x5F09_0000]
     assert endpoint.memory == Region(0x6000_0000, 0x20_0000)
     assert endpoint.msi_parent is unit
+    assert endpoint.compatible == "fsl,imx8qm-pcie-ep"
+    assert (endpoint.edma.personality, endpoint.edma.region, endpoint.edma.offset) == ("unroll", endpoint.dma, 0)
+    assert (endpoint.edma.interrupts, endpoint.edma.lines, endpoint.fixed_bar) == ((Interrupt(192, 4),), 1, None)
+    assert (tree.name, tree.msi_consumers, tree.bootargs) == ("imx8", (), {})
+
+
+def test_shipped_trees():
+    trees = {name: devicetree.load(devicetree.builtin(name)) for name in devicetree.shipped()}
+    assert list(trees) == ["imx8", "hdma", "imx8-edma", "msi-enomem", "msi-enospc", "rk3588"]
+    assert {name: tree.name for name, tree in trees.items()} == {name: name for name in trees}
+    found = {
+        name: (tree.endpoint.edma.personality, tree.endpoint.edma.write_channels, tree.endpoint.edma.read_channels,
+               tree.endpoint.fixed_bar, [interrupt.spi for interrupt in tree.endpoint.edma.interrupts],
+               tree.endpoint.msi_parent is not None, len(tree.messaging_units))
+        for name, tree in trees.items()
+    }  # fmt: skip
+    assert found == {
+        "imx8": ("unroll", 4, 4, None, [192], True, 1),
+        "imx8-edma": ("unroll", 4, 4, None, [192], False, 1),
+        "msi-enomem": ("unroll", 4, 4, None, [192], True, 1),
+        "msi-enospc": ("unroll", 4, 4, None, [192], True, 1),
+        "rk3588": ("unroll", 2, 2, 4, [271, 272, 269, 270], False, 0),
+        "hdma": ("hdma", 4, 4, None, [147], False, 0),
+    }
+    assert trees["msi-enospc"].msi_consumers == (MsiConsumer("remote-processor", "mailbox@5d270000", 4),)
+    assert trees["msi-enomem"].bootargs == {"fault_inject.platform_msi": "ENOMEM"}
+
+
+def test_shipped_variants_of_the_imx8_differ_in_what_they_are_named_after_only():
+    base = devicetree.load(devicetree.builtin()).endpoint
+    for name in ("imx8-edma", "msi-enomem", "msi-enospc"):
+        other = devicetree.load(devicetree.builtin(name)).endpoint
+        assert (other.regs, other.atu, other.edma, other.memory) == (base.regs, base.atu, base.edma, base.memory)
+
+
+def test_a_page_of_its_own_for_dbi_means_the_legacy_edma(tmp_path):
+    text = SHIPPED.replace('reg-names = "regs", "atu", "dma";', 'reg-names = "regs", "atu", "dbi";')
+    edma = devicetree.load(write(tmp_path, text)).endpoint.edma
+    assert (edma.personality, edma.region.address, edma.offset) == ("legacy", 0x5F09_0000, 0x970)
+
+
+NAMES = [
+    ('<0 192 4>; interrupt-names = "dma"', [192]),
+    ('<0 1 4>, <0 192 4>; interrupt-names = "msi", "dma"', [192]),
+    ("<0 192 4>", []),
+    ('<0 192 4>; interrupt-names = "edma"', []),
+    ('<0 1 4>, <0 2 4>; interrupt-names = "dma0", "dma1"', []),
+]
+
+
+@pytest.mark.parametrize(("interrupts", "expected"), NAMES)
+def test_interrupts_of_the_edma(tmp_path, interrupts, expected):
+    text = SHIPPED.replace('interrupt-names = "dma";', "").replace("<0 192 4>", interrupts)
+    edma = devicetree.load(write(tmp_path, text)).endpoint.edma
+    assert [interrupt.spi for interrupt in edma.interrupts] == expected
+    assert edma.lines == 1
+
+
+def test_interrupt_per_channel(tmp_path):
+    items = ", ".join(f"<0 {200 + channel} 4>" for channel in range(8))
+    names = ", ".join(f'"dma{channel}"' for channel in range(8))
+    text = SHIPPED.replace("<0 192 4>", items).replace('interrupt-names = "dma"', f"interrupt-names = {names}")
+    edma = devicetree.load(write(tmp_path, text)).endpoint.edma
+    assert [interrupt.spi for interrupt in edma.interrupts] == list(range(200, 208))
+    assert edma.lines == 8
+
+
+def test_bootargs(tmp_path):
+    text = SHIPPED.replace("gic: inter", 'chosen { bootargs = "quiet a.b=c d=e=f"; };\n gic: inter')
+    assert devicetree.load(write(tmp_path, text)).bootargs == {"quiet": "", "a.b": "c", "d": "e=f"}
 
 
 @pytest.mark.parametrize("layout", ["imx6sx", "imx7ulp", "imx8ulp"])
@@ -98,6 +170,10 @@ COMPLAINTS = [
     ("memory-region = <&epf_memory>;", "", ENDPOINT, "'memory-region' is a required property"),
     ("msi-parent = <&lsio_mu12>;", "msi-parent = <0x77>;", ENDPOINT, "msi-parent: 0x77 is not the phandle of any node"),
     ("reg = <0x60000000 0x200000>;", "", "memory@60000000", "'reg' is a required property"),
+    ('interrupt-names = "dma"', 'interrupt-names = "dma", "b"', ENDPOINT, "interrupt-names: ['dma', 'b'] does not"),
+    ("interrupts = <0 192 4>;", "interrupts = <0 192 1>;", ENDPOINT, "interrupts:0:2: 1 was given"),
+    ("interrupts = <0 192 4>;", "interrupts = <0 192>;", ENDPOINT, "must be items of three cells"),
+    ("interrupts = <0 191 4>;", "interrupts = <0 191 4>, <0 190 4>;", UNIT, "interrupts: [0, 191, 4, 0, 190, 4] is"),
 ]
 
 
@@ -108,6 +184,23 @@ def test_the_bindings_own_complaint(tmp_path, old, new, node, complaint):
         devicetree.load(path)
     assert any(line.startswith(f"{path}: {node}: {complaint}") or (complaint in line and f"{path}: {node}: " in line)
                for line in caught.value.complaints), caught.value.complaints  # fmt: skip
+
+
+CONSUMER = "remote-processor"
+CONSUMER_COMPLAINTS = [
+    ("msi-parent = <&lsio_mu12>;\n\t\tepbell", "epbell", "'msi-parent' is a required property"),
+    ("epbell,vectors = <4>;", "", "'epbell,vectors' is a required property"),
+    ("epbell,vectors = <4>;", "epbell,vectors = <0>;", "epbell,vectors: [0] is not one number from 1"),
+    ("msi-parent = <&lsio_mu12>;\n\t\tepbell", "msi-parent = <&gic>; epbell", "interrupt-controller@51a00000 is not a"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "complaint"), CONSUMER_COMPLAINTS)
+def test_complaints_about_another_device(tmp_path, old, new, complaint):
+    text = devicetree.builtin("msi-enospc").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    with pytest.raises(DeviceTreeError, match=rf"{CONSUMER}: .*{re.escape(complaint)}"):
+        devicetree.load(write(tmp_path, text.replace(old, new)))
 
 
 def test_every_complaint_is_given_at_once(tmp_path):
@@ -147,5 +240,5 @@ def test_missing_file(tmp_path):
 
 
 def test_unknown_shipped_tree():
-    with pytest.raises(ValueError, match=r"\['imx8'\], not 'imx9'"):
+    with pytest.raises(ValueError, match=r"'imx8-edma', .*\], not 'imx9'"):
         devicetree.builtin("imx9")
