@@ -1,7 +1,7 @@
 # Every target is one call of Python; `epbell VERB --help` tells what else each verb takes. All but clean and help build
 # .venv by themselves when it is missing or stale.
 #
-#   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
+#   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [TREE=rk3588] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
 
@@ -12,10 +12,10 @@ endif
 
 TOOL := $(PYTHON) tb/epbell_tb/toolchain.py
 SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
-        $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
+        $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim test unit lint type verilog regs bench mutants clean help
+.PHONY: setup sim test unit lint type verilog regs bench mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -26,6 +26,7 @@ type:   ; @$(TOOL) run type $(ARGS)                              ## check the ty
 verilog:; @$(TOOL) run verilog $(if $(OUT),--out '$(OUT)') $(ARGS) ## write the modules as SystemVerilog to build/verilog
 regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write C headers, HTML and Markdown of the registers
 bench:  ; @$(TOOL) run bench $(ARGS)                             ## measure latency and throughput
-mutants:; @$(TOOL) run mutants $(ARGS)                           ## break the RTL on purpose and see that the tests notice
+mutants:; @$(TOOL) run mutants $(ARGS)                           ## break RTL and models on purpose and see that the tests notice
+testplan:; @$(TOOL) run testplan $(ARGS)                         ## print what has to be shown, its tests and their last verdict
 clean:  ; @$(TOOL) clean                                         ## remove everything that was built, except .venv
 help:   ; @$(TOOL) help                                          ## print this list

@@ -1,4 +1,8 @@
-"""What holds for every test: no options of an outer make, the versions in the header, bounded random search."""
+"""What holds for every test: no options of an outer make, the versions in the header, bounded random search.
+
+At the end of a session the verdict of each test goes to ``sim_build/report/verdicts.json``, which `epbell testplan`
+reads.
+"""
 
 import os
 from pathlib import Path
@@ -6,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from epbell_tb import toolchain
+from epbell_tb import toolchain, verdicts
 from epbell_tb.installation import MAKE_VARIABLES
 
 SIMULATION = Path(__file__).parent / "sim"
@@ -30,9 +34,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.simulation)
 
 
+class Recorder:
+    """The verdicts of a session, also of one that several workers run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.found: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = dict(report.user_properties).get("id", report.nodeid)
+        if report.failed:
+            self.found[name] = verdicts.FAIL
+        elif report.when == "call" or report.skipped:
+            self.found.setdefault(name, verdicts.PASS if report.passed else verdicts.SKIP)
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if not self.found:
+            return
+        date = verdicts.now()
+        found = {name: verdicts.Verdict(verdict, date) for name, verdict in self.found.items()}
+        complete = {name.partition("::")[0] for name in found} if self.is_whole(exitstatus) else ()
+        root = self.config.rootpath
+        verdicts.merge(verdicts.report_folder(root) / "verdicts.json", found, complete, root)
+
+    def is_whole(self, exitstatus: int) -> bool:
+        """Whether each file of which a test ran has run to its end, with all its tests."""
+        option = self.config.option
+        chosen = option.keyword or option.markexpr or option.deselect or option.maxfail or getattr(option, "lf", False)
+        by_name = any("::" in argument for argument in self.config.args)
+        return exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not chosen and not by_name
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(config), "epbell-verdicts")
+
+
 @pytest.hookimpl(specname="pytest_collection_modifyitems", trylast=True)
 def pytest_keep_groups_together(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tell xdist which tests belong together: version 3.8 writes the group to a field that pytest 9.2 does not have."""
+    for item in items:
+        item.user_properties.append(("id", item.nodeid))
     if not getattr(config.option, "loadgroup", False):
         return
     for item in items:

@@ -97,7 +97,7 @@ def _first_failure(output: str) -> str:
 
 
 def _shadow(mutant: Mutant | None, project: Path, root: Path) -> list[Path]:
-    """Copy the sources to `root` and break them there; return the folders of packages that shadow the installed ones."""
+    """Copy the sources to `root` and break them there; return the folders that shadow the installed packages."""
     folders = [*_ALWAYS_SHADOWED]
     if mutant is not None and mutant.folder not in folders:
         folders.append(mutant.folder)

@@ -1,17 +1,22 @@
-"""What ``make sim`` shows at its end: a row for each scenario, width and stall mode, as a table and as summary.json."""
+"""What ``make sim`` shows at its end: a row for each scenario, device tree, width and stall mode.
+
+As a table, and as summary.json.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
+
+from epbell_tb.backends import Backend
 
 __all__ = [
     "FAIL",
@@ -40,11 +45,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """One scenario at one width, with or without stalls.
+    """One scenario on one device tree, at one width, with or without stalls.
 
     Attributes
     ----------
-    name, width, stalls : str, int, bool
+    name, tree, width, stalls : str, str, int, bool
         What was run.
     verdict : str
         ``"pass"``, ``"fail"`` or ``"missing"``.
@@ -52,7 +57,7 @@ class Row:
         Doorbells rung, interrupts raised, rings that found their word still unread; None where the scenario did not
         come to its end.
     cycles_to_irq_min, cycles_to_irq_max : int or None
-        Clocks from the first CQ beat of a ring to ``irq_mu``; None where no ring raised the line alone.
+        Clocks from the first CQ beat of a ring to its interrupt line; None where no ring raised the line alone.
     seed : int
         Seed of the run.
     reason : str
@@ -60,6 +65,7 @@ class Row:
     """
 
     name: str
+    tree: str
     width: int
     stalls: bool
     verdict: str
@@ -75,6 +81,7 @@ class Row:
         """Return the row as it stands in summary.json."""
         return {
             "name": self.name,
+            "tree": self.tree,
             "width": self.width,
             "stalls": self.stalls,
             "verdict": self.verdict,
@@ -89,6 +96,7 @@ class Row:
 
 def rows(
     names: Iterable[str],
+    tree: str,
     width: int,
     stalls: bool,
     seed: int,
@@ -102,7 +110,7 @@ def rows(
     ----------
     names : iterable of str
         The scenarios that should have run.
-    width, stalls, seed : int, bool, int
+    tree, width, stalls, seed : str, int, bool, int
         How they should have run.
     outcomes : mapping
         Verdicts of the simulator, by name.
@@ -118,40 +126,37 @@ def rows(
         nothing shows that it did anything.
     """
     by_name = {account["name"]: account for account in accounts}
-    return [_row(name, width, stalls, seed, outcomes.get(name), by_name.get(name), trouble) for name in names]
+    found = []
+    for name in names:
+        account = by_name.get(name)
+        verdict, reason = _verdict(outcomes.get(name), account is not None, trouble)
+        figures = {figure: (account or {}).get(figure) for figure in _FIGURES}
+        found.append(
+            Row(name=name, tree=tree, width=width, stalls=stalls, verdict=verdict, seed=seed, reason=reason, **figures)
+        )
+    return found
 
 
-def _row(
-    name: str,
-    width: int,
-    stalls: bool,
-    seed: int,
-    outcome: Outcome | None,
-    account: Mapping[str, Any] | None,
-    trouble: str,
-) -> Row:
+def _verdict(outcome: Outcome | None, told: bool, trouble: str) -> tuple[str, str]:
     if outcome is None:
-        verdict, reason = MISSING, trouble or "it did not run"
-    elif not outcome.passed:
-        verdict, reason = FAIL, outcome.reason or "failed without a reason"
-    elif account is None:
-        verdict, reason = FAIL, "it passed without saying what happened"
-    else:
-        verdict, reason = PASS, ""
-    figures = {figure: (account or {}).get(figure) for figure in _FIGURES}
-    return Row(name=name, width=width, stalls=stalls, verdict=verdict, seed=seed, reason=reason, **figures)
+        return MISSING, trouble or "it did not run"
+    if not outcome.passed:
+        return FAIL, outcome.reason or "failed without a reason"
+    return (PASS, "") if told else (FAIL, "it passed without saying what happened")
 
 
 def table(found: Sequence[Row]) -> Table:
     """Return the rows as a table for a terminal, scenario by scenario."""
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     shown.add_column("scenario", no_wrap=True)
+    shown.add_column("device tree", no_wrap=True)
     for title in ("width", "stalls", "rings", "interrupts", "merged", "cycles to irq"):
         shown.add_column(title, justify="right", no_wrap=True)
     shown.add_column("verdict", no_wrap=True)
     for row in found:
         shown.add_row(
             row.name,
+            row.tree,
             str(row.width),
             "on" if row.stalls else "off",
             *(_number(value) for value in (row.rings, row.irqs, row.merged)),
@@ -167,9 +172,16 @@ def tally(found: Iterable[Row]) -> str:
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in (PASS, FAIL, MISSING) if counts[verdict])
 
 
-def write_summary(path: Path, found: Iterable[Row], versions: Mapping[str, str]) -> None:
+def write_summary(
+    path: Path, found: Iterable[Row], backends: Iterable[Backend], versions: Mapping[str, str], date: str
+) -> None:
     """Write summary.json, at once: a reader sees the old one or the new one."""
-    content = {"scenarios": [row.entry() for row in found], "versions": dict(versions)}
+    content = {
+        "date": date,
+        "scenarios": [row.entry() for row in found],
+        "trees": [asdict(backend) for backend in backends],
+        "versions": dict(versions),
+    }
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     scratch.replace(path)

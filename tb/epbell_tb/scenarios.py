@@ -1,11 +1,18 @@
-"""The scenarios of the endpoint: which there are, where, and what each one shows. Needs no simulator."""
+"""The scenarios of the endpoint: which there are, where, on which device trees, and what each one shows.
+
+Needs no simulator.
+"""
 
 from dataclasses import dataclass
 
 __all__ = [
     "SCENARIOS",
+    "TREES",
     "Scenario",
 ]
+
+TREES = ("imx8", "imx8-edma", "rk3588", "hdma", "msi-enospc", "msi-enomem")
+"""Every device tree that ships with the models."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +27,28 @@ class Scenario:
         Module that holds it.
     intent
         What it shows, in a sentence.
+    trees
+        Names of the shipped device trees that it runs on.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device tree, or none at all.
     """
 
     name: str
     bench: str
     intent: str
+    trees: tuple[str, ...] = ("imx8",)
+
+    def __post_init__(self) -> None:
+        if not self.trees or not set(self.trees) <= set(TREES):
+            raise ValueError(f"The device trees of {self.name!r} must be some of {TREES}, not {self.trees!r}")
 
 
-def _bench(bench: str, **intents: str) -> tuple[Scenario, ...]:
+def _bench(bench: str, /, *, trees: tuple[str, ...] = ("imx8",), **intents: str) -> tuple[Scenario, ...]:
     module = f"epbell_tb.benches.endpoint_{bench}"
-    return tuple(Scenario(name, module, intent) for name, intent in intents.items())
+    return tuple(Scenario(name, module, intent, trees) for name, intent in intents.items())
 
 
 SCENARIOS: tuple[Scenario, ...] = (

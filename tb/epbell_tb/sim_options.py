@@ -13,7 +13,7 @@ from pathlib import Path
 
 from epbell_tb import runner, toolchain
 from epbell_tb.installation import PROJECT
-from epbell_tb.scenarios import SCENARIOS, Scenario
+from epbell_tb.scenarios import SCENARIOS, TREES, Scenario
 from epbell_tb.variants import BAR_SETS, WIDTHS
 
 __all__ = ["DEFAULT_SEED", "Options", "parse", "versions"]
@@ -31,12 +31,14 @@ class Options:
     ----------
     scenarios, widths, stalls : tuple
         What to run, in this order.
+    trees : tuple of str
+        Names of shipped device trees to run it on; each scenario runs on those of its own.
     seed : int
         Seed of every scenario.
     bars : str
         Name of a set of BARs.
     dts : Path or None
-        Device tree instead of the shipped one.
+        Device tree instead of the shipped ones.
     waves : bool
         Leave a VCD.
     jobs : int
@@ -50,6 +52,7 @@ class Options:
     scenarios: tuple[Scenario, ...]
     widths: tuple[int, ...]
     stalls: tuple[bool, ...]
+    trees: tuple[str, ...]
     seed: int
     bars: str
     dts: Path | None
@@ -58,13 +61,14 @@ class Options:
     json: bool
     report: Path
 
-    def replay(self, name: str, width: int, stalls: bool) -> str:
+    def replay(self, name: str, tree: str, width: int, stalls: bool) -> str:
         """Return the command that runs one scenario again as it was run here."""
         settings = {
             "SEED": str(self.seed),
             "WIDTH": str(width),
             "SCENARIO": name,
             "STALLS": "on" if stalls else "off",
+            "TREE": "" if self.dts else tree,
             "DTS": str(self.dts) if self.dts else "",
         }
         given = {name: shlex.quote(value) for name, value in settings.items() if value}
@@ -87,16 +91,21 @@ def parse(argv: Sequence[str]) -> Options:
     add("--scenario", type=_scenarios, default=tuple(SCENARIOS), metavar="LIST", help="names, or parts of names")
     add("--stalls", type=_stalls, default=_STALLS["both"], metavar="MODE", help="on, off or both (default)")
     add("--bars", type=_bars, default="everyday", metavar="SET", help=f"{', '.join(BAR_SETS)}; default everyday")
-    add("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped one")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--tree", type=_trees, default=TREES, metavar="LIST", help=f"default {','.join(TREES)}")
+    which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped ones")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
     add("--jobs", type=_number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
     add("--json", action="store_true", help="print summary.json instead of a table")
     add("--report", type=Path, metavar="FOLDER", help="default sim_build/report")
     given = parser.parse_args(argv)
     folder = (given.report or runner.sim_build() / "report").absolute()
+    if not given.dts and not any(set(scenario.trees) & set(given.tree) for scenario in given.scenario):
+        used = sorted({tree for scenario in given.scenario for tree in scenario.trees}, key=TREES.index)
+        parser.error(f"none of these scenarios runs on {', '.join(given.tree)}; they run on {', '.join(used)}")
     return Options(
-        scenarios=given.scenario, widths=given.width, stalls=given.stalls, seed=given.seed, bars=given.bars,
-        dts=given.dts, waves=given.waves, jobs=given.jobs, json=given.json, report=folder,
+        scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
+        bars=given.bars, dts=given.dts, waves=given.waves, jobs=given.jobs, json=given.json, report=folder,
     )  # fmt: skip
 
 
@@ -128,6 +137,14 @@ def _widths(text: str) -> tuple[int, ...]:
     if wrong:
         raise argparse.ArgumentTypeError(f"a width must be one of {', '.join(known)}, not {wrong[0]!r}")
     return tuple(sorted({known[part] for part in _list(text)}))
+
+
+def _trees(text: str) -> tuple[str, ...]:
+    wrong = [part for part in _list(text) or [text] if part not in TREES]
+    if wrong:
+        hint = f"it must be one of {', '.join(TREES)}; a file of your own goes to --dts"
+        raise argparse.ArgumentTypeError(f"no device tree is called {wrong[0]!r}; {hint}")
+    return tuple(tree for tree in TREES if tree in _list(text))
 
 
 def _scenarios(text: str) -> tuple[Scenario, ...]:

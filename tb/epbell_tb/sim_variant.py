@@ -1,30 +1,60 @@
-"""The endpoint that a device tree describes: its layout of the Messaging Unit, its windows, its addresses."""
+"""The endpoint that a device tree describes: its Messaging Unit, its eDMA, its windows, its addresses."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from epbell.address_map import AddressMap
+from epbell.edma import EdmaShape
 from epbell.endpoint import Endpoint
-from epbell_models.devicetree import DeviceTree
+from epbell_models.devicetree import DeviceTree, EdmaNode
 from epbell_tb import runner
 from epbell_tb.variants import BAR_SETS, module_name
 
-__all__ = ["VariantError", "build_variant"]
+__all__ = ["Variant", "VariantError", "build_variant", "variant_of"]
 
-_DEFAULTS = {"layout": "imx8ulp", "windows": 6, "ram_size": 2 << 20, "address_map": AddressMap()}
+_DEFAULTS: dict[str, object] = {
+    "layout": "imx8ulp",
+    "windows": 6,
+    "ram_size": 2 << 20,
+    "address_map": AddressMap(),
+    "edma": EdmaShape(),
+    "fixed_bar": None,
+}
 
 
 class VariantError(Exception):
     """No endpoint can be built for a device tree; the text names the file and what is wrong."""
 
 
-def build_variant(
-    tree: DeviceTree, width: int, bars: str, *, waves: bool = False, say: Callable[[str], None] | None = None
-) -> runner.Build:
-    """Build the endpoint for a device tree, unless it is there already.
+@dataclass(frozen=True)
+class Variant:
+    """An endpoint of some width; device trees that need the same RTL have equal ones.
+
+    Attributes
+    ----------
+    name : str
+        Name of the top level, the same for equal RTL only.
+    width : int
+        Width of the PCIe streams in bits.
+    parameters : tuple of (str, object)
+        Parameters of `Endpoint` that are not its defaults.
+    source : str
+        The device tree that asked for it first.
+    """
+
+    name: str
+    width: int
+    parameters: tuple[tuple[str, Any], ...]
+    source: str = field(compare=False)
+
+
+def variant_of(tree: DeviceTree, width: int, bars: str) -> Variant:
+    """Return the endpoint that a device tree describes.
 
     Parameters
     ----------
@@ -34,6 +64,29 @@ def build_variant(
         Width of the PCIe streams in bits.
     bars : str
         Name of a set of BARs.
+
+    Raises
+    ------
+    VariantError
+        If the RTL cannot be what the tree says.
+    """
+    name = module_name(width, bars)
+    parameters = {key: value for key, value in _parameters(tree).items() if value != _DEFAULTS[key]}
+    if bars != "everyday":
+        parameters["bars"] = BAR_SETS[bars]
+    given = tuple(parameters.items())
+    if parameters.keys() - {"bars"}:
+        name += "_" + hashlib.sha256(repr(given).encode()).hexdigest()[:8]
+    return Variant(name, width, given, tree.source)
+
+
+def build_variant(variant: Variant, *, waves: bool = False, say: Callable[[str], None] | None = None) -> runner.Build:
+    """Build an endpoint, unless it is there already.
+
+    Parameters
+    ----------
+    variant : Variant
+        The endpoint.
     waves : bool
         Build with VCD tracing.
     say : callable, optional
@@ -46,44 +99,46 @@ def build_variant(
     SimulationError
         If Verilator or the C++ compiler refuses it.
     """
-    name = module_name(width, bars)
-    parameters = {key: value for key, value in _parameters(tree).items() if value != _DEFAULTS[key]}
-    if bars != "everyday":
-        parameters["bars"] = BAR_SETS[bars]
-    if not parameters:
-        return runner.build(name, waves=waves, say=say)
-    builder = partial(Endpoint, width, **parameters)
-    if parameters.keys() != {"bars"}:
-        name += "_" + hashlib.sha256(repr(builder).encode()).hexdigest()[:8]
+    builder = partial(Endpoint, variant.width, **dict(variant.parameters)) if variant.parameters else None
     try:
-        return runner.build(name, waves=waves, builder=builder, say=say)
+        return runner.build(variant.name, waves=waves, builder=builder, say=say)
     except ValueError as error:
-        raise VariantError(f"{tree.source}: {error}") from error
+        raise VariantError(f"{variant.source}: {error}") from error
 
 
 def _parameters(tree: DeviceTree) -> dict[str, object]:
     endpoint = tree.endpoint
-    if not tree.messaging_units:
-        raise VariantError(f"{tree.source}: the endpoint needs a Messaging Unit; add a node as in the shipped tree")
-    unit = endpoint.msi_parent or tree.messaging_units[0]
-    if unit.layout is None:
-        raise VariantError(
-            f"{tree.source}: {unit.name}: no layout is known for it; use one that a Linux driver matches"
-        )
+    # Without a Messaging Unit in the tree, or with one that no driver matches, the hardware still has one.
+    unit = endpoint.msi_parent or next(iter(tree.messaging_units), None)
+    sides = {"mu_a": unit.a.address, "mu_b": unit.b.address} if unit else {}
     try:
         places = AddressMap(
-            mu_a=unit.a.address,
-            mu_b=unit.b.address,
+            **sides,
             controller=endpoint.regs.address,
-            edma=endpoint.dma.address,
+            edma=endpoint.edma.region.address,
             iatu=endpoint.atu.address,
             ram=endpoint.memory.address,
         )
+        shape = _shape(endpoint.edma)
     except ValueError as error:
         raise VariantError(f"{tree.source}: {error}") from error
     return {
-        "layout": unit.layout,
+        "layout": unit.layout if unit and unit.layout else "imx8ulp",
         "windows": endpoint.inbound_windows,
         "ram_size": endpoint.memory.size,
         "address_map": places,
+        "edma": shape,
+        "fixed_bar": endpoint.fixed_bar,
     }
+
+
+def _shape(node: EdmaNode) -> EdmaShape:
+    shape = EdmaShape(
+        personality=node.personality,
+        write_channels=node.write_channels,
+        read_channels=node.read_channels,
+        lines=node.lines,
+        base=node.offset,
+    )
+    usual = EdmaShape(shape.personality, shape.write_channels, shape.read_channels, shape.lines)
+    return usual if usual.offset == shape.offset else shape

@@ -11,7 +11,9 @@ from epbell_tb.installation import PROJECT
 from epbell_tb.scenarios import SCENARIOS, Scenario
 
 HERE = Path(__file__).parent
-KEYS = ["name", "width", "stalls", "verdict", "rings", "irqs", "merged", "cycles_to_irq_min", "cycles_to_irq_max"]
+KEYS = ["name", "tree", "width", "stalls", "verdict", "rings", "irqs", "merged"]
+KEYS += ["cycles_to_irq_min", "cycles_to_irq_max"]
+TREE = ("--tree", "imx8")
 PLANTED = ("planted_pass", "planted_failure", "planted_silence", "planted_nowhere")
 
 
@@ -34,7 +36,7 @@ def no_build(monkeypatch):
     monkeypatch.setattr(runner, "build", refuse)
 
 
-@pytest.mark.xdist_group("256-flowing")
+@pytest.mark.xdist_group("256-flowing-imx8")
 def test_verdicts(planted, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(PROJECT)
     status = sim.main(["--width", "256", "--stalls", "off", "--seed", "5", "--report", str(tmp_path)])
@@ -42,7 +44,7 @@ def test_verdicts(planted, tmp_path, capfd, monkeypatch):
     content = json.loads((tmp_path / "summary.json").read_text())
     rows = {row["name"]: row for row in content["scenarios"]}
     assert status == 1
-    assert content.keys() == {"scenarios", "versions"}
+    assert content.keys() == {"date", "scenarios", "trees", "versions"}
     assert content["versions"].keys() >= {"epbell", "cocotb", "amaranth"}
     assert all(list(row) == [*KEYS, "seed"] for row in content["scenarios"])
     assert list(rows) == ["ring_each_vector", *PLANTED]
@@ -60,15 +62,15 @@ def test_verdicts(planted, tmp_path, capfd, monkeypatch):
     assert real["cycles_to_irq_min"] == 2
     assert rows["planted_pass"]["merged"] == 1
     assert rows["planted_failure"]["rings"] is None
-    assert "planted_failure, 256 bits, stalls off: fail: planted on purpose" in out
-    assert "    replay: make sim SEED=5 WIDTH=256 SCENARIO=planted_failure STALLS=off\n" in out
-    assert "planted_silence, 256 bits, stalls off: fail: it passed without saying what happened" in out
-    assert "planted_nowhere, 256 bits, stalls off: missing: it did not run" in out
+    assert "planted_failure, imx8, 256 bits, stalls off: fail: planted on purpose" in out
+    assert "    replay: make sim SEED=5 WIDTH=256 SCENARIO=planted_failure STALLS=off TREE=imx8\n" in out
+    assert "planted_silence, imx8, 256 bits, stalls off: fail: it passed without saying what happened" in out
+    assert "planted_nowhere, imx8, 256 bits, stalls off: missing: it did not run" in out
     assert "2 pass, 2 fail, 1 missing in" in out
     assert "2 - 5" in out, "cycles to irq"
 
 
-@pytest.mark.xdist_group("256-flowing")
+@pytest.mark.xdist_group("256-flowing-imx8")
 def test_json_alone_on_stdout(planted, tmp_path, capfd):
     arguments = ["--width", "256", "--stalls", "off", "--scenario", "planted_pass", "--json", "--report", str(tmp_path)]
     assert sim.main(arguments) == 0
@@ -79,7 +81,7 @@ def test_json_alone_on_stdout(planted, tmp_path, capfd):
 
 @pytest.fixture
 def dead(monkeypatch):
-    """A simulator that ends before it has any results, and no build."""
+    """A simulator that ends before it has any results, and a build that takes no time."""
     build = runner.Build("epbell_endpoint_usp64", Path("nowhere"), False, 0.0)
     monkeypatch.setattr(sim, "build_variant", lambda *_, **__: build)
 
@@ -91,12 +93,12 @@ def dead(monkeypatch):
 
 def test_simulator_that_dies(dead, tmp_path, capfd):
     name = SCENARIOS[0].name
-    assert sim.main(["--width", "64", "--scenario", name, "--waves", "--report", str(tmp_path)]) == 1
+    assert sim.main(["--width", "64", "--scenario", name, *TREE, "--waves", "--report", str(tmp_path)]) == 1
     out = capfd.readouterr().out
     rows = json.loads((tmp_path / "summary.json").read_text())["scenarios"]
     assert [(row["stalls"], row["verdict"]) for row in rows] == [(False, "missing"), (True, "missing")]
     assert "exit status 1; see nowhere/run.log\nthe end of the log" in out
-    assert f"waves: {tmp_path / 'usp64-stalls-on' / 'dump.vcd'}" in out
+    assert f"waves: {tmp_path / 'imx8-usp64-stalls-on' / 'dump.vcd'}" in out
 
 
 def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch):
@@ -122,6 +124,10 @@ def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch)
         (["--scenario", "xyzzy"], "xyzzy", "(a part of) one of enumerate_and_size_bars, "),
         (["--scenario", ""], "''", "(a part of) one of"),
         (["--bars", "many"], "many", "everyday, linux, wide"),
+        (["--tree", "imx9"], "imx9", "it must be one of imx8, imx8-edma, rk3588, hdma, msi-enospc, msi-enomem"),
+        (["--tree", ""], "''", "a file of your own goes to --dts"),
+        (["--tree", "msi-enomem", "--scenario", "bar_test"], "msi-enomem", "they run on imx8"),
+        (["--tree", "imx8", "--dts", __file__], "--dts", "not allowed with argument --tree"),
         (["--dts", "no/such.dts"], "no/such.dts", "a device tree file that can be read"),
         (["--colour"], "--colour", "usage: epbell sim"),
     ],

@@ -28,7 +28,8 @@ def make(*arguments):
 
 
 def test_targets_are_those_of_the_issue():
-    assert {"setup", "sim", "test", "unit", "lint", "type", "verilog", "regs", "bench", "clean", "help"} <= set(TARGETS)
+    wanted = {"setup", "sim", "test", "unit", "lint", "type", "verilog", "regs", "bench", "testplan", "clean", "help"}
+    assert wanted <= set(TARGETS)
 
 
 @pytest.mark.parametrize("arguments", [[], ["help"]])
@@ -54,6 +55,8 @@ def test_every_target_is_a_verb(target):
 
 
 def test_make_passes_variables_on():
+    line = make("-n", "sim", "TREE=rk3588,hdma").stdout
+    assert "run sim --tree 'rk3588,hdma' ##" in " ".join(line.split())
     line = make("-n", "sim", "SEED=7", "WIDTH=64,256", "DTS=my board.dts", "WAVES=1", "ARGS=--json").stdout
     assert "run sim --seed '7' --width '64,256' --dts 'my board.dts' --waves --json" in " ".join(line.split())
     assert "--waves" not in make("-n", "sim", "WAVES=0").stdout
@@ -73,7 +76,7 @@ def test_help_lists_every_verb(arguments, capsys):
         assert re.search(rf"^  {name} +{re.escape(verb.summary)}$", output, re.MULTILINE)
 
 
-@pytest.mark.parametrize("verb", ["setup", "sim", "verilog", "regs", "bench", "mutants", "clean"])
+@pytest.mark.parametrize("verb", ["setup", "sim", "verilog", "regs", "bench", "mutants", "testplan", "clean"])
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as done:
         cli.main([verb, "--help"])

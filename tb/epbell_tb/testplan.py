@@ -1,0 +1,231 @@
+"""``epbell testplan``: what has to be shown, the tests that show it, and what each of them said last.
+
+The plan is ``tests/testplan.toml``. Verdicts come from ``sim_build/report``: ``summary.json`` of the last ``make sim``
+and ``verdicts.json`` of the pytest sessions up to now. Exit status: 0, 1 if a test of a row failed or a row has neither
+a test nor a reason to have none, 2 if the command line is wrong or there is no plan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli
+from rich.console import Console
+
+from epbell_tb import verdicts
+from epbell_tb.verdicts import FAIL, PASS, Verdict
+
+__all__ = [
+    "LATER",
+    "NEVER",
+    "NO_TEST",
+    "Entry",
+    "Plan",
+    "Row",
+    "belongs",
+    "judge",
+    "load",
+    "main",
+]
+
+NEVER, LATER, NO_TEST = "never run", "later", "no test"
+SCENARIO_TEST = "tests/sim/test_scenarios.py::test_scenario"
+_COLOURS = {PASS: "green", FAIL: "bold red", NO_TEST: "bold red", NEVER: "yellow", LATER: "cyan"}
+_WORST_FIRST = (FAIL, NEVER, verdicts.SKIP, PASS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A row of the plan.
+
+    Attributes
+    ----------
+    id : str
+        Its name.
+    intent : str
+        What has to be shown, in a sentence.
+    source : tuple of str
+        Where it is asked for: rows of the conformance list, such as ``"6.1 row 12"``, or words of the requirement.
+    scenarios, tests : tuple of str
+        Scenarios of ``make sim``; tests of pytest, each a file, a function or one of its parameters.
+    later : str
+        What is not shown yet, and what it waits for; empty if the row is shown in full.
+    """
+
+    id: str
+    intent: str
+    source: tuple[str, ...]
+    scenarios: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    later: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A scenario or a test of a row, and its last verdict; the date is empty if it never ran."""
+
+    kind: str
+    name: str
+    verdict: str
+    date: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the plan with its verdict, the worst one of its entries, and the date of that."""
+
+    plan: Plan
+    entries: tuple[Entry, ...]
+    verdict: str
+    date: str
+
+
+def load(path: Path) -> list[Plan]:
+    """Read a plan: a TOML file with an array of tables ``plan``.
+
+    Raises
+    ------
+    ValueError
+        If a row has an attribute that there is not, or lacks one.
+    """
+    plans = []
+    for row in tomli.loads(path.read_text(encoding="utf-8")).get("plan", []):
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        try:
+            plans.append(Plan(**values))
+        except TypeError as error:
+            raise ValueError(f"A row of {path} must have id, intent and source, not {sorted(row)}: {error}") from error
+    return plans
+
+
+def belongs(test: str, name: str) -> bool:
+    """Whether the test called `name` is `test`, or one of its functions or parameters."""
+    return name == test or name.startswith((f"{test}::", f"{test}["))
+
+
+def judge(plan: Plan, ran: Mapping[str, Verdict], simulated: Mapping[str, Verdict]) -> Row:
+    """Return a row with its last verdict.
+
+    Parameters
+    ----------
+    plan : Plan
+        The row.
+    ran : mapping
+        Verdicts of tests by their ids.
+    simulated : mapping
+        Verdicts of scenarios by their names.
+    """
+    entries = [_entry("scenario", name, _of_scenario(name, ran, simulated)) for name in plan.scenarios]
+    for test in plan.tests:
+        entries.append(_entry("test", test, [verdict for name, verdict in ran.items() if belongs(test, name)]))
+    if not entries:
+        return Row(plan, (), LATER if plan.later else NO_TEST, "")
+    worst = min(entries, key=lambda entry: _WORST_FIRST.index(entry.verdict))
+    return Row(plan, tuple(entries), worst.verdict, worst.date)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the plan with its verdicts.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        Arguments of ``epbell testplan``.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    parser = argparse.ArgumentParser(
+        prog="epbell testplan", description="Print each row of the test plan with its tests and their last verdict."
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    parser.add_argument("--missing", action="store_true", help="only rows that tests that pass do not show in full")
+    given = parser.parse_args(argv)
+    project = Path.cwd()
+    path = project / "tests" / "testplan.toml"
+    if not path.is_file():
+        complaint = f"run it in a checkout of the project, where tests/testplan.toml is, not in {str(project)!r}"
+        print(f"epbell testplan: {complaint}", file=sys.stderr)
+        return 2
+    folder = verdicts.report_folder(project)
+    try:
+        ran, simulated = verdicts.read(folder / "verdicts.json"), _simulated(folder / "summary.json")
+        rows = [judge(plan, ran, simulated) for plan in load(path)]
+    except ValueError as error:
+        print(f"epbell testplan: {error}", file=sys.stderr)
+        return 1
+    shown = [row for row in rows if row.verdict != PASS or row.plan.later] if given.missing else rows
+    if given.json:
+        print(json.dumps({"rows": [_object(row) for row in shown], "counts": _counts(rows)}, indent=2))
+    else:
+        _show(shown)
+        print(f"{len(rows)} rows: {', '.join(f'{count} {verdict}' for verdict, count in _counts(rows).items())}")
+    return 1 if any(row.verdict in (FAIL, NO_TEST) for row in rows) else 0
+
+
+def _of_scenario(name: str, ran: Mapping[str, Verdict], simulated: Mapping[str, Verdict]) -> list[Verdict]:
+    """Return what was said last of a scenario: by ``make sim``, or by the tests that run it."""
+    tested = [one for test, one in ran.items() if test.startswith(SCENARIO_TEST) and test.endswith(f"-{name}]")]
+    last = simulated.get(name)
+    return [last] if last is not None and all(one.date <= last.date for one in tested) else tested
+
+
+def _entry(kind: str, name: str, found: Sequence[Verdict]) -> Entry:
+    """Join the verdicts of the parts of a test: the worst one counts, and the date is that of the oldest of these."""
+    for verdict in (FAIL, PASS, verdicts.SKIP):
+        dates = [one.date for one in found if one.verdict == verdict]
+        if dates:
+            return Entry(kind, name, verdict, min(dates))
+    return Entry(kind, name, NEVER, "")
+
+
+def _simulated(path: Path) -> dict[str, Verdict]:
+    """Return what the last ``make sim`` said of each scenario that it ran."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The summary of `make sim` must be in {path}; run it again: {error}") from error
+    date = content.get("date", "")
+    passed: dict[str, bool] = {}
+    for row in content["scenarios"]:
+        passed[row["name"]] = passed.get(row["name"], True) and row["verdict"] == PASS
+    return {name: Verdict(PASS if good else FAIL, date) for name, good in passed.items()}
+
+
+def _counts(rows: Sequence[Row]) -> dict[str, int]:
+    counts = Counter(row.verdict for row in rows)
+    counts["partly later"] = sum(1 for row in rows if row.entries and row.plan.later)
+    return {verdict: counts[verdict] for verdict in (*_COLOURS, verdicts.SKIP, "partly later") if counts[verdict]}
+
+
+def _object(row: Row) -> dict[str, Any]:
+    entries = [asdict(entry) for entry in row.entries]
+    return {**asdict(row.plan), "verdict": row.verdict, "date": row.date, "entries": entries}
+
+
+def _show(rows: Sequence[Row]) -> None:
+    console = Console(soft_wrap=True)
+
+    def say(verdict: str, date: str, text: str) -> None:
+        console.print(f"{verdict:11}", style=_COLOURS.get(verdict), end="", highlight=False)
+        console.print(f"{date[:10]:12} {text}", highlight=False, markup=False)
+
+    for row in rows:
+        say(row.verdict, row.date, f"{row.plan.id} ({', '.join(row.plan.source)})")
+        say("", "", row.plan.intent)
+        for entry in row.entries:
+            name = f"make sim SCENARIO={entry.name}" if entry.kind == "scenario" else entry.name
+            say("", "", f"  {entry.verdict:9} {entry.date[:10]:10} {name}")
+        if row.plan.later:
+            say("", "", f"  later: {row.plan.later}")
