@@ -2,9 +2,11 @@
 
 The tables are literal: they share nothing with the SystemRDL files, so a wrong map cannot agree with itself.
 i.MX MU: the headers and drivers of the three layouts (Linux ``imx-mailbox`` and ``irq-imx-mu-msi`` among them).
-Inbound windows: the unroll layout of the DesignWare iATU as Linux's ``pcie-designware`` uses it.
+Inbound windows: the unroll layout of the DesignWare iATU as Linux's ``pcie-designware`` uses it. eDMA and HDMA: see
+``edma_tables``.
 """
 
+import edma_tables
 import pytest
 from systemrdl.node import FieldNode, RegNode
 from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
@@ -256,6 +258,8 @@ CONTROLLER = {
             "WINDOWS": (15, 8, "ro"),
             "VECTORS": (23, 16, "const"),
             "GUARD": (24, 24, "ro"),
+            "EDMA": (26, 25, "ro"),
+            "EDMA_LINES": (31, 27, "ro"),
         },
     ),
     "MSI_RAISE": (0x010, 0, BYTES, {"VECTOR": (4, 0, "wo")}),
@@ -276,10 +280,13 @@ CONTROLLER = {
     "COUNTERS": (0x040, 0, BYTES, {"CLEAR": (0, 0, "wo")}),
     "IRQ_LATENCY_LAST": (0x080, 0, BYTES, {"CYCLES": (31, 0, "ro")}),
     "IRQ_LATENCY_MAX": (0x084, 0, BYTES, {"CYCLES": (31, 0, "ro")}),
+    "EDMA_LATENCY_LAST": (0x088, 0, BYTES, {"CYCLES": (31, 0, "ro")}),
+    "EDMA_LATENCY_MAX": (0x08C, 0, BYTES, {"CYCLES": (31, 0, "ro")}),
     **counters(BELL0_RUNG=0x100, BELL0_MERGED=0x104, BELL0_DELIVERED=0x108),
     **counters(BELL1_RUNG=0x110, BELL1_MERGED=0x114, BELL1_DELIVERED=0x118),
     **counters(BELL2_RUNG=0x120, BELL2_MERGED=0x124, BELL2_DELIVERED=0x128),
     **counters(BELL3_RUNG=0x130, BELL3_MERGED=0x134, BELL3_DELIVERED=0x138),
+    **counters(EDMA_RUNG=0x140, EDMA_MERGED=0x144, EDMA_DELIVERED=0x148),
 }
 
 TABLES = {
@@ -287,6 +294,8 @@ TABLES = {
     "mu_imx7ulp": IMX7ULP,
     "mu_imx8ulp": IMX8ULP,
     "iatu": windows(6),
+    "edma": edma_tables.edma(),
+    "hdma": edma_tables.hdma(),
     "controller": CONTROLLER,
 }
 
@@ -361,7 +370,30 @@ def test_number_of_windows(count):
     assert len(epbell_regs.offsets("iatu", windows=count)) == 8 * count
 
 
+@pytest.mark.parametrize(("write_channels", "read_channels"), [(1, 1), (8, 8), (3, 2), (1, 8), (8, 1), (5, 7)])
+def test_number_of_channels(write_channels, read_channels):
+    channels = {"write_channels": write_channels, "read_channels": read_channels}
+    for legacy in (0, 1):
+        expected = edma_tables.edma(write_channels, read_channels, legacy)
+        assert table_of(epbell_regs.load("edma", **channels, legacy=legacy)) == expected
+    assert table_of(epbell_regs.load("hdma", **channels)) == edma_tables.hdma(write_channels, read_channels)
+
+
+@pytest.mark.parametrize("block", ["edma", "hdma"])
+@pytest.mark.parametrize(("parameter", "what"), [("write_channels", "write"), ("read_channels", "read")])
+@pytest.mark.parametrize("count", [0, 9, -1])
+def test_number_of_channels_out_of_range(block, parameter, what, count):
+    with pytest.raises(ValueError, match=rf"The number of {what} channels must be 1 to 8, not {count}$"):
+        epbell_regs.load(block, **{parameter: count})
+
+
+def test_neither_unroll_nor_legacy():
+    with pytest.raises(ValueError, match=r"between the unroll map and the legacy map must be 0 to 1, not 2$"):
+        epbell_regs.load("edma", legacy=2)
+
+
 def test_load_compiles_once():
+    assert epbell_regs.load("edma", legacy=1, read_channels=2) is epbell_regs.load("edma", read_channels=2, legacy=1)
     assert epbell_regs.load("iatu", windows=3) is epbell_regs.load("iatu", windows=3)
     assert epbell_regs.load("controller") is epbell_regs.load("controller")
 
@@ -372,11 +404,20 @@ def test_number_of_windows_out_of_range(count):
         epbell_regs.load("iatu", windows=count)
 
 
-def test_windows_of_another_block():
-    with pytest.raises(ValueError, match=r"of the block 'iatu' only; leave it out, not 3$"):
-        epbell_regs.load("controller", windows=3)
+@pytest.mark.parametrize(
+    ("block", "parameter", "known"),
+    [
+        ("controller", "windows", "none"),
+        ("iatu", "legacy", "windows"),
+        ("hdma", "legacy", "write_channels, read_channels"),
+        ("edma", "channels", "write_channels, read_channels, legacy"),
+    ],
+)
+def test_parameter_of_another_block(block, parameter, known):
+    with pytest.raises(ValueError, match=rf"'{block}' must be one that it has \({known}\), not '{parameter}'$"):
+        epbell_regs.load(block, **{parameter: 1})
 
 
 def test_no_such_block():
-    with pytest.raises(ValueError, match=r"must be one of mu_imx6sx, .*, controller, not 'edma'$"):
-        epbell_regs.load("edma")
+    with pytest.raises(ValueError, match=r"must be one of mu_imx6sx, .*, edma, hdma, controller, not 'dma'$"):
+        epbell_regs.load("dma")
