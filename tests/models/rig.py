@@ -8,8 +8,7 @@ from epbell_models import devicetree
 from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
-from epbell_models.platform import VirtualPlatform
-from epbell_models.reference.address_map import AddressMap
+from epbell_models.platform import IrqLine, VirtualPlatform
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.link import ReferenceLink
 
@@ -66,6 +65,13 @@ class Rig:
         )
 
 
+def irq_lines(tree: devicetree.DeviceTree, link: ReferenceLink) -> dict[int, IrqLine]:
+    """Return the line of every interrupt that the tree connects to a Messaging Unit or to the eDMA."""
+    lines: dict[int, IrqLine] = {unit.interrupt.spi: link.irq_mu for unit in tree.messaging_units}
+    interrupts = (interrupt.spi for interrupt in tree.endpoint.edma.interrupts)
+    return lines | dict(zip(interrupts, link.irq_edma, strict=False))
+
+
 Scenario = Callable[[Rig], Awaitable[Any]]
 
 
@@ -90,14 +96,11 @@ def run_rig(
     """Build a rig, bring it up, run ``scenario`` and return what it returns."""
     platform = VirtualPlatform()
     tree = tree if tree is not None else devicetree.load(devicetree.builtin())
-    layout = tree.messaging_units[0].layout or "imx8ulp"
-    endpoint = ReferenceEndpoint(
-        bar_sizes, layout=layout, windows=tree.endpoint.inbound_windows, guard=guard, map=AddressMap.of(tree)
-    )
+    endpoint = ReferenceEndpoint.of(tree, bar_sizes, guard)
     link = ReferenceLink(
         platform, endpoint, wide_bars=wide_bars, msi_vectors_log2=vectors_log2, cpu_latency=cpu_latency
     )
-    lines = {unit.interrupt.spi: link.irq_mu for unit in tree.messaging_units}
+    lines = irq_lines(tree, link)
     software = boot(platform, cpu_bus(link.cpu), lines, tree, bar_sizes, wide_bars=wide_bars, **boot_options)
     device = PciDevice(platform, link, link.receiver, vector_limit=vector_limit)
     host = PciEndpointTest(device, release=release, store_bytes=store_bytes)

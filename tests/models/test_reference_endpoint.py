@@ -3,7 +3,7 @@
 import pytest
 
 from epbell_models import devicetree
-from epbell_models.reference.address_map import DEFAULT_MAP, AddressMap
+from epbell_models.reference.address_map import DEFAULT_MAP, AddressMap, Place
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.inbound import Guard, InboundWindows, Landing, Refusal
 from epbell_models.reference.outcome import Ignored, RamWrite, Refused, RegisterWrite, Ring
@@ -244,6 +244,51 @@ def test_reset_clears_everything_but_ram(endpoint):
 
 def test_map_of_the_shipped_tree_is_the_default():
     assert AddressMap.of(devicetree.load(devicetree.builtin())) == DEFAULT_MAP
+
+
+MU_AT = (0x5D27_0000, 0x5D30_0000)
+TREES = {
+    "imx8": ("imx8ulp", MU_AT, 0x5F09_0000, "unroll", (4, 4), (0x4C, 0xA0), 1, None),
+    "imx8-edma": ("imx8ulp", MU_AT, 0x5F09_0000, "unroll", (4, 4), (0x4C, 0xA0), 1, None),
+    "rk3588": ("imx8ulp", MU_AT, 0xF438_0000, "unroll", (2, 2), (0x4C, 0xA0), 4, 4),
+    "hdma": ("imx8ulp", MU_AT, 0x4038_0000, "hdma", (4, 4), (), 1, None),
+    "msi-enospc": ("imx8ulp", MU_AT, 0x5F09_0000, "unroll", (4, 4), (0x4C, 0xA0), 1, None),
+    "msi-enomem": ("imx8ulp", MU_AT, 0x5F09_0000, "unroll", (4, 4), (0x4C, 0xA0), 1, None),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_endpoint_of_each_shipped_tree(name):
+    layout, sides, page, personality, channels, words, lines, fixed_bar = TREES[name]
+    endpoint = ReferenceEndpoint.of(devicetree.load(devicetree.builtin(name)), SIZES)
+    assert endpoint.mu.layout == layout
+    assert (endpoint.map["mu_a"].base, endpoint.map["mu_b"].base) == sides
+    edma = endpoint.edma
+    assert (edma.personality, (edma.write_channels, edma.read_channels)) == (personality, channels)
+    assert endpoint.map["edma"] == Place("edma", page, 0x1_0000, True, words)
+    assert (endpoint.edma_lines, endpoint.fixed_bar) == (lines, fixed_bar)
+
+
+def test_the_trees_above_are_all_that_ship():
+    assert set(TREES) == set(devicetree.shipped())
+
+
+def test_legacy_edma_of_a_tree(dts):
+    tree = dts(('"regs", "atu", "dma"', '"regs", "atu", "dbi"'))
+    endpoint = ReferenceEndpoint.of(tree, SIZES, guard=False)
+    assert endpoint.map["edma"] == Place("edma", 0x5F09_0000, 0x1_0000, True, (0x9BC, 0xA10))
+    assert AddressMap.of(tree)["edma"] == endpoint.map["edma"]
+    assert endpoint.cpu_read32(0x5F09_0978) == 0x0004_0004
+    aim(endpoint, 0, 1, 0x5F09_0000)
+    assert isinstance(endpoint.host_read(1, 0x978, 4), bytes), "no guard was asked for"
+
+
+def test_windows_and_layout_of_a_tree(dts):
+    tree = dts(("num-ib-windows = <6>", "num-ib-windows = <2>"), ("fsl,imx8ulp-mu-msi", "fsl,imx7ulp-mu-msi"))
+    endpoint = ReferenceEndpoint.of(tree, SIZES)
+    assert endpoint.mu.layout == "imx7ulp"
+    endpoint.cpu_write32(IATU + 0x514, 0x1111_0000)
+    assert endpoint.cpu_read32(IATU + 0x514) == 0
 
 
 def test_layout_is_checked():

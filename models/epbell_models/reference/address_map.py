@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..devicetree import DeviceTree
+from .edma import EdmaPage
 
 __all__ = [
     "DEFAULT_MAP",
@@ -48,11 +49,12 @@ class AddressMap:
 
         A tree may do without Messaging Unit. The hardware has one all the same, where the default map has it.
         """
-        endpoint = tree.endpoint
+        endpoint, edma = tree.endpoint, tree.endpoint.edma
+        words = EdmaPage.of(edma).doorbells
         return AddressMap((
             *_sides(tree),
             Place("controller", endpoint.regs.address, endpoint.regs.size, False),
-            Place("edma", endpoint.dma.address, endpoint.dma.size, True, (0x4C, 0xA0)),
+            Place("edma", edma.region.address, edma.region.size, True, words),
             Place("iatu", endpoint.atu.address, endpoint.atu.size, False),
             Place("ram", endpoint.memory.address, endpoint.memory.size, True),
         ))

@@ -8,6 +8,7 @@ it.
 
 from typing import Final, Literal
 
+from ..devicetree import EdmaNode
 from .edma_v0 import EdmaRegisters
 from .hdma import HdmaRegisters
 
@@ -79,6 +80,11 @@ class EdmaPage:
         self.doorbells = tuple(self.base + offset for offset in self._registers.rings)
         self._clears = tuple(self.base + offset for offset in self._registers.clears)
         self.reset()
+
+    @staticmethod
+    def of(node: EdmaNode) -> "EdmaPage":
+        """Return the page that a device tree describes."""
+        return EdmaPage(node.personality, node.write_channels, node.read_channels, node.offset)
 
     def reset(self) -> None:
         """Return registers, latch and counts to their reset values."""

@@ -7,6 +7,7 @@ observed and compares.
 
 from typing import cast
 
+from ..devicetree import DeviceTree
 from .address_map import DEFAULT_MAP, AddressMap
 from .controller import ControllerPage
 from .edma import EdmaPage
@@ -89,6 +90,22 @@ class ReferenceEndpoint:
         self.ram = bytearray(map["ram"].size)
         self._guard = Guard(map, guard)
         self._tr0 = _TR0[layout]
+
+    @staticmethod
+    def of(tree: DeviceTree, bar_sizes: tuple[int, ...], guard: bool = True) -> "ReferenceEndpoint":
+        """Return the endpoint that a device tree describes; ``bar_sizes`` and ``guard`` are as above."""
+        node = tree.endpoint.edma
+        layout = tree.messaging_units[0].layout if tree.messaging_units else None
+        return ReferenceEndpoint(
+            bar_sizes,
+            layout=layout or "imx8ulp",
+            windows=tree.endpoint.inbound_windows,
+            guard=guard,
+            map=AddressMap.of(tree),
+            edma=EdmaPage.of(node),
+            edma_lines=node.lines,
+            fixed_bar=tree.endpoint.fixed_bar,
+        )
 
     @property
     def irq_mu(self) -> bool:
