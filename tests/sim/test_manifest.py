@@ -27,6 +27,12 @@ def clocks(*names):
 
 
 MU = {**axil("a_axil", 16), **axil("b_axil", 16), "a_irq": ("output", 1), "b_irq": ("output", 1)}
+EDMA = {
+    **clocks("clk", "rst"),
+    **axil("s_axil", 16),
+    **{name: ("input", 4) for name in ("wr_done", "wr_abort", "rd_done", "rd_abort")},
+    "irq": ("output", 1),
+}
 
 
 def endpoint(width):
@@ -72,6 +78,7 @@ def endpoint(width):
 PORTS = {
     **{f"epbell_mu_{layout}": {**clocks("clk", "rst"), **MU} for layout in LAYOUTS},
     **{f"epbell_mu_{layout}_async": {**clocks("a_clk", "a_rst", "b_clk", "b_rst"), **MU} for layout in LAYOUTS},
+    "epbell_edma": EDMA,
     **{f"epbell_endpoint_usp{width}": endpoint(width) for width in WIDTHS},
 }
 

@@ -12,6 +12,7 @@ its own.
 
 import functools
 import random
+import re
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,6 +24,7 @@ from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
 
 import epbell_regs
 from epbell import axil, csr
+from epbell.edma import EdmaAxil
 from epbell.endpoint import Endpoint
 from epbell.mu import MuAxil, MuAxilAsync
 
@@ -37,6 +39,9 @@ WRITES = [
 WRITES_READ_ONLY = [(ONES, 0xF), (0, 0xF), (0xA5C3_0F96, 0xF), (ONES, 0b0110)]
 # All six windows are walked alone; in the endpoint, which takes longer to simulate, two of them will do.
 FEW_WINDOWS = 2
+# The channels of an eDMA are alike, and tests of the maps count them: a few are walked, of either direction.
+FEW_CHANNELS = {"write_channels": 1, "read_channels": 2}
+FEWER = {"edma": FEW_CHANNELS, "hdma": FEW_CHANNELS}
 
 
 @dataclass
@@ -93,10 +98,10 @@ def kind_of(node):
 
 
 @functools.cache
-def registers(block, windows=None):
+def registers(block, **parameters):
     """All registers of a block by name."""
     found = {}
-    for node in epbell_regs.load(block, windows=windows).descendants(unroll=True):
+    for node in epbell_regs.load(block, **parameters).descendants(unroll=True):
         if isinstance(node, RegNode):
             name = "_".join(node.get_path_segments(array_suffix="{index:d}")[1:])
             found[name] = register = Register(name, node.absolute_address, node.get_property("accesswidth") == 32)
@@ -153,8 +158,8 @@ class BlockPage:
     self_clearing = 0
 
     def __init__(self, block):
-        self.registers = registers(block)
-        self.block = csr.Block(epbell_regs.load(block))
+        self.registers = registers(block, **FEWER.get(block, {}))
+        self.block = csr.Block(epbell_regs.load(block, **FEWER.get(block, {})))
         self.bridge = axil.Bridge(16)
         self.dut = Joined(self.bridge, self.block)
         self.port = Port(self.bridge.axil, "sync")
@@ -253,6 +258,76 @@ class MuPage:
             verdict.equal(await self.port.read(ctx, register.address), register.reset, "MUR resets and clears itself")
 
 
+class EdmaPage:
+    """The page of an eDMA or HDMA, in the maps that its base and the viewport leave of it."""
+
+    domains = ("sync",)
+
+    def __init__(self, personality, base):
+        block = "hdma" if personality == "hdma" else "edma"
+        legacy = {"legacy": 1} if personality == "legacy" else {}
+        # In which the viewport shows a channel that is mapped elsewhere.
+        self.bank = set(range(0x100, 0x124, 4)) if legacy else set()
+        self.registers = registers(block, **FEW_CHANNELS, **legacy)
+        self.dut = EdmaAxil(personality=personality, base=base, **FEW_CHANNELS)
+        self.port = (BankedPort if legacy else Port)(self.dut.s_axil, "sync", base)
+
+    def prepare(self, ctx):
+        pass
+
+    async def settle(self, ctx):
+        pass
+
+    async def extras(self, ctx, register, verdict):
+        """What an end of a transfer sets, and nothing but INT_CLEAR clears."""
+        found = re.fullmatch(r"(WRITE|READ)_(CH(\d)_)?(INT_STAT|INT_STATUS|ERR_STATUS|ERR_STATUS_LOW)", register.name)
+        if found is None:
+            return
+        way = {"WRITE": "wr", "READ": "rd"}[found[1]]
+        channels = 1 if way == "wr" else 2
+        ones = (1 << channels) - 1
+        ctx.set(getattr(self.dut, f"{way}_done"), ones)
+        ctx.set(getattr(self.dut, f"{way}_abort"), ones)
+        await ctx.tick()
+        ctx.set(getattr(self.dut, f"{way}_done"), 0)
+        ctx.set(getattr(self.dut, f"{way}_abort"), 0)
+        by_kind = {"INT_STAT": 0b101, "INT_STATUS": ones << 16 | ones}
+        expected = by_kind.get(found[4], ones)
+        for _ in range(2):
+            verdict.equal(await self.port.read(ctx, register.address), expected, "set by the end of a transfer")
+            await self.port.write(ctx, register.address, ONES)
+        for clear, rest in ((0, expected), (ONES, 0)):
+            name = f"{found[1]}_{found[2] or ''}INT_CLEAR"
+            await self.port.write(ctx, self.registers[name].address, clear)
+            verdict.equal(await self.port.read(ctx, register.address), rest, f"{clear:#x} written to {name}")
+
+
+class BankedPort(Port):
+    """Software that reaches the channels of the legacy map through its viewport, as the map has them side by side."""
+
+    async def write(self, ctx, address, data, strobes=0xF):
+        await super().write(ctx, await self.select(ctx, address), data, strobes)
+        await self.leave(ctx, address)
+
+    async def read(self, ctx, address):
+        data = await super().read(ctx, await self.select(ctx, address))
+        await self.leave(ctx, address)
+        return data
+
+    async def select(self, ctx, address):
+        """Turn the viewport to the channel that has an address, if one has; return where to find it."""
+        if not 0x200 <= address < 0x200 + 0x200 * 8:
+            return address
+        channel, read = (address - 0x200) >> 9, address >> 8 & 1
+        await super().write(ctx, 0x0FC, read << 31 | channel)
+        return 0x100 | address & 0xFF
+
+    async def leave(self, ctx, address):
+        """Turn the viewport back."""
+        if 0x200 <= address < 0x200 + 0x200 * 8:
+            await super().write(ctx, 0x0FC, 0)
+
+
 # Where the pages are, typed in from the address map of the endpoint.
 ENDPOINT = {"mu_a": 0x5D27_0000, "mu_b": 0x5D30_0000, "controller": 0x5F01_0000, "iatu": 0x5F31_0000}
 
@@ -281,14 +356,17 @@ class EndpointPage(MuPage):
             await super().extras(ctx, register, verdict)
 
 
-PAGES = {block: (registers(block), functools.partial(BlockPage, block)) for block in epbell_regs.blocks()}
+PAGES = {
+    block: (registers(block, **FEWER.get(block, {})), functools.partial(BlockPage, block))
+    for block in epbell_regs.blocks()
+}
 PAGES |= {
     f"endpoint-{page}": (names, functools.partial(EndpointPage, page, names))
     for page, names in (
         ("mu_a", registers("mu_imx8ulp")),
         ("mu_b", registers("mu_imx8ulp")),
         ("controller", registers("controller")),
-        ("iatu", registers("iatu", FEW_WINDOWS)),
+        ("iatu", registers("iatu", windows=FEW_WINDOWS)),
     )
 }
 PAGES |= {
@@ -298,6 +376,18 @@ PAGES |= {
     for kind in ("sync", "async")
     # The two-clock build differs in what crosses, not in where the bits are: two of the layouts will do.
     if (kind, layout) != ("async", "imx7ulp")
+}
+PAGES |= {
+    f"edma-{personality}-{base:#x}": (
+        registers("hdma" if personality == "hdma" else "edma", **FEW_CHANNELS, **legacy),
+        functools.partial(EdmaPage, personality, base),
+    )
+    for personality, base, legacy in (
+        ("unroll", 0, {}),
+        ("unroll", 0x8000, {}),
+        ("legacy", 0x970, {"legacy": 1}),
+        ("hdma", 0, {}),
+    )
 }
 
 
@@ -346,7 +436,7 @@ async def walk_unmapped(page, ctx, verdict):
     }
     for address in mapped:
         offsets |= {address + 4, max(address - 4, 0), *(address ^ 1 << bit for bit in range(2, 16))}
-    offsets -= mapped
+    offsets -= mapped | getattr(page, "bank", set())
     chosen = sorted(rng.sample(sorted(offsets), 100))
     for offset in chosen:
         await page.port.write(ctx, offset, ONES)
