@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 __all__ = [
     "PAGE_BITS",
     "AddressMap",
+    "HostPage",
 ]
 
 PAGE_BITS = 16
@@ -24,7 +25,7 @@ class AddressMap:
     controller : int
         Controller page.
     edma : int
-        Reserved for the eDMA page.
+        eDMA.
     iatu : int
         Registers of the inbound windows.
     ram : int
@@ -69,3 +70,29 @@ class AddressMap:
             base = getattr(self, item.name)
             if item.name != "ram" and self.ram < base + (1 << PAGE_BITS) and base < self.ram + size:
                 raise ValueError(f"The page {item.name!r} must be outside the RAM at {self.ram:#x}, not at {base:#x}")
+
+
+@dataclass(frozen=True)
+class HostPage:
+    """A register page as the host may reach it.
+
+    Parameters
+    ----------
+    base : int
+        Local address.
+    words : tuple of int, optional
+        Offsets of the only words that it may reach: a request must be for exactly one of them. None: the whole page.
+
+    Raises
+    ------
+    ValueError
+        If a word is no offset of a word in a page.
+    """
+
+    base: int
+    words: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for word in self.words or ():
+            if word not in range(0, 1 << PAGE_BITS, 4):
+                raise ValueError(f"A word must be at a multiple of 4 within its page of 64 KiB, not at {word!r}")

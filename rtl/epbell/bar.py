@@ -7,7 +7,9 @@ __all__ = [
     "DEFAULT_BARS",
     "MAX_BARS",
     "Bar",
+    "FixedBar",
     "check_bars",
+    "check_fixed_bar",
 ]
 
 MAX_BARS = 6
@@ -39,6 +41,22 @@ class Bar:
             raise ValueError(f"The size of a BAR must be a power of two from 128 bytes to 2 GiB, not {self.size!r}")
 
 
+@dataclass(frozen=True)
+class FixedBar:
+    """A BAR that shows a register page whatever the inbound windows say.
+
+    Parameters
+    ----------
+    number : int
+        The BAR.
+    page : int
+        Local address of the page.
+    """
+
+    number: int
+    page: int
+
+
 DEFAULT_BARS: tuple[Bar | None, ...] = (*(Bar(16 << 10) for _ in range(5)), Bar(64 << 10))
 """Five BARs of 16 KiB and one of 64 KiB, all 32-bit."""
 
@@ -60,3 +78,20 @@ def check_bars(bars: Sequence[Bar | None]) -> tuple[Bar | None, ...]:
         if bar is not None and bar.wide and (index + 1 == MAX_BARS or padded[index + 1] is not None):
             raise ValueError(f"The place after 64-bit BAR {index} holds its upper half and must be None, not {bars!r}")
     return padded
+
+
+def check_fixed_bar(bars: Sequence[Bar | None], number: int) -> int:
+    """Return `number` if that BAR can show a register page for ever.
+
+    Raises
+    ------
+    ValueError
+        If there is no such BAR, or it is smaller than 4 KiB.
+    """
+    existing = [str(index) for index, bar in enumerate(bars) if bar is not None]
+    if not isinstance(number, int) or isinstance(number, bool) or str(number) not in existing:
+        raise ValueError(f"The fixed BAR must be one of the BARs {', '.join(existing)}, not {number!r}")
+    bar = bars[number]
+    if bar is None or bar.size < 4096:
+        raise ValueError(f"The fixed BAR {number} must have at least 4 KiB for the eDMA page, not {bar!r}")
+    return number

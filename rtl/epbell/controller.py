@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
 from epbell.counter import Counter
+from epbell.edma import PERSONALITIES, EdmaShape
+from epbell.latency import LatencyMeter
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = ["Controller"]
@@ -17,6 +19,7 @@ VECTORS = 4
 """Doorbell vectors of the Messaging Unit."""
 
 _BELL_EVENTS = ("rung", "merged", "delivered")
+_EDMA_EVENTS = {"edma_rung": 2, "edma_merged": 2, "edma_delivered": 1}  # at most in a clock
 
 
 class Controller(wiring.Component):
@@ -25,8 +28,9 @@ class Controller(wiring.Component):
     Counters saturate at their largest value. An event is in its counter in the next clock; COUNTERS.CLEAR in the same
     clock leaves it as the first.
 
-    The latency is measured from the first beat of a request that writes to the Messaging Unit to the clock in which the
-    interrupt line has risen because of it. A write that finds the line high, or leaves it low, is not measured.
+    The latency is measured from the first beat of a request that rings the Messaging Unit, or the eDMA, to the clock in
+    which its interrupt line has risen because of it. A ring that finds the line high, or leaves it low, is not
+    measured.
 
     Parameters
     ----------
@@ -36,6 +40,8 @@ class Controller(wiring.Component):
         Number of inbound windows, for FEATURES.
     guard : bool
         Whether the guard is built, for FEATURES.
+    edma : EdmaShape
+        What the eDMA is like, for FEATURES.
 
     Attributes
     ----------
@@ -45,10 +51,12 @@ class Controller(wiring.Component):
         Events, each a clock long.
     rung, merged, delivered : In(4)
         Events of the doorbells, bit n for TRn.
-    ring, ring_age : In(1), In(16)
-        The host writes to the Messaging Unit in this cycle, that many clocks after its request began.
-    irq : In(1)
-        Interrupt line to the CPU.
+    edma_rung, edma_merged, edma_delivered : In(2), In(2), In(1)
+        Events of the eDMA: how many in this clock.
+    mu_ring, edma_ring, ring_age : In(1), In(1), In(16)
+        The host rings in this cycle, that many clocks after its request began.
+    irq_mu, irq_edma : In(1)
+        Interrupt lines to the CPU.
     msi_raise, msi_vector : Out(1), Out(5)
         Queue an MSI.
     msi_enabled, msi_multiple, msi_room, msi_busy, bus_master : In
@@ -66,9 +74,14 @@ class Controller(wiring.Component):
     rung: Any
     merged: Any
     delivered: Any
-    ring: Any
+    edma_rung: Any
+    edma_merged: Any
+    edma_delivered: Any
+    mu_ring: Any
+    edma_ring: Any
     ring_age: Any
-    irq: Any
+    irq_mu: Any
+    irq_edma: Any
     msi_raise: Any
     msi_vector: Any
     msi_enabled: Any
@@ -79,16 +92,25 @@ class Controller(wiring.Component):
     msi_sent: Any
     msi_refused: Any
 
-    def __init__(self, *, data_width: int, windows: int, guard: bool) -> None:
-        self._features = {"DATA_BYTES": data_width // 8, "WINDOWS": windows, "GUARD": int(guard)}
+    def __init__(self, *, data_width: int, windows: int, guard: bool, edma: EdmaShape) -> None:
+        self._features = {
+            "DATA_BYTES": data_width // 8,
+            "WINDOWS": windows,
+            "GUARD": int(guard),
+            "EDMA": PERSONALITIES.index(edma.personality),
+            "EDMA_LINES": edma.lines,
+        }
         self._block = csr.Block(epbell_regs.load("controller"))
         super().__init__({
             "bus": In(csr.Signature(16)),
             **{event: In(1) for event in EVENTS},
             **{event: In(VECTORS) for event in _BELL_EVENTS},
-            "ring": In(1),
+            **{event: In(range(most + 1)) for event, most in _EDMA_EVENTS.items()},
+            "mu_ring": In(1),
+            "edma_ring": In(1),
             "ring_age": In(LATENCY_BITS),
-            "irq": In(1),
+            "irq_mu": In(1),
+            "irq_edma": In(1),
             "msi_raise": Out(1),
             "msi_vector": Out(5),
             "msi_enabled": In(1),
@@ -118,42 +140,33 @@ class Controller(wiring.Component):
         for vector in range(VECTORS):
             for event in _BELL_EVENTS:
                 self._count(m, f"BELL{vector}_{event.upper()}", getattr(self, event)[vector], clear)
-        self._measure(m, clear)
+        for event, most in _EDMA_EVENTS.items():
+            self._count(m, event.upper(), getattr(self, event), clear, most)
+        self._measure(m, "IRQ_LATENCY", self.mu_ring, self.irq_mu, clear)
+        self._measure(m, "EDMA_LATENCY", self.edma_ring, self.irq_edma, clear)
         self._msi(m)
         return m
 
     def _value(self, register: str, field: str) -> Any:
         return self._block.field(register, field).value
 
-    def _count(self, m: Any, register: str, event: Any, clear: Any) -> None:
-        m.submodules[register.lower()] = counter = Counter(32)
+    def _count(self, m: Any, register: str, event: Any, clear: Any, most: int = 1) -> None:
+        m.submodules[register.lower()] = counter = Counter(32, most=most)
         m.d.comb += [
             counter.event.eq(event),
             counter.clear.eq(clear),
             self._value(register, "COUNT").eq(counter.count),
         ]
 
-    def _measure(self, m: Any, clear: Any) -> None:
-        """Keep the last and the longest time from a request to the interrupt."""
-        was_high: Any = Signal()
-        rang: Any = Signal()
-        latency: Any = Signal(LATENCY_BITS)
-        last: Any = Signal(LATENCY_BITS)
-        longest: Any = Signal(LATENCY_BITS)
-        m.d.sync += [
-            was_high.eq(self.irq),
-            rang.eq(self.ring),
-            latency.eq(self.ring_age + ~self.ring_age.all()),
-        ]
-        with m.If(clear):
-            m.d.sync += [last.eq(0), longest.eq(0)]
-        with m.If(rang & self.irq & ~was_high):
-            m.d.sync += last.eq(latency)
-            with m.If(clear | (latency > longest)):
-                m.d.sync += longest.eq(latency)
+    def _measure(self, m: Any, registers: str, ring: Any, irq: Any, clear: Any) -> None:
+        m.submodules[registers.lower()] = meter = LatencyMeter()
         m.d.comb += [
-            self._value("IRQ_LATENCY_LAST", "CYCLES").eq(last),
-            self._value("IRQ_LATENCY_MAX", "CYCLES").eq(longest),
+            meter.ring.eq(ring),
+            meter.ring_age.eq(self.ring_age),
+            meter.irq.eq(irq),
+            meter.clear.eq(clear),
+            self._value(f"{registers}_LAST", "CYCLES").eq(meter.last),
+            self._value(f"{registers}_MAX", "CYCLES").eq(meter.longest),
         ]
 
     def _msi(self, m: Any) -> None:

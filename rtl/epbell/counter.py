@@ -10,39 +10,45 @@ __all__ = ["Counter"]
 
 
 class Counter(wiring.Component):
-    """Counts clocks in which an event is there, up to the largest value.
+    """Counts events, up to the largest value.
 
     Parameters
     ----------
     width : int
         Width of the count in bits, 1 or more.
+    most : int
+        The largest number of events in a clock, 1 or more.
 
     Attributes
     ----------
-    event : In(1)
-        Count this clock; in ``count`` from the next one on.
+    event : In(range(most + 1))
+        Number of events in this clock; in ``count`` from the next one on.
     clear : In(1)
-        Zero the count. An event in the same clock leaves it at 1.
+        Zero the count. Events in the same clock are its first.
     count : Out(width)
         The count.
 
     Raises
     ------
     ValueError
-        If `width` is less than 1.
+        If `width` or `most` is less than 1.
     """
 
     event: Any
     clear: Any
     count: Any
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, *, most: int = 1) -> None:
         if not isinstance(width, int) or width < 1:
             raise ValueError(f"The width of a counter must be 1 bit or more, not {width!r}")
-        super().__init__({"event": In(1), "clear": In(1), "count": Out(width)})
+        if not isinstance(most, int) or most < 1:
+            raise ValueError(f"A counter must take 1 event in a clock or more, not {most!r}")
+        super().__init__({"event": In(range(most + 1)), "clear": In(1), "count": Out(width)})
 
     def elaborate(self, platform: object) -> Module:
-        """Add the event unless the count is full."""
+        """Add the events; at the largest value stay there."""
         m: Any = Module()
-        m.d.sync += self.count.eq(Mux(self.clear, 0, self.count) + (self.event & (self.clear | ~self.count.all())))
+        width = len(self.count)
+        total = Mux(self.clear, 0, self.count) + self.event
+        m.d.sync += self.count.eq(Mux(total[width:].any(), ~0, total[:width]))
         return m

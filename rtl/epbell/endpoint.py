@@ -1,7 +1,7 @@
 """The endpoint: a host that writes to a BAR interrupts the endpoint's CPU.
 
-``PCIe hard block -> parser -> inbound windows -> target -> {RAM, Messaging Unit side B}``, and back through the read
-engine; the CPU reaches everything over AXI4-Lite. docs/endpoint.md has the whole story.
+``PCIe hard block -> parser -> inbound windows -> target -> {RAM, Messaging Unit side B, eDMA doorbell words}``, and
+back through the read engine; the CPU reaches everything over AXI4-Lite. docs/endpoint.md has the whole story.
 """
 
 from collections.abc import Sequence
@@ -13,35 +13,36 @@ from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import axil
-from epbell.address_map import AddressMap
-from epbell.bar import DEFAULT_BARS, Bar, check_bars
-from epbell.controller import Controller
+from epbell.address_map import AddressMap, HostPage
+from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.cpu import CpuPort
+from epbell.edma import EdmaShape
 from epbell.inbound import Inbound
-from epbell.msi import HardMsi, MsiSender
-from epbell.mu import LAYOUTS, MessagingUnit
+from epbell.msi import HardMsi
+from epbell.mu import LAYOUTS
 from epbell.pcie import usp
 from epbell.pcie.completion import CompletionSender
 from epbell.pcie.queue import Credits, Queue, check_places
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
 from epbell.pcie.target import EVENTS, LATENCY_BITS, Target
+from epbell.peripherals import Peripherals, edma_ports
 from epbell.ram import Ram
 from epbell.registers import RegisterPages
 from epbell.share import check_patience
 
 __all__ = ["Endpoint"]
 
-_PAGES = ("mu_a", "mu_b", "controller", "iatu")
-_GUARDED_PAGES = ("mu_b",)
+_PAGES = ("mu_a", "mu_b", "controller", "edma", "iatu")
+_GUARDED_PAGES = ("mu_b", "edma")
 
 
 class Endpoint(wiring.Component):
     """PCIe endpoint with doorbells, behind the UltraScale+ hard block (AMD PG213; DWORD-aligned, no straddling).
 
-    From the first CQ beat of a doorbell write to ``irq_mu``: 4, 3, 2 and 2 clocks at 64, 128, 256 and 512 bits; single
-    doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read to the first CC beat: 5, 4,
-    4 and 4 clocks.
+    From the first CQ beat of a doorbell write to ``irq_mu`` or ``irq_edma``: 4, 3, 2 and 2 clocks at 64, 128, 256 and
+    512 bits; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read to the
+    first CC beat: 5, 4, 4 and 4 clocks.
 
     Parameters
     ----------
@@ -56,13 +57,18 @@ class Endpoint(wiring.Component):
     ram_size : int
         Size of the RAM in bytes: a power of two from 4 KiB.
     guard : bool
-        Let the host reach RAM and the doorbell page only. False: everything that a window exposes, as in silicon.
+        Let the host reach RAM, the Messaging Unit's side B and the eDMA's doorbell words only. False: everything that
+        a window exposes, as in silicon.
     address_map : AddressMap
         Endpoint-local addresses.
     reads : int
         Non-posted requests that may be under way at a time, 1 to 32.
     patience : int
         Clocks that the CPU waits at most for the host at a shared port, 1 or more.
+    edma : EdmaShape
+        Register layout, channels and interrupt lines of the eDMA.
+    fixed_bar : int
+        A BAR of at least 4 KiB that shows the eDMA page whatever the windows say.
 
     Attributes
     ----------
@@ -78,6 +84,10 @@ class Endpoint(wiring.Component):
         The CPU's bus.
     irq_mu : Out(1)
         Interrupt of the Messaging Unit, side A: level, active high.
+    irq_edma : Out(lines)
+        Interrupt of the eDMA: level, active high, all lines alike.
+    edma_wr_done, edma_wr_abort, edma_rd_done, edma_rd_abort : In(channels)
+        Pulses of a DMA engine, bit n for channel n.
 
     Raises
     ------
@@ -93,6 +103,11 @@ class Endpoint(wiring.Component):
     cfg_interrupt_msi: Any
     cpu_axil: Any
     irq_mu: Any
+    irq_edma: Any
+    edma_wr_done: Any
+    edma_wr_abort: Any
+    edma_rd_done: Any
+    edma_rd_abort: Any
 
     def __init__(
         self,
@@ -106,29 +121,34 @@ class Endpoint(wiring.Component):
         address_map: AddressMap | None = None,
         reads: int = 8,
         patience: int = 8,
+        edma: EdmaShape | None = None,
+        fixed_bar: int | None = None,
     ) -> None:
         self._width = usp.check_width(width)
         self._map = AddressMap() if address_map is None else address_map
         self._map.check_ram(ram_size)
-        _check(bars, layout, windows, reads, patience)
-        host_names = _GUARDED_PAGES if guard else _PAGES
-        self._doorbells = host_names.index("mu_b")
+        _check(bars, layout, windows, reads, patience, fixed_bar)
+        self._shape = EdmaShape() if edma is None else edma
+        self._host_names = _GUARDED_PAGES if guard else _PAGES
+        # A write of a doorbell word is an event. With the whole page open to the host, its writes need the port.
+        self._aside = ("edma",) if guard else ()
+        words = {"edma": self._shape.doorbells} if guard else {}
+        host_pages = [HostPage(getattr(self._map, name), words.get(name)) for name in self._host_names]
         ram: dict[str, Any] = {"ram_base": self._map.ram, "ram_size": ram_size}
         lanes = width // 32
         self._parser = RequestParser(width)
-        self._inbound = Inbound(check_bars(bars), windows)
-        self._target = Target(lanes, **ram, pages=[getattr(self._map, name) for name in host_names])
+        fixed = None if fixed_bar is None else FixedBar(fixed_bar, self._map.edma)
+        self._inbound = Inbound(check_bars(bars), windows, fixed)
+        self._target = Target(lanes, **ram, pages=host_pages)
         read_layout: Any = self._target.read.shape()
         self._queue = Queue(read_layout, reads)
         self._credits = Credits(reads)
-        self._reader = ReadEngine(lanes, len(self._target.read.origin), len(host_names))
+        self._reader = ReadEngine(lanes, len(self._target.read.origin), len(host_pages))
         self._sender = CompletionSender(width)
         self._ram = Ram(lanes, ram_size, patience=patience)
-        self._pages = RegisterPages(_PAGES, host_names, patience=patience)
+        self._pages = RegisterPages(_PAGES, self._host_names, aside=self._aside, patience=patience)
         self._cpu = CpuPort(**ram, pages=[getattr(self._map, name) for name in _PAGES])
-        self._mu = MessagingUnit(layout)
-        self._controller = Controller(data_width=width, windows=windows, guard=guard)
-        self._msi = MsiSender()
+        self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)
         super().__init__({
             "s_axis_cq": In(usp.CompleterRequest(width)),
             "m_axis_cc": Out(usp.CompleterCompletion(width)),
@@ -138,6 +158,7 @@ class Endpoint(wiring.Component):
             "cfg_interrupt_msi": Out(HardMsi()),
             "cpu_axil": In(axil.Signature(32)),
             "irq_mu": Out(1),
+            **edma_ports(self._shape),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -145,16 +166,16 @@ class Endpoint(wiring.Component):
         m: Any = Module()
         for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
             m.submodules[name] = getattr(self, f"_{name}")
-        for name in ("ram", "pages", "cpu", "mu", "controller", "msi"):
+        for name in ("ram", "pages", "cpu", "blocks"):
             m.submodules[name] = getattr(self, f"_{name}")
         wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
         wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
         wiring.connect(m, wiring.flipped(self.cpu_axil), self._cpu.axil)
-        wiring.connect(m, wiring.flipped(self.cfg_interrupt_msi), self._msi.hard)
+        wiring.connect(m, wiring.flipped(self.cfg_interrupt_msi), self._blocks.msi)
         self._requests(m)
         self._answers(m)
         self._masters(m)
-        self._blocks(m)
+        self._registers(m)
         return m
 
     def _requests(self, m: Any) -> None:
@@ -241,40 +262,37 @@ class Endpoint(wiring.Component):
                 getattr(pages, f"cpu_{way}_addr").eq(address),
             ]
 
-    def _blocks(self, m: Any) -> None:
-        """Connect the pages, the events, the interrupt and the MSIs."""
-        mu, controller, msi, target = self._mu, self._controller, self._msi, self._target
-        for name, port in zip(_PAGES, (mu.a, mu.b, controller.bus, self._inbound.bus), strict=True):
-            wiring.connect(m, getattr(self._pages, name), port)
+    def _registers(self, m: Any) -> None:
+        """Connect the pages with what is behind them."""
+        pages, blocks, target = self._pages, self._blocks, self._target
+        for name in _PAGES:
+            block = self._inbound.bus if name == "iatu" else getattr(blocks, name)
+            wiring.connect(m, getattr(pages, name), block)
+        for name in self._aside:
+            m.d.comb += getattr(blocks, f"{name}_aside").eq(getattr(pages, f"{name}_aside"))
+        written = target.bus_pages & (target.bus_valid & target.bus_ready).replicate(len(target.bus_pages))
         for event in EVENTS:
-            m.d.comb += getattr(controller, event).eq(getattr(target, event))
-        torn: Any = Signal()  # waits for a clock in which the counter has nothing else to count
-        m.d.sync += torn.eq(self._parser.torn | (torn & target.malformed))
+            m.d.comb += getattr(blocks, event).eq(getattr(target, event))
+        for name in edma_ports(self._shape):
+            port, member = getattr(self, name), getattr(blocks, name)
+            m.d.comb += port.eq(member) if name == "irq_edma" else member.eq(port)
         m.d.comb += [
-            controller.malformed.eq(target.malformed | torn),
-            controller.rung.eq(mu.b_to_a.rung),
-            controller.merged.eq(mu.b_to_a.merged),
-            controller.delivered.eq(mu.b_to_a.delivered),
-            controller.ring.eq(target.bus_valid & target.bus_ready & target.bus_pages[self._doorbells]),
-            controller.ring_age.eq(target.bus_age),
-            controller.irq.eq(mu.a_irq),
-            controller.msi_enabled.eq(self.cfg_interrupt_msi.enable[0]),
-            controller.msi_multiple.eq(self.cfg_interrupt_msi.mmenable[:3]),
-            controller.msi_room.eq(msi.room),
-            controller.msi_busy.eq(msi.busy),
-            controller.bus_master.eq(self.cfg_function_status[2]),
-            controller.msi_sent.eq(msi.sent),
-            controller.msi_refused.eq(msi.refused),
-            msi.valid.eq(controller.msi_raise),
-            msi.vector.eq(controller.msi_vector),
-            msi.bus_master.eq(self.cfg_function_status[2]),
-            self.irq_mu.eq(mu.a_irq),
+            blocks.host_mu.eq(written[self._host_names.index("mu_b")]),
+            blocks.host_edma.eq(written[self._host_names.index("edma")]),
+            blocks.host_age.eq(target.bus_age),
+            blocks.torn.eq(self._parser.torn),
+            blocks.bus_master.eq(self.cfg_function_status[2]),
+            self.irq_mu.eq(blocks.irq_mu),
         ]
 
 
-def _check(bars: Sequence[Bar | None], layout: str, windows: int, reads: int, patience: int) -> None:
+def _check(
+    bars: Sequence[Bar | None], layout: str, windows: int, reads: int, patience: int, fixed_bar: int | None
+) -> None:
     """Refuse a wrong parameter before any of the blocks exists."""
-    check_bars(bars)
+    checked = check_bars(bars)
+    if fixed_bar is not None:
+        check_fixed_bar(checked, fixed_bar)
     check_places(reads)
     check_patience(patience)
     epbell_regs.load("iatu", windows=windows)

@@ -13,7 +13,8 @@ from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
-from epbell.bar import MAX_BARS, Bar, check_bars
+from epbell.address_map import PAGE_BITS
+from epbell.bar import MAX_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.csr_register import any_of
 from epbell.pcie.tlp import BOUNDARY
 
@@ -33,12 +34,16 @@ class Inbound(wiring.Component):
     The registers of a window take effect together, two clocks after any write to its CTRL2: a window that is aimed
     elsewhere by writing TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and no third one.
 
+    A fixed BAR shows its page whatever the windows say: they are not asked. Beyond the page's 64 KiB there is nothing.
+
     Parameters
     ----------
     bars : sequence of Bar or None
         The endpoint's BARs.
     windows : int
         Number of windows, 1 to 16.
+    fixed : FixedBar, optional
+        BAR that shows a page for ever.
 
     Attributes
     ----------
@@ -47,7 +52,8 @@ class Inbound(wiring.Component):
     bar, function, address, length : In(3), In(8), In(64), In(11)
         The request: BAR number, function number, PCI address, dwords.
     claimed : Out(1)
-        A window claims it, and there may be something at the local address. Combinational, as the next two.
+        A window or the fixed BAR claims it, and there may be something at the local address. Combinational, as the next
+        two.
     local : Out(32)
         Local address.
     fits : Out(1)
@@ -56,7 +62,7 @@ class Inbound(wiring.Component):
     Raises
     ------
     ValueError
-        If the BARs are not possible ones, or `windows` is out of range.
+        If the BARs are not possible ones, `windows` is out of range, or the fixed BAR is none of the BARs.
     """
 
     bus: Any
@@ -68,9 +74,12 @@ class Inbound(wiring.Component):
     local: Any
     fits: Any
 
-    def __init__(self, bars: Sequence[Bar | None], windows: int = 6) -> None:
+    def __init__(self, bars: Sequence[Bar | None], windows: int = 6, fixed: FixedBar | None = None) -> None:
         self._bars = check_bars(bars)
         self._windows = windows
+        self._fixed = fixed
+        if fixed is not None:
+            check_fixed_bar(self._bars, fixed.number)
         self._block = csr.Block(epbell_regs.load("iatu", windows=windows))
         super().__init__({
             "bus": In(csr.Signature(16)),
@@ -107,6 +116,12 @@ class Inbound(wiring.Component):
             self.claimed.eq(any_of(claims)),
             self.local.eq(any_of(bases) | offset),
         ]
+        if self._fixed is not None:
+            with m.If(self.bar == self._fixed.number):
+                m.d.comb += [
+                    self.claimed.eq(~offset[PAGE_BITS:].any()),
+                    self.local.eq(Cat(offset[:PAGE_BITS], Const(self._fixed.page >> PAGE_BITS, 32 - PAGE_BITS))),
+                ]
         self._check_end(m)
         return m
 

@@ -21,12 +21,17 @@ class RegisterPages(wiring.Component):
     one for reading (:class:`Share`). Masters that access different pages, or the same page in different directions, do
     not notice each other. What is granted happens in the same cycle.
 
+    Where a write of the host is no more than an event, the block may have an input for it beside its register port.
+    Such a write goes that way: it never waits for the CPU, and may meet the CPU's write of the same clock.
+
     Parameters
     ----------
     names : sequence of str
         Names of the pages.
     host_names : sequence of str
         Those that the host reaches.
+    aside : sequence of str
+        Those of them where the host's writes go beside the register port.
     patience : int
         Clocks that the CPU waits at most, 1 or more.
 
@@ -42,11 +47,13 @@ class RegisterPages(wiring.Component):
         Read of the CPU.
     <name> : Out(csr.Signature(16))
         Register port of each page.
+    <name>_aside : Out(1)
+        For each page of `aside`: the host writes to it in this cycle.
 
     Raises
     ------
     ValueError
-        If a page for the host is none of the pages, or `patience` is less than 1.
+        If a page for the host is none of the pages, one of `aside` none of the host's, or `patience` is less than 1.
     """
 
     host_w_valid: Any
@@ -72,11 +79,16 @@ class RegisterPages(wiring.Component):
     cpu_r_addr: Any
     cpu_r_data: Any
 
-    def __init__(self, names: Sequence[str], host_names: Sequence[str], *, patience: int = 8) -> None:
+    def __init__(
+        self, names: Sequence[str], host_names: Sequence[str], *, aside: Sequence[str] = (), patience: int = 8
+    ) -> None:
         for name in host_names:
             if name not in names:
                 raise ValueError(f"A page for the host must be one of {', '.join(names)}, not {name!r}")
-        self._names, self._host_names = tuple(names), tuple(host_names)
+        for name in aside:
+            if name not in host_names:
+                raise ValueError(f"A page with a way aside must be one of {', '.join(host_names)}, not {name!r}")
+        self._names, self._host_names, self._aside = tuple(names), tuple(host_names), tuple(aside)
         self._patience = check_patience(patience)
         members: dict[str, Any] = {}
         for master, pages in (("host", len(host_names)), ("cpu", len(names))):
@@ -93,12 +105,13 @@ class RegisterPages(wiring.Component):
                 f"{master}_r_addr": In(16),
                 f"{master}_r_data": Out(32),
             }
+        members |= {f"{name}_aside": Out(1) for name in aside}
         super().__init__(members | {name: Out(csr.Signature(16)) for name in names})
 
     def elaborate(self, platform: object) -> Module:
         """Merge the two masters for each page and direction."""
         m: Any = Module()
-        host_ready: dict[str, list[Value]] = {"w": [], "r": []}
+        host_ready: dict[str, list[Value]] = {"w": [self._go_aside(m, name) for name in self._aside], "r": []}
         cpu_ready: dict[str, list[Value]] = {"w": [], "r": []}
         host_data: list[Any] = []
         cpu_data: list[Any] = []
@@ -130,13 +143,21 @@ class RegisterPages(wiring.Component):
         m.d.comb += [self.cpu_r_data.eq(any_of(cpu_data)), self.host_r_data.eq(any_of(host_data))]
         return m
 
+    def _go_aside(self, m: Any, name: str) -> Any:
+        """Let the host's write go beside the register port; return "there is one"."""
+        event = getattr(self, f"{name}_aside")
+        m.d.comb += event.eq(self._host_wants(name, "w"))
+        return event
+
+    def _host_wants(self, name: str, way: str) -> Any:
+        return getattr(self, f"host_{way}_valid") & getattr(self, f"host_{way}_pages")[self._host_names.index(name)]
+
     def _grants(self, m: Any, name: str, index: int, way: str) -> tuple[Any, Any]:
         """Return which accesses happen to one page in this cycle: the host's, the CPU's."""
         cpu_wants = getattr(self, f"cpu_{way}_valid") & getattr(self, f"cpu_{way}_pages")[index]
-        if name not in self._host_names:
+        if name not in self._host_names or (way == "w" and name in self._aside):
             return Value.cast(0), cpu_wants
-        number = self._host_names.index(name)
-        host_wants = getattr(self, f"host_{way}_valid") & getattr(self, f"host_{way}_pages")[number]
+        host_wants = self._host_wants(name, way)
         m.submodules[f"{name}_{way}"] = share = Share(self._patience)
         m.d.comb += [share.host_wants.eq(host_wants), share.cpu_wants.eq(cpu_wants)]
         return host_wants & share.host_ready, share.cpu_ready

@@ -26,11 +26,12 @@ def clocks(*names):
     return {name: ("input", 1) for name in names}
 
 
+PULSES = {f"{way}_{end}": ("input", 4) for way in ("wr", "rd") for end in ("done", "abort")}
 MU = {**axil("a_axil", 16), **axil("b_axil", 16), "a_irq": ("output", 1), "b_irq": ("output", 1)}
 EDMA = {
     **clocks("clk", "rst"),
     **axil("s_axil", 16),
-    **{name: ("input", 4) for name in ("wr_done", "wr_abort", "rd_done", "rd_abort")},
+    **PULSES,
     "irq": ("output", 1),
 }
 
@@ -72,6 +73,8 @@ def endpoint(width):
         "cfg_interrupt_msi_function_number": ("output", 8),
         **axil("cpu_axil", 32),
         "irq_mu": ("output", 1),
+        "irq_edma": ("output", 1),
+        **{f"edma_{name}": port for name, port in PULSES.items()},
     }
 
 

@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 from usp_rig import CONTROLLER, WIDTHS, Rig
 
 from epbell.counter import Counter
+from epbell.edma import EdmaShape
 
 
 def test_counter_saturates_and_clears() -> None:
@@ -33,9 +34,33 @@ def test_counter_saturates_and_clears() -> None:
     sim.run()
 
 
-def test_counter_needs_a_bit() -> None:
+def test_counter_of_several_events_in_a_clock() -> None:
+    """Two, none, one: each counts; the largest value is never passed."""
+    dut = Counter(3, most=2)
+
+    async def bench(ctx: Any) -> None:
+        seen = []
+        for event in (2, 0, 1, 2, 1, 2, 2, 1):
+            ctx.set(dut.event, event)
+            await ctx.tick()
+            seen.append(ctx.get(dut.count))
+        assert seen == [2, 2, 3, 5, 6, 7, 7, 7]
+        ctx.set(dut.clear, 1)
+        ctx.set(dut.event, 2)
+        await ctx.tick()
+        assert ctx.get(dut.count) == 2, "events in the same clock are the first"
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+def test_counter_refuses() -> None:
     with pytest.raises(ValueError, match="1 bit or more, not 0"):
         Counter(0)
+    with pytest.raises(ValueError, match="1 event in a clock or more, not 0"):
+        Counter(32, most=0)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -43,9 +68,19 @@ def test_features(width: int) -> None:
     async def bench(rig: Rig) -> None:
         assert await rig.cpu_read(CONTROLLER) == 0x4550424C
         assert await rig.cpu_read(CONTROLLER + 4) == 0x00000100
-        assert await rig.cpu_read(CONTROLLER + 8) == width // 8 | 6 << 8 | 4 << 16 | 1 << 24
+        assert await rig.cpu_read(CONTROLLER + 8) == width // 8 | 6 << 8 | 4 << 16 | 1 << 24 | 1 << 27
 
     Rig(width).run(bench)
+
+
+@pytest.mark.parametrize(
+    ("edma", "bits"), [(EdmaShape("legacy", lines=4), 1 | 4 << 2), (EdmaShape("hdma"), 2 | 1 << 2)]
+)
+def test_features_of_the_edma(edma: EdmaShape, bits: int) -> None:
+    async def bench(rig: Rig) -> None:
+        assert await rig.cpu_read(CONTROLLER + 8) >> 25 == bits
+
+    Rig(64, edma=edma).run(bench)
 
 
 def test_msi_queue() -> None:

@@ -4,10 +4,8 @@ import dataclasses
 
 import pytest
 from usp_packets import cq_beats, read, write
-from usp_rig import CONTROLLER, MU_A, MU_B, RAM, RCR, RR, RSR, TR, WIDTHS, Rig
+from usp_rig import CONTROLLER, LATENCY, MU_A, MU_B, PERIOD, RAM, RCR, RR, RSR, TR, WIDTHS, Rig
 
-LATENCY = {64: 4, 128: 3, 256: 2, 512: 2}
-PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}
 FIRST_CC = {64: 5, 128: 4, 256: 4, 512: 4}
 IRQ_LATENCY_LAST, IRQ_LATENCY_MAX = CONTROLLER + 0x80, CONTROLLER + 0x84
 

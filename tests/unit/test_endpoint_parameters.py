@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from epbell.address_map import AddressMap
-from epbell.bar import DEFAULT_BARS, Bar, check_bars
+from epbell.address_map import AddressMap, HostPage
+from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars
 from epbell.endpoint import Endpoint
+from epbell.inbound import Inbound
 from epbell.msi import HardMsi, MsiSender
 from epbell.pcie import usp
 from epbell.pcie.queue import Credits, Queue
@@ -30,6 +31,10 @@ from epbell.share import Share
         ({"width": 64, "bars": (*DEFAULT_BARS, None)}, "at most six BARs, not 7"),
         ({"width": 64, "reads": 33}, "1 to 32, not 33"),
         ({"width": 64, "patience": 0}, "1 clock or more, not 0"),
+        ({"width": 64, "fixed_bar": 6}, "one of the BARs 0, 1, 2, 3, 4, 5, not 6"),
+        ({"width": 64, "fixed_bar": True}, "one of the BARs 0, 1, 2, 3, 4, 5, not True"),
+        ({"width": 64, "fixed_bar": 1, "bars": (Bar(4096, wide=True), None, Bar(4096))}, "the BARs 0, 2, not 1"),
+        ({"width": 64, "fixed_bar": 0, "bars": (Bar(2048),)}, "at least 4 KiB .* not Bar.size=2048"),
         ({"width": 64, "address_map": AddressMap(ram=0x60010000)}, "multiple of its size 0x200000, not 0x60010000"),
     ],
 )
@@ -59,6 +64,10 @@ def test_endpoint(parameters: dict[str, Any], complaint: str) -> None:
         (lambda: ReadEngine(4, 14, 0), "at least one register page, not 0"),
         (lambda: MsiSender(0), "1 to 63, not 0"),
         (lambda: RegisterPages(("mu_a",), ("mu_b",)), "one of mu_a, not 'mu_b'"),
+        (lambda: RegisterPages(("edma", "mu_b"), ("mu_b",), aside=("edma",)), "one of mu_b, not 'edma'"),
+        (lambda: HostPage(0, (0x4C, 0xA2)), "multiple of 4 within its page of 64 KiB, not at 162"),
+        (lambda: HostPage(0, (0x10000,)), "multiple of 4 within its page of 64 KiB, not at 65536"),
+        (lambda: Inbound(DEFAULT_BARS, 6, FixedBar(7, 0)), "one of the BARs 0, 1, 2, 3, 4, 5, not 7"),
     ],
 )
 def test_blocks(make: Callable[[], object], complaint: str) -> None:

@@ -99,7 +99,7 @@ def test_without_guard(width: int) -> None:
         assert rig.irq == 1
         assert await rig.cpu_read(CONTROLLER + 0x80) == rig.irq_rises[0] - rig.first_beats[-1]
         assert await rig.cpu_read(CONTROLLER + 8) >> 24 & 1 == 0
-        await rig.map(1, 1, EDMA)
+        await rig.map(1, 1, EDMA + 0x10000)
         await refused(rig, 1, 0x4C)
 
     Rig(width, guard=False).run(bench)
@@ -278,7 +278,7 @@ def test_cpu_outside_the_map() -> None:
 
     async def bench(rig: Rig) -> None:
         await rig.cpu_write(RAM, 0x55)
-        for address in (0, EDMA, MU_A + 0x10000, MU_B - 4, RAM + RAM_SIZE, 0xFFFFFFFC):
+        for address in (0, EDMA - 4, EDMA + 0x10000, MU_A + 0x10000, MU_B - 4, RAM + RAM_SIZE, 0xFFFFFFFC):
             assert await rig.cpu_write(address, 0xFFFFFFFF) == 3
             assert await rig.cpu_read_response(address) == (0, 3)
         assert await rig.cpu_read(RAM) == 0x55

@@ -347,7 +347,9 @@ class EndpointPage(MuPage):
     async def extras(self, ctx, register, verdict):
         if register.name == "FEATURES":
             verdict.equal(
-                await self.port.read(ctx, register.address), 0x0104_0208, "64 bits, 2 windows, 4 vectors, guard"
+                await self.port.read(ctx, register.address),
+                0x0904_0208,
+                "64 bits, 2 windows, 4 vectors, guard, eDMA with one line",
             )
         elif register.name == "MSI_STATUS":
             room = await self.port.read(ctx, register.address) >> 8

@@ -20,10 +20,14 @@ WIDTHS = (64, 128, 256, 512)
 MU_A, MU_B, CONTROLLER, EDMA, IATU, RAM = 0x5D270000, 0x5D300000, 0x5F010000, 0x5F090000, 0x5F310000, 0x60000000
 RAM_SIZE = 16 << 10
 TR, RR, RCR, RSR = 0x200, 0x280, 0x128, 0x12C  # imx8ulp
+LATENCY = {64: 4, 128: 3, 256: 2, 512: 2}  # from the first CQ beat of a doorbell write to the interrupt
+PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}  # from one doorbell write to the next
 
 
 @dataclass
-class _CpuAccess:
+class CpuAccess:
+    """An access of the CPU; ``cycle`` is the clock of its answer."""
+
     address: int
     data: int | None  # None: a read
     strobes: int = 0xF
@@ -71,8 +75,12 @@ class Rig:
         What has come out of CC.
     first_beats : list of int
         Clock in which the first beat of each request was accepted.
-    irq_rises : list of int
-        Clocks in which ``irq_mu`` was high after being low.
+    irq_rises, edma_rises : list of int
+        Clocks in which ``irq_mu``, ``irq_edma`` was high after being low.
+    irq, edma : int
+        Levels of ``irq_mu`` and of all lines of ``irq_edma``.
+    pulses : dict
+        What to drive at ``edma_wr_done`` and its like in the next clock only: ``{"wr_done": 0b0001}``.
     """
 
     def __init__(self, width: int, *, seed: int = 0, **parameters: Any) -> None:
@@ -89,9 +97,12 @@ class Rig:
         self.completions: list[Completion] = []
         self.first_beats: list[int] = []
         self.irq_rises: list[int] = []
+        self.edma_rises: list[int] = []
         self.irq = 0
+        self.edma = 0
+        self.pulses: dict[str, int] = {}
         self.credits = 0
-        self.cpu: deque[_CpuAccess] = deque()
+        self.cpu: deque[CpuAccess] = deque()
         self.watch: list[Callable[[], None]] = []
         self._cc: list[tuple[int, int, int, int]] = []
         self._cc_cycle = 0
@@ -157,17 +168,22 @@ class Rig:
 
     async def cpu_write(self, address: int, data: int, strobes: int = 0xF) -> int:
         """Write over AXI4-Lite; return the response."""
-        return (await self._cpu_access(_CpuAccess(address, data, strobes))).response
+        return (await self._cpu_access(CpuAccess(address, data, strobes))).response
 
     async def cpu_read(self, address: int) -> int:
         """Read over AXI4-Lite; the response must be OKAY."""
-        access = await self._cpu_access(_CpuAccess(address, None))
+        access = await self._cpu_access(CpuAccess(address, None))
         assert access.response == 0, f"response {access.response} to a read of {address:#x}"
         return access.value
 
     async def cpu_read_response(self, address: int) -> tuple[int, int]:
-        access = await self._cpu_access(_CpuAccess(address, None))
+        access = await self._cpu_access(CpuAccess(address, None))
         return access.value, access.response
+
+    def post(self, address: int, data: int, strobes: int = 0xF) -> CpuAccess:
+        """Start a write over AXI4-Lite, which is done in the second clock from now and answered in the one after."""
+        self.cpu.append(access := CpuAccess(address, data, strobes))
+        return access
 
     async def map(self, window: int, bar: int, target: int, *, function: int | None = None) -> None:
         """Program a window as the DesignWare endpoint driver does."""
@@ -189,7 +205,12 @@ class Rig:
         base = CONTROLLER + 0x100 + 0x10 * vector
         return await self.cpu_read(base), await self.cpu_read(base + 4), await self.cpu_read(base + 8)
 
-    async def _cpu_access(self, access: _CpuAccess) -> _CpuAccess:
+    async def edma_bell(self) -> tuple[int, int, int]:
+        """Counters of the eDMA's doorbell: rung, merged, delivered."""
+        base = CONTROLLER + 0x140
+        return await self.cpu_read(base), await self.cpu_read(base + 4), await self.cpu_read(base + 8)
+
+    async def _cpu_access(self, access: CpuAccess) -> CpuAccess:
         self.cpu.append(access)
         for _ in range(2000):
             if access.done:
@@ -204,13 +225,18 @@ class Rig:
         ctx.set(dut.m_axis_cc.tready, int(self.cc_ready()))
         ctx.set(dut.cfg_max_payload, {128: 0, 256: 1, 512: 2, 1024: 3}[self.max_payload])
         ctx.set(dut.cfg_function_status, self.function_status)
+        for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
+            ctx.set(getattr(dut, f"edma_{pulse}"), self.pulses.get(pulse, 0))
+        self.pulses = {}
         self._sample_cq()
         self._sample_cc()
         self._sample_cpu()
-        irq = ctx.get(dut.irq_mu)
+        irq, edma = ctx.get(dut.irq_mu), ctx.get(dut.irq_edma)
         if irq and not self.irq:
             self.irq_rises.append(self.cycle)
-        self.irq = irq
+        if edma and not self.edma:
+            self.edma_rises.append(self.cycle)
+        self.irq, self.edma = irq, edma
         self.credits += ctx.get(dut.pcie_cq_np_req)
         for look in self.watch:
             look()

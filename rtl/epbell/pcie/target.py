@@ -12,7 +12,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from epbell.address_map import PAGE_BITS
+from epbell.address_map import PAGE_BITS, HostPage
+from epbell.csr_register import any_of
 from epbell.pcie import tlp
 from epbell.pcie.read import DESCRIPTOR, payload_dwords, read_request_layout
 from epbell.pcie.request import segment_layout
@@ -49,7 +50,8 @@ class Target(wiring.Component):
 
     A segment is translated in the cycle in which it is offered and sits in the register in the next one, where its
     writes are done: RAM takes a beat per clock at any dword; a register page takes one dword per clock, ascending, at
-    most four in a request (a longer write is refused). Byte enables go along as strobes; a dword without any is passed
+    most four in a request (a longer write is refused). Of a page with ``words``, a request for exactly one of them is
+    done and every other one is refused as a whole. Byte enables go along as strobes; a dword without any is passed
     over. A register write that needs two beats waits until the second one is seen to end the packet well, so that a
     discarded packet never rings a doorbell; what it has written to RAM by then stays written.
 
@@ -62,8 +64,8 @@ class Target(wiring.Component):
         Dwords per beat: 2, 4, 8 or 16.
     ram_base, ram_size : int
         Local address and size of the RAM in bytes.
-    pages : sequence of int
-        Local addresses of the register pages that the host may reach.
+    pages : sequence of HostPage
+        Register pages that the host may reach.
     functions : int
         Number of functions; requests for others are refused.
 
@@ -122,7 +124,9 @@ class Target(wiring.Component):
     discontinued: Any
     malformed: Any
 
-    def __init__(self, lanes: int, *, ram_base: int, ram_size: int, pages: Sequence[int], functions: int = 1) -> None:
+    def __init__(
+        self, lanes: int, *, ram_base: int, ram_size: int, pages: Sequence[HostPage], functions: int = 1
+    ) -> None:
         self._lanes, self._ram_base, self._pages, self._functions = lanes, ram_base, tuple(pages), functions
         self._ram_bits = exact_log2(ram_size)
         self._origin_bits = max(self._ram_bits - 2, PAGE_BITS - 2)
@@ -206,8 +210,12 @@ class Target(wiring.Component):
         pages: Any = Signal(len(self._pages))
         ram: Any = Signal()
         m.d.comb += ram.eq(stage.claimed & (stage.local[self._ram_bits :] == self._ram_base >> self._ram_bits))
-        for index, base in enumerate(self._pages):
-            m.d.comb += pages[index].eq(stage.claimed & (stage.local[PAGE_BITS:] == base >> PAGE_BITS))
+        for index, page in enumerate(self._pages):
+            here = stage.claimed & (stage.local[PAGE_BITS:] == page.base >> PAGE_BITS)
+            if page.words is not None:
+                single = stage.segment.header.length == 1
+                here &= single & any_of([stage.local[2:PAGE_BITS] == word >> 2 for word in page.words])
+            m.d.comb += pages[index].eq(here)
         return pages, ram
 
     def _strobes(self, m: Any, segment: Any) -> Any:

@@ -1,0 +1,65 @@
+"""How long a doorbell takes from the host's request to the interrupt line."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from epbell.pcie.target import LATENCY_BITS
+
+__all__ = ["LatencyMeter"]
+
+
+class LatencyMeter(wiring.Component):
+    """Keeps the last and the longest time from the first beat of a request to the interrupt line that it raises.
+
+    A ring that finds the line high, or leaves it low, is not measured.
+
+    Attributes
+    ----------
+    ring, ring_age : In(1), In(16)
+        The host rings in this cycle, that many clocks after its request began.
+    irq : In(1)
+        Interrupt line; a ring raises it in the next clock.
+    clear : In(1)
+        Forget both times; a measurement of the same clock stays.
+    last, longest : Out(16)
+        Clocks.
+    """
+
+    ring: Any
+    ring_age: Any
+    irq: Any
+    clear: Any
+    last: Any
+    longest: Any
+
+    def __init__(self) -> None:
+        super().__init__({
+            "ring": In(1),
+            "ring_age": In(LATENCY_BITS),
+            "irq": In(1),
+            "clear": In(1),
+            "last": Out(LATENCY_BITS),
+            "longest": Out(LATENCY_BITS),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Remember the ring for the clock in which the line has risen."""
+        m: Any = Module()
+        was_high: Any = Signal()
+        rang: Any = Signal()
+        latency: Any = Signal(LATENCY_BITS)
+        m.d.sync += [
+            was_high.eq(self.irq),
+            rang.eq(self.ring),
+            latency.eq(self.ring_age + ~self.ring_age.all()),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [self.last.eq(0), self.longest.eq(0)]
+        with m.If(rang & self.irq & ~was_high):
+            m.d.sync += self.last.eq(latency)
+            with m.If(self.clear | (latency > self.longest)):
+                m.d.sync += self.longest.eq(latency)
+        return m

@@ -1,0 +1,172 @@
+"""What is behind the register pages: Messaging Unit, eDMA, and the controller page that accounts for both."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from epbell import csr
+from epbell.controller import Controller
+from epbell.edma import Edma, EdmaShape
+from epbell.msi import HardMsi, MsiSender
+from epbell.mu import MessagingUnit
+from epbell.pcie.target import EVENTS, LATENCY_BITS
+
+__all__ = [
+    "PULSES",
+    "Peripherals",
+    "edma_ports",
+]
+
+PULSES = ("wr_done", "wr_abort", "rd_done", "rd_abort")
+"""What a DMA engine tells of its channels."""
+
+
+def edma_ports(shape: EdmaShape) -> dict[str, Any]:
+    """Members for the eDMA's interrupt lines and for the pulses of its channels."""
+    channels = {"wr": shape.write_channels, "rd": shape.read_channels}
+    return {"irq_edma": Out(shape.lines), **{f"edma_{pulse}": In(channels[pulse[:2]]) for pulse in PULSES}}
+
+
+class Peripherals(wiring.Component):
+    """The blocks that ring, and the one that counts and answers with MSIs.
+
+    A ring by the host comes as a write of a register port, or to the eDMA as ``edma_aside``, which needs none. Either
+    raises the interrupt line in the next clock.
+
+    Parameters
+    ----------
+    layout : str
+        Layout of the Messaging Unit.
+    edma : EdmaShape
+        What the eDMA is like.
+    data_width, windows, guard
+        For the controller page: see :class:`Controller`.
+
+    Attributes
+    ----------
+    mu_a, mu_b, controller, edma : In(csr.Signature(16))
+        Register ports.
+    edma_aside : In(1)
+        The host rings the eDMA beside its register port.
+    host_mu, host_edma, host_age : In(1), In(1), In(16)
+        The host writes to side B or to the eDMA in this cycle, that many clocks after its request began.
+    write_refused, read_refused, unsupported, discontinued, malformed : In(1)
+        Requests that were not done. ``torn`` is one more that is malformed.
+    bus_master : In(1)
+        The host has enabled bus mastering.
+    msi : Out(HardMsi())
+        The hard block's port for MSIs.
+    irq_mu : Out(1)
+        Interrupt of the Messaging Unit, side A: level, active high.
+    irq_edma : Out(lines)
+        Interrupt of the eDMA, the same level on every line.
+    edma_wr_done, edma_wr_abort, edma_rd_done, edma_rd_abort : In(channels)
+        The DMA engine has ended a transfer; a clock long, bit n for channel n.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layout.
+    """
+
+    mu_a: Any
+    mu_b: Any
+    controller: Any
+    edma: Any
+    edma_aside: Any
+    host_mu: Any
+    host_edma: Any
+    host_age: Any
+    write_refused: Any
+    read_refused: Any
+    unsupported: Any
+    discontinued: Any
+    malformed: Any
+    torn: Any
+    bus_master: Any
+    msi: Any
+    irq_mu: Any
+    irq_edma: Any
+    edma_wr_done: Any
+    edma_wr_abort: Any
+    edma_rd_done: Any
+    edma_rd_abort: Any
+
+    def __init__(self, *, layout: str, edma: EdmaShape, data_width: int, windows: int, guard: bool) -> None:
+        self._mu = MessagingUnit(layout)
+        self._edma = Edma(edma)
+        self._controller = Controller(data_width=data_width, windows=windows, guard=guard, edma=edma)
+        self._sender = MsiSender()
+        super().__init__({
+            **{page: In(csr.Signature(16)) for page in ("mu_a", "mu_b", "controller", "edma")},
+            "edma_aside": In(1),
+            "host_mu": In(1),
+            "host_edma": In(1),
+            "host_age": In(LATENCY_BITS),
+            **{event: In(1) for event in EVENTS},
+            "torn": In(1),
+            "bus_master": In(1),
+            "msi": Out(HardMsi()),
+            "irq_mu": Out(1),
+            **edma_ports(edma),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect each block to the controller page."""
+        m: Any = Module()
+        mu, edma, controller, sender = self._mu, self._edma, self._controller, self._sender
+        m.submodules.mu, m.submodules.edma, m.submodules.controller, m.submodules.msi = mu, edma, controller, sender
+        for page, port in (("mu_a", mu.a), ("mu_b", mu.b), ("controller", controller.bus), ("edma", edma.bus)):
+            wiring.connect(m, wiring.flipped(getattr(self, page)), port)
+        wiring.connect(m, wiring.flipped(self.msi), sender.hard)
+        self._doorbells(m)
+        self._account(m)
+        self._messages(m)
+        return m
+
+    def _doorbells(self, m: Any) -> None:
+        """Connect interrupts and rings, and count them."""
+        mu, edma, controller = self._mu, self._edma, self._controller
+        m.d.comb += [
+            self.irq_mu.eq(mu.a_irq),
+            self.irq_edma.eq(edma.irq),
+            edma.ring.eq(self.edma_aside),
+            controller.irq_mu.eq(mu.a_irq),
+            controller.irq_edma.eq(edma.irq[0]),
+            controller.mu_ring.eq(self.host_mu),
+            controller.edma_ring.eq(self.host_edma & edma.rung.any()),
+            controller.ring_age.eq(self.host_age),
+        ]
+        for pulse in PULSES:
+            m.d.comb += getattr(edma, pulse).eq(getattr(self, f"edma_{pulse}"))
+        for event in ("rung", "merged", "delivered"):
+            m.d.comb += [
+                getattr(controller, event).eq(getattr(mu.b_to_a, event)),
+                getattr(controller, f"edma_{event}").eq(getattr(edma, event)),
+            ]
+
+    def _account(self, m: Any) -> None:
+        """Count what was not done; a torn packet waits for a clock in which that counter has nothing else to do."""
+        torn: Any = Signal()
+        m.d.sync += torn.eq(self.torn | (torn & self.malformed))
+        for event in EVENTS:
+            also = torn if event == "malformed" else 0
+            m.d.comb += getattr(self._controller, event).eq(getattr(self, event) | also)
+
+    def _messages(self, m: Any) -> None:
+        """Let the controller page raise MSIs."""
+        controller, sender = self._controller, self._sender
+        m.d.comb += [
+            controller.msi_enabled.eq(self.msi.enable[0]),
+            controller.msi_multiple.eq(self.msi.mmenable[:3]),
+            controller.msi_room.eq(sender.room),
+            controller.msi_busy.eq(sender.busy),
+            controller.bus_master.eq(self.bus_master),
+            controller.msi_sent.eq(sender.sent),
+            controller.msi_refused.eq(sender.refused),
+            sender.valid.eq(controller.msi_raise),
+            sender.vector.eq(controller.msi_vector),
+            sender.bus_master.eq(self.bus_master),
+        ]
