@@ -1,6 +1,7 @@
-"""The scenarios of ``make sim``: all of them at 256 bits and, with stalls, at 64; some at every other width.
+"""The scenarios of ``make sim`` on each of their device trees: all of them at 256 bits and, with stalls, at 64.
 
-Each group of scenarios is one simulation, in the way of ``make sim``; each scenario is a test of its own.
+Some run at every other width, and with other BARs. Each group of scenarios is one simulation, in the way of ``make
+sim``; each scenario is a test of its own.
 """
 
 import json
@@ -10,21 +11,30 @@ import pytest
 from filelock import FileLock
 
 from epbell_tb import sim
-from epbell_tb.scenarios import SCENARIOS
+from epbell_tb.scenarios import SCENARIOS, TREES
 
-ALL = tuple(scenario.name for scenario in SCENARIOS)
-SMOKE = ("enumerate_and_size_bars", "ring_each_vector", "doorbell_test_ten_times", "burst_write")
+ALL = {tree: tuple(one.name for one in SCENARIOS if tree in one.trees) for tree in TREES}
+SMOKE = {
+    "imx8": ("enumerate_and_size_bars", "ring_each_vector", "doorbell_test_ten_times", "burst_write"),
+    "imx8-edma": ("doorbell_test_on_each_backend", "edma_rings_back_to_back", "edma_ring_in_every_cycle_around_ack"),
+}
+WIDE = (*SMOKE["imx8"], "wrong_bar", "bar_test")
 LONG = ("bar_test", "consecutive_bar_test", "doorbell_test_ten_times")
 SEED = os.environ.get("EPBELL_SEED", "1")
 
-# Group: arguments of `epbell sim`, scenarios.
+
+def on_tree(tree, names, *arguments):
+    """Device tree and further arguments of `epbell sim`; scenarios."""
+    return (("--tree", tree, *arguments), names)
+
+
 GROUPS = {
-    "256-flowing": (("--width", "256", "--stalls", "off"), ALL),
-    "64-stalled": (("--width", "64", "--stalls", "on"), ALL),
-    "128-flowing": (("--width", "128", "--stalls", "off"), SMOKE),
-    "512-stalled": (("--width", "512", "--stalls", "on"), SMOKE),
-    "256-wide": (("--width", "256", "--stalls", "on", "--bars", "wide"), (*SMOKE, "wrong_bar", "bar_test")),
-    "256-linux": (("--width", "256", "--stalls", "off", "--bars", "linux"), LONG),
+    **{f"256-flowing-{tree}": on_tree(tree, ALL[tree], "--width", "256", "--stalls", "off") for tree in TREES},
+    **{f"64-stalled-{tree}": on_tree(tree, ALL[tree], "--width", "64", "--stalls", "on") for tree in TREES},
+    **{f"128-flowing-{tree}": on_tree(tree, names, "--width", "128", "--stalls", "off") for tree, names in SMOKE.items()},
+    **{f"512-stalled-{tree}": on_tree(tree, names, "--width", "512", "--stalls", "on") for tree, names in SMOKE.items()},
+    "256-wide": on_tree("imx8", WIDE, "--width", "256", "--stalls", "on", "--bars", "wide"),
+    "256-linux": on_tree("imx8", LONG, "--width", "256", "--stalls", "off", "--bars", "linux"),
 }
 CASES = [
     pytest.param(group, name, marks=pytest.mark.xdist_group(group), id=f"{group}-{name}")
@@ -33,9 +43,9 @@ CASES = [
 ]
 
 
-def simulate(group, folder):
+def simulate(name, folder):
     """Run a group; return its exit status and rows."""
-    arguments, names = GROUPS[group]
+    arguments, names = GROUPS[name]
     status = sim.main([*arguments, "--scenario", ",".join(names), "--seed", SEED, "--report", str(folder)])
     rows = json.loads((folder / "summary.json").read_text())["scenarios"]
     return status, rows
@@ -57,12 +67,20 @@ def test_scenario(group, name, outcome):
     status, rows = outcome
     row = next(row for row in rows if row["name"] == name)
     assert row["verdict"] == "pass", f"the output of the first test of {group} says why and how to replay it"
-    assert row["seed"] == int(SEED)
+    assert (row["tree"], row["seed"]) == (GROUPS[group][0][1], int(SEED))
     assert (status == 0) == all(row["verdict"] == "pass" for row in rows)
 
 
 def test_every_scenario_is_run_at_both_ends():
     """Nothing to run it: a scenario which is in no group would never be tested."""
-    assert len(set(ALL)) == len(ALL)
-    assert {*SMOKE, *LONG} <= set(ALL)
-    assert GROUPS["256-flowing"][1] == GROUPS["64-stalled"][1] == ALL
+    names = [scenario.name for scenario in SCENARIOS]
+    assert len(set(names)) == len(names)
+    for end in ("256-flowing", "64-stalled"):
+        run = {(name, tree) for tree in TREES for name in GROUPS[f"{end}-{tree}"][1]}
+        assert run == {(scenario.name, tree) for scenario in SCENARIOS for tree in scenario.trees}
+
+
+def test_every_group_has_scenarios_of_its_tree():
+    for (_, tree, *_), names in GROUPS.values():
+        assert names
+        assert set(names) <= set(ALL[tree])

@@ -143,7 +143,7 @@ def test_wrong_argument(arguments, value, remedy, no_build, capsys):
 
 
 def test_parts_of_names():
-    chosen = sim_options.parse(["--scenario", "bar_test,masked"]).scenarios
+    chosen = sim_options.parse(["--scenario", "bar_test,masked_then"]).scenarios
     # bar_test is a name, and not a part of consecutive_bar_test then.
     assert [scenario.name for scenario in chosen] == ["bar_test", "ring_masked_then_unmask"]
 
