@@ -1,8 +1,9 @@
 """``make bench``: measure latency and throughput of the exported modules on Verilator, against their goals.
 
-The benches :mod:`epbell_tb.benches.endpoint_speed` and :mod:`epbell_tb.benches.mu_speed` count clocks at the pins; this
-builds, runs them, judges and prints. Figures go to ``sim_build/report/bench.json`` too. Exit status: 0, 1 if a goal is
-missed or a bench fails, 2 if the command line is wrong.
+The benches :mod:`epbell_tb.benches.endpoint_speed`, :mod:`epbell_tb.benches.mu_speed` and
+:mod:`epbell_tb.benches.edma_speed` count clocks at the pins; this builds, runs them, judges and prints. Figures go to
+``sim_build/report/bench.json`` too. Exit status: 0, 1 if a goal is missed or a bench fails, 2 if the command line is
+wrong.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Figure:
     unit : str
         ``"clocks"``, or ``"1/s"`` of wall-clock time.
     goals : dict
-        Most clocks that each subject, a width or a layout, may take; empty where there is only something to report.
+        Most clocks that each subject (a width, a layout, or ``"edma"``) may take; empty where there is only something
+        to report.
     """
 
     name: str
@@ -77,9 +79,13 @@ def _widths(*goals: float) -> dict[str, float]:
 FIGURES: tuple[Figure, ...] = (
     Figure("host_write_to_irq", "first CQ beat to irq_mu", "clocks", _widths(4, 3, 2, 2)),
     Figure("doorbells_sustained", "from doorbell to doorbell", "clocks", _widths(3, 2, 1, 1)),
+    Figure("host_write_to_irq_edma", "first CQ beat to irq_edma", "clocks", _widths(4, 3, 2, 2)),
+    Figure("edma_doorbells_sustained", "from eDMA doorbell to doorbell", "clocks", _widths(3, 2, 1, 1)),
     Figure("read_round_trip", "read, first CQ to first CC beat", "clocks", {}),
     Figure("mu_write_to_irq", "write handshake to a_irq", "clocks", dict.fromkeys(LAYOUTS, 1)),
     Figure("mu_doorbells_sustained", "from doorbell to doorbell", "clocks", dict.fromkeys(LAYOUTS, 1)),
+    Figure("edma_write_to_irq", "write handshake to irq", "clocks", {"edma": 1}),
+    Figure("edma_writes_sustained", "from doorbell to doorbell", "clocks", {"edma": 1}),
     Figure("cycles_per_second", "idle clocks", "1/s", {}),
     Figure("doorbells_per_second", "doorbells, driven at the pins", "1/s", {}),
 )
@@ -89,6 +95,7 @@ FIGURES: tuple[Figure, ...] = (
 _TABLES = (
     ("endpoint, in clocks", tuple(map(str, WIDTHS)), "clocks"),
     ("Messaging Unit, in clocks", tuple(LAYOUTS), "clocks"),
+    ("eDMA page, in clocks", ("edma",), "clocks"),
     ("simulation, in thousands per second", tuple(map(str, WIDTHS)), "1/s"),
 )
 
@@ -183,8 +190,8 @@ def _jobs(widths: Iterable[int]) -> list[_Job]:
         _Job(f"epbell_mu_{layout}", f"{benches}.mu_speed", layout, {"EPBELL_MU_LAYOUT": layout}, 2)
         for layout in LAYOUTS
     ]
-    endpoints = [_Job(f"epbell_endpoint_usp{w}", f"{benches}.endpoint_speed", str(w), {}, 4) for w in widths]
-    return [*endpoints, *units]
+    endpoints = [_Job(f"epbell_endpoint_usp{w}", f"{benches}.endpoint_speed", str(w), {}, 6) for w in widths]
+    return [*endpoints, *units, _Job("epbell_edma", f"{benches}.edma_speed", "edma", {}, 2)]
 
 
 def _build(jobs: list[_Job], say: Callable[[str], None]) -> dict[str, runner.Build]:

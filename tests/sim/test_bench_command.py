@@ -16,6 +16,16 @@ GOALS = {
     ("doorbells_sustained", "128"): 2,
     ("doorbells_sustained", "256"): 1,
     ("doorbells_sustained", "512"): 1,
+    ("host_write_to_irq_edma", "64"): 4,
+    ("host_write_to_irq_edma", "128"): 3,
+    ("host_write_to_irq_edma", "256"): 2,
+    ("host_write_to_irq_edma", "512"): 2,
+    ("edma_doorbells_sustained", "64"): 3,
+    ("edma_doorbells_sustained", "128"): 2,
+    ("edma_doorbells_sustained", "256"): 1,
+    ("edma_doorbells_sustained", "512"): 1,
+    ("edma_write_to_irq", "edma"): 1,
+    ("edma_writes_sustained", "edma"): 1,
     **{(name, layout): 1 for layout in ("imx6sx", "imx7ulp", "imx8ulp")
        for name in ("mu_write_to_irq", "mu_doorbells_sustained")},
 }  # fmt: skip
@@ -41,7 +51,7 @@ def measured(monkeypatch, tmp_path):
 
     def run(build, name, *, env, expected):
         monkeypatch.setenv(figures.VARIABLE, env[figures.VARIABLE])
-        subject = build.module.removeprefix("epbell_endpoint_usp").removeprefix("epbell_mu_")
+        subject = build.module.removeprefix("epbell_endpoint_usp").removeprefix("epbell_mu_").removeprefix("epbell_")
         for figure, about in GOALS:
             if about == subject:
                 values = changes.get((figure, subject), [GOALS[figure, subject]])
@@ -95,6 +105,8 @@ def test_real_figures_at_256_bits(capsys):
         if key in found:
             assert found[key]["value"] <= goal
     assert found["host_write_to_irq", "256"]["samples"] == 16
+    assert found["host_write_to_irq_edma", "256"]["samples"] == 16
+    assert found["edma_write_to_irq", "edma"]["samples"] == 16
     assert found["read_round_trip", "256"]["value"] >= 2
     assert found["cycles_per_second", "256"]["value"] > 1000
 

@@ -15,42 +15,57 @@ from epbell_regs import offsets
 from epbell_tb import figures, pins
 
 BAR, BAR_BASE = 1, 0x8000_4000
+EDMA_BAR, EDMA_BAR_BASE = 2, 0x8000_8000
 DOORBELLS = 240
 VECTORS = 4
 MAP, MU, IATU, CONTROLLER = AddressMap(), offsets("mu_imx8ulp"), offsets("iatu"), offsets("controller")
+EDMA = offsets("edma")
+EDMA_BELLS = (EDMA["WRITE_INT_STATUS"], EDMA["READ_INT_STATUS"])
 REPEATS = int(os.environ.get("EPBELL_BENCH_REPEATS", "5"))
 
 
 class Bench:
-    """The endpoint with BAR 1 on the doorbell page and all four vectors enabled."""
+    """The endpoint with BAR 1 on the Messaging Unit, all four vectors enabled, and BAR 2 on the eDMA page."""
 
     def __init__(self, dut):
         self.clocked = pins.start(dut)
         self.width = len(dut.s_axis_cq_tdata)
         self.cq = pins.CompleterRequests(self.clocked)
         self.cpu = pins.AxiLite(self.clocked, "cpu_axil")
-        self.irq = dut.irq_mu
+        self.irq, self.irq_edma = dut.irq_mu, dut.irq_edma
         dut.m_axis_cc_tready.value = 1
         dut.cfg_max_payload.value = 0
         dut.cfg_function_status.value = 7
         dut.cfg_interrupt_msi_enable.value = 0
+        for pulse in (dut.edma_wr_done, dut.edma_wr_abort, dut.edma_rd_done, dut.edma_rd_abort):
+            pulse.value = 0
 
     async def start(self):
-        """Reset; aim an inbound window at side B; enable the interrupts on side A."""
+        """Reset; aim inbound windows at side B and at the eDMA; enable the interrupts on side A."""
         await self.clocked.reset()
-        for register, value in (
-            ("IB0_LOWER_TARGET", MAP.mu_b),
-            ("IB0_UPPER_TARGET", 0),
-            ("IB0_CTRL1", 0),
-            ("IB0_CTRL2", 1 << 31 | 1 << 30 | BAR << 8),
-        ):
-            await self.cpu.write(MAP.iatu + IATU[register], value)
+        for window, (bar, target) in enumerate(((BAR, MAP.mu_b), (EDMA_BAR, MAP.edma))):
+            for register, value in (
+                ("LOWER_TARGET", target),
+                ("UPPER_TARGET", 0),
+                ("CTRL1", 0),
+                ("CTRL2", 1 << 31 | 1 << 30 | bar << 8),
+            ):
+                await self.cpu.write(MAP.iatu + IATU[f"IB{window}_{register}"], value)
         await self.cpu.write(MAP.mu_a + MU["RCR"], 0xF)
         await self.clocked.step(4)
 
     def ring(self, vector, data):
         """Put a doorbell write on the stream."""
         self.cq.queue += pins.memory_write(self.width, BAR, BAR_BASE + MU[f"TR{vector}"], data)
+
+    def ring_edma(self, number):
+        """Put a write to one of the eDMA's two doorbell words on the stream."""
+        self.cq.queue += pins.memory_write(self.width, EDMA_BAR, EDMA_BAR_BASE + EDMA_BELLS[number % 2], number)
+
+    async def acknowledge(self):
+        """Write 0 to INT_CLEAR of both directions, as dw_edma does."""
+        await self.cpu.write(MAP.edma + EDMA["WRITE_INT_CLEAR"], 0)
+        await self.cpu.write(MAP.edma + EDMA["READ_INT_CLEAR"], 0)
 
     async def take(self, vector):
         """Read the word of a vector, as the interrupt handler does."""
@@ -92,6 +107,39 @@ async def doorbells_sustained(dut):
     accepted = bench.cq.accepted
     assert len(accepted) == DOORBELLS
     figures.append(figure="doorbells_sustained", values=[(accepted[-1] - accepted[0]) / (DOORBELLS - 1)])
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def host_write_to_irq_edma(dut):
+    """First CQ beat of a write to a doorbell word of the eDMA -> irq_edma high, window and guard included."""
+    bench = Bench(dut)
+    await bench.start()
+    latencies = []
+    for number in range(16):
+        assert bench.irq_edma.value == 0
+        bench.ring_edma(number)
+        await bench.clocked.until(lambda: bench.irq_edma.value == 1)
+        latencies.append(bench.clocked.cycle - bench.cq.offered[-1])
+        await bench.acknowledge()
+        await bench.clocked.step(1 + number)
+    assert bench.irq.value == 0
+    figures.append(figure="host_write_to_irq_edma", values=latencies)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def edma_doorbells_sustained(dut):
+    """Back-to-back doorbells of the eDMA: clocks from one to the next, with every one of them counted."""
+    bench = Bench(dut)
+    await bench.start()
+    for number in range(DOORBELLS):
+        bench.ring_edma(number)
+    await bench.clocked.until(lambda: bench.cq.idle, limit=20 * DOORBELLS)
+    await bench.clocked.step(8)
+    counts = [await bench.cpu.read(MAP.controller + CONTROLLER[f"EDMA_{what}"]) for what in ("RUNG", "MERGED")]
+    assert counts == [DOORBELLS, DOORBELLS - 1]
+    accepted = bench.cq.accepted
+    assert len(accepted) == DOORBELLS
+    figures.append(figure="edma_doorbells_sustained", values=[(accepted[-1] - accepted[0]) / (DOORBELLS - 1)])
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
