@@ -31,8 +31,8 @@ def on_tree(tree, names, *arguments):
 GROUPS = {
     **{f"256-flowing-{tree}": on_tree(tree, ALL[tree], "--width", "256", "--stalls", "off") for tree in TREES},
     **{f"64-stalled-{tree}": on_tree(tree, ALL[tree], "--width", "64", "--stalls", "on") for tree in TREES},
-    **{f"128-flowing-{tree}": on_tree(tree, names, "--width", "128", "--stalls", "off") for tree, names in SMOKE.items()},
-    **{f"512-stalled-{tree}": on_tree(tree, names, "--width", "512", "--stalls", "on") for tree, names in SMOKE.items()},
+    **{f"128-flowing-{tree}": on_tree(tree, some, "--width", "128", "--stalls", "off") for tree, some in SMOKE.items()},
+    **{f"512-stalled-{tree}": on_tree(tree, some, "--width", "512", "--stalls", "on") for tree, some in SMOKE.items()},
     "256-wide": on_tree("imx8", WIDE, "--width", "256", "--stalls", "on", "--bars", "wide"),
     "256-linux": on_tree("imx8", LONG, "--width", "256", "--stalls", "off", "--bars", "linux"),
 }
