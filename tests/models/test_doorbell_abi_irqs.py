@@ -47,13 +47,13 @@ def test_row22_db_lost_disable(release, result):
 
 def test_row23_db_late_irq(monkeypatch):
     async def scenario(rig: Rig):
-        thread = rig.software.function._doorbell_thread
+        thread = rig.software.function.doorbell.thread
 
         async def late(irq, dev_id):
             await rig.platform.sleep(1.0005)
             return await thread(irq, dev_id)
 
-        monkeypatch.setattr(rig.software.function, "_doorbell_thread", late)
+        monkeypatch.setattr(rig.software.function.doorbell, "thread", late)
         result = await rig.host.doorbell_test()
         await rig.platform.sleep(2)
         return result, rig.host.statuses[:2], rig.device.fired[0], rig.window_target(1)

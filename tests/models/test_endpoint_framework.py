@@ -92,9 +92,9 @@ def test_enable_and_disable_retarget_in_place():
 def test_allocating_twice_is_busy_and_freeing_twice_is_fine():
     async def scenario(rig: Rig):
         epf, log = rig.software.function.epf, rig.software.log
-        results = [pci_epf_alloc_doorbell(epf, 4, log), pci_epf_alloc_doorbell(epf, 1, log)]
+        results = [await pci_epf_alloc_doorbell(epf, 4, log), await pci_epf_alloc_doorbell(epf, 1, log)]
         pci_epf_free_doorbell(epf)
         pci_epf_free_doorbell(epf)
-        return results, pci_epf_alloc_doorbell(epf, 5, log), rig.software.epc.msi_domain.revmap
+        return results, await pci_epf_alloc_doorbell(epf, 5, log), rig.software.epc.msi_domain.revmap
 
     assert run_rig(scenario) == ([0, -errno.EBUSY], -errno.ENOSPC, {})

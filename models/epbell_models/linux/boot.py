@@ -4,11 +4,14 @@ from collections.abc import Mapping
 
 from ..devicetree import DeviceTree
 from ..platform import Bus, IrqLine, Platform
-from .dma import CoherentPool
+from .dma import CoherentPool, DmaMappings
+from .dw_edma import DwEdma, Hook
+from .faults import Faults
 from .gic import Gic
 from .imx_mu_msi import ImxMuMsi
 from .irq import IrqCore
-from .pci_epc import EpcFeatures, PciEpc, bar_features
+from .msi import MsiDevice, platform_device_msi_init_and_alloc_irqs
+from .pci_epc import EpcFeatures, Generation, PciEpc, bar_features
 from .pci_epf_test import DEFAULT_BAR_SIZES, PciEpfTest
 from .pcie_dw_ep import REGION_ALIGN, DwPcieEp
 
@@ -29,8 +32,16 @@ class EndpointSoftware:
         Interrupt core and root controller.
     messaging_units
         MSI controllers by node name.
+    consumers
+        Other devices with messages from one of these.
+    edma
+        The eDMA; None until it is probed, and when that fails: then the controller goes on without.
     epc, controller
         Endpoint controller core and its driver.
+    mappings
+        Registers mapped for the controller; none is left when no doorbell is.
+    faults
+        What is to fail.
     function
         The function driver, pci-epf-test.
     """
@@ -47,8 +58,14 @@ class EndpointSoftware:
         doorbell_command: bool,
         announce_doorbell: bool,
         spurious_window: int,
+        generation: Generation,
+        polling: bool,
+        before_doorbell_irq: Hook | None,
     ) -> None:
         self.log: list[str] = []
+        self.faults = Faults.of(tree.bootargs)
+        self.mappings = DmaMappings(self.faults)
+        self._before_doorbell_irq = before_doorbell_irq
         self.core = IrqCore(platform, self.log, spurious_window=spurious_window)
         self.gic = Gic(self.core, irq_lines)
         self.messaging_units = {
@@ -58,25 +75,58 @@ class EndpointSoftware:
         }
         parent = tree.endpoint.msi_parent
         domain = self.messaging_units.get(parent.name) if parent is not None else None
+        self.consumers = [
+            (MsiDevice(consumer.name, self.messaging_units.get(consumer.parent), self.faults), consumer.vectors)
+            for consumer in tree.msi_consumers
+        ]
+        self._edma = DwEdma(self.core, cpu_bus, tree.endpoint.edma)
         self.controller = DwPcieEp(platform, cpu_bus, tree.endpoint, features, self.log)
         pool = CoherentPool(tree.endpoint.memory)
-        self.epc = PciEpc(platform, cpu_bus, self.controller, pool, domain)
+        self.epc = PciEpc(
+            platform,
+            cpu_bus,
+            self.controller,
+            pool,
+            domain,
+            generation=generation,
+            faults=self.faults,
+            mappings=self.mappings,
+        )
         self.function = PciEpfTest(
             self.core,
             self.epc,
             DEFAULT_BAR_SIZES,
             doorbell_command=doorbell_command,
             announce_doorbell=announce_doorbell,
+            polling=polling,
         )
 
+    @property
+    def edma(self) -> DwEdma | None:
+        """The eDMA that the controller has found."""
+        return self.controller.edma
+
     async def start(self) -> int:
-        """Probe the controllers, take interrupts, start the function; 0 or the first error."""
+        """Take interrupts, probe the controllers, start the function; 0 or the first error."""
+        self.gic.start()
         for unit in self.messaging_units.values():
             error = await unit.probe(self.gic)
             if error:
+                await self.gic.stop()
                 return error
-        self.gic.start()
-        return await self.function.start()
+        self._probe_consumers()
+        if await self._edma.probe(self.gic, self._before_doorbell_irq) == 0:
+            self.controller.edma = self._edma
+        error = await self.function.start()
+        if error:
+            await self.gic.stop()
+        return error
+
+    def _probe_consumers(self) -> None:
+        for device, vectors in self.consumers:
+            error = platform_device_msi_init_and_alloc_irqs(device, vectors, lambda index, message: None)
+            if error:
+                self.log.append(f"{device.name}: Failed to allocate MSI: {error}")
 
     async def stop(self) -> None:
         """Stop the function and take no more interrupts."""
@@ -97,6 +147,9 @@ def boot(
     doorbell_command: bool = True,
     announce_doorbell: bool = True,
     spurious_window: int = 100_000,
+    generation: Generation = "merged",
+    polling: bool = True,
+    before_doorbell_irq: Hook | None = None,
 ) -> EndpointSoftware:
     """Put the endpoint's software together; ``await software.start()`` runs it.
 
@@ -122,9 +175,17 @@ def boot(
         See `PciEpfTest`: both False is Linux before v6.17, the second alone False is v6.17 to v7.0.
     spurious_window
         See `IrqCore`.
+    generation
+        Form of the embedded doorbell: ``"v7"`` as first posted, ``"merged"`` as in the kernel.
+    polling
+        See `PciEpfTest`.
+    before_doorbell_irq
+        See `DwEdma.probe`.
     """
     features = EpcFeatures(
-        bar_features(bar_sizes, wide_bars), align=REGION_ALIGN, dynamic_inbound_mapping=dynamic_inbound_mapping
+        bar_features(bar_sizes, wide_bars, tree.endpoint.fixed_bar),
+        align=REGION_ALIGN,
+        dynamic_inbound_mapping=dynamic_inbound_mapping,
     )
     return EndpointSoftware(
         platform,
@@ -136,4 +197,7 @@ def boot(
         doorbell_command=doorbell_command,
         announce_doorbell=announce_doorbell,
         spurious_window=spurious_window,
+        generation=generation,
+        polling=polling,
+        before_doorbell_irq=before_doorbell_irq,
     )

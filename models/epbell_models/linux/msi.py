@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .faults import Faults
 from .irqdomain import IrqDomain
 
 __all__ = [
@@ -65,6 +66,7 @@ class MsiDevice:
 
     name: str
     domain: MsiDomain | None
+    faults: Faults = field(default_factory=Faults)
     virqs: list[int] = field(default_factory=list[int])
 
 
@@ -73,12 +75,17 @@ WriteMsi = Callable[[int, MsiMessage], None]
 
 
 def platform_device_msi_init_and_alloc_irqs(device: MsiDevice, count: int, write_msi: WriteMsi) -> int:
-    """Allocate ``count`` messages, all or none; -EINVAL without domain, -EEXIST twice, -ENOSPC when they run out."""
+    """Allocate ``count`` messages, all or none.
+
+    Returns 0; -EINVAL without domain, -EEXIST twice, -ENOSPC when they run out, or the errno that is to be injected.
+    """
     domain = device.domain
     if domain is None or count < 1:
         return -errno.EINVAL
     if device.virqs:
         return -errno.EEXIST
+    if device.faults.platform_msi:
+        return device.faults.platform_msi
     for index in range(count):
         virq = domain.alloc()
         if virq < 0:

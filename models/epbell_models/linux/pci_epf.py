@@ -2,11 +2,14 @@
 
 import errno
 from dataclasses import dataclass, field
+from enum import Enum
 
+from .irqdesc import IrqFlag
 from .msi import MsiDevice, MsiMessage
-from .pci_epc import BAR_COUNT, BarFlag, BarKind, EpfBar, PciEpc
+from .pci_epc import BAR_COUNT, NO_BAR, BarFlag, BarKind, EpfBar, PciEpc
 
 __all__ = [
+    "DoorbellKind",
     "DoorbellMessage",
     "PciEpf",
 ]
@@ -14,12 +17,41 @@ __all__ = [
 _SMALLEST_BAR = 128
 
 
+class DoorbellKind(Enum):
+    """Where a doorbell comes from: an MSI controller, or the endpoint controller's own registers."""
+
+    MSI = "msi"
+    EMBEDDED = "embedded"
+
+
 @dataclass
 class DoorbellMessage:
-    """One doorbell of a function: what the host must write, and the interrupt that follows."""
+    """One doorbell of a function: what the host must write, and the interrupt that follows.
+
+    Attributes
+    ----------
+    message
+        Address and word. Nobody need look at the address when ``bar`` says where it is.
+    virq
+        Linux number of the interrupt.
+    irq_flags
+        Flags that every request of it must have.
+    kind
+        Where it comes from.
+    bar, offset
+        BAR that shows it already, and the byte offset there; `NO_BAR` and 0 when none does.
+    iova_base, iova_size
+        Mapping behind the address; size 0 when there is none.
+    """
 
     message: MsiMessage
     virq: int
+    irq_flags: IrqFlag = IrqFlag.NONE
+    kind: DoorbellKind = DoorbellKind.MSI
+    bar: int = NO_BAR
+    offset: int = 0
+    iova_base: int = 0
+    iova_size: int = 0
 
 
 @dataclass(eq=False)
@@ -44,7 +76,7 @@ class PciEpf:
     doorbells: list[DoorbellMessage] = field(default_factory=list[DoorbellMessage])
 
     def __post_init__(self) -> None:
-        self.device = MsiDevice(self.name, self.epc.msi_domain)
+        self.device = MsiDevice(self.name, self.epc.msi_domain, self.epc.faults)
         self.epc.functions.append(self)
 
     def alloc_space(self, size: int, barno: int) -> int | None:

@@ -2,14 +2,15 @@
 
 Window programming follows drivers/pci/controller/dwc/pcie-designware-ep.c and pcie-designware.c, register by register.
 Raising an MSI differs from DesignWare silicon, which writes the host's memory through an outbound window: here the
-controller page queues it.
+controller page queues it. The one auxiliary resource is the doorbell of the eDMA, as the driver offers it.
 """
 
 import errno
 
 from ..devicetree import EndpointNode
 from ..platform import Bus, Platform
-from .pci_epc import BAR_COUNT, EpcFeatures, EpfBar, IrqKind
+from .dw_edma import NO_OFFSET, DwEdma
+from .pci_epc import BAR_COUNT, NO_BAR, AuxKind, AuxResource, EpcFeatures, EpfBar, IrqKind
 
 __all__ = [
     "DwPcieEp",
@@ -37,6 +38,8 @@ _MSI_ENABLED = 1 << 0
 _QUEUE_RETRIES = 100
 _QUEUE_WAIT = 10e-6
 
+_DOORBELL_BYTES = 4
+
 
 class DwPcieEp:
     """One controller, one function.
@@ -58,6 +61,8 @@ class DwPcieEp:
     ----------
     bar_to_window
         Which inbound window serves a BAR.
+    edma
+        The eDMA, None as long as it has not been probed, and when that failed.
     """
 
     def __init__(self, platform: Platform, bus: Bus, node: EndpointNode, features: EpcFeatures, log: list[str]) -> None:
@@ -68,6 +73,7 @@ class DwPcieEp:
         self._log = log
         self._bars: dict[int, EpfBar] = {}
         self.bar_to_window: dict[int, int] = {}
+        self.edma: DwEdma | None = None
 
     async def set_bar(self, bar: EpfBar) -> int:
         """Aim a BAR's window.
@@ -111,6 +117,44 @@ class DwPcieEp:
             await self._platform.sleep(_QUEUE_WAIT)
         self._log.append("MSI queue stays full")
         return -errno.ETIMEDOUT
+
+    async def get_aux_resources_count(self) -> int:
+        """Return how many auxiliary resources there are: the doorbell, if the eDMA has one."""
+        return 1 if self._doorbell_offset() is not None else 0
+
+    async def get_aux_resources(self, resources: list[AuxResource], room: int) -> int:
+        """Append the doorbell; -ENOSPC without room, -EINVAL when it is not in the window that a BAR shows."""
+        offset = self._doorbell_offset()
+        if offset is None or self.edma is None:
+            return 0
+        if room < 1:
+            return -errno.ENOSPC
+        bar, start, window = self._fixed_window()
+        if offset + _DOORBELL_BYTES > window:
+            return -errno.EINVAL
+        address = self._node.edma.region.address + self._node.edma.offset + offset
+        where = start + offset if bar != NO_BAR else 0
+        resources.append(
+            AuxResource(
+                AuxKind.DOORBELL_MMIO, address, _DOORBELL_BYTES, bar, where, irq=self.edma.db_irq, data=0
+            )
+        )
+        return 0
+
+    def _doorbell_offset(self) -> int | None:
+        """Return where from the start of the eDMA's registers a store interrupts, None when nowhere."""
+        if self.edma is None or not self._node.edma.region.size or self.edma.db_offset == NO_OFFSET:
+            return None
+        return self.edma.db_offset
+
+    def _fixed_window(self) -> tuple[int, int, int]:
+        """Return the BAR that shows the eDMA's registers, where in it they start, and how many bytes it shows."""
+        size = self._node.edma.region.size - self._node.edma.offset
+        for number, feature in enumerate(self.features.bars):
+            for region in feature.regions:
+                if region.kind is AuxKind.DMA_CTRL_MMIO:
+                    return number, region.offset, min(size, region.size)
+        return NO_BAR, 0, size
 
     async def _inbound_window(self, bar: EpfBar) -> int:
         window = self.bar_to_window.get(bar.barno)

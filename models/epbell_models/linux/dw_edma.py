@@ -1,0 +1,199 @@
+"""The eDMA's driver, as far as interrupts go: its channels' own, and the one that a store of the host emulates.
+
+Follows drivers/dma/dw-edma/dw-edma-core.c and, for what is checked before, drivers/pci/controller/dwc/
+pcie-designware.c. An emulated interrupt leaves no trace in INT_STATUS, so that no handler can tell it from another:
+every interrupt of the eDMA is also passed on to the doorbell's handlers, and consumers must bear one too many.
+
+The doorbell's interrupt acknowledges before its handlers run. A store that comes while they run asserts the line anew;
+acknowledged afterwards it would be swallowed.
+"""
+
+import errno
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ..devicetree import EdmaNode
+from ..platform import Bus
+from .dw_edma_core import NO_OFFSET, EdmaCore, EdmaWay, Happened, HdmaCore, V0Core
+from .gic import Gic
+from .irq import IrqCore
+from .irqdesc import IrqChip, IrqData, IrqFlag, IrqReturn
+from .irqdomain import IrqDomain
+from .irqflow import handle_level_irq
+
+__all__ = [
+    "NO_OFFSET",
+    "DwEdma",
+    "Hook",
+    "Notify",
+]
+
+_MOST_CHANNELS = 8
+
+_Served = dict[EdmaWay, Sequence[int]]
+
+Hook = Callable[[], Awaitable[None]]
+"""Awaited between the request of the interrupts and the creation of the doorbell's."""
+
+Notify = Callable[[EdmaWay, int, Happened], Awaitable[None]]
+"""Called from the handler when a channel is done or has aborted."""
+
+
+class _EmulatedChip(IrqChip):
+    """The doorbell's interrupt: it can be acknowledged, and nothing else."""
+
+    name = "dw-edma-emul"
+    oneshot_safe = True
+
+    def __init__(self, core: EdmaCore) -> None:
+        self._core = core
+
+    async def irq_ack(self, data: IrqData) -> None:
+        await self._core.ack_emulated_irq()
+
+
+class DwEdma:
+    """One eDMA.
+
+    Parameters
+    ----------
+    irqs
+        Interrupt core.
+    bus
+        The processor's bus.
+    node
+        What the device tree says of it.
+    notify
+        Awaited for every channel that is done or has aborted.
+
+    Attributes
+    ----------
+    db_irq
+        Linux number of the doorbell's interrupt, 0 when there is none.
+    db_offset
+        Where from the start of the registers a store of the host interrupts, `NO_OFFSET` when nowhere.
+    done, aborted
+        How often each channel was; write channels first.
+    channels
+        Number of write and of read channels.
+    """
+
+    def __init__(self, irqs: IrqCore, bus: Bus, node: EdmaNode, notify: Notify | None = None) -> None:
+        self._irqs = irqs
+        self._node = node
+        self._core: EdmaCore = HdmaCore(bus, node) if node.personality == "hdma" else V0Core(bus, node)
+        self._domain = IrqDomain("dw-edma-emul")
+        self._requested: list[int] = []
+        self.notify = notify
+        self.db_irq = 0
+        self.db_offset = NO_OFFSET
+        self.channels = (0, 0)
+        self.done: list[int] = []
+        self.aborted: list[int] = []
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    async def probe(self, gic: Gic, before_doorbell_irq: Hook | None = None) -> int:
+        """Quiet the engine, request its interrupts, create the doorbell's; 0 or a negative errno.
+
+        -EINVAL without a write or a read channel, and when the interrupts are neither one nor one per channel.
+
+        Parameters
+        ----------
+        gic
+            Where the interrupts come from.
+        before_doorbell_irq
+            Awaited in the window in which nobody would care about a store of the host.
+        """
+        writes, reads = await self._core.channels()
+        if not 1 <= writes <= _MOST_CHANNELS or not 1 <= reads <= _MOST_CHANNELS:
+            return -errno.EINVAL
+        virqs = [gic.map_spi(interrupt.spi) for interrupt in self._node.interrupts]
+        if len(virqs) not in (1, writes + reads) or not all(virqs):
+            self._irqs.log.append("Invalid eDMA IRQs found")
+            return -errno.EINVAL
+        self.channels = (writes, reads)
+        self.done = [0] * (writes + reads)
+        self.aborted = [0] * (writes + reads)
+        await self._core.off()
+        error = await self._request(virqs)
+        if error:
+            return error
+        if before_doorbell_irq is not None:
+            await before_doorbell_irq()
+        self.create_doorbell_irq()
+        return 0
+
+    async def remove(self) -> None:
+        """Quiet the engine and give every interrupt back, the doorbell's first; it must be free."""
+        await self._core.off()
+        self.free_doorbell_irq()
+        for virq in self._requested:
+            await self._irqs.free_irq(virq, self)
+        self._requested = []
+
+    def create_doorbell_irq(self) -> None:
+        """Allocate the one virtual interrupt that stands for every store of the host, if the core emulates any."""
+        self.db_irq, self.db_offset = 0, NO_OFFSET
+        if not self._core.emulates:
+            return
+        desc = self._irqs.map(self._domain, 0, _EmulatedChip(self._core), handle_level_irq)
+        self.db_irq, self.db_offset = desc.data.irq, self._core.db_offset
+
+    def free_doorbell_irq(self) -> None:
+        """Give it back; from then on nobody cares about a store of the host."""
+        if self.db_irq:
+            self._irqs.unmap(self.db_irq)
+        self.db_irq, self.db_offset = 0, NO_OFFSET
+
+    async def start_channel(self, way: EdmaWay, channel: int) -> None:
+        """Start a channel; its end interrupts the processor."""
+        if not 0 <= channel < self.channels[way.value]:
+            raise ValueError(f"This eDMA has {self.channels[way.value]} {way.name} channels, not {channel!r}")
+        await self._core.start(way, channel)
+
+    # -- interrupts ----------------------------------------------------------------------------------------------------
+
+    async def _request(self, virqs: list[int]) -> int:
+        """Request one interrupt for everything, or one per channel, write channels first."""
+        writes, reads = self.channels
+        every: _Served = {EdmaWay.WRITE: range(writes), EdmaWay.READ: range(reads)}
+        served: list[_Served] = [every]
+        if len(virqs) > 1:
+            each = [(way, channel) for way, channels in every.items() for channel in channels]
+            served = [{way: range(channel, channel + 1)} for way, channel in each]
+        for virq, channels in zip(virqs, served, strict=True):
+            handler = partial(self._handler, channels)
+            error = await self._irqs.request_irq(virq, handler, IrqFlag.SHARED, "dw-edma-core", self)
+            if error:
+                for other in self._requested:
+                    await self._irqs.free_irq(other, self)
+                self._requested = []
+                return error
+            self._requested.append(virq)
+        return 0
+
+    async def _handler(self, served: _Served, irq: int, dev_id: Any) -> IrqReturn:
+        """Handle what channels report, then, whatever that was, let the doorbell's handlers run."""
+        result = IrqReturn.NONE
+        for way, channels in served.items():
+            result |= await self._real(way, channels)
+        return result | await self._emulated()
+
+    async def _real(self, way: EdmaWay, channels: Sequence[int]) -> IrqReturn:
+        result = IrqReturn.NONE
+        for happened, counts in ((Happened.DONE, self.done), (Happened.ABORT, self.aborted)):
+            for channel in await self._core.status(way, happened, channels):
+                await self._core.clear(way, happened, channel)
+                counts[channel + (self.channels[0] if way is EdmaWay.READ else 0)] += 1
+                if self.notify is not None:
+                    await self.notify(way, channel, happened)
+                result = IrqReturn.HANDLED
+        return result
+
+    async def _emulated(self) -> IrqReturn:
+        if not self.db_irq:
+            return IrqReturn.NONE
+        await self._domain.generic_handle(0)
+        return IrqReturn.HANDLED

@@ -1,0 +1,102 @@
+"""The register block of pci-epf-test, at the start of its first BAR: offsets, bits, and access by the processor."""
+
+from enum import IntFlag
+
+from .pci_epc import NO_BAR, PciEpc
+
+__all__ = [
+    "BLOCK_SIZE",
+    "Capability",
+    "Command",
+    "Register",
+    "RegisterBlock",
+    "Status",
+]
+
+BLOCK_SIZE = 0x40
+"""Bytes."""
+
+
+class Register:
+    """Byte offsets."""
+
+    COMMAND = 0x04
+    STATUS = 0x08
+    IRQ_TYPE = 0x24
+    IRQ_NUMBER = 0x28
+    FLAGS = 0x2C
+    CAPS = 0x30
+    DB_BAR = 0x34
+    DB_OFFSET = 0x38
+    DB_DATA = 0x3C
+
+
+class Capability(IntFlag):
+    """Bits of CAPS; those of reserved BARs start at bit 6."""
+
+    MSI = 1 << 1
+    MSIX = 1 << 2
+    INTX = 1 << 3
+    DYNAMIC_INBOUND = 1 << 5
+    BAR0_RESERVED = 1 << 6
+
+
+class Command(IntFlag):
+    """Bits of COMMAND, one at a time."""
+
+    RAISE_INTX = 1 << 0
+    RAISE_MSI = 1 << 1
+    RAISE_MSIX = 1 << 2
+    READ = 1 << 3
+    WRITE = 1 << 4
+    COPY = 1 << 5
+    ENABLE_DOORBELL = 1 << 6
+    DISABLE_DOORBELL = 1 << 7
+
+
+class Status(IntFlag):
+    """Bits of STATUS."""
+
+    READ_FAIL = 1 << 1
+    WRITE_FAIL = 1 << 3
+    COPY_FAIL = 1 << 5
+    IRQ_RAISED = 1 << 6
+    DOORBELL_SUCCESS = 1 << 9
+    ENABLE_SUCCESS = 1 << 10
+    ENABLE_FAIL = 1 << 11
+    DISABLE_SUCCESS = 1 << 12
+    DISABLE_FAIL = 1 << 13
+
+
+class RegisterBlock:
+    """The block in memory.
+
+    Parameters
+    ----------
+    epc
+        Endpoint controller; its bus is the processor's.
+
+    Attributes
+    ----------
+    bar
+        BAR that starts with the block.
+    address
+        Where the processor finds it.
+    """
+
+    def __init__(self, epc: PciEpc) -> None:
+        self._bus = epc.bus
+        self.bar = NO_BAR
+        self.address = 0
+
+    async def read(self, offset: int) -> int:
+        """Read a word."""
+        return await self._bus.read32(self.address + offset)
+
+    async def write(self, offset: int, value: int) -> None:
+        """Write a word."""
+        await self._bus.write32(self.address + offset, int(value) & 0xFFFF_FFFF)
+
+    async def add_status(self, bits: int) -> None:
+        """Set bits of STATUS; reading and writing back are two accesses, and nothing keeps others out between."""
+        await self.write(Register.STATUS, await self.read(Register.STATUS) | bits)
