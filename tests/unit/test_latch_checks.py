@@ -139,6 +139,30 @@ def test_done_holds_the_line(latch):
         latch.edge(False, 102 + LONG)
 
 
+def test_done_falls_with_the_write_that_clears_it(latch):
+    let_done_interrupt(latch)
+    latch.pulse(100, {"wr_done": 1})
+    latch.edge(True, 101)
+    ack = latch.write_started(200, CLEAR, 1, 0xF)
+    latch.edge(False, 203)
+    latch.write_ended(ack, 203)
+    latch.pulse(300, {"wr_done": 1})
+    latch.edge(True, 301)
+    ack = latch.write_started(400, CLEAR, 0, 0xF)
+    latch.edge(False, 403)
+    with pytest.raises(AssertionError, match="lost"):
+        latch.write_ended(ack, 403)
+
+
+def test_unmasking_raises_the_line(latch):
+    write(latch, 10, CONTROL1, LIE)
+    latch.pulse(100, {"wr_done": 1})
+    unmask = latch.write_started(200, MASK, 0, 0xF)
+    latch.edge(True, 203)
+    latch.write_ended(unmask, 203)
+    latch.check(LONG)
+
+
 def test_a_masked_done_may_not_raise_the_line(latch):
     latch.pulse(100, {"wr_done": 1})
     with pytest.raises(AssertionError, match="nobody rang"):

@@ -61,10 +61,27 @@ class Counters:
             merges += merged
         return merges
 
+    async def check_latch(self, board: Scoreboard) -> int:
+        """Compare the eDMA's latch in the same way. Return how many kicks were merged."""
+        latch = board.latch
+        rung, merged, delivered = [await self.read(f"EDMA_{event}") for event in ("RUNG", "MERGED", "DELIVERED")]
+        waits = rung - merged - delivered
+        figures = f"eDMA: rung {rung}, merged {merged}, delivered {delivered}, line {latch.level}"
+        assert rung == len(latch.kicks), f"{figures}; the pins showed {len(latch.kicks)} kicks"
+        assert waits in (0, 1), f"{figures}: some are lost"
+        assert waits <= latch.level, f"{figures}: one is lost"
+        assert latch.level == bool(waits) or latch.alone.irq, f"{figures}: one is invented"
+        assert delivered <= len(latch.acks), f"{figures}; the CPU cleared {len(latch.acks)} times"
+        return merged
+
     async def check_latency(self, board: Scoreboard) -> None:
-        """Compare the greatest latency that the endpoint measured with the ones seen."""
-        greatest = await self.read("IRQ_LATENCY_MAX")
-        seen = max(board.latencies, default=0)
-        assert greatest >= seen, f"IRQ_LATENCY_MAX is {greatest}; the pins showed {seen}"
-        if len(board.latencies) == board.counts["irqs"]:
-            assert greatest == seen, f"IRQ_LATENCY_MAX is {greatest}; the pins showed {seen} at the most"
+        """Compare the greatest latencies that the endpoint measured with the ones seen."""
+        await self._check_latency("IRQ_LATENCY_MAX", board.latencies, board.counts["irqs"])
+        await self._check_latency("EDMA_LATENCY_MAX", board.latch.latencies, board.latch.rises)
+
+    async def _check_latency(self, name: str, latencies: list[int], irqs: int) -> None:
+        greatest = await self.read(name)
+        seen = max(latencies, default=0)
+        assert greatest >= seen, f"{name} is {greatest}; the pins showed {seen}"
+        if len(latencies) == irqs:
+            assert greatest == seen, f"{name} is {greatest}; the pins showed {seen} at the most"

@@ -25,7 +25,7 @@ from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction, MsiWindow
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
-from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor
+from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor, cycle
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
 from epbell_tb.endpoint.scoreboard import Scoreboard
@@ -39,6 +39,7 @@ TIME_SCALE = 1000.0
 """Linux's millisecond is a simulated microsecond."""
 
 _RESET_CLOCKS = 8
+_PULSES = ("wr_done", "wr_abort", "rd_done", "rd_abort")
 _WINDOW = 0xC000_0000
 _WIDE_WINDOW = 0x8000_0000_0000_0000
 _WINDOW_SIZE = 0x1000_0000
@@ -69,8 +70,12 @@ class EndpointEnv:
         Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
     cpu, memory
         The CPU's bus and the host's.
-    board
-        What must follow from what the pins show.
+    irq_mu, irq_edma
+        The interrupt lines: the Messaging Unit's, and those of the eDMA.
+    board, counters
+        What must follow from what the pins show, and what the endpoint itself counted.
+    outcome
+        What the scenario adds to its line of the report.
     """
 
     def __init__(self, dut: Any, name: str) -> None:
@@ -93,6 +98,7 @@ class EndpointEnv:
         self._link()
         self.cpu = CpuBus(dut)
         self.irq_mu = CocotbIrqLine(dut.irq_mu)
+        self.irq_edma = [CocotbIrqLine(dut.irq_edma, line) for line in range(self.tree.endpoint.edma.lines)]
         self.msis = MsiController(_MSI_ADDRESS)
         self.root.mem_address_space.register_region(MsiWindow(self.msis, self._heard), _MSI_ADDRESS)
         self.memory = HostBus(self.root)
@@ -104,7 +110,10 @@ class EndpointEnv:
         CompletionMonitor(dut, self.board.completion)
         CpuMonitor(dut, self.board.cpu_write_started, self.board.cpu_write_ended, self.board.cpu_read_ended)
         IrqMonitor(dut.irq_mu, self.board.irq)
+        IrqMonitor(dut.irq_edma, self.board.irq_edma, len(self.irq_edma))
+        self.counters = Counters(self.cpu, self.board.map["controller"].base)
         self.merged: int | None = None
+        self.outcome: dict[str, Any] = {}
 
     # -- bring-up ------------------------------------------------------------------------------------------------------
 
@@ -138,6 +147,8 @@ class EndpointEnv:
         self.dut.rst.value = 1
         self.block.drop_everything()
         self.board.reset()
+        for name in _PULSES:
+            getattr(self.dut, f"edma_{name}").value = 0
         await self.clocks(_RESET_CLOCKS)
         self.dut.rst.value = 0
         await self.clocks(2)
@@ -168,6 +179,16 @@ class EndpointEnv:
                 return
             await self.clocks(step)
         assert condition(), f"{what}: not within {limit} clocks"
+
+    async def pulse(self, **channels: int) -> int:
+        """Drive the DMA's inputs ``wr_done wr_abort rd_done rd_abort``, bit per channel, for a clock; return which."""
+        for name, bits in channels.items():
+            getattr(self.dut, f"edma_{name}").value = bits
+        await self.clock
+        self.board.latch.pulse(cycle(), channels)
+        for name in channels:
+            getattr(self.dut, f"edma_{name}").value = 0
+        return cycle()
 
     async def ask(self, request: Tlp, bar: int) -> CplStatus:
         """Give the endpoint a non-posted request that no root port would forward; return the completion's status."""
@@ -219,6 +240,8 @@ class EndpointEnv:
     def new_software(self) -> EndpointSoftware:
         """Return a Linux that has not booted yet."""
         lines = {unit.interrupt.spi: self.irq_mu for unit in self.tree.messaging_units}
+        interrupts = self.tree.endpoint.edma.interrupts
+        lines |= {interrupt.spi: line for interrupt, line in zip(interrupts, self.irq_edma, strict=False)}
         wide = tuple(number for number, bar in enumerate(self.bars) if bar is not None and bar.wide)
         return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, wide_bars=wide)
 
@@ -245,12 +268,16 @@ class EndpointEnv:
         assert not self.msis.strays, f"MSIs to nobody: {self.msis.strays}"
         assert board.counts["requests"], "no request has been checked"
         assert board.counts["completions"], "no completion has been checked"
-        page = Counters(self.cpu, board.map["controller"].base)
+        page = self.counters
         await page.check(board)
         pending = await self.pending()
         level = bool(pending & await self.enabled())
         assert self.irq_mu.level() == level, f"irq_mu must be {level} with vectors {pending:#x} pending"
         self.merged = await page.check_bells(board, pending)
+        board.latch.check(cycle())
+        if board.latch.sure(cycle()):
+            assert board.latch.level == board.reference.irq_edma, f"irq_edma must be {board.reference.irq_edma}"
+        self.merged += await page.check_latch(board)
         await page.check_latency(board)
 
     async def pending(self) -> int:
@@ -270,12 +297,14 @@ class EndpointEnv:
         path = os.environ.get("EPBELL_REPORT")
         if not path:
             return
-        latencies = self.board.latencies
+        counts = self.board.counts
+        latencies = [*self.board.latencies, *self.board.latch.latencies]
         line = {
-            "name": self.name, "width": self.width, "stalls": self.stalls, "rings": self.board.counts["rings"],
-            "irqs": self.board.counts["irqs"], "merged": self.merged,
+            "name": self.name, "tree": self.tree.name, "width": self.width, "stalls": self.stalls,
+            "rings": counts["rings"] + counts["kicks"], "irqs": counts["irqs"] + counts["edma_irqs"],
+            "merged": self.merged,
             "cycles_to_irq_min": min(latencies, default=None), "cycles_to_irq_max": max(latencies, default=None),
-            "seed": self.seed,
+            "seed": self.seed, **self.outcome,
         }  # fmt: skip
         with Path(path).open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")

@@ -101,6 +101,7 @@ class Latch:
     rises: int = 0
     latencies: list[int] = field(default_factory=list)
     _open: int = 0
+    _late: list[tuple[bool, int]] = field(default_factory=list)
     _held: list[Pulse] = field(default_factory=list)
     _touched: int = -1
     _levels: deque[tuple[int, bool]] = field(default_factory=lambda: deque([(-FOREVER, False)], maxlen=_DMA_KEPT))
@@ -119,12 +120,13 @@ class Latch:
 
     def write_started(self, now: int, offset: int, data: int, strobes: int) -> PageWrite:
         """Take a write that the CPU handed over."""
+        if not self._open:
+            self.check(now)
         self._open += 1
         write = PageWrite(offset, data, strobes)
         if strobes and offset in self.page.doorbells:
             write.kick = self.kick(now, FOREVER, data, strobes)
         if strobes and offset in self._clears:
-            self.check(now)
             write.ack = Ack(now, offset, data)
             self.acks.append(write.ack)
         return write
@@ -141,9 +143,12 @@ class Latch:
             write.kick.last = now
         if write.ack is not None:
             write.ack.ended = now
+        self._touched = now
         if not self._open:
             self._let_pulses(FOREVER)
-        self._touched = now
+            late, self._late = self._late, []
+            for level, at in late:
+                self._judge(level, at)
 
     def pulse(self, now: int, bits: dict[str, int]) -> None:
         """Take the DMA's inputs of one clock."""
@@ -172,8 +177,15 @@ class Latch:
     # -- the line ------------------------------------------------------------------------------------------------------
 
     def edge(self, level: bool, now: int) -> None:
-        """Take an edge of the line, and check that it had a reason."""
+        """Take an edge of the line, and check that it had a reason, once it is known what a write under way did."""
         self.level, self.changed = level, now
+        self.rises += level
+        if self._open:
+            self._late.append((level, now))
+        else:
+            self._judge(level, now)
+
+    def _judge(self, level: bool, now: int) -> None:
         if level:
             self._rose(now)
         else:
@@ -184,7 +196,7 @@ class Latch:
         if self.level:
             assert self._may_be_high(now), f"irq_edma is high in cycle {now}, and nobody rang"
         else:
-            assert not self.must_be_high(now), f"irq_edma is low in cycle {now}: a doorbell is lost: {self.kicks[-1:]}"
+            assert not self.must_be_high(now), f"irq_edma is low in cycle {now}: something is lost: {self.kicks[-1:]}"
 
     def sure(self, now: int) -> bool:
         """Return whether only one level would be right."""
@@ -203,7 +215,6 @@ class Latch:
         return waits or any(self._dma_levels(now))
 
     def _rose(self, now: int) -> None:
-        self.rises += 1
         assert self._may_be_high(now), f"irq_edma rose in cycle {now}, and nobody rang"
         reasons = len(self.kicks) + self._dma_rises
         assert self.rises <= reasons, f"irq_edma rose {self.rises} times by cycle {now}, for {reasons} reasons"
@@ -216,7 +227,7 @@ class Latch:
         acked = any(ack.started < now <= ack.ended + _FALLEN for ack in self.acks[-_LATEST:])
         reason = acked or any(self._dma_levels(now)) or now <= self.since + _FALLEN
         assert reason, f"irq_edma fell in cycle {now}, and nobody cleared it"
-        self.check(now)
+        assert not self.must_be_high(now), f"irq_edma fell in cycle {now}: something is lost: {self.kicks[-1:]}"
 
     def _dma_levels(self, now: int) -> list[bool]:
         """Return the levels that DONE and ABORT alone gave the line of late."""

@@ -299,23 +299,28 @@ class CpuMonitor:
 
 
 class IrqMonitor:
-    """Edges of the interrupt line.
+    """Edges of an interrupt line, or of several that carry the same level.
 
     Parameters
     ----------
     signal
-        The line.
+        The line, or the lines.
     report
         Called with the new level, and the first cycle in which the line has it.
+    lines
+        How many there are.
     """
 
-    def __init__(self, signal: Any, report: Callable[[bool, int], None]) -> None:
+    def __init__(self, signal: Any, report: Callable[[bool, int], None], lines: int = 1) -> None:
         self._signal = signal
         self._report = report
+        self._high = (1 << lines) - 1
         cocotb.start_soon(self._run(), name="interrupt monitor")
 
     async def _run(self) -> None:
         change = ValueChange(self._signal)
         while True:
             await change
-            self._report(bool(self._signal.value), cycle() + 1)
+            value = int(self._signal.value)
+            assert value in (0, self._high), f"the lines carry different levels: {value:#b}"
+            self._report(bool(value), cycle() + 1)

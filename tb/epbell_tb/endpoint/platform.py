@@ -5,7 +5,7 @@ from typing import Any
 
 import cocotb
 import cocotb.triggers
-from cocotb.triggers import First, RisingEdge, Timer
+from cocotb.triggers import First, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
 from epbell_models.platform import Event, Lock, Task
@@ -82,17 +82,26 @@ class CocotbPlatform:
 
 
 class CocotbIrqLine:
-    """An interrupt output of the design, as the CPU sees it."""
+    """An interrupt output of the design, as the CPU sees it.
 
-    def __init__(self, signal: Any) -> None:
+    Parameters
+    ----------
+    signal
+        The output.
+    bit
+        Which of its lines.
+    """
+
+    def __init__(self, signal: Any, bit: int = 0) -> None:
         self._signal = signal
-        self._rising = RisingEdge(signal)
+        self._bit = bit
+        self._change = ValueChange(signal)
 
     def level(self) -> bool:
         """Return the level now."""
-        return bool(int(self._signal.value))
+        return bool(int(self._signal.value) >> self._bit & 1)
 
     async def wait_high(self) -> None:
         """Return at once while the line is high, otherwise when it rises."""
         while not self.level():
-            await self._rising
+            await self._change

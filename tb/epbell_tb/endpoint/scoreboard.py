@@ -1,4 +1,4 @@
-"""What must follow from what the monitors saw: rings, RAM, refusals, completions, MSIs; checked as it happens.
+"""What must follow from what the monitors saw: rings, kicks, RAM, refusals, completions, MSIs; checked as it happens.
 
 The expectation comes from `epbell_models.reference`, fed with the observed requests and CPU accesses.
 """
@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from epbell_models.reference import outcome
-from epbell_models.reference.address_map import AddressMap
+from epbell_models.reference.edma import EdmaPage
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.inbound import Refusal
 from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
+from epbell_tb.endpoint.latch import Latch, PageWrite
 from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion, cycle
 from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
 from epbell_tb.mu_traffic import Registers
@@ -37,6 +38,7 @@ class _Expected:
     status: int
     ram: int | None = None
     words: bytes | None = None
+    edma: bool = False
     data: bytearray = field(default_factory=bytearray)
     left: int = 0
 
@@ -55,20 +57,19 @@ class Scoreboard:
 
     Attributes
     ----------
-    bells
-        The doorbells.
+    bells, latch
+        The doorbells of the Messaging Unit, and the eDMA's.
     counts
-        What was seen: ``requests completions refused_writes refused_reads unsupported discontinued msis irqs ...``.
+        What was seen: ``requests completions refused_writes refused_reads unsupported discontinued msis rings irqs
+        kicks edma_irqs writes_iatu ...``.
     latencies
         Clocks from the first beat of a ring to the interrupt, where nothing else was going on.
     """
 
     def __init__(self, bar_sizes: tuple[int, ...], tree: Any, busy_since: Callable[[], int | None]) -> None:
-        self.map = AddressMap.of(tree)
-        layout = tree.messaging_units[0].layout
-        windows = tree.endpoint.inbound_windows
-        self.registers = Registers(layout)
-        self.reference = ReferenceEndpoint(bar_sizes, layout=layout, windows=windows, map=self.map)
+        self.reference = ReferenceEndpoint.of(tree, bar_sizes)
+        self.map = self.reference.map
+        self.registers = Registers(self.reference.mu.layout)
         self.max_payload = 128
         ram = self.map["ram"]
         self.ram = ShadowRam(ram.base, ram.size)
@@ -76,12 +77,15 @@ class Scoreboard:
         self.counts: Counter[str] = Counter()
         self.latencies: list[int] = []
         self._sizes = bar_sizes
+        self._edma = tree.endpoint.edma
+        self._fixed_bar = tree.endpoint.fixed_bar
+        self.latch = self._new_latch()
         self._busy_since = busy_since
         self._rr = {self.map["mu_a"].base + self.registers.offset[f"RR{n}"]: n for n in range(_VECTORS)}
         self._tr = [self.registers.offset[f"TR{n}"] for n in range(_VECTORS)]
         self._reads: dict[int, _Expected] = {}
         self._later: list[Callable[[], None]] = []
-        self._cpu_writes: deque[Overwritten | None] = deque()
+        self._cpu_writes: deque[Overwritten | PageWrite | None] = deque()
         self._msis: deque[int] = deque()
         self._mu_touched = -FOREVER
 
@@ -89,10 +93,16 @@ class Scoreboard:
         """Forget what a reset of the endpoint forgets; the RAM keeps its contents."""
         self.reference.reset()
         self.bells = [Bell(bell.name) for bell in self.bells]
+        self.latch = self._new_latch()
         for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msis_since_reset"):
             self.counts[name] = 0
         for queue in (self._reads, self._later, self._cpu_writes, self._msis):
             queue.clear()
+
+    def _new_latch(self) -> Latch:
+        node = self._edma
+        alone = EdmaPage(node.personality, node.write_channels, node.read_channels, node.offset)
+        return Latch(self.reference.edma, alone, since=cycle())
 
     # -- the host ------------------------------------------------------------------------------------------------------
 
@@ -124,6 +134,9 @@ class Scoreboard:
             if isinstance(result, outcome.Ring):
                 self.counts["rings"] += 1
                 self.bells[result.vector].rings.append(Ring(request.first, request.last, result.data))
+            elif isinstance(result, outcome.Kick):
+                self.counts["kicks"] += 1
+                self.latch.kick(request.first, request.last, result.data, result.strobes)
             elif isinstance(result, outcome.RamWrite):
                 until = {"host_until": request.last, "cpu_until": request.last + SETTLE}
                 self.ram.write(result.address, result.data, result.enables, **until)
@@ -142,15 +155,24 @@ class Scoreboard:
             self.counts["refused_reads"] += 1
             self._reads[request.tag] = _Expected(request, _UR)
             return
-        local = self.reference.windows.translate(request.bar, request.function, offset)
-        assert isinstance(local, int)
         expected = _Expected(request, _SC, left=_byte_count(request))
+        local = self._local(request, offset)
         place = self.map.find(local)
         if place is not None and place.name == "ram":
             expected.ram = local
+        elif place is not None and place.name == "edma":
+            expected.words, expected.edma = answer, True
         elif place is not None and local - place.base in self._tr and request.length == 1:
             expected.words = answer
         self._reads[request.tag] = expected
+
+    def _local(self, request: Request, offset: int) -> int:
+        """Return the local address of a request that lands somewhere."""
+        if request.bar == self._fixed_bar:
+            return self.map["edma"].base + offset
+        local = self.reference.windows.translate(request.bar, request.function, offset)
+        assert isinstance(local, int)
+        return local
 
     def completion(self, completion: SentCompletion) -> None:
         """Take a completion in the cycle of its last beat."""
@@ -190,7 +212,7 @@ class Scoreboard:
         request, data = expected.request, bytes(expected.data)
         if expected.words is not None:
             self.counts["register_reads"] += 1
-            if self._quiet(request.first):
+            if self.latch.settled(request.first) if expected.edma else self._quiet(request.first):
                 assert data == expected.words, f"a register read {data.hex()}, not {expected.words.hex()}"
         if expected.ram is None or not request.enables:
             return
@@ -212,10 +234,14 @@ class Scoreboard:
         """Take a write that the CPU handed over."""
         place = self.map.find(address)
         address &= ~3
-        entry = None
+        entry: Overwritten | PageWrite | None = None
+        if place is not None:
+            self.counts[f"writes_{place.name}"] += 1
         if place is not None and place.name == "ram":
             until = {"host_until": FOREVER, "cpu_until": FOREVER}
             entry = self.ram.write(address, data.to_bytes(4, "little"), strobes, **until)
+        elif place is not None and place.name == "edma":
+            entry = self.latch.write_started(cycle(), address - place.base, data, strobes)
         elif place is not None:
             self.reference.cpu_write32(address, data, strobes)
             if place.name == "controller" and address - place.base == _MSI_RAISE and strobes & 1:
@@ -227,7 +253,9 @@ class Scoreboard:
     def cpu_write_ended(self, access: CpuAccess) -> None:
         """Take the answer to the CPU's oldest write."""
         entry = self._cpu_writes.popleft()
-        if entry is not None:
+        if isinstance(entry, PageWrite):
+            self.latch.write_ended(entry, access.ended)
+        elif entry is not None:
             entry.host_until = entry.cpu_until = access.ended
         self._check_response(access)
 
@@ -246,6 +274,10 @@ class Scoreboard:
             data, what = access.data.to_bytes(4, "little"), f"the CPU's read at {access.address:#x}"
             check = self.ram.check
             self._now_or_later(lambda: check(access.address, data, access.started, host=False, what=what))
+        elif place is not None and place.name == "edma" and self.latch.settled(access.started):
+            self.counts["register_reads"] += 1
+            want = self.reference.cpu_read32(access.address)
+            assert access.data == want, f"the CPU read {access.data:#010x} at {access.address:#x}, not {want:#010x}"
 
     def _check_response(self, access: CpuAccess) -> None:
         answers = self.map.find(access.address) is not None
@@ -260,6 +292,11 @@ class Scoreboard:
             return
         self.counts["irqs"] += 1
         self._now_or_later(lambda: self._check_irq(now))
+
+    def irq_edma(self, level: bool, now: int) -> None:
+        """Take an edge of the eDMA's lines."""
+        self.counts["edma_irqs"] += level
+        self.latch.edge(level, now)
 
     def _check_irq(self, now: int) -> None:
         assert any(bell.may_be_pending(now) for bell in self.bells), f"an interrupt in cycle {now} that nobody rang"
