@@ -1,8 +1,10 @@
 """One clock of an eDMA page at a time, for its unit tests. Offsets are typed in from docs/edma.md's sources."""
 
+import functools
+
 from amaranth.sim import Simulator
 
-from epbell.edma import Edma
+from epbell.edma import Edma, EdmaShape
 
 PULSES = ("wr_done", "wr_abort", "rd_done", "rd_abort")
 EVENTS = ("rung", "merged", "delivered")
@@ -22,6 +24,7 @@ WORDS = {
 }
 STATUSES = (0x4C, 0xA0)
 CLEARS = (0x58, 0xAC)
+_USED = set()
 
 
 class Rig:
@@ -78,17 +81,28 @@ class Rig:
             await self.write(0x300 + 0x200 * n, 1 << 3)
 
 
-def play(program, shape=None):
-    """Run a program on a new page."""
+@functools.cache
+def page(shape):
+    """One simulator for all programs of a shape, since to make it takes longer than to run them, and its program."""
     dut = Edma(shape)
-    done = []
+    programs = []
 
     async def bench(ctx):
-        await program(Rig(ctx, dut))
-        done.append(True)
+        await programs[-1](Rig(ctx, dut))
+        programs.clear()
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench)
+    return simulator, programs
+
+
+def play(program, shape=None):
+    """Run a program on a page that has just been reset."""
+    simulator, programs = page(EdmaShape() if shape is None else shape)
+    if simulator in _USED:
+        simulator.reset()
+    _USED.add(simulator)
+    programs[:] = [program]
     simulator.run()
-    assert done
+    assert not programs, "the program did not end"
