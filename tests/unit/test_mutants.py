@@ -1,8 +1,12 @@
 """`make mutants`: what is shadowed, and that a verdict is one."""
 
+from pathlib import Path
+
 import pytest
 
 from epbell_tb.mutants import Mutant, load, main, run_mutant
+
+PROJECT = Path(__file__).parents[2]
 
 CHECK = """
 import sys
@@ -102,3 +106,11 @@ def test_command_counts(project, monkeypatch, capsys):
     assert "1 noticed, 1 survived" in capsys.readouterr().out
     assert main(["unheard"]) == 2
     assert "name one of seen, overlooked, not 'unheard'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("defect", load(PROJECT / "tests" / "mutants.toml"), ids=lambda defect: defect.name)
+def test_every_defect_of_ours_fits(defect):
+    assert (PROJECT / defect.file).read_text().count(defect.old) == 1
+    assert defect.old != defect.new
+    assert defect.why
+    assert all((PROJECT / test.partition("::")[0]).exists() for test in defect.tests)
