@@ -126,7 +126,7 @@ class EpfTestDoorbell:
         """Note the outcome. Where the kernel fell back, -ENODEV of the first backend is why."""
         name = errno.errorcode.get(-error, str(error)) if error else "ENODEV" if backend == "edma" else ""
         self.backend = backend
-        self.reason = "; ".join(said) + (f" (-{name})" if name else "")
+        self.reason = ("; ".join(said) + (f" (-{name})" if name else "")).lstrip()
 
     async def _publish(self, doorbell: DoorbellMessage) -> int:
         """Request the interrupt, tell the host, and aim a BAR unless one is aimed already."""
