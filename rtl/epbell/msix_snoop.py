@@ -88,9 +88,11 @@ class Snoop(wiring.Component):
         m.d.comb += dwords.eq(written << offset[:2])
         touched: Any = Signal(entries)
         hits: Any = Signal(entries)
+        numbers = []
         for index in range(entries):
             number: Any = Signal(len(self.table) - 2, name=f"entry{index}")
             m.d.comb += number.eq(offset[2:] + index)
+            numbers.append(number)
             in_table = number <= self.last
             m.d.comb += [
                 touched[index].eq(dwords.word_select(index, 4).any() & (number == self.entry) & in_table),
@@ -98,7 +100,7 @@ class Snoop(wiring.Component):
             ]
         for index in reversed(range(entries)):
             with m.If(hits[index]):
-                m.d.comb += self.control.eq(offset[2:] + index)
+                m.d.comb += self.control.eq(numbers[index])
         several = (hits & (hits - 1)[:entries]).any()
         m.d.comb += [
             self.touched.eq(touched.any()),
