@@ -13,8 +13,11 @@ __all__ = [
     "WRITE_STATUS",
     "BareEdma",
     "EdmaDoorbells",
+    "nobody_cared",
     "open_bare",
     "open_edma",
+    "stays_silent",
+    "taken",
 ]
 
 WRITE_STATUS, READ_STATUS = 0x04C, 0x0A0
@@ -129,6 +132,16 @@ class EdmaDoorbells:
     async def silent(self, what: str) -> None:
         """See that nothing happens: no interrupt, no kick, no handler."""
         await stays_silent(self._env, what, self.client)
+
+
+def taken(env: EndpointEnv) -> int:
+    """Return how often the CPU took an interrupt of the eDMA."""
+    return sum(env.software.gic.taken[interrupt.spi] for interrupt in env.tree.endpoint.edma.interrupts)
+
+
+def nobody_cared(env: EndpointEnv) -> list[str]:
+    """Return what Linux said about interrupts that nobody handled."""
+    return [line for line in env.software.log if "nobody cared" in line or "Disabling IRQ" in line]
 
 
 async def stays_silent(env: EndpointEnv, what: str, client: DoorbellClient | None = None) -> None:

@@ -131,9 +131,9 @@ class EndpointEnv:
             self.block.cq_source.set_pause_generator(self._pauses())
             self.block.cc_sink.set_pause_generator(self._pauses())
 
-    async def start_linux(self) -> None:
-        """Boot the endpoint's Linux."""
-        self.software = self.new_software()
+    async def start_linux(self, **options: Any) -> None:
+        """Boot the endpoint's Linux; options as of `boot`."""
+        self.software = self.new_software(**options)
         error = await self.software.start()
         assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
 
@@ -237,13 +237,13 @@ class EndpointEnv:
             bridge.prefetchable_mem_base = _WIDE_WINDOW
             bridge.prefetchable_mem_limit = _WIDE_WINDOW + _WINDOW_SIZE - 1
 
-    def new_software(self) -> EndpointSoftware:
-        """Return a Linux that has not booted yet."""
+    def new_software(self, **options: Any) -> EndpointSoftware:
+        """Return a Linux that has not booted yet; options as of `boot`."""
         lines = {unit.interrupt.spi: self.irq_mu for unit in self.tree.messaging_units}
         interrupts = self.tree.endpoint.edma.interrupts
         lines |= {interrupt.spi: line for interrupt, line in zip(interrupts, self.irq_edma, strict=False)}
         wide = tuple(number for number, bar in enumerate(self.bars) if bar is not None and bar.wide)
-        return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, wide_bars=wide)
+        return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, wide_bars=wide, **options)
 
     def _pauses(self) -> Iterator[bool]:
         """Pause at random, in runs, so that both full speed and long stalls occur."""

@@ -1,0 +1,246 @@
+"""Scenarios of the eDMA's doorbell as Linux uses it: any data, any bytes, masked, in bursts, around the ack."""
+
+import errno
+from dataclasses import replace
+
+import cocotb
+
+from epbell_models.linux.pci_ep_msi import pci_epf_alloc_doorbell
+from epbell_tb.endpoint.doorbells import SILENT
+from epbell_tb.endpoint.edma import READ_STATUS, WORDS, open_edma
+from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.monitors import cycle
+
+_ROUNDS = 10
+_BURST = 60
+_SHARERS = 8
+_PAYLOAD = 3
+"""BAR whose memory takes payloads; 2 shows the doorbell."""
+
+_ALL = 0xFFFF_FFFF
+_COMMAND, _STATUS, _IRQ_NUMBER = 0x04, 0x08, 0x28
+_ENABLE, _DISABLE = 1 << 6, 1 << 7
+_ENABLE_FAIL, _DISABLE_FAIL = 1 << 11, 1 << 13
+
+
+async def rung(env, doorbells, **kick):
+    """Ring with any word and bytes; the handler runs exactly once. Quicker than `good_ring`."""
+    count = doorbells.client.handled[0] + 1
+    await doorbells.bare.kick(**kick)
+    await env.until(lambda: doorbells.client.handled[0] >= count, f"the handler runs for {kick}")
+    assert doorbells.client.handled[0] == count
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_any_data_any_bytes(env):
+    """Ring with every kind of word and every byte enable at both words of the page; without any byte nothing rings."""
+    doorbells = await open_edma(env)
+    kicks = env.board.latch.kicks
+    for word in WORDS:
+        for data in (0, 1, 2, _ALL, env.random.getrandbits(32)):
+            await rung(env, doorbells, offset=word, data=data)
+        for enables in range(1, 16):
+            await rung(env, doorbells, offset=word, data=env.random.getrandbits(32), enables=enables)
+            assert kicks[-1].strobes == enables
+        await doorbells.bare.kick(word, _ALL, 0)
+    await doorbells.silent("a store of nothing")
+    assert doorbells.client.handled == [len(kicks)] == [2 * (5 + 15)]
+    await doorbells.good_ring()
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_masked_and_disabled(env):
+    """Mask every interrupt and disable both engines: a ring asserts all the same, and INT_STATUS does not show it."""
+    doorbells = await open_edma(env)
+    bare = doorbells.bare
+    for mask, enable, control in ((_ALL, 0, 0), (_ALL, 1, 0), (0, 0, 0), (_ALL, 0, 1 << 3)):
+        for way in ("WRITE", "READ"):
+            await bare.write(f"{way}_INT_MASK", mask)
+            await bare.write(f"{way}_ENGINE_EN", enable)
+            await bare.write(f"{way}_CH0_CONTROL1", control)
+        for word in WORDS:
+            await rung(env, doorbells, offset=word)
+        assert await bare.read("WRITE_INT_STATUS") == await bare.read("READ_INT_STATUS") == 0
+    await doorbells.good_ring()
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_rings_back_to_back(env):
+    """Send N numbered rings without a pause: 1 to N interrupts, and the last handler run sees the last number."""
+    seen = []
+    place = env.software.function.epf.bars[_PAYLOAD].phys_addr
+
+    async def look(_):
+        seen.append((await env.cpu.read32(place), cycle()))
+
+    doorbells = await open_edma(env, notify=look)
+    board = env.board
+    for count in (2, 3, _BURST):
+        irqs = board.counts["edma_irqs"]
+        seen.clear()
+        for number in range(1, count + 1):
+            await env.device.write32(_PAYLOAD, 0, count << 16 | number)
+            await doorbells.ring()
+        await env.block.settle()
+        last = count << 16 | count
+        await env.until(lambda: bool(seen) and seen[-1][0] == last, "the last number is seen")  # noqa: B023
+        await env.clocks(SILENT)
+        assert seen[-1][0] == last
+        assert seen[-1][1] > board.latch.kicks[-1].last, "no handler ran after the last ring"
+        assert 1 <= board.counts["edma_irqs"] - irqs <= count
+    assert board.counts["edma_irqs"] < 2 + 3 + _BURST, "nothing merged: the rings were not back to back"
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario()
+async def edma_ring_in_every_cycle_around_ack(env):
+    """Ring a second time in every cycle from the first ring to beyond its acks: the handler always runs after it."""
+    seen = 0
+    place = env.software.function.epf.bars[_PAYLOAD].phys_addr
+
+    async def look(_):
+        nonlocal seen
+        seen = await env.cpu.read32(place)
+
+    doorbells = await open_edma(env, notify=look)
+    latch, offsets = env.board.latch, (set(), set())
+    # Twice: where the two stores take several beats, one sweep may skip a cycle.
+    for number, (distance, between) in enumerate(
+        [*((n, 0) for n in range(1, 60)), *((n, 1) for n in range(10, 50))], 1
+    ):
+        acks, handled = len(latch.acks), doorbells.client.handled[0]
+        await doorbells.ring()
+        await env.clocks(distance)
+        await env.device.write32(_PAYLOAD, 0, number)
+        if between:
+            await env.clocks(between)
+        await doorbells.ring()
+        await env.until(lambda wanted=number: seen == wanted, "the second ring is handled after it came")
+        await env.clocks(60)
+        assert 1 <= doorbells.client.handled[0] - handled <= 2
+        assert not latch.level
+        for found, ack in zip(offsets, latch.acks[acks:], strict=False):
+            found.add(latch.kicks[-1].last - ack.started)
+    if not env.stalls:
+        for way, found in zip(("write", "read"), offsets, strict=True):
+            missed = set(range(-4, 8)) - found
+            assert not missed, f"no ring came {sorted(missed)} cycles after the ack of the {way} direction"
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_payload_before_ring(env):
+    """Write payloads and their rings in one go: what the handler reads is there already."""
+    place, wanted, looked = env.software.function.epf.bars[_PAYLOAD].phys_addr, b"", 0
+
+    async def look(_):
+        nonlocal looked
+        assert await env.cpu.read(place, len(wanted)) == wanted, "the handler reads an old payload"
+        looked += 1
+
+    doorbells = await open_edma(env, notify=look)
+    for number in range(1, _ROUNDS + 1):
+        wanted = env.random.randbytes(4 * env.random.randrange(1, 17))
+        await env.device.write(_PAYLOAD, 0, wanted)
+        await doorbells.ring()
+        await env.until(lambda number=number: looked == number, "the handler has looked")
+    assert doorbells.client.handled == [_ROUNDS]
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_doorbell_test_ten_times(env):
+    """Run Linux's DOORBELL test again and again: BAR addresses and RAM are as before, and no mapping is left."""
+    bar = env.software.epc.features.next_free_bar(1)
+    pattern = env.random.randbytes(256)
+    await env.device.write(bar, READ_STATUS & ~0x3F, pattern)
+    addresses = [await env.device.bar_register(number) for number in range(6)]
+    for _ in range(_ROUNDS):
+        assert await env.host.doorbell_test() == 0, env.software.log
+        assert await env.device.read(bar, READ_STATUS & ~0x3F, len(pattern)) == pattern, "the RAM is not restored"
+    assert [await env.device.bar_register(number) for number in range(6)] == addresses
+    assert env.board.counts["kicks"] == env.board.counts["edma_irqs"] == _ROUNDS
+    assert env.device.fired[0] == 3 * _ROUNDS, "one interrupt for each of enable, ring and disable"
+    assert not env.board.counts["rings"], "no ring reaches the Messaging Unit"
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_doorbells_share_one_kick(env):
+    """Allocate eight doorbells: one address, one word, one interrupt; a kick runs every handler once."""
+    doorbells = await open_edma(env, count=_SHARERS)
+    assert len(doorbells.client.handled) == _SHARERS
+    for _ in range(3):
+        irqs = env.board.counts["edma_irqs"]
+        await doorbells.good_ring()
+        assert env.board.counts["edma_irqs"] == irqs + 1
+    assert await pci_epf_alloc_doorbell(env.software.function.epf, 1, env.software.log) == -errno.EBUSY
+    await doorbells.good_ring()
+    assert await doorbells.client.close() == 0
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_read_of_doorbell(env):
+    """Read the doorbell words, whole and in part: answered, and nothing rings."""
+    doorbells = await open_edma(env)
+    await doorbells.good_ring()
+    for word in WORDS:
+        assert await env.memory.read32(doorbells.bare.address(word)) == 0
+        for at, length in ((0, 1), (1, 2), (3, 1)):
+            assert await env.memory.read(doorbells.bare.address(word) + at, length) == bytes(length)
+    await doorbells.silent("a read")
+    await doorbells.good_ring()
+
+
+async def command(env, word):
+    """Give Linux's test function a command; return its STATUS when the interrupt came."""
+    fired = env.device.fired[0]
+    await env.device.write32(0, _IRQ_NUMBER, 1)
+    await env.device.write32(0, _COMMAND, word)
+    await env.until(lambda: env.device.fired[0] > fired, f"the interrupt for command {word:#x}", 8000)
+    await env.clocks(SILENT)
+    assert env.device.fired[0] == fired + 1
+    return await env.device.read32(0, _STATUS)
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_unaligned_doorbell(env):
+    """Let the controller offer a doorbell at an unaligned address: the enable fails, and leaves nothing behind."""
+    controller = env.software.controller
+    offered = controller.get_aux_resources
+
+    async def unaligned(resources, room):
+        error = await offered(resources, room)
+        resources[:] = [replace(resource, phys_addr=resource.phys_addr + 2) for resource in resources]
+        return error
+
+    controller.get_aux_resources = unaligned
+    assert await env.host.doorbell_test() == -errno.EINVAL
+    assert await env.device.read32(0, _STATUS) & _ENABLE_FAIL
+    assert env.device.fired[0] == 1, "a failed enable is one interrupt"
+    assert env.software.function.backend is None
+    assert "EINVAL" in env.software.function.reason
+    controller.get_aux_resources = offered
+    assert await env.host.doorbell_test() == 0, env.software.log
+    assert env.board.counts["kicks"] == 1
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_enable_twice(env):
+    """Disable without enable, and enable twice: each refused, counted by nobody; the first doorbell still rings."""
+    assert await env.host.doorbell_test() == 0
+    assert await command(env, _DISABLE) & _DISABLE_FAIL
+    assert not await command(env, _ENABLE) & _ENABLE_FAIL
+    where = [await env.device.read32(0, register) for register in (0x34, 0x38, 0x3C)]
+    assert await command(env, _ENABLE) & _ENABLE_FAIL
+    fired = env.device.fired[0]
+    await env.device.write32(where[0], where[1], where[2])
+    await env.until(lambda: env.device.fired[0] > fired, "the first doorbell still rings")
+    assert not await command(env, _DISABLE) & _DISABLE_FAIL
+    assert await env.host.doorbell_test() == 0

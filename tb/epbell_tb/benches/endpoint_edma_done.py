@@ -1,0 +1,137 @@
+"""Scenarios of the eDMA's own work beside the doorbell: channels end and abort, Linux handles each, and each ring."""
+
+import cocotb
+
+from epbell_models.linux.dw_edma_core import EdmaWay
+from epbell_tb.endpoint.doorbells import SILENT
+from epbell_tb.endpoint.edma import nobody_cared, open_edma
+from epbell_tb.endpoint.env import scenario
+
+_PAYLOAD = 3
+_ENDS = 60
+_RINGS = 40
+_SWEEP = (*((n, 0) for n in range(-40, 50)), *((n, 1) for n in range(0, 40)))
+_INPUTS = {EdmaWay.WRITE: ("wr_done", "wr_abort"), EdmaWay.READ: ("rd_done", "rd_abort")}
+
+
+class Engine:
+    """What the DMA does in place of transfers: it ends them, or aborts them.
+
+    Attributes
+    ----------
+    done, aborted
+        How often each channel was; write channels first, as in Linux's driver.
+    """
+
+    def __init__(self, env):
+        self._env = env
+        self.driver = env.software.edma
+        self.done = [0] * sum(self.driver.channels)
+        self.aborted = [0] * sum(self.driver.channels)
+
+    async def start(self):
+        """Have Linux start every channel."""
+        for way in EdmaWay:
+            for channel in range(self.driver.channels[way.value]):
+                await self.driver.start_channel(way, channel)
+
+    def idle(self):
+        """Return the channels whose last end has been handled."""
+        ended = [sum(pair) for pair in zip(self.done, self.aborted, strict=True)]
+        handled = [sum(pair) for pair in zip(self.driver.done, self.driver.aborted, strict=True)]
+        return [number for number, pair in enumerate(zip(ended, handled, strict=True)) if pair[0] == pair[1]]
+
+    async def end(self, ended, aborted=()):
+        """End and abort channels in one clock."""
+        bits: dict[str, int] = {}
+        for numbers, counts, kind in ((ended, self.done, 0), (aborted, self.aborted, 1)):
+            for number in numbers:
+                counts[number] += 1
+                writes = self.driver.channels[0]
+                way, channel = (EdmaWay.WRITE, number) if number < writes else (EdmaWay.READ, number - writes)
+                name = _INPUTS[way][kind]
+                bits[name] = bits.get(name, 0) | 1 << channel
+        await self._env.pulse(**bits)
+
+    def handled(self):
+        """Return whether Linux has handled each end once."""
+        return (self.driver.done, self.driver.aborted) == (self.done, self.aborted)
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def edma_dma_traffic(env):
+    """Let channels end and abort at random, several in a clock, while the host rings: each of both is handled."""
+    place, seen = env.software.function.epf.bars[_PAYLOAD].phys_addr, []
+
+    async def look(_):
+        seen.append(await env.cpu.read32(place))
+
+    doorbells = await open_edma(env, notify=look)
+    engine = Engine(env)
+    await engine.start()
+    await doorbells.good_ring()
+    seen.clear()
+
+    async def work():
+        while sum(engine.done) + sum(engine.aborted) < _ENDS:
+            idle = engine.idle()
+            chosen = env.random.sample(idle, env.random.randrange(min(3, len(idle)) + 1))
+            split = env.random.randrange(len(chosen) + 1)
+            if chosen:
+                await engine.end(chosen[:split], chosen[split:])
+            await env.clocks(env.random.randrange(1, 40))
+
+    working = cocotb.start_soon(work())
+    for number in range(1, _RINGS + 1):
+        await env.device.write32(_PAYLOAD, 0, number)
+        await doorbells.ring()
+        await env.clocks(env.random.randrange(1, 60))
+    await working
+    await env.until(lambda: engine.handled() and seen[-1] == _RINGS, "every end and the last ring are handled")
+    await env.clocks(SILENT)
+    assert engine.handled(), f"{engine.driver.done} {engine.driver.aborted}, not {engine.done} {engine.aborted}"
+    assert seen == sorted(seen)
+    assert seen[-1] == _RINGS
+    assert not env.board.latch.level
+    assert not nobody_cared(env)
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario()
+async def edma_done_with_every_ring(env):
+    """Ring in every cycle before and after the end of a channel, whose clear takes the latch along: handled, always."""
+    place, seen = env.software.function.epf.bars[_PAYLOAD].phys_addr, 0
+
+    async def look(_):
+        nonlocal seen
+        seen = await env.cpu.read32(place)
+
+    doorbells = await open_edma(env, notify=look)
+    engine = Engine(env)
+    await engine.start()
+    channels = sum(engine.driver.channels)
+    latch, offsets = env.board.latch, set()
+
+    async def ring(clocks, between, number):
+        await env.clocks(clocks + 1)
+        await env.device.write32(_PAYLOAD, 0, number)
+        if between:
+            await env.clocks(between)
+        await doorbells.ring()
+
+    for number, (distance, between) in enumerate(_SWEEP, 1):
+        acks = len(latch.acks)
+        ringing = cocotb.start_soon(ring(max(0, distance), between, number))
+        await env.clocks(max(0, -distance) + 1)
+        ended, aborted = [number % channels], [(number // 2 + 1) % channels] if number % 3 == 0 else []
+        await engine.end(ended, aborted)
+        await ringing
+        await env.until(lambda n=number: seen == n and engine.handled(), f"ring and end {distance} clocks apart")
+        await env.clocks(40)
+        assert not latch.level
+        offsets |= {latch.kicks[-1].last - ack.started for ack in latch.acks[acks:] if ack.data}
+    assert engine.handled()
+    if not env.stalls:
+        missed = set(range(-4, 8)) - offsets
+        assert not missed, f"no ring came {sorted(missed)} cycles after the clear of a channel"
