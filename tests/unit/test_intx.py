@@ -1,0 +1,286 @@
+"""INTx: the host hears of each pulse once and of the level in the end; each change waits for the answer to the last."""
+
+import random
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+
+from epbell.intx import HardIntx, Intx
+
+
+class Host:
+    """The hard block and what the host hears of it.
+
+    A change is answered some clocks later, with a message; with none if it is an assertion and INTx is disabled then.
+    """
+
+    def __init__(self, dut: Intx, rng: random.Random, slowest: int = 5) -> None:
+        self.dut, self.rng, self.slowest = dut, rng, slowest
+        self.line = self.heard = 0
+        self.wait = 0
+        self.messages: list[tuple[int, int]] = []
+        self.now = self.done = self.taken = self.refused = 0
+        self.level = self.disabled = 0
+
+    async def clock(self, ctx: Any, *, pulse: int = 0, flush: int = 0, **now: int) -> None:
+        dut = self.dut
+        self.level, self.disabled = now.get("level", self.level), now.get("disabled", self.disabled)
+        for name, value in (("level", self.level), ("disabled", self.disabled), ("pulse", pulse), ("flush", flush)):
+            ctx.set(getattr(dut, name), value)
+        line = ctx.get(dut.hard.int)
+        assert line in (0, 1)
+        sent = noise = False
+        if line != self.line:
+            assert not self.wait, "a change before the answer"
+            self.line, self.wait = line, self.rng.randint(1, self.slowest)
+        elif self.wait:
+            self.wait -= 1
+            sent = not self.wait
+        else:
+            noise = self.rng.random() < 0.2
+        ctx.set(dut.hard.sent, int(sent or noise))
+        tells = sent and not (line and self.disabled)
+        assert ctx.get(dut.asserted) == (tells and line)
+        assert ctx.get(dut.deasserted) == (tells and not line)
+        if tells and line != self.heard:
+            self.messages.append((self.now, line))
+            self.heard = line
+        room = ctx.get(dut.room)
+        assert ctx.get(dut.refused) == (pulse and not room)
+        self.refused += ctx.get(dut.refused)
+        self.taken += pulse and room > 0
+        self.done += ctx.get(dut.done)
+        if self.level or line:
+            assert ctx.get(dut.hard.pending) == 1
+        await ctx.tick()
+        self.now += 1
+
+    async def settle(self, ctx: Any) -> None:
+        for _ in range(500):
+            await self.clock(ctx)
+            if not ctx.get(self.dut.busy):
+                return
+        raise AssertionError("still busy")
+
+    def assertions(self) -> int:
+        return sum(line for _, line in self.messages)
+
+
+def simulate(bench: Any, *, pulses: int = 4, slowest: int = 5, seed: int = 1) -> Host:
+    dut = Intx(pulses)
+    host = Host(dut, random.Random(seed), slowest)
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+
+    async def testbench(ctx: Any) -> None:
+        await bench(ctx, dut, host)
+
+    sim.add_testbench(testbench)
+    sim.run()
+    return host
+
+
+def test_level() -> None:
+    async def bench(ctx: Any, dut: Intx, host: Host) -> None:
+        for count in range(1, 4):
+            await host.clock(ctx, level=1)
+            await host.settle(ctx)
+            assert host.heard == 1
+            assert ctx.get(dut.hard.pending) == 1
+            await host.clock(ctx, level=0)
+            await host.settle(ctx)
+            assert host.heard == 0
+            assert ctx.get(dut.hard.pending) == 0
+            assert host.assertions() == count
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_level_changes_while_a_change_is_under_way(first: int) -> None:
+    """Once and for all back: a message for it. There and back: none."""
+    for changes in (1, 2, 3):
+        for gap in range(5):
+
+            async def bench(ctx: Any, dut: Intx, host: Host, changes: int = changes, gap: int = gap) -> None:
+                await host.clock(ctx, level=1 - first)
+                await host.settle(ctx)
+                host.messages.clear()
+                host.slowest = 30
+                host.rng = random.Random(3)
+                level = first
+                await host.clock(ctx, level=level)
+                await host.clock(ctx)
+                for _ in range(changes):
+                    level = 1 - level
+                    await host.clock(ctx, level=level)
+                    for _ in range(gap):
+                        await host.clock(ctx)
+                await host.settle(ctx)
+                assert host.heard == level
+                assert len(host.messages) == 1 + (level != first)
+
+            simulate(bench)
+
+
+def test_pulses() -> None:
+    """An assertion and a deassertion for each, also when they come in every clock; unless there is no room."""
+
+    async def bench(ctx: Any, dut: Intx, host: Host) -> None:
+        await host.clock(ctx, pulse=1)
+        await host.settle(ctx)
+        assert [line for _, line in host.messages] == [1, 0]
+        assert (host.taken, host.done) == (1, 1)
+        for _ in range(12):
+            await host.clock(ctx, pulse=1)
+        await host.settle(ctx)
+        assert host.done == host.taken == host.assertions() < 13
+        assert host.taken + host.refused == 13
+        assert [line for _, line in host.messages] == [1, 0] * host.taken
+
+    simulate(bench)
+
+
+def test_pulse_takes() -> None:
+    """Two clocks from the pulse to the line, and the line follows the answer in two clocks."""
+    lines: list[int] = []
+
+    async def bench(ctx: Any, dut: Intx, host: Host) -> None:
+        for clock in range(8):
+            lines.append(ctx.get(dut.hard.int))
+            await host.clock(ctx, pulse=int(clock == 0))
+
+    simulate(bench, slowest=1)
+    assert lines == [0, 0, 1, 1, 1, 0, 0, 0]
+
+
+def test_pulse_with_level() -> None:
+    """A pulse waits until the level is low; a level that begins in a pulse keeps the line."""
+
+    async def bench(ctx: Any, dut: Intx, host: Host) -> None:
+        await host.clock(ctx, level=1)
+        await host.settle(ctx)
+        await host.clock(ctx, pulse=1)
+        await host.settle(ctx)
+        assert (host.assertions(), host.done) == (1, 0)
+        await host.clock(ctx, level=0)
+        await host.settle(ctx)
+        assert (host.assertions(), host.done, host.heard) == (2, 1, 0)
+        await host.clock(ctx, pulse=1)
+        await host.clock(ctx)
+        await host.clock(ctx, level=1)
+        await host.settle(ctx)
+        assert (host.assertions(), host.done, host.heard) == (3, 2, 1)
+
+    simulate(bench)
+
+
+def test_disabled() -> None:
+    """Nothing new, and the line is deasserted; Interrupt Status stays; afterwards everything comes."""
+
+    async def bench(ctx: Any, dut: Intx, host: Host) -> None:
+        await host.clock(ctx, disabled=1, pulse=1)
+        await host.clock(ctx, pulse=1)
+        await host.settle(ctx)
+        assert host.messages == []
+        assert ctx.get(dut.hard.pending) == 1
+        await host.clock(ctx, disabled=0)
+        await host.settle(ctx)
+        assert (host.assertions(), host.done) == (2, 2)
+        await host.clock(ctx, level=1)
+        await host.settle(ctx)
+        await host.clock(ctx, disabled=1)
+        await host.settle(ctx)
+        assert host.heard == 0
+        assert ctx.get(dut.hard.pending) == 1
+        await host.clock(ctx, disabled=0)
+        await host.settle(ctx)
+        assert (host.assertions(), host.heard) == (4, 1)
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize("by_level", [False, True])
+def test_disabled_around_the_assertion(by_level: bool) -> None:
+    """For one clock or more, in each clock around it: the host hears of it in the end, and of a pulse exactly once."""
+    for length in (1, 2, 7):
+        for offset in range(12):
+
+            async def bench(ctx: Any, dut: Intx, host: Host, length: int = length, offset: int = offset) -> None:
+                for clock in range(30):
+                    now = {"level": 1} if by_level and clock == 4 else {}
+                    await host.clock(
+                        ctx, pulse=int(not by_level and clock == 4), disabled=int(0 <= clock - offset < length), **now
+                    )
+                await host.settle(ctx)
+                assert host.heard == by_level
+                assert host.done == (not by_level)
+                assert host.assertions() == 1 or by_level
+
+            simulate(bench, seed=offset)
+
+
+def test_flush() -> None:
+    """In each clock of a pulse: what waits is forgotten, the line comes back, and the next pulse is a pulse."""
+    for offset in range(12):
+
+        async def bench(ctx: Any, dut: Intx, host: Host, offset: int = offset) -> None:
+            for clock in range(12):
+                await host.clock(ctx, pulse=int(clock < 3), flush=int(clock == offset))
+            await host.settle(ctx)
+            assert host.heard == 0
+            assert ctx.get(dut.hard.pending) == 0
+            assert ctx.get(dut.room) == 4
+            before, done = host.assertions(), host.done
+            await host.clock(ctx, pulse=1, flush=1)
+            await host.settle(ctx)
+            assert host.assertions() == before
+            # The next one comes while the line of a flushed one is still up.
+            await host.clock(ctx, pulse=1)
+            await host.clock(ctx)
+            await host.clock(ctx, flush=1)
+            await host.clock(ctx, pulse=1)
+            await host.settle(ctx)
+            assert (host.assertions(), host.done) == (before + 2, done + 1)
+
+        simulate(bench, seed=offset)
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_random(levels: bool) -> None:
+    async def bench(ctx: Any, dut: Intx, host: Host) -> None:
+        rng = random.Random(9)
+        for _ in range(60):
+            for _ in range(40):
+                now = {}
+                if levels and rng.random() < 0.1:
+                    now["level"] = rng.randrange(2)
+                if rng.random() < 0.1:
+                    now["disabled"] = rng.randrange(2)
+                await host.clock(ctx, pulse=int(rng.random() < 0.15), **now)
+            await host.clock(ctx, disabled=0)
+            await host.settle(ctx)
+            assert host.heard == host.level
+        await host.clock(ctx, level=0)
+        await host.settle(ctx)
+        assert host.done == host.taken > 100
+        assert host.refused > 5
+        assert host.heard == 0
+        assert host.assertions() == host.taken or levels
+        assert host.assertions() >= host.taken
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize("pulses", [0, 64, "1"])
+def test_wrong_parameter(pulses: Any) -> None:
+    with pytest.raises(ValueError, match=f"must be 1 to 63, not {pulses!r}"):
+        Intx(pulses)
+
+
+def test_signature() -> None:
+    assert HardIntx() == HardIntx()
+    assert hash(HardIntx()) == hash(HardIntx())
+    assert HardIntx() != 1
+    assert repr(HardIntx()) == "intx.HardIntx()"
