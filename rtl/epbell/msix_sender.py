@@ -1,0 +1,108 @@
+"""MSI-X messages through the hard block's port (AMD PG213, "MSI-X Interrupt External Interface")."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = [
+    "HardMsix",
+    "MsixSender",
+]
+
+
+class HardMsix(wiring.Signature):
+    """``cfg_interrupt_msix_*`` of the hard block, in the endpoint's view; physical functions only.
+
+    A block without ``sent`` and ``fail`` of its own answers with those of ``cfg_interrupt_msi_*``: they go to both.
+    Function number, attributes and hints are those of ``cfg_interrupt_msi_*``.
+
+    Attributes
+    ----------
+    enable, mask, sent, fail : In
+        4, 4, 1 and 1 bits.
+    address, data, int, vec_pending : Out
+        64, 32, 1 and 2 bits. ``vec_pending`` belongs to the table inside the hard block and is zero.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "enable": In(4),
+            "mask": In(4),
+            "sent": In(1),
+            "fail": In(1),
+            "address": Out(64),
+            "data": Out(32),
+            "int": Out(1),
+            "vec_pending": Out(2),
+        })
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HardMsix)
+
+    def __hash__(self) -> int:
+        return hash(HardMsix)
+
+    def __repr__(self) -> str:
+        return "msix_sender.HardMsix()"
+
+
+class MsixSender(wiring.Component):
+    """Hands the messages of :class:`epbell.msix.Msix` to the hard block, one at a time, for function 0.
+
+    A message is on ``hard.address`` and ``hard.data`` from the clock after it is taken until the next one, and
+    ``hard.int`` is high in the first of these clocks. Its answer is passed on in the clock in which it comes. When the
+    host switches MSI-X off before there is an answer, the message has failed; an answer in the same clock counts.
+
+    Attributes
+    ----------
+    i_valid, i_ready, i_address, i_data, i_sent, i_failed : In(1), Out(1), In(64), In(32), Out(1), Out(1)
+        The message and its answer.
+    enabled, masked : Out(1)
+        MSI-X Enable and Function Mask of function 0.
+    hard : Out(HardMsix())
+        The hard block's port.
+    """
+
+    i_valid: Any
+    i_ready: Any
+    i_address: Any
+    i_data: Any
+    i_sent: Any
+    i_failed: Any
+    enabled: Any
+    masked: Any
+    hard: Any
+
+    def __init__(self) -> None:
+        super().__init__({
+            "i_valid": In(1),
+            "i_ready": Out(1),
+            "i_address": In(64),
+            "i_data": In(32),
+            "i_sent": Out(1),
+            "i_failed": Out(1),
+            "enabled": Out(1),
+            "masked": Out(1),
+            "hard": Out(HardMsix()),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Keep the message, and wait for the answer."""
+        m: Any = Module()
+        asked: Any = Signal()
+        takes = self.i_valid & self.i_ready
+        m.d.comb += [
+            self.enabled.eq(self.hard.enable[0]),
+            self.masked.eq(self.hard.mask[0]),
+            self.i_ready.eq(~asked),
+            self.i_sent.eq(asked & self.hard.sent),
+            self.i_failed.eq(asked & ~self.hard.sent & (self.hard.fail | ~self.enabled)),
+        ]
+        m.d.sync += self.hard.int.eq(takes)
+        with m.If(takes):
+            m.d.sync += [self.hard.address.eq(self.i_address), self.hard.data.eq(self.i_data), asked.eq(1)]
+        with m.Elif(self.i_sent | self.i_failed):
+            m.d.sync += asked.eq(0)
+        return m
