@@ -53,6 +53,16 @@ LITERALS = {
         "IATU__IB__CTRL2__ENABLE_bm": 0x8000_0000,
         "IATU__IB__CTRL2__BAR_bp": 8,
     },
+    "iatu_outbound": {
+        "offsetof(iatu_outbound_t, OB)": 0x000,
+        "sizeof(((iatu_outbound_t *)0)->OB[0])": 0x200,
+        "sizeof(((iatu_outbound_t *)0)->OB) / sizeof(((iatu_outbound_t *)0)->OB[0])": 6,
+        "offsetof(iatu_outbound__OB__stride200_t, LOWER_BASE)": 0x08,
+        "offsetof(iatu_outbound__OB__stride200_t, LIMIT)": 0x10,
+        "offsetof(iatu_outbound__OB__stride200_t, UPPER_LIMIT)": 0x20,
+        "IATU_OUTBOUND__OB__CTRL2__ENABLE_bm": 0x8000_0000,
+        "IATU_OUTBOUND__OB__CTRL1__INCREASE_REGION_SIZE_bm": 0x2000,
+    },
     "edma": {
         "offsetof(edma_t, DMA_CTRL)": 0x008,
         "offsetof(edma_t, WRITE_INT_STATUS)": 0x04C,

@@ -2,7 +2,7 @@
 
 The tables are literal: they share nothing with the SystemRDL files, so a wrong map cannot agree with itself.
 i.MX MU: the headers and drivers of the three layouts (Linux ``imx-mailbox`` and ``irq-imx-mu-msi`` among them).
-Inbound windows: the unroll layout of the DesignWare iATU as Linux's ``pcie-designware`` uses it. eDMA and HDMA: see
+Windows: the unroll layout of the DesignWare iATU as Linux's ``pcie-designware`` uses it. eDMA and HDMA: see
 ``edma_tables``.
 """
 
@@ -237,6 +237,46 @@ def windows(count):
     return {name: register for n in range(count) for name, register in window(n).items()}
 
 
+def outbound_window(n):
+    base = 0x200 * n
+    return {
+        f"OB{n}_CTRL1": (
+            base + 0x00,
+            0,
+            BYTES,
+            {
+                "TYPE": (4, 0, "rw"),
+                "TC": (7, 5, "rw"),
+                "TD": (8, 8, "rw"),
+                "ATTR": (10, 9, "rw"),
+                "INCREASE_REGION_SIZE": (13, 13, "rw"),
+                "FUNCTION": (24, 20, "rw"),
+            },
+        ),
+        f"OB{n}_CTRL2": (
+            base + 0x04,
+            0,
+            BYTES,
+            {
+                "MESSAGE_CODE": (7, 0, "rw"),
+                "INHIBIT_PAYLOAD": (22, 22, "rw"),
+                "CFG_SHIFT": (28, 28, "rw"),
+                "ENABLE": (31, 31, "rw"),
+            },
+        ),
+        f"OB{n}_LOWER_BASE": (base + 0x08, 0, BYTES, {"BASE": (31, 12, "rw")}),
+        f"OB{n}_UPPER_BASE": (base + 0x0C, 0, BYTES, {"BASE": (31, 0, "rw")}),
+        f"OB{n}_LIMIT": (base + 0x10, 0xFFF, BYTES, {"GRANULE": (11, 0, "const"), "LIMIT": (31, 12, "rw")}),
+        f"OB{n}_LOWER_TARGET": (base + 0x14, 0, BYTES, {"TARGET": (31, 12, "rw")}),
+        f"OB{n}_UPPER_TARGET": (base + 0x18, 0, BYTES, {"TARGET": (31, 0, "rw")}),
+        f"OB{n}_UPPER_LIMIT": (base + 0x20, 0, BYTES, {"LIMIT": (31, 0, "rw")}),
+    }
+
+
+def outbound_windows(count):
+    return {name: register for n in range(count) for name, register in outbound_window(n).items()}
+
+
 def counters(**offsets):
     return {name: (offset, 0, BYTES, {"COUNT": (31, 0, "ro")}) for name, offset in offsets.items()}
 
@@ -294,6 +334,7 @@ TABLES = {
     "mu_imx7ulp": IMX7ULP,
     "mu_imx8ulp": IMX8ULP,
     "iatu": windows(6),
+    "iatu_outbound": outbound_windows(6),
     "edma": edma_tables.edma(),
     "hdma": edma_tables.hdma(),
     "controller": CONTROLLER,
@@ -368,6 +409,13 @@ def test_every_block_has_a_table():
 def test_number_of_windows(count):
     assert table_of(epbell_regs.load("iatu", windows=count)) == windows(count)
     assert len(epbell_regs.offsets("iatu", windows=count)) == 8 * count
+    assert table_of(epbell_regs.load("iatu_outbound", windows=count)) == outbound_windows(count)
+    assert len(epbell_regs.offsets("iatu_outbound", windows=count)) == 8 * count
+
+
+def test_inbound_and_outbound_windows_share_a_page():
+    inbound, outbound = (epbell_regs.offsets(block, windows=16).values() for block in ("iatu", "iatu_outbound"))
+    assert not set(inbound) & set(outbound)
 
 
 @pytest.mark.parametrize(("write_channels", "read_channels"), [(1, 1), (8, 8), (3, 2), (1, 8), (8, 1), (5, 7)])
@@ -399,9 +447,10 @@ def test_load_compiles_once():
 
 
 @pytest.mark.parametrize("count", [0, 17, -1])
-def test_number_of_windows_out_of_range(count):
-    with pytest.raises(ValueError, match=rf"must be 1 to 16, not {count}$"):
-        epbell_regs.load("iatu", windows=count)
+@pytest.mark.parametrize(("block", "way"), [("iatu", "inbound"), ("iatu_outbound", "outbound")])
+def test_number_of_windows_out_of_range(block, way, count):
+    with pytest.raises(ValueError, match=rf"The number of {way} windows must be 1 to 16, not {count}$"):
+        epbell_regs.load(block, windows=count)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ WRITES_READ_ONLY = [(ONES, 0xF), (0, 0xF), (0xA5C3_0F96, 0xF), (ONES, 0b0110)]
 FEW_WINDOWS = 2
 # The channels of an eDMA are alike, and tests of the maps count them: a few are walked, of either direction.
 FEW_CHANNELS = {"write_channels": 1, "read_channels": 2}
-FEWER = {"edma": FEW_CHANNELS, "hdma": FEW_CHANNELS}
+FEWER = {"iatu_outbound": {"windows": FEW_WINDOWS}, "edma": FEW_CHANNELS, "hdma": FEW_CHANNELS}
 
 
 @dataclass
