@@ -1,6 +1,7 @@
 """Completer streams of the UltraScale+ integrated block for PCI Express (AMD PG213), DWORD-aligned, no straddling.
 
-Every bit position of the descriptors and of ``tuser`` is in this file and nowhere else.
+Every bit position of the descriptors and of ``tuser`` is in this file and nowhere else; those of the requester streams
+are in :mod:`epbell.pcie.usp_requester`.
 
 ==========================  =====================  ==========================
 CQ ``tuser``                64, 128, 256: 88 bits  512: 183 bits
@@ -24,6 +25,7 @@ __all__ = [
     "WIDTHS",
     "CompleterCompletion",
     "CompleterRequest",
+    "Stream",
     "check_width",
     "completion_descriptor",
     "completion_user",
@@ -48,8 +50,8 @@ def check_width(width: int) -> int:
     return width
 
 
-class _Stream(wiring.Signature):
-    """An AXI4-Stream of the hard block, in the sender's view."""
+class Stream(wiring.Signature):
+    """An AXI4-Stream of the hard block, in the sender's view; each subclass says how wide its ``tuser`` is."""
 
     _user_width: ClassVar[dict[int, int]]
 
@@ -70,16 +72,16 @@ class _Stream(wiring.Signature):
         return self._width
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, _Stream) and self.width == other.width
+        return type(other) is type(self) and isinstance(other, Stream) and self.width == other.width
 
     def __hash__(self) -> int:
         return hash((type(self), self._width))
 
     def __repr__(self) -> str:
-        return f"usp.{type(self).__name__}(width={self.width})"
+        return f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}(width={self.width})"
 
 
-class CompleterRequest(_Stream):
+class CompleterRequest(Stream):
     """``s_axis_cq``: requests of the host, the hard block is the sender.
 
     Parameters
@@ -102,7 +104,7 @@ class CompleterRequest(_Stream):
     _user_width: ClassVar[dict[int, int]] = {64: 88, 128: 88, 256: 88, 512: 183}
 
 
-class CompleterCompletion(_Stream):
+class CompleterCompletion(Stream):
     """``m_axis_cc``: completions to the host, the endpoint is the sender.
 
     Parameters
