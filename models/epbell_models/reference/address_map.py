@@ -25,23 +25,32 @@ class Place:
     exposed: bool
     words: tuple[int, ...] | None = None
 
+    def __contains__(self, address: int) -> bool:
+        return self.base <= address < self.base + self.size
+
 
 @dataclass(frozen=True)
 class AddressMap:
-    """Blocks of the endpoint; the names are ``mu_a mu_b controller edma iatu ram``."""
+    """Blocks of the endpoint; the names are ``mu_a mu_b controller edma iatu ram``.
+
+    ``outbound`` is the aperture through which the processor reaches the host. It is no block: no request of the host
+    lands there, and `find` does not know it.
+    """
 
     places: tuple[Place, ...]
+    outbound: Place = Place("outbound", 0x7000_0000, 0x1000_0000, False)
 
     def find(self, address: int) -> Place | None:
         """Return the block that holds ``address``."""
-        return next((place for place in self.places if place.base <= address < place.base + place.size), None)
+        return next((place for place in self.places if address in place), None)
 
     def __getitem__(self, name: str) -> Place:
-        return next(place for place in self.places if place.name == name)
+        return next(place for place in (*self.places, self.outbound) if place.name == name)
 
     def with_words(self, name: str, words: tuple[int, ...]) -> "AddressMap":
         """Return this map with other reachable words of one block."""
-        return AddressMap(tuple(replace(p, words=words) if p.name == name else p for p in self.places))
+        places = tuple(replace(place, words=words) if place.name == name else place for place in self.places)
+        return replace(self, places=places)
 
     @staticmethod
     def of(tree: DeviceTree) -> "AddressMap":

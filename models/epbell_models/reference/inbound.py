@@ -1,4 +1,4 @@
-"""Inbound windows in BAR-match mode, and the guard behind them.
+"""Inbound windows, by BAR and by address, and the guard behind them.
 
 Register-compatible with the inbound regions of the DesignWare iATU, unroll layout: region i is at
 ``i * 0x200 + 0x100``. A window's registers come into force together, when its CTRL2 is written: a re-target is never
@@ -8,6 +8,7 @@ half done.
 from dataclasses import dataclass
 
 from .address_map import AddressMap, Place
+from .iatu import CTRL1, CTRL2, Refusal, Region, Regions
 
 __all__ = [
     "Guard",
@@ -16,37 +17,10 @@ __all__ = [
     "Refusal",
 ]
 
-_STRIDE = 0x200
 _INBOUND = 0x100
-_CTRL1 = 0x00
-_CTRL2 = 0x04
-_LIMIT = 0x10
-_LOWER_TARGET = 0x14
-_UPPER_TARGET = 0x18
-_TYPE = 0x1F
-_ENABLE = 1 << 31
 _BAR_MATCH = 1 << 30
 _FUNCTION_MATCH = 1 << 19
-_GRANULE = 0xFFF
-
-# Writable bits; what is missing reads zero, but for the limit, whose low bits say how fine the windows are.
-_WRITABLE = {
-    _CTRL1: 0x01F0_211F,
-    _CTRL2: 0xD048_0700,
-    0x08: 0xFFFF_F000,
-    0x0C: 0xFFFF_FFFF,
-    _LIMIT: 0xFFFF_F000,
-    _LOWER_TARGET: 0xFFFF_F000,
-    _UPPER_TARGET: 0xFFFF_FFFF,
-    0x20: 0xFFFF_FFFF,
-}
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A request that reaches nothing, and why."""
-
-    reason: str
+_CONTROL = 0x01F0_211F, 0xD048_0700
 
 
 @dataclass(frozen=True)
@@ -57,8 +31,11 @@ class Landing:
     address: int
 
 
-class InboundWindows:
+class InboundWindows(Regions):
     """The windows' registers and what they translate.
+
+    A window in BAR match takes all of a BAR: the low bits of its target that the BAR's size covers count as zero. A
+    window in address match takes PCI addresses from its base to its limit, so that several of them tile a BAR.
 
     Parameters
     ----------
@@ -71,54 +48,46 @@ class InboundWindows:
     def __init__(self, bar_sizes: tuple[int, ...], windows: int = 6) -> None:
         if not 1 <= windows <= 16:
             raise ValueError(f"An endpoint has 1 to 16 inbound windows, not {windows!r}")
+        super().__init__(windows, _INBOUND, _CONTROL)
         self._sizes = bar_sizes
-        self._registers = [dict.fromkeys(_WRITABLE, 0) for _ in range(windows)]
-        self._in_force = [dict.fromkeys(_WRITABLE, 0) for _ in range(windows)]
 
-    def reset(self) -> None:
-        """Switch every window off and zero its registers."""
-        for registers in (*self._registers, *self._in_force):
-            registers.update(dict.fromkeys(_WRITABLE, 0))
+    def translate(
+        self, bar: int, function: int, offset: int, address: int | None = None, length: int = 1
+    ) -> int | Refusal:
+        """Return the local address of a request; the claiming window with the lowest number decides.
 
-    def read32(self, offset: int) -> int:
-        """Read a register; reserved offsets read zero."""
-        window, register = self._locate(offset)
-        if window is None:
-            return 0
-        return self._registers[window][register] | (_GRANULE if register == _LIMIT else 0)
+        Parameters
+        ----------
+        bar, function, offset
+            BAR number, function number, byte offset in the BAR.
+        address
+            PCI address of the same byte; without it no window claims by address.
+        length
+            Bytes. A request that the same window does not claim from the first byte to the last reaches nothing.
+        """
+        first = self._claiming(bar, function, address)
+        if first is None:
+            return Refusal("no window claims it")
+        last = None if address is None else address + length - 1
+        if self._claiming(bar, function, last) is not first:
+            return Refusal("it does not end within the window that claims its first byte")
+        if first.registers[CTRL2] & _BAR_MATCH:
+            return first.target & ~(self._sizes[bar] - 1) | offset
+        assert address is not None
+        return first.move(address)
 
-    def write32(self, offset: int, value: int, strobes: int = 0xF) -> None:
-        """Write the bytes of a register that ``strobes`` selects."""
-        window, register = self._locate(offset)
-        if window is None or not strobes:
-            return
-        mask = sum(0xFF << 8 * lane for lane in range(4) if strobes >> lane & 1) & _WRITABLE[register]
-        registers = self._registers[window]
-        registers[register] = registers[register] & ~mask | value & mask
-        if register == _CTRL2:
-            self._in_force[window] = dict(registers)
+    def _claiming(self, bar: int, function: int, address: int | None) -> Region | None:
+        return next((region for region in self.in_force if self._claims(region, bar, function, address)), None)
 
-    def translate(self, bar: int, function: int, offset: int) -> int | Refusal:
-        """Return the local address of a byte of a BAR; the claiming window with the lowest number decides."""
-        for registers in self._in_force:
-            if self._claims(registers, bar, function):
-                base = registers[_UPPER_TARGET] << 32 | registers[_LOWER_TARGET]
-                return base & ~(self._sizes[bar] - 1) | offset
-        return Refusal("no window claims it")
-
-    def _claims(self, registers: dict[int, int], bar: int, function: int) -> bool:
-        control = registers[_CTRL2]
-        if not control & _ENABLE or not control & _BAR_MATCH or registers[_CTRL1] & _TYPE or not self._sizes[bar]:
+    def _claims(self, region: Region, bar: int, function: int, address: int | None) -> bool:
+        control = region.registers[CTRL2]
+        if not region.active or not self._sizes[bar]:
             return False
-        if control & _FUNCTION_MATCH and registers[_CTRL1] >> 20 & 0x1F != function:
+        if control & _FUNCTION_MATCH and region.registers[CTRL1] >> 20 & 0x1F != function:
             return False
-        return control >> 8 & 0x7 == bar
-
-    def _locate(self, offset: int) -> tuple[int | None, int]:
-        window, rest = divmod(offset & ~3, _STRIDE)
-        register = rest - _INBOUND
-        known = window < len(self._registers) and register in _WRITABLE
-        return (window if known else None), register
+        if control & _BAR_MATCH:
+            return control >> 8 & 0x7 == bar
+        return address is not None and region.holds(address)
 
 
 class Guard:
