@@ -214,8 +214,8 @@ def test_row21_db_lost(name, monkeypatch):
         host_write = rig.endpoint.host_write
         lost = {"imx8-edma": (1, 0xA0), "rk3588": (4, 0xA0), "hdma": (0, 0x40)}[name]
 
-        def write(bar, offset, data, enables=None, function=0):
-            return [] if (bar, offset) == lost else host_write(bar, offset, data, enables, function)
+        def write(bar, offset, *where, **more):
+            return [] if (bar, offset) == lost else host_write(bar, offset, *where, **more)
 
         monkeypatch.setattr(rig.endpoint, "host_write", write)
         start = rig.platform.now()

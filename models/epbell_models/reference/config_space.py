@@ -1,4 +1,8 @@
-"""Configuration space of a one-function endpoint: a type 0 header with memory BARs and an MSI capability."""
+"""Configuration space of a one-function endpoint: a type 0 header with memory BARs, and capabilities."""
+
+from collections.abc import Callable
+
+from .capabilities import Capability, MsiCapability, MsixCapability, PciExpressCapability, PowerCapability
 
 __all__ = [
     "ConfigSpace",
@@ -7,11 +11,11 @@ __all__ = [
 _BARS = 6
 _BAR0 = 0x10
 _COMMAND = 0x04
-_MSI = 0x50
-_MSI_CAPABILITY = 0x05
-_MEMORY, _MASTER = 1 << 1, 1 << 2
+_INTERRUPT = 0x3C
+_MEMORY, _MASTER, _INTX_DISABLE = 1 << 1, 1 << 2, 1 << 10
+_CAPABILITIES, _INTERRUPT_STATUS = 1 << 20, 1 << 19
 _COMMAND_WRITABLE = 0x0546
-_MSI_WRITABLE = 0x0071_0000
+_POWER_AT, _MSI_AT, _EXPRESS_AT, _MSIX_AT = 0x40, 0x50, 0x70, 0xB0
 
 
 class ConfigSpace:
@@ -27,6 +31,19 @@ class ConfigSpace:
         Identity.
     msi_vectors_log2
         Log2 of the MSI vectors offered, 0 to 5.
+    msi
+        The MSI capability; None for one with 64-bit addresses and without mask bits.
+    msix, power, express
+        Further capabilities, None for none.
+    pin
+        Interrupt pin, 1 to 4 for INTA to INTD, 0 for none.
+
+    Attributes
+    ----------
+    interrupt_status
+        Whether the function has an INTx to tell of.
+    on_function_reset
+        Called after a function-level reset, or a wake-up that is one.
     """
 
     def __init__(
@@ -37,40 +54,70 @@ class ConfigSpace:
         vendor: int = 0x1957,
         device: int = 0x0808,
         msi_vectors_log2: int = 5,
+        msi: MsiCapability | None = None,
+        msix: MsixCapability | None = None,
+        power: PowerCapability | None = None,
+        express: PciExpressCapability | None = None,
+        pin: int = 0,
     ) -> None:
+        if not 0 <= pin <= 4:
+            raise ValueError(f"An interrupt pin is 0 to 4, not {pin!r}")
         self._identity = device << 16 | vendor
         self._sizes = bar_sizes
         self._wide = wide_bars
-        self._command = 0
-        self._bars = [0] * _BARS
-        self._line = 0
-        self._msi_control = 0x0080_0000 | msi_vectors_log2 << 17 | _MSI_CAPABILITY
-        self._msi = [0, 0, 0]
+        self._pin = pin
+        self.msi = MsiCapability(msi_vectors_log2) if msi is None else msi
+        self.msix, self.power, self.express = msix, power, express
+        places: list[tuple[int, Capability | None]] = [
+            (_POWER_AT, power),
+            (_MSI_AT, self.msi),
+            (_EXPRESS_AT, express),
+            (_MSIX_AT, msix),
+        ]
+        self._capabilities = {at: capability for at, capability in places if capability is not None}
+        self.interrupt_status = False
+        self.on_function_reset: Callable[[], None] = lambda: None
+        self._reset_header()
 
     @property
     def memory_enabled(self) -> bool:
         """Whether memory requests are answered."""
-        return bool(self._command & _MEMORY)
+        return bool(self._command & _MEMORY) and self._d0
 
     @property
     def master(self) -> bool:
-        """Whether the function may send MSIs."""
-        return bool(self._command & _MASTER)
+        """Whether the function may make requests, MSIs included."""
+        return bool(self._command & _MASTER) and self._d0
 
     @property
     def msi_enabled(self) -> bool:
         """Whether the host enabled MSI."""
-        return bool(self._msi_control >> 16 & 1)
+        return self.msi.enabled
 
     @property
     def msi_multiple(self) -> int:
         """Log2 of the vectors that the host granted."""
-        return self._msi_control >> 20 & 0x7
+        return self.msi.multiple
+
+    @property
+    def msix_enabled(self) -> bool:
+        """Whether the host enabled MSI-X."""
+        return self.msix is not None and self.msix.enabled
+
+    @property
+    def msix_masked(self) -> bool:
+        """Whether the host masked all of MSI-X."""
+        return self.msix is not None and self.msix.function_mask
+
+    @property
+    def intx_allowed(self) -> bool:
+        """Whether the function may assert its interrupt pin; a message, so bus mastering does not matter."""
+        disabled = self._command & _INTX_DISABLE or self.msi_enabled or self.msix_enabled
+        return bool(self._pin) and not disabled and self._d0
 
     def msi_message(self, vector: int) -> tuple[int, int]:
         """Return address and word of a vector; a vector beyond those granted aliases to one of them."""
-        mask = (1 << self.msi_multiple) - 1
-        return self._msi[1] << 32 | self._msi[0], self._msi[2] & ~mask | vector & mask
+        return self.msi.message(vector)
 
     def bar_address(self, bar: int) -> int:
         """Return what the host wrote to a BAR, both halves."""
@@ -91,15 +138,15 @@ class ConfigSpace:
         """Read a dword; what is not implemented reads zero."""
         if _BAR0 <= offset < _BAR0 + 4 * _BARS:
             return self._read_bar((offset - _BAR0) // 4)
-        if _MSI + 4 <= offset <= _MSI + 0xC:
-            return self._msi[(offset - _MSI) // 4 - 1]
+        for at, capability in self._capabilities.items():
+            if at <= offset < at + capability.size:
+                return capability.read32(offset - at) | (self._next(at) << 8 if offset == at else 0)
         return {
             0x00: self._identity,
-            _COMMAND: 0x0010_0000 | self._command,
+            _COMMAND: _CAPABILITIES | self._command | (_INTERRUPT_STATUS if self.interrupt_status else 0),
             0x08: 0xFF00_0000,
-            0x34: _MSI,
-            0x3C: self._line,
-            _MSI: self._msi_control,
+            0x34: self._next(0),
+            _INTERRUPT: self._line | self._pin << 8,
         }.get(offset, 0)
 
     def write32(self, offset: int, value: int) -> None:
@@ -109,12 +156,33 @@ class ConfigSpace:
         elif _BAR0 <= offset < _BAR0 + 4 * _BARS:
             bar = (offset - _BAR0) // 4
             self._bars[bar] = value & (0xFFFF_FFFF if bar - 1 in self._wide else self._mask(bar))
-        elif offset == 0x3C:
+        elif offset == _INTERRUPT:
             self._line = value & 0xFF
-        elif offset == _MSI:
-            self._msi_control = self._msi_control & ~_MSI_WRITABLE | value & _MSI_WRITABLE
-        elif _MSI + 4 <= offset <= _MSI + 0xC:
-            self._msi[(offset - _MSI) // 4 - 1] = value & (0xFFFF_FFFC if offset == _MSI + 4 else 0xFFFF_FFFF)
+        for at, capability in self._capabilities.items():
+            if at <= offset < at + capability.size:
+                capability.write32(offset - at, value)
+        if (self.express and self.express.reset_asked) or (self.power and self.power.woken):
+            self.reset()
+
+    def reset(self) -> None:
+        """Do what a reset of the function does: everything the host set is gone."""
+        self._reset_header()
+        for capability in self._capabilities.values():
+            capability.reset()
+        self.on_function_reset()
+
+    @property
+    def _d0(self) -> bool:
+        return self.power is None or self.power.d0
+
+    def _reset_header(self) -> None:
+        self._command = 0
+        self._bars = [0] * _BARS
+        self._line = 0
+
+    def _next(self, at: int) -> int:
+        """Return where the capability after ``at`` is, 0 after the last."""
+        return min((place for place in self._capabilities if place > at), default=0)
 
     def _read_bar(self, bar: int) -> int:
         return self._bars[bar] | (0x4 if bar in self._wide else 0)

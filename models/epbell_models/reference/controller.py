@@ -1,24 +1,43 @@
-"""The controller page: identity, MSI towards the host, counters of refusals and of bells."""
+"""The controller page: identity, interrupts towards the host, counters of refusals and of bells, what failed."""
 
 from collections import deque
 from collections.abc import Callable
 
 from .edma import PERSONALITIES, EdmaPage
+from .intx import Intx
+from .msi import QUEUE_DEPTH, MsiQueue
+from .msix import FIFO_DEPTH, Msix
 from .mu import MessagingUnit
+from .outbound import Cause
+from .ram import Ram
 
 __all__ = [
     "QUEUE_DEPTH",
     "ControllerPage",
 ]
 
-QUEUE_DEPTH = 16
-
 _IDENTITY = 0x4550_424C
 _VERSION = 0x0000_0100
 _VECTORS = 4
 _BELLS, _EDMA_BELL = 0x100, 0x140
-# In the order of their registers, from 0x018 on.
-_COUNTERS = ("msi_sent", "msi_refused", "writes_refused", "reads_refused", "unsupported", "discontinued", "malformed")
+_COUNTERS = {
+    0x018: "msi_sent",
+    0x01C: "msi_refused",
+    0x020: "writes_refused",
+    0x024: "reads_refused",
+    0x028: "unsupported",
+    0x02C: "discontinued",
+    0x030: "malformed",
+    0x068: "outbound_failed",
+}
+_MSI_RAISE, _MSI_STATUS = 0x010, 0x014
+_CLEAR = 0x040
+_INTX = 0x044
+_MSIX_RAISE, _MSIX_STATUS = 0x048, 0x04C
+_MSIX_TABLE, _MSIX_PBA, _MSIX_SIZE = 0x050, 0x054, 0x058
+_OUTBOUND_CAUSE, _OUTBOUND_ADDRESS = 0x060, 0x064
+_MSI_MASK, _MSI_PENDING = 0x06C, 0x070
+_MSIX_SENT, _MSIX_HELD, _MSIX_MERGED = 0x074, 0x078, 0x07C
 
 
 class ControllerPage:
@@ -34,65 +53,185 @@ class ControllerPage:
         The eDMA whose bell is counted.
     windows, guard, lines
         What FEATURES reports: inbound windows, whether there is a guard, interrupt lines of the eDMA.
+    ram
+        Where the table and the pending bits of MSI-X are.
 
     Attributes
     ----------
-    enabled, multiple, master
-        State of the function's MSI capability and command register: MSI enabled, log2 of the vectors, bus master.
+    msi, msix, intx
+        The ways to interrupt the host. They hold the function's settings too.
     on_raise
-        Called when an MSI was queued.
+        Called when an interrupt was raised.
+    cause, failed_address
+        Why and where the processor's last failed access to the host failed.
     """
 
-    def __init__(self, mu: MessagingUnit, edma: EdmaPage, windows: int, guard: bool, lines: int = 1) -> None:
+    def __init__(
+        self,
+        mu: MessagingUnit,
+        edma: EdmaPage,
+        windows: int,
+        guard: bool,
+        lines: int = 1,
+        *,
+        ram: Ram | None = None,
+    ) -> None:
         self._mu = mu
         self._edma = edma
         self._features = windows << 8 | _VECTORS << 16 | guard << 24
         self._features |= PERSONALITIES.index(edma.personality) << 25 | lines << 27
         self._bells_at_clear = self._bells()
-        self.queue: deque[int] = deque()
-        self.enabled = False
-        self.multiple = 0
-        self.master = False
+        self.msi = MsiQueue()
+        self.msix = Msix(Ram(0x1_0000) if ram is None else ram)
+        self.intx = Intx()
+        self.cause = Cause.NONE
+        self.failed_address = 0
         self.on_raise: Callable[[], None] = lambda: None
-        self.counts = dict.fromkeys(_COUNTERS, 0)
+        self.counts = dict.fromkeys(_COUNTERS.values(), 0)
+
+    # -- the function's settings, the same for every way to interrupt --------------------------------------------------
+
+    @property
+    def queue(self) -> deque[int]:
+        """MSIs on their way."""
+        return self.msi.queue
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the host enabled MSI."""
+        return self.msi.enabled
+
+    @enabled.setter
+    def enabled(self, value: bool) -> None:
+        self.msi.enabled = value
+
+    @property
+    def multiple(self) -> int:
+        """Log2 of the MSI vectors that the host granted."""
+        return self.msi.multiple
+
+    @multiple.setter
+    def multiple(self, value: int) -> None:
+        self.msi.multiple = value
+
+    @property
+    def master(self) -> bool:
+        """Whether the function may make requests."""
+        return self.msi.master
+
+    @master.setter
+    def master(self, value: bool) -> None:
+        self.msi.master = self.msix.master = value
+        self.msix.update()
+
+    @property
+    def due(self) -> bool:
+        """Whether a message to the host is to be sent now."""
+        return self.msi.due or bool(self.msix.queue) or self.intx.due
 
     def next_msi(self) -> int | None:
         """Take the MSI that may be sent now, None when there is none or the host does not let us."""
-        if not self.queue or not self.enabled or not self.master:
-            return None
-        self.counts["msi_sent"] += 1
-        return self.queue.popleft()
+        vector = self.msi.next()
+        self.counts["msi_sent"] += vector is not None
+        return vector
+
+    def fail(self, cause: Cause, address: int) -> None:
+        """Note why an access of the processor to the host failed."""
+        self.cause, self.failed_address = cause, address
+        self.counts["outbound_failed"] += 1
+
+    # -- registers -----------------------------------------------------------------------------------------------------
 
     def read32(self, offset: int) -> int:
         """Read a register; reserved offsets read zero."""
-        counters = dict(zip(range(0x018, 0x034, 4), self.counts.values(), strict=True))
-        if offset in counters:
-            return counters[offset]
+        if offset in _COUNTERS:
+            return min(0xFFFF_FFFF, self.counts[_COUNTERS[offset]])
         if _BELLS <= offset < _EDMA_BELL + 0x10 and offset & 0xC != 0xC:
             return self._bell(offset - _BELLS >> 4, offset >> 2 & 0x3)
-        status = self.enabled | self.multiple << 1 | (QUEUE_DEPTH - len(self.queue)) << 8
-        status |= bool(self.queue) << 16 | self.master << 17
-        return {0x000: _IDENTITY, 0x004: _VERSION, 0x008: self._features, 0x014: status}.get(offset, 0)
+        constants = {0x000: _IDENTITY, 0x004: _VERSION, 0x008: self._features}
+        read = {
+            _MSI_STATUS: self._msi_status,
+            _INTX: lambda: self.intx.level | self.intx.busy << 8 | self.intx.asserted << 9,
+            _MSIX_STATUS: self._msix_status,
+            _MSIX_TABLE: lambda: self.msix.table,
+            _MSIX_PBA: lambda: self.msix.pba,
+            _MSIX_SIZE: lambda: self.msix.last | self.msix.on << 31,
+            _OUTBOUND_CAUSE: lambda: int(self.cause),
+            _OUTBOUND_ADDRESS: lambda: self.failed_address,
+            _MSI_MASK: lambda: self.msi.mask,
+            _MSI_PENDING: lambda: self.msi.pending,
+            _MSIX_SENT: lambda: self.msix.sent,
+            _MSIX_HELD: lambda: self.msix.held,
+            _MSIX_MERGED: lambda: self.msix.merged,
+        }.get(offset)
+        return constants.get(offset, 0) if read is None else read()
 
     def write32(self, offset: int, value: int, strobes: int = 0xF) -> None:
-        """Write a register; only MSI_RAISE and COUNTERS do something."""
-        if not strobes & 1:
-            return
-        if offset == 0x010:
-            if len(self.queue) == QUEUE_DEPTH:
-                self.counts["msi_refused"] += 1
-            else:
-                self.queue.append(value & 0x1F)
-                self.on_raise()
-        elif offset == 0x040 and value & 1:
-            self.counts = dict.fromkeys(self.counts, 0)
-            self._bells_at_clear = self._bells()
+        """Write the bytes of a register that ``strobes`` selects."""
+        mask = sum(0xFF << 8 * lane for lane in range(4) if strobes >> lane & 1)
+        if offset == _MSIX_RAISE and strobes & 0b11:
+            self.msix.raise_(value & mask & 0x7FF)
+            self.on_raise()
+        elif offset in (_MSIX_TABLE, _MSIX_PBA, _MSIX_SIZE):
+            self._set_up_msix(offset, value, mask)
+        elif strobes & 1:
+            self._write_byte_0(offset, value)
 
     def reset(self, mu: MessagingUnit) -> None:
         """Forget what is queued and counted; count the bells of ``mu`` and of the eDMA from now on."""
         self._mu = mu
-        self.queue.clear()
+        self.msi.forget()
+        self.msix.reset()
+        self.intx.reset()
+        self.cause, self.failed_address = Cause.NONE, 0
+        self._clear()
+
+    def function_reset(self) -> None:
+        """Forget what the host was to be told, as a reset of the function does; registers stay."""
+        self.msi.forget()
+        self.msix.forget()
+        self.intx.forget()
+
+    def _write_byte_0(self, offset: int, value: int) -> None:
+        if offset == _MSI_RAISE:
+            if self.msi.raise_(value & 0x1F):
+                self.on_raise()
+            else:
+                self.counts["msi_refused"] += 1
+        elif offset == _CLEAR and value & 1:
+            self._clear()
+        elif offset == _INTX:
+            self.intx.level = bool(value & 1)
+            if value & 2:
+                self.intx.pulse()
+            self.on_raise()
+        elif offset == _OUTBOUND_CAUSE and not value & 0x7:
+            self.cause = Cause.NONE
+
+    def _set_up_msix(self, offset: int, value: int, mask: int) -> None:
+        word = self.read32(offset) & ~mask | value & mask
+        if offset == _MSIX_TABLE:
+            self.msix.table = word & ~0x7
+        elif offset == _MSIX_PBA:
+            self.msix.pba = word & ~0x7
+        else:
+            self.msix.last, self.msix.on = word & 0x7FF, bool(word >> 31)
+        self.msix.update()
+
+    def _msi_status(self) -> int:
+        msi = self.msi
+        msi.update()
+        status = msi.enabled | msi.multiple << 1 | msi.master << 17
+        return status | (QUEUE_DEPTH - len(msi.queue)) << 8 | bool(msi.queue) << 16
+
+    def _msix_status(self) -> int:
+        msix = self.msix
+        status = msix.enabled | msix.function_mask << 1 | (FIFO_DEPTH - len(msix.queue)) << 8
+        return status | bool(msix.queue) << 16 | msix.master << 17 | bool(msix.pending) << 18
+
+    def _clear(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
+        self.msix.clear_counts()
         self._bells_at_clear = self._bells()
 
     def _bells(self) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The whole endpoint in plain Python: windows, guard, RAM, Messaging Unit, eDMA, controller page.
+"""The whole endpoint in plain Python: windows both ways, guard, RAM, Messaging Unit, eDMA, controller page.
 
 Synchronous and without time: every access is done when the call returns. It serves as the endpoint in tests of the
 software models (through `epbell_models.reference.link`) and as the predictor of a scoreboard, which feeds it what was
@@ -11,9 +11,12 @@ from ..devicetree import DeviceTree
 from .address_map import DEFAULT_MAP, AddressMap
 from .controller import ControllerPage
 from .edma import EdmaPage
+from .iatu import IatuPage
 from .inbound import Guard, InboundWindows, Landing, Refusal
 from .mu import Layout, MessagingUnit
+from .outbound import OutboundWindows
 from .outcome import Ignored, Kick, Outcome, RamWrite, Refused, RegisterWrite, Ring
+from .ram import Ram
 
 __all__ = [
     "BOUNDARY",
@@ -53,11 +56,13 @@ class ReferenceEndpoint:
         Number of the eDMA's interrupt lines, 1 to 16; all carry the same level.
     fixed_bar
         The BAR that shows the eDMA's page whatever the windows say, None when there is none.
+    outbound_windows
+        Number of outbound windows, 1 to 16.
 
     Attributes
     ----------
-    mu, edma, windows, controller, ram
-        The blocks.
+    mu, edma, windows, outbound, controller, ram
+        The blocks; ``windows`` are the inbound ones, ``ram`` is the bytes.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class ReferenceEndpoint:
         edma: EdmaPage | None = None,
         edma_lines: int = 1,
         fixed_bar: int | None = None,
+        outbound_windows: int = 6,
     ) -> None:
         if layout not in _TR0:
             raise ValueError(f"The layout of a Messaging Unit is one of {', '.join(_TR0)}, not {layout!r}")
@@ -85,9 +91,12 @@ class ReferenceEndpoint:
         self.bar_sizes = bar_sizes
         self.mu = MessagingUnit(cast("Layout", layout))
         self.windows = InboundWindows(bar_sizes, windows)
-        self.controller = ControllerPage(self.mu, self.edma, windows, guard, edma_lines)
-        self._pages = {"controller": self.controller, "iatu": self.windows, "edma": self.edma}
-        self.ram = bytearray(map["ram"].size)
+        self.outbound = OutboundWindows(outbound_windows)
+        self._ram = Ram(map["ram"].size)
+        self.ram = self._ram.data
+        self.controller = ControllerPage(self.mu, self.edma, windows, guard, edma_lines, ram=self._ram)
+        iatu = IatuPage(self.windows, self.outbound)
+        self._pages = {"controller": self.controller, "iatu": iatu, "edma": self.edma}
         self._guard = Guard(map, guard)
         self._tr0 = _TR0[layout]
 
@@ -105,6 +114,7 @@ class ReferenceEndpoint:
             edma=EdmaPage.of(node),
             edma_lines=node.lines,
             fixed_bar=tree.endpoint.fixed_bar,
+            outbound_windows=tree.endpoint.outbound_windows,
         )
 
     @property
@@ -122,12 +132,19 @@ class ReferenceEndpoint:
         self.mu = MessagingUnit(self.mu.layout)
         self.edma.reset()
         self.windows.reset()
+        self.outbound.reset()
         self.controller.reset(self.mu)
 
     # -- host ----------------------------------------------------------------------------------------------------------
 
     def predict_write(
-        self, bar: int, offset: int, data: bytes, enables: int | None = None, function: int = 0
+        self,
+        bar: int,
+        offset: int,
+        data: bytes,
+        enables: int | None = None,
+        function: int = 0,
+        address: int | None = None,
     ) -> list[Outcome]:
         """Say what one write request of the host must lead to, without doing it.
 
@@ -141,10 +158,12 @@ class ReferenceEndpoint:
             Which bytes count, bit n for byte n; None for all.
         function
             Function number.
+        address
+            PCI address of the first byte; without it no window claims the request by its address.
         """
         if enables is None:
             enables = (1 << len(data)) - 1
-        target = self._land(bar, function, offset, len(data))
+        target = self._land(bar, function, offset, len(data), address)
         if isinstance(target, Refusal):
             return [Refused(target.reason)]
         if target.place.name == "ram":
@@ -152,17 +171,25 @@ class ReferenceEndpoint:
         return self._predict_registers(target, data, enables)
 
     def host_write(
-        self, bar: int, offset: int, data: bytes, enables: int | None = None, function: int = 0
+        self,
+        bar: int,
+        offset: int,
+        data: bytes,
+        enables: int | None = None,
+        function: int = 0,
+        address: int | None = None,
     ) -> list[Outcome]:
         """Do a write of the host; parameters and result as of `predict_write`."""
-        outcomes = self.predict_write(bar, offset, data, enables, function)
+        outcomes = self.predict_write(bar, offset, data, enables, function, address)
         for outcome in outcomes:
             self._do(outcome)
         return outcomes
 
-    def host_read(self, bar: int, offset: int, length: int, function: int = 0) -> bytes | Refusal:
+    def host_read(
+        self, bar: int, offset: int, length: int, function: int = 0, address: int | None = None
+    ) -> bytes | Refusal:
         """Do one read request of the host. Reading registers of side B has their side effects, dword by dword."""
-        target = self._land(bar, function, offset, length)
+        target = self._land(bar, function, offset, length, address)
         if isinstance(target, Refusal):
             self.controller.counts["reads_refused"] += 1
             return target
@@ -174,7 +201,9 @@ class ReferenceEndpoint:
         skip = target.address - first
         return b"".join(word.to_bytes(4, "little") for word in words)[skip : skip + length]
 
-    def _land(self, bar: int, function: int, offset: int, length: int) -> Landing | Refusal:
+    def _land(
+        self, bar: int, function: int, offset: int, length: int, address: int | None
+    ) -> Landing | Refusal:
         length = max(1, length)
         if function:
             return Refusal(f"there is no function {function}")
@@ -182,12 +211,15 @@ class ReferenceEndpoint:
             return Refusal("it does not end within its BAR")
         if offset // BOUNDARY != (offset + length - 1) // BOUNDARY:
             return Refusal("it crosses a multiple of 4 KiB")
-        local = self._translate(bar, function, offset)
+        local = self.translate(bar, function, offset, address, length)
         return local if isinstance(local, Refusal) else self._guard.check(local, length)
 
-    def _translate(self, bar: int, function: int, offset: int) -> int | Refusal:
+    def translate(
+        self, bar: int, function: int, offset: int, address: int | None = None, length: int = 1
+    ) -> int | Refusal:
+        """Return the local address of a request, whatever is there; the fixed BAR goes before every window."""
         if bar != self.fixed_bar:
-            return self.windows.translate(bar, function, offset)
+            return self.windows.translate(bar, function, offset, address, length)
         page = self.map["edma"]
         return page.base + offset if offset < page.size else Refusal("it is beyond the page that the fixed BAR shows")
 
@@ -258,10 +290,7 @@ class ReferenceEndpoint:
         return self.map.find(address) is not None
 
     def _write_ram(self, address: int, data: bytes, enables: int) -> None:
-        start = address - self.map["ram"].base
-        if enables == (1 << len(data)) - 1:
-            self.ram[start : start + len(data)] = data
-            return
-        for index, byte in enumerate(data):
-            if enables >> index & 1:
-                self.ram[start + index] = byte
+        self._ram.write(address - self.map["ram"].base, data, enables)
+        if self.controller.msix.pending:
+            # It may have unmasked a vector.
+            self.controller.msix.update()

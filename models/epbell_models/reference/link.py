@@ -1,17 +1,16 @@
-"""Host and processor attached to a `ReferenceEndpoint`: buses that take time, interrupt lines, MSIs on their way.
+"""Host and processor attached to a `ReferenceEndpoint`: buses that take time, interrupt lines, messages on their way.
 
 With it the software models of both ends run against plain Python. Every access takes its latency before it is done, so
 that tasks interleave as they would on two machines.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
-
 from ..host.msi import MsiController
-from ..platform import BusError, DrivenIrqLine, Platform
+from ..platform import DrivenIrqLine, Platform
+from .buses import Access, CpuBus, HostBus
 from .config_space import ConfigSpace
-from .endpoint import BOUNDARY, ReferenceEndpoint
-from .inbound import Refusal
+from .endpoint import ReferenceEndpoint
+from .host_memory import HostMemory
+from .outbound_path import OutboundPath
 
 __all__ = [
     "Access",
@@ -19,131 +18,6 @@ __all__ = [
     "HostBus",
     "ReferenceLink",
 ]
-
-
-@dataclass(frozen=True)
-class Access:
-    """One access as it was made: ``"read"`` or ``"write"``, byte address, length in bytes, word if it was a dword."""
-
-    kind: str
-    address: int
-    length: int
-    value: int | None
-
-
-def _requests(address: int, length: int) -> list[tuple[int, int]]:
-    """Cut an access where a request has to end; return first byte and end of each piece."""
-    cuts = range((address // BOUNDARY + 1) * BOUNDARY, address + length, BOUNDARY)
-    edges = [address, *cuts, address + length]
-    return list(pairwise(edges))
-
-
-class _Base:
-    """What both buses share: latency, a trace, dwords in terms of bursts."""
-
-    def __init__(self, link: "ReferenceLink", latency: float) -> None:
-        self._link = link
-        self._latency = latency
-        self.trace: list[Access] = []
-
-    def _note(self, kind: str, address: int, data: bytes) -> None:
-        value = int.from_bytes(data, "little") if len(data) == 4 else None
-        self.trace.append(Access(kind, address, len(data), value))
-
-    async def _pass_time(self) -> None:
-        await self._link.platform.sleep(self._latency)
-
-
-class HostBus(_Base):
-    """The host's memory bus: BAR decoding, then the endpoint.
-
-    Attributes
-    ----------
-    trace
-        Every access, in order.
-    dropped
-        Addresses of writes that no BAR claims.
-    """
-
-    def __init__(self, link: "ReferenceLink", latency: float) -> None:
-        super().__init__(link, latency)
-        self.dropped: list[int] = []
-
-    async def read32(self, address: int) -> int:
-        """Read one dword."""
-        return int.from_bytes(await self.read(address, 4), "little")
-
-    async def write32(self, address: int, value: int) -> None:
-        """Store one dword."""
-        await self.write(address, value.to_bytes(4, "little"))
-
-    async def read(self, address: int, length: int) -> bytes:
-        """Read bytes; `BusError` UR when no BAR or no window claims them."""
-        await self._pass_time()
-        data = b""
-        for at, end in _requests(address, length):
-            target = self._link.config.decode(at)
-            answer = Refusal("no BAR") if target is None else self._link.endpoint.host_read(*target, end - at)
-            if isinstance(answer, Refusal):
-                raise BusError("UR", at)
-            data += answer
-        self._note("read", address, data)
-        self._link.settle()
-        return data
-
-    async def write(self, address: int, data: bytes) -> None:
-        """Store bytes; quietly nothing when no BAR or no window claims them, as with any posted write."""
-        await self._pass_time()
-        self._note("write", address, data)
-        for at, end in _requests(address, len(data)):
-            target = self._link.config.decode(at)
-            if target is None:
-                self.dropped.append(at)
-            else:
-                self._link.endpoint.host_write(*target, data[at - address : end - address])
-        self._link.settle()
-
-
-class CpuBus(_Base):
-    """The processor's bus.
-
-    Attributes
-    ----------
-    trace
-        Every access, in order.
-    """
-
-    async def read32(self, address: int) -> int:
-        """Read one dword; `BusError` UR where nothing answers."""
-        await self._pass_time()
-        if not self._link.endpoint.cpu_responds(address):
-            raise BusError("UR", address)
-        value = self._link.endpoint.cpu_read32(address)
-        self._note("read", address, value.to_bytes(4, "little"))
-        self._link.settle()
-        return value
-
-    async def write32(self, address: int, value: int) -> None:
-        """Write one dword; `BusError` UR where nothing answers."""
-        await self._pass_time()
-        if not self._link.endpoint.cpu_responds(address):
-            raise BusError("UR", address)
-        self._note("write", address, value.to_bytes(4, "little"))
-        self._link.endpoint.cpu_write32(address, value)
-        self._link.settle()
-
-    async def read(self, address: int, length: int) -> bytes:
-        """Read bytes, dword by dword."""
-        first = address & ~3
-        words = [await self.read32(at) for at in range(first, address + length, 4)]
-        return b"".join(word.to_bytes(4, "little") for word in words)[address - first :][:length]
-
-    async def write(self, address: int, data: bytes) -> None:
-        """Write whole dwords."""
-        if address % 4 or len(data) % 4:
-            raise ValueError(f"The processor writes whole dwords, not {len(data)} bytes at {address:#x}")
-        for at in range(0, len(data), 4):
-            await self.write32(address + at, int.from_bytes(data[at : at + 4], "little"))
 
 
 class ReferenceLink:
@@ -162,7 +36,13 @@ class ReferenceLink:
     lines
         Number of the eDMA's interrupt lines; None for as many as the endpoint has.
     host_latency, cpu_latency, msi_latency
-        Seconds that one access, or one MSI, takes.
+        Seconds that one access, or one interrupt message, takes.
+    config
+        The function's configuration space; None for one with MSI only, after ``wide_bars`` and ``msi_vectors_log2``.
+    receiver
+        The host's MSI controller; None for the default.
+    completion_timeout
+        Seconds after which a read of the processor ends that the host does not answer.
 
     Attributes
     ----------
@@ -176,6 +56,10 @@ class ReferenceLink:
         The eDMA's lines, which rise and fall together.
     receiver
         The host's MSI controller.
+    host_memory
+        What the processor reaches through the outbound windows, and the function with its messages.
+    intx
+        The function's INTx line at the host. It goes up and down with the messages; ``rises`` counts the assertions.
     """
 
     def __init__(
@@ -189,21 +73,32 @@ class ReferenceLink:
         host_latency: float = 400e-9,
         cpu_latency: float = 100e-9,
         msi_latency: float = 400e-9,
+        config: ConfigSpace | None = None,
+        receiver: MsiController | None = None,
+        completion_timeout: float = 12.5e-3,
     ) -> None:
         self.platform = platform
         self.endpoint = endpoint
-        self.config = ConfigSpace(endpoint.bar_sizes, wide_bars, msi_vectors_log2=msi_vectors_log2)
-        self.memory = HostBus(self, host_latency)
-        self.cpu = CpuBus(self, cpu_latency)
+        if config is None:
+            config = ConfigSpace(endpoint.bar_sizes, wide_bars, msi_vectors_log2=msi_vectors_log2)
+        self.config = config
+        self.receiver = MsiController() if receiver is None else receiver
+        self.host_memory = HostMemory()
+        self.host_memory.doorbells[self.receiver.address] = lambda word: self.receiver.deliver(word)
+        outbound = OutboundPath(platform, endpoint, self.host_memory, 2 * host_latency, completion_timeout)
+        self.memory = HostBus(platform, endpoint, config, self.settle, host_latency)
+        self.cpu = CpuBus(platform, endpoint, outbound, self.settle, cpu_latency)
         self.irq_mu = DrivenIrqLine(platform)
         self.irq_edma = tuple(DrivenIrqLine(platform) for _ in range(endpoint.edma_lines if lines is None else lines))
-        self.receiver = MsiController()
+        self.intx = DrivenIrqLine(platform)
         self._msi_latency = msi_latency
         self._msi_event = platform.event()
+        config.on_function_reset = self._function_reset
+        self._follow()
 
     def start(self) -> None:
-        """Start to send MSIs."""
-        self.platform.spawn(self._send_msis(), "msi")
+        """Start to send interrupts."""
+        self.platform.spawn(self._send_interrupts(), "msi")
 
     def pulse(self, *, wr_done: int = 0, wr_abort: int = 0, rd_done: int = 0, rd_abort: int = 0) -> None:
         """Let channels of the eDMA end or abort, bit n for channel n."""
@@ -219,25 +114,70 @@ class ReferenceLink:
         """Write one dword of configuration space."""
         await self.platform.sleep(self._msi_latency)
         self.config.write32(offset, value)
-        controller = self.endpoint.controller
-        controller.enabled, controller.multiple = self.config.msi_enabled, self.config.msi_multiple
-        controller.master = self.config.master
-        self._msi_event.set()
+        self._follow()
+
+    def reset_function(self) -> None:
+        """Reset the function as a hot reset does; the endpoint's blocks are reset with `ReferenceEndpoint.reset`."""
+        self.config.reset()
+        self._follow()
 
     def settle(self) -> None:
-        """Let the interrupt lines and the MSI queue follow the endpoint's state."""
+        """Let the interrupt lines, the interrupts to the host and configuration space follow the endpoint's state."""
         self.irq_mu.drive(self.endpoint.irq_mu)
         for line in self.irq_edma:
             line.drive(self.endpoint.irq_edma)
-        if self.endpoint.controller.queue:
+        controller = self.endpoint.controller
+        self.config.msi.pending = controller.msi.pending
+        self.config.interrupt_status = controller.intx.pending
+        if controller.due:
             self._msi_event.set()
 
-    async def _send_msis(self) -> None:
+    def _follow(self) -> None:
+        """Tell the endpoint what the host set."""
+        config, controller = self.config, self.endpoint.controller
+        controller.msi.enabled, controller.msi.multiple = config.msi.enabled, config.msi.multiple
+        controller.msi.mask = config.msi.mask
+        controller.msix.enabled, controller.msix.function_mask = config.msix_enabled, config.msix_masked
+        controller.intx.allowed = config.intx_allowed
+        controller.master = config.master
+        self.settle()
+
+    def _function_reset(self) -> None:
+        self.endpoint.controller.function_reset()
+        self.intx.drive(False)
+
+    async def _send_interrupts(self) -> None:
         while True:
             await self._msi_event.wait()
             self._msi_event.clear()
-            while (vector := self.endpoint.controller.next_msi()) is not None:
-                await self.platform.sleep(self._msi_latency)
-                address, data = self.config.msi_message(vector)
-                if address == self.receiver.address:
-                    self.receiver.deliver(data)
+            while await self._send_intx() or await self._send_msi() or await self._send_msix():
+                self.settle()
+
+    async def _send_intx(self) -> bool:
+        level = self.endpoint.controller.intx.next()
+        if level is None:
+            return False
+        await self.platform.sleep(self._msi_latency)
+        self.endpoint.controller.intx.sent()
+        self.intx.drive(level)
+        return True
+
+    async def _send_msi(self) -> bool:
+        vector = self.endpoint.controller.next_msi()
+        if vector is None:
+            return False
+        # What was taken has left: address and word are those of now.
+        address, data = self.config.msi_message(vector)
+        await self._send(address, data)
+        return True
+
+    async def _send_msix(self) -> bool:
+        message = self.endpoint.controller.msix.next()
+        if message is None:
+            return False
+        await self._send(*message)
+        return True
+
+    async def _send(self, address: int, data: int) -> None:
+        await self.platform.sleep(self._msi_latency)
+        self.host_memory.write(address, data.to_bytes(4, "little"))
