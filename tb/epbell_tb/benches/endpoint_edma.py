@@ -7,15 +7,13 @@ import cocotb
 
 from epbell_models.linux.pci_ep_msi import pci_epf_alloc_doorbell
 from epbell_tb.endpoint.doorbells import SILENT
-from epbell_tb.endpoint.edma import READ_STATUS, WORDS, open_edma
+from epbell_tb.endpoint.edma import READ_STATUS, WORDS, open_edma, payload_bar
 from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.monitors import cycle
 
 _ROUNDS = 10
 _BURST = 60
 _SHARERS = 8
-_PAYLOAD = 3
-"""BAR whose memory takes payloads; 2 shows the doorbell."""
 
 _ALL = 0xFFFF_FFFF
 _COMMAND, _STATUS, _IRQ_NUMBER = 0x04, 0x08, 0x28
@@ -71,7 +69,8 @@ async def edma_masked_and_disabled(env):
 async def edma_rings_back_to_back(env):
     """Send N numbered rings without a pause: 1 to N interrupts, and the last handler run sees the last number."""
     seen = []
-    place = env.software.function.epf.bars[_PAYLOAD].phys_addr
+    bar = payload_bar(env)
+    place = env.software.function.epf.bars[bar].phys_addr
 
     async def look(_):
         seen.append((await env.cpu.read32(place), cycle()))
@@ -82,7 +81,7 @@ async def edma_rings_back_to_back(env):
         irqs = board.counts["edma_irqs"]
         seen.clear()
         for number in range(1, count + 1):
-            await env.device.write32(_PAYLOAD, 0, count << 16 | number)
+            await env.device.write32(bar, 0, count << 16 | number)
             await doorbells.ring()
         await env.block.settle()
         last = count << 16 | count
@@ -99,7 +98,8 @@ async def edma_rings_back_to_back(env):
 async def edma_ring_in_every_cycle_around_ack(env):
     """Ring a second time in every cycle from the first ring to beyond its acks: the handler always runs after it."""
     seen = 0
-    place = env.software.function.epf.bars[_PAYLOAD].phys_addr
+    bar = payload_bar(env)
+    place = env.software.function.epf.bars[bar].phys_addr
 
     async def look(_):
         nonlocal seen
@@ -114,7 +114,7 @@ async def edma_ring_in_every_cycle_around_ack(env):
         acks, handled = len(latch.acks), doorbells.client.handled[0]
         await doorbells.ring()
         await env.clocks(distance)
-        await env.device.write32(_PAYLOAD, 0, number)
+        await env.device.write32(bar, 0, number)
         if between:
             await env.clocks(between)
         await doorbells.ring()
@@ -134,7 +134,8 @@ async def edma_ring_in_every_cycle_around_ack(env):
 @scenario()
 async def edma_payload_before_ring(env):
     """Write payloads and their rings in one go: what the handler reads is there already."""
-    place, wanted, looked = env.software.function.epf.bars[_PAYLOAD].phys_addr, b"", 0
+    bar = payload_bar(env)
+    place, wanted, looked = env.software.function.epf.bars[bar].phys_addr, b"", 0
 
     async def look(_):
         nonlocal looked
@@ -144,7 +145,7 @@ async def edma_payload_before_ring(env):
     doorbells = await open_edma(env, notify=look)
     for number in range(1, _ROUNDS + 1):
         wanted = env.random.randbytes(4 * env.random.randrange(1, 17))
-        await env.device.write(_PAYLOAD, 0, wanted)
+        await env.device.write(bar, 0, wanted)
         await doorbells.ring()
         await env.until(lambda number=number: looked == number, "the handler has looked")
     assert doorbells.client.handled == [_ROUNDS]

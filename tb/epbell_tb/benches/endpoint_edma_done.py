@@ -4,10 +4,9 @@ import cocotb
 
 from epbell_models.linux.dw_edma_core import EdmaWay
 from epbell_tb.endpoint.doorbells import SILENT
-from epbell_tb.endpoint.edma import nobody_cared, open_edma
+from epbell_tb.endpoint.edma import nobody_cared, open_edma, payload_bar
 from epbell_tb.endpoint.env import scenario
 
-_PAYLOAD = 3
 _ENDS = 60
 _RINGS = 40
 _SWEEP = (*((n, 0) for n in range(-40, 50)), *((n, 1) for n in range(0, 40)))
@@ -62,7 +61,8 @@ class Engine:
 @scenario()
 async def edma_dma_traffic(env):
     """Let channels end and abort at random, several in a clock, while the host rings: each of both is handled."""
-    place, seen = env.software.function.epf.bars[_PAYLOAD].phys_addr, []
+    bar = payload_bar(env)
+    place, seen = env.software.function.epf.bars[bar].phys_addr, []
 
     async def look(_):
         seen.append(await env.cpu.read32(place))
@@ -84,7 +84,7 @@ async def edma_dma_traffic(env):
 
     working = cocotb.start_soon(work())
     for number in range(1, _RINGS + 1):
-        await env.device.write32(_PAYLOAD, 0, number)
+        await env.device.write32(bar, 0, number)
         await doorbells.ring()
         await env.clocks(env.random.randrange(1, 60))
     await working
@@ -101,7 +101,8 @@ async def edma_dma_traffic(env):
 @scenario()
 async def edma_done_with_every_ring(env):
     """Ring in every cycle before and after the end of a channel, whose clear takes the latch along: handled, always."""
-    place, seen = env.software.function.epf.bars[_PAYLOAD].phys_addr, 0
+    bar = payload_bar(env)
+    place, seen = env.software.function.epf.bars[bar].phys_addr, 0
 
     async def look(_):
         nonlocal seen
@@ -115,7 +116,7 @@ async def edma_done_with_every_ring(env):
 
     async def ring(clocks, between, number):
         await env.clocks(clocks + 1)
-        await env.device.write32(_PAYLOAD, 0, number)
+        await env.device.write32(bar, 0, number)
         if between:
             await env.clocks(between)
         await doorbells.ring()

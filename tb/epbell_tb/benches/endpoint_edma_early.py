@@ -116,6 +116,6 @@ async def edma_reset_while_latched(env):
     await env.start_linux()
     await env.start_host()
     doorbells = await open_edma(env)
-    assert doorbells.client.published[0].offset == doorbells.bare.offset + READ_STATUS
+    assert doorbells.client.published[0].offset == doorbells.bare.start + READ_STATUS
     await doorbells.silent("what was rung before the reset")
     await doorbells.good_ring()

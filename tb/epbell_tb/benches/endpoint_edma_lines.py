@@ -8,11 +8,10 @@ from epbell_models.linux.irqdesc import IrqFlag, IrqReturn
 from epbell_models.platform import BusError
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.edma import WORDS, WRITE_STATUS, nobody_cared, open_bare, open_edma, taken
+from epbell_tb.endpoint.edma import WORDS, WRITE_STATUS, nobody_cared, open_bare, open_edma, payload_bar, taken
 from epbell_tb.endpoint.env import scenario
 
 _BURSTS = (1, 1, 2, 3, 5, 17)
-_PAYLOAD = 3
 _FIRST_CTRL2 = 0x104
 
 
@@ -20,7 +19,8 @@ _FIRST_CTRL2 = 0x104
 @scenario()
 async def edma_every_line(env):
     """Ring in bursts: all lines rise together, whichever is taken first drops them, and the last ring is handled."""
-    place, seen = env.software.function.epf.bars[_PAYLOAD].phys_addr, 0
+    bar = payload_bar(env)
+    place, seen = env.software.function.epf.bars[bar].phys_addr, 0
 
     async def look(_):
         nonlocal seen
@@ -31,7 +31,7 @@ async def edma_every_line(env):
     for number, count in enumerate(_BURSTS, 1):
         before, handled = taken(env), doorbells.client.handled[0]
         for one in range(count):
-            await env.device.write32(_PAYLOAD, 0, number << 8 | one)
+            await env.device.write32(bar, 0, number << 8 | one)
             await doorbells.ring()
         wanted = number << 8 | count - 1
         await env.until(lambda wanted=wanted: seen == wanted, "the last ring of the burst is handled")

@@ -3,10 +3,9 @@
 import cocotb
 import pytest
 
-from epbell_models.linux.pci_epc import EpfBar
 from epbell_models.platform import BusError
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.edma import READ_STATUS, WORDS, open_edma, stays_silent
+from epbell_tb.endpoint.edma import READ_STATUS, WORDS, aim, open_edma, stays_silent
 from epbell_tb.endpoint.env import scenario
 
 _OTHER = 4
@@ -41,7 +40,7 @@ async def edma_rest_of_the_page(env):
     doorbells = await open_edma(env)
     bare = doorbells.bare
     before = await registers(bare)
-    end = min(env.bar_sizes[bare.bar], 0x1_0000) - bare.offset
+    end = bare.end - bare.start
     near = [word + step for word in WORDS for step in _NEIGHBOURS]
     walk = [0x000, 0x00C, 0x02C, 0x054, 0x0A8, 0x200, 0x300, end - 4, *env.random.sample(range(0x400, end, 4), 8)]
     rung = len(env.board.latch.kicks)
@@ -98,14 +97,12 @@ async def edma_longer_than_a_word(env):
 async def edma_other_pages(env):
     """Aim another BAR at the windows' registers and at the controller's page: all of both is refused."""
     doorbells = await open_edma(env)
-    controller = env.software.controller
-    size = env.bar_sizes[_OTHER]
     for name in ("iatu", "controller"):
         base = env.board.map[name].base
-        assert await controller.set_bar(EpfBar(_OTHER, base, size)) == 0
+        start = await aim(env, _OTHER, base)
         before = [await env.cpu.read32(base + offset) for offset in (0x100, 0x104, 0x114)]
         for offset in (0x000, 0x010, 0x100, 0x104, 0x114, 0x300, READ_STATUS):
-            address = env.address(_OTHER, offset)
+            address = env.address(_OTHER, start + offset)
             await refused(env, store(env, address, b"\xff" * 4), f"{offset:#x} of the {name} page")
             with pytest.raises(BusError, match="UR"):
                 await env.memory.read32(address)

@@ -2,7 +2,7 @@
 
 import epbell_regs
 from epbell_models.linux.doorbell_client import DoorbellClient, Notify
-from epbell_models.linux.pci_epc import EpfBar
+from epbell_models.linux.pci_epc import BarFlag, EpfBar
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.env import EndpointEnv
@@ -13,9 +13,11 @@ __all__ = [
     "WRITE_STATUS",
     "BareEdma",
     "EdmaDoorbells",
+    "aim",
     "nobody_cared",
     "open_bare",
     "open_edma",
+    "payload_bar",
     "stays_silent",
     "taken",
 ]
@@ -26,6 +28,7 @@ WRITE_STATUS, READ_STATUS = 0x04C, 0x0A0
 WORDS = (WRITE_STATUS, READ_STATUS)
 
 _LIE = 1 << 3
+_VIEWPORT, _BANK = 0x0FC, 0x100
 _HANDLED = 3000
 
 
@@ -37,26 +40,30 @@ class BareEdma:
     env
         The environment.
     bar
-        A BAR that shows the page, from its first byte on.
+        A BAR that shows the page.
 
     Attributes
     ----------
-    offset
-        Where in the page the registers start.
+    start, end
+        Offsets in the BAR of the first register, and of what is no more in the page or in the BAR.
+    writes, reads
+        How many channels there are.
     """
 
     def __init__(self, env: EndpointEnv, bar: int) -> None:
-        node = env.tree.endpoint.edma
+        node, page, size = env.tree.endpoint.edma, env.board.map["edma"], env.bar_sizes[bar]
+        first = 0 if bar == env.tree.endpoint.fixed_bar else page.base % size
         self.bar = bar
-        self.offset = node.offset
+        self.start, self.end = first + node.offset, min(first + page.size, size)
         self.writes, self.reads = node.write_channels, node.read_channels
         self._env = env
-        self._base = env.board.map["edma"].base + node.offset
+        self._legacy = node.personality == "legacy"
+        self._base = page.base + node.offset
         self._offsets = epbell_regs.offsets("edma")
 
     def address(self, offset: int = READ_STATUS) -> int:
         """Return the bus address of a register."""
-        return self._env.address(self.bar, self.offset + offset)
+        return self._env.address(self.bar, self.start + offset)
 
     async def kick(self, offset: int = READ_STATUS, data: int = 0, enables: int = 0xF) -> None:
         """Store a word with these byte enables."""
@@ -79,8 +86,16 @@ class BareEdma:
         """Let DONE and ABORT of every channel through to the line."""
         for way, channels in (("WRITE", self.writes), ("READ", self.reads)):
             for channel in range(channels):
-                await self.write(f"{way}_CH{channel}_CONTROL1", _LIE)
+                await self._control(way, channel, _LIE)
             await self.write(f"{way}_INT_MASK", 0)
+
+    async def _control(self, way: str, channel: int, value: int) -> None:
+        """Write CONTROL1 of a channel."""
+        if not self._legacy:
+            await self.write(f"{way}_CH{channel}_CONTROL1", value)
+            return
+        await self._env.cpu.write32(self._base + _VIEWPORT, channel | (way == "READ") << 31)
+        await self._env.cpu.write32(self._base + _BANK, value)
 
     async def settle(self) -> None:
         """Wait until what was sent has had its effect."""
@@ -109,7 +124,7 @@ class EdmaDoorbells:
         first = client.published[0]
         assert all(entry == first for entry in client.published), "every doorbell is the same kick"
         self.bare = BareEdma(env, first.bar)
-        assert first.offset == self.bare.offset + READ_STATUS, f"the doorbell is at {first.offset:#x} of its BAR"
+        assert first.offset == self.bare.start + READ_STATUS, f"the doorbell is at {first.offset:#x} of its BAR"
         self._env = env
 
     async def ring(self) -> None:
@@ -172,7 +187,19 @@ async def open_bare(env: EndpointEnv, bar: int = 2) -> BareEdma:
     fixed = env.tree.endpoint.fixed_bar
     if fixed is not None:
         return BareEdma(env, fixed)
-    page = env.board.map["edma"]
-    error = await env.software.controller.set_bar(EpfBar(bar, page.base, env.bar_sizes[bar]))
-    assert error == 0, f"aiming BAR {bar} at the eDMA page ended with {error}: {env.software.log}"
+    await aim(env, bar, env.board.map["edma"].base)
     return BareEdma(env, bar)
+
+
+async def aim(env: EndpointEnv, bar: int, base: int) -> int:
+    """Aim a BAR at a local address; return its offset in the BAR."""
+    size, found = env.bar_sizes[bar], env.bars[bar]
+    flags = BarFlag.MEM_64 if found is not None and found.wide else BarFlag.MEM_32
+    error = await env.software.controller.set_bar(EpfBar(bar, base - base % size, size, flags))
+    assert error == 0, f"aiming BAR {bar} at {base:#x} ended with {error}: {env.software.log}"
+    return base % size
+
+
+def payload_bar(env: EndpointEnv) -> int:
+    """Return a BAR whose memory takes payloads while others show doorbells."""
+    return max(n for n, bar in enumerate(env.bars) if bar is not None and n != env.tree.endpoint.fixed_bar)
