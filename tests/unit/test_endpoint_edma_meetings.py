@@ -1,11 +1,10 @@
 """Rings of the eDMA in the very clock in which something else happens: an acknowledge, another ring, DONE, a reset."""
 
 import pytest
+from edma_traffic import CONTROL1, LIE, READ_CLEAR, READ_STATUS, WRITE_CLEAR, WRITE_MASK, WRITE_STATUS, acknowledge
 from usp_packets import write
 from usp_rig import EDMA, LATENCY, MU_A, MU_B, PERIOD, RAM, RCR, RR, TR, WIDTHS, Rig
 
-WRITE_STATUS, READ_STATUS, WRITE_MASK, WRITE_CLEAR, READ_CLEAR = 0x4C, 0xA0, 0x54, 0x58, 0xAC
-CONTROL1, LIE = 0x200, 1 << 3
 MAPPED = (1, 1, EDMA)
 
 
@@ -43,14 +42,6 @@ def pulse_at(rig: Rig, clock: int, **pulses: int) -> None:
             rig.pulses = pulses
 
     rig.watch.append(look)
-
-
-async def acknowledge(rig: Rig) -> None:
-    """Clear both directions as dw_edma does, and see the line low."""
-    await rig.cpu_write(EDMA + WRITE_CLEAR, 0)
-    await rig.cpu_write(EDMA + READ_CLEAR, 0)
-    await rig.step(2)
-    assert rig.edma == 0
 
 
 async def unmask(rig: Rig) -> None:
