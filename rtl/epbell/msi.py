@@ -22,7 +22,7 @@ class HardMsi(wiring.Signature):
     Attributes
     ----------
     enable, mmenable, mask_update, data, sent, fail : In
-        4, 12, 1, 32, 1 and 1 bits.
+        4, 12, 1, 32, 1 and 1 bits. ``data`` is the mask register of the function that ``select`` names.
     int, select, pending_status, pending_status_data_enable, pending_status_function_num, attr, tph_present, tph_type,
     tph_st_tag, function_number : Out
         32, 2, 32, 1, 2, 3, 1, 2, 8 and 8 bits.
@@ -69,7 +69,11 @@ class MsiSender(wiring.Component):
     A vector is on ``hard.int``, one-hot, for one clock; it leaves the queue when the hard block answers ``sent`` and is
     tried again when it answers ``fail``, or when the host switches MSI off before there is any answer. While MSI or bus
     mastering is off, vectors wait in the queue.
-    Function 0 only; the mask and pending bits are not looked at.
+
+    A masked vector that comes to the front of the queue becomes pending (PCI Express Base 6.0, section 6.1.4): it is
+    shown on ``hard.pending_status``, and sent once when it is unmasked, before what is in the queue. If it is pending
+    already, it is merged. The mask that counts is the one in the clock before ``hard.int``; a vector that is masked
+    when its answer is not ``sent`` becomes pending, or stays so. Function 0 only.
 
     Parameters
     ----------
@@ -87,9 +91,9 @@ class MsiSender(wiring.Component):
     room : Out(6)
         Free entries.
     busy : Out(1)
-        The queue is not empty: something is waiting or on its way.
-    sent, refused : Out(1)
-        An MSI has gone; a vector has been refused.
+        Something is waiting in the queue or on its way. A pending vector that the host masks does not count.
+    sent, held, merged, refused : Out(1)
+        An MSI has gone; a vector has become pending, or was pending; a vector has been refused.
 
     Raises
     ------
@@ -104,6 +108,8 @@ class MsiSender(wiring.Component):
     room: Any
     busy: Any
     sent: Any
+    held: Any
+    merged: Any
     refused: Any
 
     def __init__(self, depth: int = 16) -> None:
@@ -117,8 +123,7 @@ class MsiSender(wiring.Component):
             "hard": Out(HardMsi()),
             "room": Out(6),
             "busy": Out(1),
-            "sent": Out(1),
-            "refused": Out(1),
+            **{name: Out(1) for name in ("sent", "held", "merged", "refused")},
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -126,18 +131,37 @@ class MsiSender(wiring.Component):
         m: Any = Module()
         m.submodules.queue = queue = SyncFIFO(width=5, depth=self._depth)
         state: Any = Signal(_State)
+        pending: Any = Signal(VECTORS)
+        unmasked: Any = Signal(VECTORS)  # of the pending ones
+        front: Any = Signal(VECTORS)
+        asked: Any = Signal(VECTORS)  # as it was on hard.int, if it was pending
+        masked: Any = Signal()  # the vector at the front
         m.d.comb += [
+            unmasked.eq(pending & ~self.hard.data),
+            front.eq(Const(1, VECTORS) << queue.r_data),
+            masked.eq((front & self.hard.data).any()),
+            self.hard.pending_status.eq(pending),
+            self.hard.pending_status_data_enable.eq(1),
             queue.w_en.eq(self.valid),
             queue.w_data.eq(self.vector),
-            queue.r_en.eq(self.sent),
+            queue.r_en.eq((self.sent & ~asked.any()) | self.held | self.merged),
             self.room.eq(self._depth - queue.level),
-            self.busy.eq(queue.r_rdy),
+            self.busy.eq(queue.r_rdy | unmasked.any() | (state == _State.ASKED)),
             self.refused.eq(self.valid & ~queue.w_rdy),
             self.sent.eq((state == _State.ASKED) & self.hard.sent),
         ]
         m.d.sync += self.hard.int.eq(0)
-        with m.If(state == _State.IDLE), m.If(queue.r_rdy & self.hard.enable[0] & self.bus_master):
-            m.d.sync += [self.hard.int.eq(Const(1, VECTORS) << queue.r_data), state.eq(_State.ASKED)]
-        with m.Elif(self.hard.sent | self.hard.fail | ~self.hard.enable[0]):
+        with m.If(state == _State.IDLE), m.If(self.hard.enable[0] & self.bus_master):
+            with m.If(unmasked.any()):
+                lowest = unmasked & (-unmasked)[:VECTORS]
+                m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]
+            with m.Elif(queue.r_rdy & masked):
+                m.d.comb += [self.merged.eq((pending & front).any()), self.held.eq(~self.merged)]
+                m.d.sync += pending.eq(pending | front)
+            with m.Elif(queue.r_rdy):
+                m.d.sync += [self.hard.int.eq(front), asked.eq(0), state.eq(_State.ASKED)]
+        with m.Elif(self.hard.sent):
+            m.d.sync += [pending.eq(pending & ~asked), state.eq(_State.IDLE)]
+        with m.Elif(self.hard.fail | ~self.hard.enable[0]):
             m.d.sync += state.eq(_State.IDLE)
         return m
