@@ -195,7 +195,7 @@ class Msix(wiring.Component):
         self._last: Any = Signal(11)
         self._open: Any = Signal()
         self._vector: Any = Signal(11)  # in hand
-        self._word: Any = Signal(32)  # of the pending bits, with the one of the vector in hand
+        self._word: Any = Signal(32)  # of the pending bits, with those of the neighbours of the vector in hand
         self._held: Any = Signal()  # the vector in hand is pending
         self._raised: Any = Signal()  # it comes from the queue
         self._wiped: Any = Signal(range(self._words))
@@ -411,7 +411,7 @@ class Msix(wiring.Component):
     def _release(self, m: Any) -> None:
         m.d.comb += [self.mem_valid.eq(1), self.mem_write.eq(1), self.mem_data.eq(self._word & ~self._bit)]
         with m.If(self._writes):
-            m.d.sync += [self.pending.eq(self.pending - 1), self._word.eq(self.mem_data), self._held.eq(0)]
+            m.d.sync += [self.pending.eq(self.pending - 1), self._held.eq(0)]
             self._go(m, _State.OFFER)
 
     def _offer(self, m: Any) -> None:
