@@ -1,7 +1,7 @@
 """The eDMA's driver: probe, and the interrupt that a store of the host emulates."""
 
 import pytest
-from edma_rig import listen, shipped, store, stores, taken
+from dw_edma_rig import listen, shipped, store, stores, taken
 from rig import Rig, run_rig
 
 from epbell_models.linux.dw_edma import NO_OFFSET, DwEdma

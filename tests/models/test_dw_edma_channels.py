@@ -1,7 +1,7 @@
 """The eDMA's driver: channels that end and abort, alone and together with the doorbell."""
 
 import pytest
-from edma_rig import listen, shipped, store, stores, taken
+from dw_edma_rig import listen, shipped, store, stores, taken
 from rig import Rig, run_rig
 
 from epbell_models.linux.dw_edma_core import EdmaWay, Happened
