@@ -6,7 +6,7 @@ from collections.abc import Callable
 from .edma import PERSONALITIES, EdmaPage
 from .intx import Intx
 from .msi import QUEUE_DEPTH, MsiQueue
-from .msix import FIFO_DEPTH, Msix
+from .msix import Msix
 from .mu import MessagingUnit
 from .outbound import Cause
 from .ram import Ram
@@ -226,7 +226,7 @@ class ControllerPage:
 
     def _msix_status(self) -> int:
         msix = self.msix
-        status = msix.enabled | msix.function_mask << 1 | (FIFO_DEPTH - len(msix.queue)) << 8
+        status = msix.enabled | msix.function_mask << 1 | msix.room << 8
         return status | bool(msix.queue) << 16 | msix.master << 17 | bool(msix.pending) << 18
 
     def _clear(self) -> None:

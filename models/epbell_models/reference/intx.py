@@ -20,7 +20,7 @@ class Intx:
     level
         The level that the processor wants.
     asserted
-        What the host was told last.
+        What the host was told by the last message that arrived.
     busy
         A message is on its way.
     """
@@ -36,40 +36,41 @@ class Intx:
 
     def forget(self) -> None:
         """Forget pulses and what the host was told, as after a reset of the function; the level stays wanted."""
-        self.asserted = self.busy = self._pulse = False
+        self.asserted = self.busy = self._told = self._pulse = False
 
     @property
     def pending(self) -> bool:
         """What the function's Interrupt Status says: something is to be told, whether it may be or not."""
-        return self.level or self._pulse or self.asserted
+        return self.level or self._pulse or self._told
 
     @property
     def due(self) -> bool:
         """Whether a message is to be sent now."""
-        return not self.busy and self.asserted != self._wanted()
+        return not self.busy and self._told != self._wanted()
 
     def pulse(self) -> None:
         """Want a pulse."""
-        if not (self.level and self.asserted):
+        if not (self.level and self._told):
             self._pulse = True
 
     def next(self) -> bool | None:
         """Take the message that is due: True assert, False deassert, None for none. `sent` ends it."""
         if not self.due:
             return None
-        self.asserted = not self.asserted
+        self._told = not self._told
         self.busy = True
-        if self.asserted:
+        if self._told:
             self._pulse = False
-        return self.asserted
+        return self._told
 
     def sent(self) -> None:
         """Note that the message has arrived."""
         self.busy = False
+        self.asserted = self._told
 
     def _wanted(self) -> bool:
         if not self.allowed:
             return False
         if self.level:
             return True
-        return self._pulse and not self.asserted
+        return self._pulse and not self._told

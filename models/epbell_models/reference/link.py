@@ -154,12 +154,12 @@ class ReferenceLink:
                 self.settle()
 
     async def _send_intx(self) -> bool:
-        level = self.endpoint.controller.intx.next()
-        if level is None:
+        intx = self.endpoint.controller.intx
+        if intx.next() is None:
             return False
         await self.platform.sleep(self._msi_latency)
-        self.endpoint.controller.intx.sent()
-        self.intx.drive(level)
+        intx.sent()
+        self.intx.drive(intx.asserted)
         return True
 
     async def _send_msi(self) -> bool:

@@ -49,7 +49,8 @@ class Msix:
     enabled, function_mask, master
         State of the function's MSI-X capability and command register.
     queue
-        Vectors that nothing holds back, in the order in which they go.
+        Vectors that nothing holds back, in the order in which they go. Where hardware lets the processor wait for room,
+        this queue grows.
     sent, held, merged, refused
         How many messages went, vectors became pending, were raised while pending, were raised though they do not exist.
     """
@@ -81,6 +82,11 @@ class Msix:
         self._pending.clear()
 
     @property
+    def room(self) -> int:
+        """How many more vectors hardware would take without waiting."""
+        return max(0, FIFO_DEPTH - len(self.queue))
+
+    @property
     def pending(self) -> frozenset[int]:
         """The vectors held back."""
         return frozenset(self._pending)
@@ -93,8 +99,10 @@ class Msix:
         if vector in self._pending:
             self.merged += 1
             return
-        self.queue.append(vector)
-        self.update()
+        if self._is_held_back(vector):
+            self._hold(vector)
+        else:
+            self.queue.append(vector)
 
     def update(self) -> None:
         """Follow a change of what holds vectors back: of the host's settings, or of the table."""
@@ -109,13 +117,16 @@ class Msix:
 
     def next(self) -> tuple[int, int] | None:
         """Take the message to be sent now, address and word; None when there is none."""
-        self.update()
-        if not self.queue:
-            return None
-        entry = self._entry(self.queue.popleft())
-        self.sent += 1
-        address = self._memory.read32(entry + 4) << 32 | self._memory.read32(entry) & ~0x3
-        return address, self._memory.read32(entry + _DATA)
+        while self.queue:
+            vector = self.queue.popleft()
+            if self._is_held_back(vector):
+                self._hold(vector)
+                continue
+            entry = self._entry(vector)
+            self.sent += 1
+            address = self._memory.read32(entry + 4) << 32 | self._memory.read32(entry) & ~0x3
+            return address, self._memory.read32(entry + _DATA)
+        return None
 
     def _hold(self, vector: int) -> None:
         if vector in self._pending:
