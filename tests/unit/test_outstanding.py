@@ -1,0 +1,426 @@
+"""Reads that wait for their completions: in lock-step with a plain model, and the rare cases one by one."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+
+from epbell.pcie.outstanding import DEFAULT_TIMEOUT, Outstanding
+from epbell.pcie.requester import Cause
+
+OK, TIMEOUT = Cause.NONE.value, Cause.TIMEOUT.value
+
+
+@dataclass(frozen=True)
+class Packet:
+    tag: int
+    ends: int = 1
+    notice: int = 0
+    cause: int = OK
+    data: int = 0
+
+
+@dataclass
+class Model:
+    """What the documentation says, clock by clock."""
+
+    reads: int
+    tags: int
+    timeout: int
+    free: set[int] = field(default_factory=set)
+    waiting: set[int] = field(default_factory=set)
+    lost: set[int] = field(default_factory=set)
+    done: dict[int, tuple[int, int]] = field(default_factory=dict)  # tag: cause, data
+    order: deque[tuple[int, int, int, int]] = field(default_factory=deque)  # tag, refusal, address, clock
+    answer: tuple[int, int, int] | None = None  # data, cause, address
+    fresh: bool = False
+    number: int = 0
+    clock: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.free = set(range(self.tags))
+
+    @property
+    def ready(self) -> bool:
+        return len(self.order) < self.reads and (self.number in self.free or len(self.lost) == self.tags)
+
+    def sends(self, refusal: int) -> bool:
+        return self.number in self.free and refusal == OK
+
+    def step(self, read: tuple[int, int] | None, packet: Packet | None, d_ready: int) -> bool:
+        """One clock edge; return whether a completion is dropped."""
+        given_up = self._answer(d_ready)
+        dropped = self._file(packet, given_up)
+        if given_up is not None and not (packet and packet.ends and packet.tag == given_up):
+            self.lost.add(given_up)
+            self.seen["lost"] += 1
+        self._take(read)
+        self.clock += 1
+        return dropped
+
+    def _answer(self, d_ready: int) -> int | None:
+        self.fresh = False
+        if self.answer is not None and not d_ready:
+            return None
+        self.answer = None
+        if not self.order:
+            return None
+        tag, refusal, address, taken = self.order[0]
+        given_up = None
+        if refusal:
+            self.answer = 0, refusal, address
+            self.seen["refused"] += 1
+        elif tag in self.done:
+            cause, value = self.done.pop(tag)
+            self._freed.append(tag)
+            self.answer = (value if cause == OK else 0), cause, address
+            self.seen["answered"] += 1
+        elif self.clock - taken >= self.timeout:
+            self.answer = 0, TIMEOUT, address
+            self.waiting.remove(tag)
+            given_up = tag
+            self.seen["timed out"] += 1
+        else:
+            return None
+        self.order.popleft()
+        self.fresh = True
+        return given_up
+
+    def _file(self, packet: Packet | None, given_up: int | None) -> bool:
+        if packet is None:
+            return False
+        if packet.ends and packet.tag in self.waiting:
+            self.waiting.remove(packet.tag)
+            self.done[packet.tag] = packet.cause, packet.data
+            return False
+        if packet.ends and (packet.tag in self.lost or packet.tag == given_up):
+            self.seen["in the same clock" if packet.tag == given_up else "notice" if packet.notice else "late"] += 1
+            self.lost.discard(packet.tag)
+            self._freed.append(packet.tag)
+            return not packet.notice
+        self.seen["unexpected"] += 1
+        return True
+
+    def _take(self, read: tuple[int, int] | None) -> None:
+        sent = False
+        available = self.number in self.free
+        if read is not None:
+            address, refusal = read
+            sent = self.sends(refusal)
+            if not sent and refusal == OK:
+                self.seen["stranded"] += 1
+                refusal = TIMEOUT
+            self.order.append((self.number, refusal, address & ~3, self.clock))
+            if sent:
+                self.free.remove(self.number)
+                self.waiting.add(self.number)
+        if sent or not available:
+            self.number = (self.number + 1) % self.tags
+        self.free.update(self._freed)
+        self._freed.clear()
+
+    _freed: list[int] = field(default_factory=list)  # free from the next clock on
+
+
+class Bench:
+    """The device and the model side by side; one call of :meth:`clock` is one clock."""
+
+    def __init__(self, ctx: Any, dut: Outstanding, model: Model) -> None:
+        self.ctx, self.dut, self.model = ctx, dut, model
+        self.answers: list[tuple[int, int, int, int]] = []  # clock, data, cause, address
+        self.sent: list[tuple[int, int]] = []  # clock, tag
+        self.dropped = 0
+
+    async def clock(
+        self, read: tuple[int, int] | None = None, packet: Packet | None = None, d_ready: int = 1
+    ) -> bool:
+        """Return whether the read was taken."""
+        ctx, dut, model = self.ctx, self.dut, self.model
+        assert ctx.get(dut.ready) == model.ready
+        if not model.ready:
+            read = None
+        ctx.set(dut.valid, read is not None)
+        ctx.set(dut.d_ready, d_ready)
+        ctx.set(dut.c_valid, packet is not None)
+        if read is not None:
+            ctx.set(dut.address, read[0])
+            ctx.set(dut.refusal, read[1])
+            assert ctx.get(dut.send) == model.sends(read[1])
+            if model.sends(read[1]):
+                assert ctx.get(dut.tag) == model.number
+                self.sent.append((model.clock, model.number))
+        if packet is not None:
+            for name in ("tag", "ends", "notice", "cause", "data"):
+                ctx.set(getattr(dut.completion, name), getattr(packet, name))
+        assert ctx.get(dut.d_valid) == (model.answer is not None)
+        assert ctx.get(dut.d_fresh) == model.fresh
+        if model.answer is not None:
+            assert (ctx.get(dut.d_data), ctx.get(dut.d_cause).value, ctx.get(dut.d_address)) == model.answer
+            if model.fresh:
+                self.answers.append((model.clock, *model.answer))
+        unexpected = ctx.get(dut.unexpected)
+        assert model.step(read, packet, d_ready) == unexpected
+        self.dropped += unexpected
+        await ctx.tick()
+        return read is not None
+
+    async def clocks(self, count: int) -> None:
+        for _ in range(count):
+            await self.clock()
+
+
+def simulate(bench: Any, *, reads: int = 4, tags: int = 8, timeout: int = 40) -> Model:
+    dut, model = Outstanding(reads, tags=tags, timeout=timeout), Model(reads, tags, timeout)
+    ended = False
+
+    async def testbench(ctx: Any) -> None:
+        nonlocal ended
+        await bench(Bench(ctx, dut, model))
+        ended = True
+
+    sim = Simulator(dut)
+    sim.add_clock(4e-9)
+    sim.add_testbench(testbench)
+    sim.run()
+    assert ended
+    return model
+
+
+@pytest.mark.parametrize(("reads", "tags", "timeout"), [(4, 8, 40), (8, 32, 25), (1, 1, 12), (3, 3, 9), (5, 7, 1)])
+def test_lock_step(reads: int, tags: int, timeout: int) -> None:
+    rng = random.Random(tags)
+
+    def packet(model: Model, silent: bool) -> Packet | None:
+        told = int(rng.random() < 0.3)
+        oldest, _, _, taken = model.order[0] if model.order else (0, 0, 0, model.clock)
+        if oldest in model.waiting and model.clock - taken >= model.timeout and rng.random() < 0.3:
+            return Packet(oldest, 1, told, TIMEOUT if told else OK)
+        if silent or rng.random() < 0.6:
+            return None
+        known = sorted(model.waiting | model.lost)
+        tag = rng.choice(known) if known and rng.random() < 0.8 else rng.randrange(rng.choice((tags, 256)))
+        cause = TIMEOUT if told else rng.choice((OK, OK, 3, 4, 5, 7))
+        return Packet(tag, int(rng.random() < 0.9), told, cause, rng.getrandbits(32))
+
+    async def bench(b: Bench) -> None:
+        for phase in range(60):
+            read_share, ready_share, silent = rng.random(), rng.choice((0.1, 0.7, 1.0)), phase % 6 < 3
+            for _ in range(60):
+                read = (rng.getrandbits(32), rng.choice((OK, OK, OK, OK, 1, 2))) if rng.random() < read_share else None
+                await b.clock(read, packet(b.model, silent), int(rng.random() < ready_share))
+
+    seen = simulate(bench, reads=reads, tags=tags, timeout=timeout).seen
+    wanted = {"refused", "timed out", "lost", "late", "notice", "unexpected", "in the same clock"}
+    wanted |= {"answered"} if timeout > 1 else set()
+    wanted |= {"stranded"} if tags < 8 else set()
+    assert {name for name, count in seen.items() if count > 1} >= wanted, seen
+
+
+def test_the_answer_comes_two_clocks_after_the_completion() -> None:
+    async def bench(b: Bench) -> None:
+        await b.clock((0x70000004, OK))
+        await b.clocks(10)
+        came = b.model.clock
+        await b.clock(packet=Packet(0, data=0x1234))
+        await b.clocks(5)
+        assert b.answers == [(came + 2, 0x1234, OK, 0x70000004)]
+
+    simulate(bench)
+
+
+def test_a_refused_read_is_answered_in_its_turn() -> None:
+    async def bench(b: Bench) -> None:
+        await b.clock((0x100, OK))
+        await b.clock((0x200, 1))
+        await b.clock((0x300, 2))
+        await b.clocks(10)
+        assert b.answers == []
+        came = b.model.clock
+        await b.clock(packet=Packet(0, data=9))
+        await b.clocks(6)
+        assert b.answers == [(came + 2, 9, OK, 0x100), (came + 3, 0, 1, 0x200), (came + 4, 0, 2, 0x300)]
+        assert [tag for _, tag in b.sent] == [0], "a refused read has no tag"
+        taken = b.model.clock
+        await b.clock((0x400, 1))
+        await b.clocks(4)
+        assert b.answers[-1] == (taken + 2, 0, 1, 0x400)
+
+    simulate(bench)
+
+
+def test_data_come_in_the_order_of_the_reads() -> None:
+    async def bench(b: Bench) -> None:
+        for n in range(4):
+            assert await b.clock((0x1000 + 4 * n, OK))
+        assert not await b.clock((0x2000, OK)), "a fifth of four"
+        for tag in (2, 3, 1):
+            await b.clock(packet=Packet(tag, data=tag))
+        await b.clocks(5)
+        assert b.answers == []
+        await b.clock(packet=Packet(0, data=0))
+        await b.clocks(8)
+        assert [answer[1:] for answer in b.answers] == [(n, OK, 0x1000 + 4 * n) for n in range(4)]
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize("timeout", [1, 2, 40, 127, 128])
+def test_the_time_limit_to_the_clock(timeout: int) -> None:
+    async def bench(b: Bench) -> None:
+        for _ in range(3):
+            taken = b.model.clock
+            assert await b.clock((0x40, OK))
+            await b.clocks(timeout + 3)
+            assert b.answers.pop() == (taken + timeout + 1, 0, TIMEOUT, 0x40)
+            await b.clocks(37)
+
+    simulate(bench, timeout=timeout)
+
+
+def test_reads_sent_together_fail_together() -> None:
+    async def bench(b: Bench) -> None:
+        for n in range(4):
+            await b.clock((n, OK))
+        await b.clocks(60)
+        assert [answer[0] for answer in b.answers] == [41, 42, 43, 44]
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize("after", range(-3, 4))
+def test_a_completion_around_the_time_limit(after: int) -> None:
+    """In the clock in which the read is given up, the completion is too late; its tag is free all the same."""
+
+    async def bench(b: Bench) -> None:
+        await b.clock((0x40, OK))
+        await b.clocks(39 + after)
+        await b.clock(packet=Packet(0, data=5))
+        await b.clocks(10)
+        too_late = after >= 0
+        assert [answer[1:] for answer in b.answers] == [(0, TIMEOUT, 0x40) if too_late else (5, OK, 0x40)]
+        assert b.dropped == too_late
+        assert b.model.free == set(range(8))
+
+    simulate(bench)
+
+
+def test_a_lost_tag_comes_back_with_its_late_completion_only() -> None:
+    async def bench(b: Bench) -> None:
+        await b.clock((0x40, OK))
+        await b.clocks(60)
+        assert b.model.lost == {0}
+        for packet in (Packet(0, ends=0, data=7), Packet(8, data=7), Packet(255, data=7)):
+            await b.clock(packet=packet)
+        assert b.dropped == 3
+        for _ in range(30):
+            while not await b.clock((0x80, OK)):
+                pass
+            await b.clock(packet=Packet(b.sent[-1][1], data=1))
+        assert 0 not in {tag for _, tag in b.sent[1:]}, "the tag of a request that is still open was used again"
+        await b.clock(packet=Packet(0, data=0xBAD))
+        assert b.dropped == 4
+        for _ in range(20):
+            while not await b.clock((0x80, OK)):
+                pass
+            await b.clock(packet=Packet(b.sent[-1][1], data=1))
+        await b.clocks(5)
+        assert 0 in {tag for _, tag in b.sent[-8:]}
+        assert {answer[1:] for answer in b.answers} == {(0, TIMEOUT, 0x40), (1, OK, 0x80)}
+
+    simulate(bench)
+
+
+def test_a_notice_gives_the_tag_back_and_is_no_completion() -> None:
+    async def bench(b: Bench) -> None:
+        await b.clock((0x40, OK))
+        await b.clock((0x44, OK))
+        await b.clock(packet=Packet(1, notice=1, cause=TIMEOUT))
+        await b.clocks(60)
+        assert [answer[1:] for answer in b.answers] == [(0, TIMEOUT, 0x40), (0, TIMEOUT, 0x44)]
+        assert b.model.lost == {0}
+        await b.clock(packet=Packet(0, notice=1, cause=TIMEOUT))
+        assert b.model.lost == set()
+        assert b.dropped == 0
+        await b.clock(packet=Packet(0, notice=1, cause=TIMEOUT))
+        assert b.dropped == 1, "nobody waits for it"
+
+    simulate(bench)
+
+
+def test_a_duplicate_completion_is_dropped() -> None:
+    async def bench(b: Bench) -> None:
+        await b.clock((0x40, OK))
+        await b.clock((0x44, OK))
+        await b.clock(packet=Packet(1, data=1))
+        await b.clock(packet=Packet(1, data=2))
+        await b.clock(packet=Packet(0, data=0))
+        await b.clocks(4)
+        await b.clock(packet=Packet(1, data=3))
+        await b.clocks(4)
+        assert [answer[1] for answer in b.answers] == [0, 1]
+        assert b.dropped == 2
+
+    simulate(bench)
+
+
+def test_when_every_tag_is_lost_reads_fail_at_once() -> None:
+    async def bench(b: Bench) -> None:
+        for _ in range(8):
+            while not await b.clock((0x40, OK)):
+                pass
+        await b.clocks(60)
+        assert b.model.lost == set(range(8))
+        b.answers.clear()
+        taken = b.model.clock
+        assert await b.clock((0x80, OK))
+        await b.clocks(4)
+        assert b.answers == [(taken + 2, 0, TIMEOUT, 0x80)]
+        assert len(b.sent) == 8
+        await b.clock(packet=Packet(5, data=1))
+        while not await b.clock((0x84, OK)):
+            pass
+        assert b.sent[-1][1] == 5
+
+    simulate(bench)
+
+
+def test_answers_that_nobody_takes_stay() -> None:
+    async def bench(b: Bench) -> None:
+        for n in range(3):
+            await b.clock((n * 4, OK), d_ready=0)
+        for tag in range(3):
+            await b.clock(packet=Packet(tag, data=tag), d_ready=0)
+        for _ in range(200):
+            await b.clock(d_ready=0)
+        assert [answer[1] for answer in b.answers] == [0]
+        await b.clocks(5)
+        assert [answer[1:] for answer in b.answers] == [(n, OK, 4 * n) for n in range(3)]
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "what"),
+    [
+        ({"reads": 0}, "outstanding reads must be 1 to 32, not 0"),
+        ({"reads": 33}, "outstanding reads must be 1 to 32, not 33"),
+        ({"reads": 9, "tags": 8}, "outstanding reads must be 1 to 8, not 9"),
+        ({"tags": 0}, "number of tags must be 1 to 256, not 0"),
+        ({"tags": 257}, "number of tags must be 1 to 256, not 257"),
+        ({"timeout": 0}, "completion timeout must be 1 clock or more, not 0"),
+        ({"timeout": 1.5}, r"completion timeout must be 1 clock or more, not 1\.5"),
+    ],
+)
+def test_parameters_out_of_range(parameters: dict[str, Any], what: str) -> None:
+    with pytest.raises(ValueError, match=f"{what}$"):
+        Outstanding(**parameters)
+
+
+def test_the_default_time_limit_is_within_the_default_range_of_the_specification() -> None:
+    assert 10e-3 <= DEFAULT_TIMEOUT * 4e-9 <= 50e-3
