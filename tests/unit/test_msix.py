@@ -196,6 +196,24 @@ def test_forgotten_at_any_time(pending: bool) -> None:
     assert seen == {0, 1, 2}
 
 
+def test_forgotten_while_reads_are_under_way() -> None:
+    """What they bring is not taken for the next entry."""
+    rig = Rig(manners=Manners(latency=(12, 12)))
+
+    async def bench() -> None:
+        for when in range(8):
+            await rig.settle()
+            rig.fresh()
+            await rig.clock(vector=4)
+            await rig.clocks(when)
+            await rig.clock(set_up=0)
+            await rig.clock(set_up=1, vector=9)
+            await rig.settle()
+            assert [vector for _, vector in rig.messages] == [9]
+
+    rig.run(bench)
+
+
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("gate", ["enabled", "masked", "bus_master", "vector"])
 def test_opened_around_the_raise(gate: str, slow: bool) -> None:
@@ -316,6 +334,29 @@ def test_whole_table_unmasked_at_once(lanes: int) -> None:
         await rig.settle()
         assert sorted(vector for _, vector in rig.sent) == list(range(33))
         assert rig.pending() == set()
+        rig.check()
+
+    rig.run(bench)
+
+
+def test_unmasked_behind_a_scan() -> None:
+    """More vectors than can be followed one by one, that a scan has passed while they were masked."""
+    rig = Rig()
+
+    async def bench() -> None:
+        await rig.settle()
+        await rig.clock(masked=1)
+        for vector in range(33):
+            await rig.clock(write=rig.unmask(vector, 1))
+            await rig.clock(vector=vector)
+            await rig.settle()
+        await rig.clock(masked=0)
+        await rig.clocks(120)
+        for vector in reversed(range(10)):
+            await rig.clock(write=rig.unmask(vector))
+        await rig.settle()
+        assert sorted(vector for _, vector in rig.sent) == list(range(10))
+        assert rig.pending() == set(range(10, 33))
         rig.check()
 
     rig.run(bench)
