@@ -1,0 +1,144 @@
+"""Outbound windows: from an endpoint-local address to one on the PCI bus.
+
+Register-compatible with the outbound regions of the DesignWare iATU in its unroll layout, for memory requests.
+"""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+import epbell_regs
+from epbell import csr
+from epbell.csr_register import any_of
+
+__all__ = ["OutboundWindows"]
+
+GRANULE_BITS = 12
+"""Windows are aligned to 4 KiB."""
+
+_ACTIVE = data.StructLayout({
+    "on": 1,
+    "base": 32 - GRANULE_BITS,
+    "limit": 32 - GRANULE_BITS,
+    "endless": 1,
+    "shift": 64 - GRANULE_BITS,
+    "tc": 3,
+    "attr": 2,
+    "ecrc": 1,
+})
+
+
+class OutboundWindows(wiring.Component):
+    """Registers of the windows, and the translation of one address per clock.
+
+    A window takes part while CTRL2 has ENABLE set, CTRL1.TYPE is memory, CTRL1.FUNCTION is 0 and UPPER_BASE is 0. It
+    claims the local addresses from its base to its limit, both included; with INCREASE_REGION_SIZE and an UPPER_LIMIT
+    that is not zero, all from its base on. Where several claim an address, the one with the lowest number does. The
+    address on the bus is ``target + (address - base)``, 64 bits. CTRL1 also says with which traffic class and
+    attributes, and whether with a digest.
+
+    The registers of a window take effect together, two clocks after any write to its CTRL2: a window that is aimed
+    elsewhere by writing BASE, LIMIT, TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and no
+    third one.
+
+    Parameters
+    ----------
+    windows : int
+        Number of windows, 1 to 16.
+
+    Attributes
+    ----------
+    bus : In(csr.Signature(16))
+        Registers, map ``iatu_outbound``.
+    address : In(32)
+        Local address.
+    claimed : Out(1)
+        A window claims it. Combinational, as all others.
+    shift : Out(52)
+        To be added to bits 31:12 of the local address, to get bits 63:12 of that on the bus.
+    tc, attr, ecrc : Out(3), Out(3), Out(1)
+        For the request.
+
+    Raises
+    ------
+    ValueError
+        If `windows` is out of range.
+    """
+
+    bus: Any
+    address: Any
+    claimed: Any
+    shift: Any
+    tc: Any
+    attr: Any
+    ecrc: Any
+
+    def __init__(self, windows: int = 6) -> None:
+        self._windows = windows
+        self._block = csr.Block(epbell_regs.load("iatu_outbound", windows=windows))
+        super().__init__({
+            "bus": In(csr.Signature(16)),
+            "address": In(32),
+            "claimed": Out(1),
+            "shift": Out(64 - GRANULE_BITS),
+            "tc": Out(3),
+            "attr": Out(3),
+            "ecrc": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Two comparators for each window; the lowest that matches supplies the rest."""
+        m: Any = Module()
+        m.submodules.registers = self._block
+        wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
+
+        page = self.address[GRANULE_BITS:]
+        free: Any = 1
+        hits: list[Any] = []
+        chosen: list[Any] = []
+        for index in range(self._windows):
+            window = self._active(m, index)
+            hit: Any = Signal(name=f"hit{index}")
+            m.d.comb += hit.eq(window.on & (page >= window.base) & (window.endless | (page <= window.limit)))
+            wins = hit & free
+            free = free & ~hit
+            hits.append(hit)
+            supplied: Any = Cat(window.shift, window.tc, window.attr, Const(0, 1), window.ecrc)
+            chosen.append(supplied & wins.replicate(len(supplied)))
+        supply: Any = Cat(self.shift, self.tc, self.attr, self.ecrc)
+        m.d.comb += [self.claimed.eq(any_of(hits)), supply.eq(any_of(chosen))]
+        return m
+
+    def _active(self, m: Any, index: int) -> Any:
+        """Copy of a window's registers that is in force."""
+        window: Any = Signal(_ACTIVE, name=f"window{index}")
+        region = f"OB{index}"
+        offset = epbell_regs.offsets("iatu_outbound", windows=self._windows)[f"{region}_CTRL2"]
+        written: Any = Signal(name=f"written{index}")
+        m.d.sync += written.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any())
+
+        elsewhere = (
+            self._value(region, "CTRL1", "TYPE").any()
+            | self._value(region, "CTRL1", "FUNCTION").any()
+            | self._value(region, "UPPER_BASE", "BASE").any()
+        )
+        base = self._value(region, "LOWER_BASE", "BASE")
+        target = Cat(self._value(region, "LOWER_TARGET", "TARGET"), self._value(region, "UPPER_TARGET", "TARGET"))
+        large = self._value(region, "CTRL1", "INCREASE_REGION_SIZE")
+        with m.If(written):
+            m.d.sync += [
+                window.on.eq(self._value(region, "CTRL2", "ENABLE") & ~elsewhere),
+                window.base.eq(base),
+                window.limit.eq(self._value(region, "LIMIT", "LIMIT")),
+                window.endless.eq(large & self._value(region, "UPPER_LIMIT", "LIMIT").any()),
+                window.shift.eq(target - base),
+                window.tc.eq(self._value(region, "CTRL1", "TC")),
+                window.attr.eq(self._value(region, "CTRL1", "ATTR")),
+                window.ecrc.eq(self._value(region, "CTRL1", "TD")),
+            ]
+        return window
+
+    def _value(self, region: str, register: str, field: str) -> Any:
+        return self._block.field(f"{region}_{register}", field).value
