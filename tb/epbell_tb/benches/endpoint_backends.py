@@ -49,9 +49,10 @@ async def doorbell_test_on_each_backend(env):
     _judge(env, results)
     assert await env.device.read(bar, 0x40, len(pattern)) == pattern, "the RAM behind the doorbell is not restored"
     assert [await env.device.bar_register(number) for number in range(6)] == addresses
-    await env.use_max_payload(512)
-    for number in (0, bar):
-        assert await env.host.bar_test(number) == 0
+    assert await env.host.bar_test(0) == 0
+    if function.backend is not None:
+        await env.use_max_payload(512)
+        assert await env.host.bar_test(bar) == 0
     fixed = env.tree.endpoint.fixed_bar
     if fixed is not None:
         assert await env.host.bar_test(fixed) == -errno.ENOBUFS

@@ -109,7 +109,7 @@ async def edma_ring_in_every_cycle_around_ack(env):
     latch, offsets = env.board.latch, (set(), set())
     # Twice: where the two stores take several beats, one sweep may skip a cycle.
     for number, (distance, between) in enumerate(
-        [*((n, 0) for n in range(1, 60)), *((n, 1) for n in range(10, 50))], 1
+        [*((n, 0) for n in range(1, 48)), *((n, 1) for n in range(10, 40))], 1
     ):
         acks, handled = len(latch.acks), doorbells.client.handled[0]
         await doorbells.ring()

@@ -9,7 +9,7 @@ from epbell_tb.endpoint.env import scenario
 
 _ENDS = 60
 _RINGS = 40
-_SWEEP = (*((n, 0) for n in range(-40, 50)), *((n, 1) for n in range(0, 40)))
+_SWEEP = (*((n, 0) for n in range(-20, 40)), *((n, 1) for n in range(30)))
 _INPUTS = {EdmaWay.WRITE: ("wr_done", "wr_abort"), EdmaWay.READ: ("rd_done", "rd_abort")}
 
 
