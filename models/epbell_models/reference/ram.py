@@ -6,7 +6,7 @@ __all__ = [
 
 
 class Ram:
-    """Bytes by offset, dwords by address: the bits of an address beyond the size do not count.
+    """Bytes by offset, dwords by aligned address: the bits of an address beyond the size do not count.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ class Ram:
         self.data = bytearray(size)
 
     def read32(self, address: int) -> int:
-        """Read the dword that holds ``address``."""
+        """Read the dword at ``address``."""
         at = self._offset(address)
         return int.from_bytes(self.data[at : at + 4], "little")
 
     def write32(self, address: int, value: int) -> None:
-        """Write the dword that holds ``address``."""
+        """Write the dword at ``address``."""
         at = self._offset(address)
         self.data[at : at + 4] = value.to_bytes(4, "little")
 
@@ -42,4 +42,4 @@ class Ram:
                 self.data[offset + index] = byte
 
     def _offset(self, address: int) -> int:
-        return address % len(self.data) & ~3
+        return address % len(self.data)
