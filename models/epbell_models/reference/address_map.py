@@ -42,7 +42,10 @@ class AddressMap:
 
     def find(self, address: int) -> Place | None:
         """Return the block that holds ``address``."""
-        return next((place for place in self.places if address in place), None)
+        for place in self.places:
+            if place.base <= address < place.base + place.size:
+                return place
+        return None
 
     def __getitem__(self, name: str) -> Place:
         return next(place for place in (*self.places, self.outbound) if place.name == name)

@@ -146,7 +146,7 @@ class EdmaRegisters:
         """Whether a channel asks for an interrupt: unmasked and enabled by its LIE."""
         for direction, blocks in zip(self._directions, self._blocks, strict=True):
             asking = direction.done & ~direction.mask | direction.abort & ~(direction.mask >> 16)
-            if any(asking >> n & 1 and self._held[block] & _LIE for n, block in enumerate(blocks)):
+            if asking and any(asking >> n & 1 and self._held[block] & _LIE for n, block in enumerate(blocks)):
                 return True
         return False
 

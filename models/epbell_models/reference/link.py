@@ -124,8 +124,9 @@ class ReferenceLink:
     def settle(self) -> None:
         """Let the interrupt lines, the interrupts to the host and configuration space follow the endpoint's state."""
         self.irq_mu.drive(self.endpoint.irq_mu)
+        irq_edma = self.endpoint.irq_edma
         for line in self.irq_edma:
-            line.drive(self.endpoint.irq_edma)
+            line.drive(irq_edma)
         controller = self.endpoint.controller
         self.config.msi.pending = controller.msi.pending
         self.config.interrupt_status = controller.intx.pending
