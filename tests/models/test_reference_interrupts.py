@@ -5,6 +5,7 @@ import random
 import pytest
 
 from epbell_models.host.msi import MsiController
+from epbell_models.host.pci import PciDevice, VectorKind
 from epbell_models.platform import VirtualPlatform
 from epbell_models.reference.capabilities import MsiCapability, MsixCapability, PciExpressCapability, PowerCapability
 from epbell_models.reference.config_space import ConfigSpace
@@ -598,3 +599,34 @@ def test_a_reset_overtakes_a_message():
         return await line(world), world.read(INTX)
 
     assert run(scenario) == ((False, 0), (0,))
+
+
+def test_linux_takes_msis_of_a_function_with_everything():
+    async def scenario(world):
+        device = PciDevice(world.platform, world.link, world.link.receiver)
+        await device.scan()
+        await device.assign(0x9000_0000)
+        await device.enable()
+        await device.set_master()
+        await world.config(mask=0xFFFF_FFFF)
+        granted = await device.alloc_irq_vectors(1, 32, VectorKind.MSI)
+        for vector in (0, 31, 31):
+            world.write(MSI_RAISE, vector)
+        await world.pass_time()
+        fired = list(device.fired)
+        await device.free_irq_vectors()
+        return granted, fired[0], fired[31], sum(fired), await world.link.config_read32(MSI + 0x10)
+
+    assert run(scenario) == (32, 1, 2, 3, 0)
+
+
+def test_linux_takes_intx():
+    async def scenario(world):
+        device = PciDevice(world.platform, world.link, world.link.receiver)
+        await device.scan()
+        granted = await device.alloc_irq_vectors(1, 1, VectorKind.INTX)
+        world.write(INTX, 1)
+        await world.link.intx.wait_high()
+        return granted, await line(world)
+
+    assert run(scenario) == (1, (True, 1))
