@@ -43,7 +43,7 @@ async def doorbell_test_on_each_backend(env):
             assert env.device.fired[0] == fired + 3, "one interrupt for each of enable, ring and disable"
         # An allocation that fails touches no register: DB_BAR is as after reset. A disable leaves NO_BAR.
         assert await env.device.read32(0, _DB_BAR) == (0 if function.backend is None else _NO_BAR)
-        rung = {"mu": "rings", "edma": "kicks"}.get(function.backend)
+        rung = {"mu": "rings", "edma": "kicks"}.get(function.backend or "")
         assert env.board.counts["rings"] + env.board.counts["kicks"] == (number if rung else 0)
         assert not rung or env.board.counts[rung] == number
     _judge(env, results)
