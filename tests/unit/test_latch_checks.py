@@ -1,9 +1,13 @@
 """The scoreboard's watch over the eDMA's latch, without a simulator: it must be able to say no."""
 
+import asyncio
+
 import pytest
 
+import epbell_regs
 from epbell_models.reference.edma import EdmaPage
 from epbell_tb.endpoint.bells import SETTLE
+from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.latch import ANSWER, Latch
 
 CONTROL1, MASK, CLEAR, STATUS = 0x200, 0x054, 0x058, 0x04C
@@ -211,3 +215,64 @@ def test_hdma_has_no_doorbell():
     assert not hdma.kicks
     with pytest.raises(AssertionError, match="nobody rang"):
         hdma.edge(True, 103)
+
+
+class Board:
+    """As much of the scoreboard as the counters are compared with."""
+
+    def __init__(self, latch):
+        self.latch = latch
+
+
+class Registers:
+    """A bus to the controller page on which only these counters are not zero."""
+
+    def __init__(self, **values):
+        offsets = epbell_regs.offsets("controller")
+        self._values = {offsets[f"EDMA_{name}"]: value for name, value in values.items()}
+
+    async def read32(self, address):
+        return self._values.get(address, 0)
+
+
+def compared(latch, **values):
+    """Compare the endpoint's counters with what was seen; return how many kicks were merged."""
+    return asyncio.run(Counters(Registers(**values), 0).check_latch(Board(latch)))
+
+
+def test_counters_that_agree(latch):
+    kick(latch, 100)
+    latch.edge(True, 104)
+    kick(latch, 110)
+    assert compared(latch, RUNG=2, MERGED=1) == 1
+    write(latch, 200, CLEAR, 0)
+    latch.edge(False, 202)
+    assert compared(latch, RUNG=2, MERGED=1, DELIVERED=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"RUNG": 1, "DELIVERED": 1}, "the pins showed 2 kicks"),
+        ({"RUNG": 3, "MERGED": 2, "DELIVERED": 1}, "the pins showed 2 kicks"),
+        ({"RUNG": 2}, "some are lost"),
+        ({"RUNG": 2, "MERGED": 2, "DELIVERED": 1}, "some are lost"),
+        ({"RUNG": 2, "MERGED": 1}, "one is lost"),
+        ({"RUNG": 2, "DELIVERED": 2}, "cleared 1 times"),
+    ],
+)
+def test_counters_that_do_not(latch, values, complaint):
+    kick(latch, 100)
+    latch.edge(True, 104)
+    kick(latch, 110)
+    write(latch, 200, CLEAR, 0)
+    latch.edge(False, 202)
+    with pytest.raises(AssertionError, match=complaint):
+        compared(latch, **values)
+
+
+def test_a_level_without_reason_in_the_counters(latch):
+    kick(latch, 100)
+    latch.edge(True, 104)
+    with pytest.raises(AssertionError, match="invented"):
+        compared(latch, RUNG=1, MERGED=1)
