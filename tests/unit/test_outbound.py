@@ -569,6 +569,8 @@ def test_random_traffic(width: int, seed: int) -> None:
         assert [Sent(s.write, s.address, s.first_be, s.data) for s in sent] == [
             request for request in (wanted(item, TARGET) for item in items) if request is not None
         ]
+        assert {s.tag for s in sent if s.write} == {0}
+        assert len({s.tag for s in sent if not s.write}) == 32
         reads = [item for item in items if isinstance(item, int)]
         results = iter(expected)
         outcome = [next(results) if wanted(address, TARGET) else (0, NO_WINDOW) for address in reads]
@@ -583,6 +585,42 @@ def test_random_traffic(width: int, seed: int) -> None:
         assert len({cause for _, cause in outcome}) == 7
 
     Rig(width, seed=seed).run(bench)
+
+
+@every_width
+def test_bus_master_on_and_off_at_random(width: int) -> None:
+    """What was taken is sent, once and in order, and nothing begins to leave while bus mastering is off."""
+    rng = random.Random(width)
+    levels = {}
+
+    async def bench(rig: Rig) -> None:
+        await everything(rig)
+        rig.rq_ready = lambda: rng.random() < 0.5
+        rig.cpu_pause = lambda: rng.random() < 0.4
+        for n in range(300):
+            rig.writes.append(Write(BASE + 4 * n, n))
+            rig.interrupts.append(Interrupt(0xFEE0_0000 + 4 * n, n))
+        level = 1
+        while rig.writes or rig.interrupts:
+            level ^= rng.random() < 0.1
+            rig.ctx.set(rig.dut.bus_master, level)
+            levels[rig.cycle] = level
+            await rig.step()
+        rig.ctx.set(rig.dut.bus_master, 1)
+        rig.rq_ready = lambda: True
+        await rig.drain()
+        responses = iter(rig.errors)
+        accepted = [item for _, item in rig.taken if isinstance(item, Interrupt) or next(responses) == OKAY]
+        assert [(sent.address, sent.data) for _, sent in rig.sent] == [
+            (item.address if isinstance(item, Interrupt) else item.address - BASE + TARGET, item.data)
+            for item in accepted
+        ]
+        assert all(levels.get(clock - 1, 1) for clock, _ in rig.sent)
+        assert all(levels.get(clock, 1) for clock, item in rig.taken if isinstance(item, Interrupt))
+        assert sum(isinstance(item, Interrupt) for item in accepted) == 300
+        assert 30 < rig.errors.count(SLVERR) == rig.failed < 270
+
+    Rig(width).run(bench)
 
 
 @pytest.mark.parametrize(
