@@ -28,8 +28,9 @@ def test_probe_of_a_native_hdma():
         edma = rig.software.edma
         return stores(rig), edma.channels, (edma.db_irq, edma.db_offset)
 
-    blocks = [0x200 * channel + 0x100 * way for channel in range(8) for way in range(2)]
-    writes = [(block + offset, value) for block in blocks for offset, value in ((0x88, 5), (0x8C, 5), (0, 0))]
+    steps = ((0x88, 5), (0x8C, 5), (0, 0))
+    blocks = [(0x200 * channel, 0x200 * channel + 0x100) for channel in range(8)]
+    writes = [(block + offset, value) for both in blocks for offset, value in steps for block in both]
     assert run_rig(scenario, tree=shipped("hdma")) == (writes, (4, 4), (0, NO_OFFSET))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..devicetree import EdmaNode
 from ..platform import Bus
-from .dw_edma_core import NO_OFFSET, EdmaCore, EdmaWay, Happened, HdmaCore, V0Core
+from .dw_edma_core import NO_OFFSET, EdmaCore, EdmaWay, Happened, HdmaCore, Note, V0Core
 from .gic import Gic
 from .irq import IrqCore
 from .irqdesc import IrqChip, IrqData, IrqFlag, IrqReturn
@@ -36,7 +36,7 @@ _Served = dict[EdmaWay, Sequence[int]]
 Hook = Callable[[], Awaitable[None]]
 """Awaited between the request of the interrupts and the creation of the doorbell's."""
 
-Notify = Callable[[EdmaWay, int, Happened], Awaitable[None]]
+Notify = Note
 """Called from the handler when a channel is done or has aborted."""
 
 
@@ -178,19 +178,15 @@ class DwEdma:
         """Handle what channels report, then, whatever that was, let the doorbell's handlers run."""
         result = IrqReturn.NONE
         for way, channels in served.items():
-            result |= await self._real(way, channels)
+            if await self._core.handle(way, channels, self._note):
+                result = IrqReturn.HANDLED
         return result | await self._emulated()
 
-    async def _real(self, way: EdmaWay, channels: Sequence[int]) -> IrqReturn:
-        result = IrqReturn.NONE
-        for happened, counts in ((Happened.DONE, self.done), (Happened.ABORT, self.aborted)):
-            for channel in await self._core.status(way, happened, channels):
-                await self._core.clear(way, happened, channel)
-                counts[channel + (self.channels[0] if way is EdmaWay.READ else 0)] += 1
-                if self.notify is not None:
-                    await self.notify(way, channel, happened)
-                result = IrqReturn.HANDLED
-        return result
+    async def _note(self, way: EdmaWay, channel: int, happened: Happened) -> None:
+        counts = self.done if happened is Happened.DONE else self.aborted
+        counts[channel + (self.channels[0] if way is EdmaWay.READ else 0)] += 1
+        if self.notify is not None:
+            await self.notify(way, channel, happened)
 
     async def _emulated(self) -> IrqReturn:
         if not self.db_irq:
