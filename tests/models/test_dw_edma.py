@@ -287,6 +287,61 @@ def test_after_the_interrupt_is_gone_nobody_cares():
     assert run_rig(scenario, tree=shipped(), spurious_window=100) == (0, True, 0)
 
 
+@pytest.mark.parametrize("name", ["imx8-edma", "rk3588"])
+def test_remove_frees_the_lines_from_the_last_and_then_the_doorbells_interrupt(name, monkeypatch):
+    async def scenario(rig: Rig):
+        freed, core, edma = [], rig.software.core, rig.software.edma
+        free, unmap = core.free_irq, core.unmap
+
+        async def free_irq(irq, dev_id):
+            freed.append((irq, edma.db_irq in core.descs))
+            await free(irq, dev_id)
+
+        def forget(irq):
+            freed.append(irq)
+            unmap(irq)
+
+        monkeypatch.setattr(core, "free_irq", free_irq)
+        monkeypatch.setattr(core, "unmap", forget)
+        lines = [rig.software.gic.find_mapping(interrupt.spi) for interrupt in shipped(name).endpoint.edma.interrupts]
+        expected = [(virq, True) for virq in reversed(lines)] + [edma.db_irq]
+        await edma.remove()
+        return len(lines), freed == expected, freed, expected
+
+    count, right, freed, expected = run_rig(scenario, tree=shipped(name))
+    assert right, f"{freed}, not {expected}"
+    assert count == (1 if name == "imx8-edma" else 4)
+
+
+@pytest.mark.parametrize("taken", range(4))
+def test_one_of_four_interrupts_is_taken(taken, monkeypatch):
+    """Those that were requested before are freed, the last first, and a later probe finds them free."""
+
+    async def scenario(rig: Rig):
+        async def handler(irq, dev_id):
+            return IrqReturn.NONE
+
+        rig.software.gic.start()
+        core, edma = rig.software.core, rig.software._edma
+        virqs = [rig.software.gic.map_spi(interrupt.spi) for interrupt in shipped("rk3588").endpoint.edma.interrupts]
+        assert await core.request_irq(virqs[taken], handler, IrqFlag.NONE, "alone", rig) == 0
+        free, freed = core.free_irq, []
+
+        async def free_irq(irq, dev_id):
+            freed.append(virqs.index(irq))
+            await free(irq, dev_id)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(core, "free_irq", free_irq)
+            failed = await edma.probe(rig.software.gic)
+        left = [action.name for virq in virqs for action in core.descs[virq].actions]
+        await core.free_irq(virqs[taken], rig)
+        return failed, edma.db_irq, freed, left, await edma.probe(rig.software.gic), rig.software.log[1:]
+
+    expected = (-16, 0, list(reversed(range(taken))), ["alone"], 0, [])
+    assert run_rig(scenario, tree=shipped("rk3588"), bring_up=False) == expected
+
+
 def test_remove():
     async def scenario(rig: Rig):
         edma, since = rig.software.edma, len(rig.link.cpu.trace)

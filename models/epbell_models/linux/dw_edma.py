@@ -126,12 +126,13 @@ class DwEdma:
         return 0
 
     async def remove(self) -> None:
-        """Quiet the engine and give every interrupt back, the doorbell's first; it must be free."""
+        """Quiet the engine and give every interrupt back, the last first.
+
+        The doorbell's goes at the end, when no handler runs any more; nobody may have requested it.
+        """
         await self._core.off()
+        await self._free()
         self.free_doorbell_irq()
-        for virq in self._requested:
-            await self._irqs.free_irq(virq, self)
-        self._requested = []
 
     def create_doorbell_irq(self) -> None:
         """Allocate the one virtual interrupt that stands for every store of the host, if the core emulates any."""
@@ -167,12 +168,15 @@ class DwEdma:
             handler = partial(self._handler, channels)
             error = await self._irqs.request_irq(virq, handler, IrqFlag.SHARED, "dw-edma-core", self)
             if error:
-                for other in self._requested:
-                    await self._irqs.free_irq(other, self)
-                self._requested = []
+                await self._free()
                 return error
             self._requested.append(virq)
         return 0
+
+    async def _free(self) -> None:
+        """Free what is requested, the last first."""
+        while self._requested:
+            await self._irqs.free_irq(self._requested.pop(), self)
 
     async def _handler(self, served: _Served, irq: int, dev_id: Any) -> IrqReturn:
         """Handle what channels report, then, whatever that was, let the doorbell's handlers run."""
