@@ -322,12 +322,15 @@ def test_mappings_are_whole_pages(address, size):
 
 def test_faults_of_the_command_line():
     assert Faults.of({"quiet": ""}) == Faults()
-    words = {"platform_msi": "ENOMEM", "dma_map_resource": "", "kcalloc": "2"}
+    words = {"platform_msi": "ENOMEM", "dma_map_resource": "", "kcalloc": "2", "irq_alloc_desc": "ENOSPC"}
     bootargs = {f"fault_inject.{name}": value for name, value in words.items()}
-    assert Faults.of(bootargs) == Faults(-errno.ENOMEM, True, 2)
+    assert Faults.of(bootargs) == Faults(-errno.ENOMEM, True, 2, -errno.ENOSPC)
 
 
-@pytest.mark.parametrize(("name", "value"), [("platform_msi", "EWHAT"), ("platform_msi", "12"), ("kcalloc", "two")])
+IMPOSSIBLE = [("platform_msi", "EWHAT"), ("platform_msi", "12"), ("kcalloc", "two"), ("irq_alloc_desc", "ENOT")]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
 def test_impossible_faults(name, value):
     with pytest.raises(ValueError, match=f"not '{value}'"):
         Faults.of({f"fault_inject.{name}": value})

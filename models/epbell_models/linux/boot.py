@@ -79,7 +79,7 @@ class EndpointSoftware:
             (MsiDevice(consumer.name, self.messaging_units.get(consumer.parent), self.faults), consumer.vectors)
             for consumer in tree.msi_consumers
         ]
-        self._edma = DwEdma(self.core, cpu_bus, tree.endpoint.edma)
+        self._edma = DwEdma(self.core, cpu_bus, tree.endpoint.edma, faults=self.faults)
         self.controller = DwPcieEp(platform, cpu_bus, tree.endpoint, features, self.log)
         pool = CoherentPool(tree.endpoint.memory)
         self.epc = PciEpc(

@@ -16,6 +16,7 @@ from typing import Any
 from ..devicetree import EdmaNode
 from ..platform import Bus
 from .dw_edma_core import NO_OFFSET, EdmaCore, EdmaWay, Happened, HdmaCore, Note, V0Core
+from .faults import Faults
 from .gic import Gic
 from .irq import IrqCore
 from .irqdesc import IrqChip, IrqData, IrqFlag, IrqReturn
@@ -66,6 +67,8 @@ class DwEdma:
         What the device tree says of it.
     notify
         Awaited for every channel that is done or has aborted.
+    faults
+        What is to fail.
 
     Attributes
     ----------
@@ -79,8 +82,16 @@ class DwEdma:
         Number of write and of read channels.
     """
 
-    def __init__(self, irqs: IrqCore, bus: Bus, node: EdmaNode, notify: Notify | None = None) -> None:
+    def __init__(
+        self,
+        irqs: IrqCore,
+        bus: Bus,
+        node: EdmaNode,
+        notify: Notify | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         self._irqs = irqs
+        self._faults = faults if faults is not None else Faults()
         self._node = node
         self._core: EdmaCore = HdmaCore(bus, node) if node.personality == "hdma" else V0Core(bus, node)
         self._domain = IrqDomain("dw-edma-emul")
@@ -135,9 +146,16 @@ class DwEdma:
         self.free_doorbell_irq()
 
     def create_doorbell_irq(self) -> None:
-        """Allocate the one virtual interrupt that stands for every store of the host, if the core emulates any."""
+        """Allocate the one virtual interrupt that stands for every store of the host, if the core emulates any.
+
+        When that fails there is no doorbell, and the kernel says no more than so: the channels need none.
+        """
         self.db_irq, self.db_offset = 0, NO_OFFSET
         if not self._core.emulates:
+            return
+        error = self._faults.irq_alloc_desc
+        if error:
+            self._irqs.log.append(f"Failed to allocate emulation IRQ: {error}")
             return
         desc = self._irqs.map(self._domain, 0, _EmulatedChip(self._core), handle_level_irq)
         self.db_irq, self.db_offset = desc.data.irq, self._core.db_offset
