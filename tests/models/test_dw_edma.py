@@ -92,9 +92,9 @@ def test_wrong_interrupts_mean_no_edma(names, dts):
 def test_interrupt_that_nothing_drives(dts):
     async def scenario(rig: Rig):
         lone = DwEdma(rig.software.core, rig.link.cpu, dts(("<0 192 4>", "<0 77 4>")).endpoint.edma)
-        return await lone.probe(rig.software.gic), lone.db_irq
+        return await lone.find(rig.software.gic), rig.software.log
 
-    assert run_rig(scenario, tree=shipped()) == (-22, 0)
+    assert run_rig(scenario, tree=shipped()) == (False, ["Invalid eDMA IRQs found"])
 
 
 def test_interrupt_that_somebody_holds_alone(dts):
@@ -105,9 +105,10 @@ def test_interrupt_that_somebody_holds_alone(dts):
         rig.software.gic.start()
         virq = rig.software.gic.map_spi(192)
         assert await rig.software.core.request_irq(virq, handler, IrqFlag.NONE, "alone", rig) == 0
-        return await rig.software._edma.probe(rig.software.gic), rig.software._edma.db_irq
+        edma = rig.software._edma
+        return await edma.find(rig.software.gic), await edma.probe(), edma.db_irq
 
-    assert run_rig(scenario, tree=shipped(), bring_up=False) == (-16, 0)
+    assert run_rig(scenario, tree=shipped(), bring_up=False) == (True, -16, 0)
 
 
 # -- the emulated interrupt --------------------------------------------------------------------------------------------
@@ -331,12 +332,13 @@ def test_one_of_four_interrupts_is_taken(taken, monkeypatch):
             freed.append(virqs.index(irq))
             await free(irq, dev_id)
 
+        assert await edma.find(rig.software.gic)
         with monkeypatch.context() as patch:
             patch.setattr(core, "free_irq", free_irq)
-            failed = await edma.probe(rig.software.gic)
+            failed = await edma.probe()
         left = [action.name for virq in virqs for action in core.descs[virq].actions]
         await core.free_irq(virqs[taken], rig)
-        return failed, edma.db_irq, freed, left, await edma.probe(rig.software.gic), rig.software.log[1:]
+        return failed, edma.db_irq, freed, left, await edma.probe(), rig.software.log[1:]
 
     expected = (-16, 0, list(reversed(range(taken))), ["alone"], 0, [])
     assert run_rig(scenario, tree=shipped("rk3588"), bring_up=False) == expected

@@ -2,11 +2,13 @@
 
 import errno
 
+import pytest
 from dw_edma_rig import shipped, store
 from rig import Rig, run_rig
 
 from epbell_models.linux.dw_edma import NO_OFFSET
 from epbell_models.linux.dw_edma_core import EdmaWay
+from epbell_models.linux.irqdesc import IrqFlag, IrqReturn
 
 # -- the doorbell's interrupt cannot be allocated ----------------------------------------------------------------------
 
@@ -43,3 +45,53 @@ def test_nobody_cares_about_a_store_without_the_doorbells_interrupt():
 
     said = ["irq 17: nobody cared", "Disabling IRQ #17"]
     assert run_rig(scenario, tree=shipped(), bring_up=False, spurious_window=100) == (said, True)
+
+
+# -- errors of the driver ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["imx8", "imx8-edma", "rk3588", "hdma"])
+def test_an_interrupt_that_somebody_holds_alone_ends_the_controllers_initialisation(name):
+    """Even where a Messaging Unit would be the doorbell."""
+
+    async def scenario(rig: Rig):
+        async def handler(irq, dev_id):
+            return IrqReturn.NONE
+
+        software = rig.software
+        virq = software.gic.map_spi(shipped(name).endpoint.edma.interrupts[-1].spi)
+        assert await software.core.request_irq(virq, handler, IrqFlag.NONE, "alone", rig) == 0
+        failed = await software.start()
+        state = software.edma, software.log[1:], list(software.function.epf.bars), software.gic._tasks
+        await software.core.free_irq(virq, rig)
+        return failed, state, await software.start(), software.edma is not None
+
+    state = (None, ["Couldn't register eDMA device"], [None] * 6, [])
+    assert run_rig(scenario, tree=shipped(name), bring_up=False) == (-errno.EBUSY, state, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "started", "said"),
+    [
+        (-errno.ENODEV, 0, []),
+        (-errno.EINVAL, -errno.EINVAL, ["Couldn't register eDMA device"]),
+        (-errno.ENOMEM, -errno.ENOMEM, ["Couldn't register eDMA device"]),
+    ],
+)
+def test_only_enodev_of_the_driver_is_no_error(error, started, said, monkeypatch):
+    async def scenario(rig: Rig):
+        async def probe(hook):
+            return error
+
+        monkeypatch.setattr(rig.software._edma, "probe", probe)
+        return await rig.software.start(), rig.software.edma, rig.software.log
+
+    assert run_rig(scenario, tree=shipped(), bring_up=False) == (started, None, said)
+
+
+def test_interrupts_that_are_wrong_are_no_error(dts):
+    async def scenario(rig: Rig):
+        return await rig.software.start(), rig.software.edma, rig.software.log
+
+    tree = dts(('interrupt-names = "dma"', 'interrupt-names = "edma"'))
+    assert run_rig(scenario, tree=tree, bring_up=False) == (0, None, ["Invalid eDMA IRQs found"])

@@ -35,7 +35,7 @@ class EndpointSoftware:
     consumers
         Other devices with messages from one of these.
     edma
-        The eDMA; None until it is probed, and when that fails: then the controller goes on without.
+        The eDMA; None until it is probed, and when the controller goes on without one.
     epc, controller
         Endpoint controller core and its driver.
     mappings
@@ -115,9 +115,9 @@ class EndpointSoftware:
                 await self.gic.stop()
                 return error
         self._probe_consumers()
-        if await self._edma.probe(self.gic, self._before_doorbell_irq) == 0:
-            self.controller.edma = self._edma
-        error = await self.function.start()
+        error = await self.controller.detect_edma(self._edma, self.gic, self._before_doorbell_irq)
+        if not error:
+            error = await self.function.start()
         if error:
             await self.gic.stop()
         return error

@@ -8,7 +8,6 @@ The doorbell's interrupt acknowledges before its handlers run. A store that come
 acknowledged afterwards it would be swallowed.
 """
 
-import errno
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -95,6 +94,7 @@ class DwEdma:
         self._node = node
         self._core: EdmaCore = HdmaCore(bus, node) if node.personality == "hdma" else V0Core(bus, node)
         self._domain = IrqDomain("dw-edma-emul")
+        self._virqs: list[int] = []
         self._requested: list[int] = []
         self.notify = notify
         self.db_irq = 0
@@ -105,30 +105,34 @@ class DwEdma:
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
-    async def probe(self, gic: Gic, before_doorbell_irq: Hook | None = None) -> int:
-        """Quiet the engine, request its interrupts, create the doorbell's; 0 or a negative errno.
+    async def find(self, gic: Gic) -> bool:
+        """Return whether there is an eDMA that can be probed, with interrupts from ``gic``.
 
-        -EINVAL without a write or a read channel, and when the interrupts are neither one nor one per channel.
-
-        Parameters
-        ----------
-        gic
-            Where the interrupts come from.
-        before_doorbell_irq
-            Awaited in the window in which nobody would care about a store of the host.
+        It needs a channel of either way, and its interrupts are one or one per channel.
         """
         writes, reads = await self._core.channels()
         if not 1 <= writes <= _MOST_CHANNELS or not 1 <= reads <= _MOST_CHANNELS:
-            return -errno.EINVAL
+            return False
         virqs = [gic.map_spi(interrupt.spi) for interrupt in self._node.interrupts]
         if len(virqs) not in (1, writes + reads) or not all(virqs):
             self._irqs.log.append("Invalid eDMA IRQs found")
-            return -errno.EINVAL
+            return False
         self.channels = (writes, reads)
         self.done = [0] * (writes + reads)
         self.aborted = [0] * (writes + reads)
+        self._virqs = virqs
+        return True
+
+    async def probe(self, before_doorbell_irq: Hook | None = None) -> int:
+        """Quiet the engine that was found, request its interrupts, create the doorbell's; 0 or a negative errno.
+
+        Parameters
+        ----------
+        before_doorbell_irq
+            Awaited in the window in which nobody would care about a store of the host.
+        """
         await self._core.off()
-        error = await self._request(virqs)
+        error = await self._request(self._virqs)
         if error:
             return error
         if before_doorbell_irq is not None:

@@ -9,7 +9,8 @@ import errno
 
 from ..devicetree import EndpointNode
 from ..platform import Bus, Platform
-from .dw_edma import NO_OFFSET, DwEdma
+from .dw_edma import NO_OFFSET, DwEdma, Hook
+from .gic import Gic
 from .pci_epc import BAR_COUNT, NO_BAR, AuxKind, AuxResource, EpcFeatures, EpfBar, IrqKind
 
 __all__ = [
@@ -62,7 +63,7 @@ class DwPcieEp:
     bar_to_window
         Which inbound window serves a BAR.
     edma
-        The eDMA, None as long as it has not been probed, and when that failed.
+        The eDMA, None as long as it has not been detected, and when there is none that can be used.
     """
 
     def __init__(self, platform: Platform, bus: Bus, node: EndpointNode, features: EpcFeatures, log: list[str]) -> None:
@@ -74,6 +75,22 @@ class DwPcieEp:
         self._bars: dict[int, EpfBar] = {}
         self.bar_to_window: dict[int, int] = {}
         self.edma: DwEdma | None = None
+
+    async def detect_edma(self, edma: DwEdma, gic: Gic, before_doorbell_irq: Hook | None = None) -> int:
+        """Probe the eDMA while the controller is initialised; 0 or a negative errno, which ends that.
+
+        The controller goes on without an eDMA that lacks channels or interrupts, and when the driver answers -ENODEV.
+        Any other error is final.
+        """
+        if not await edma.find(gic):
+            return 0
+        error = await edma.probe(before_doorbell_irq)
+        if error and error != -errno.ENODEV:
+            self._log.append("Couldn't register eDMA device")
+            return error
+        if not error:
+            self.edma = edma
+        return 0
 
     async def set_bar(self, bar: EpfBar) -> int:
         """Aim a BAR's window.
