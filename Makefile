@@ -4,6 +4,7 @@
 #   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [TREE=rk3588] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
+#   make testplan [ARGS='--missing --json']
 
 PYTHON ?= python3
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
