@@ -9,7 +9,19 @@ from rig import Rig, run_rig
 from epbell_models import devicetree
 from epbell_models.linux.dma import CoherentPool
 from epbell_models.linux.dw_edma import NO_OFFSET
-from epbell_models.linux.pci_epc import NO_BAR, AuxKind, AuxResource, EpcFeatures, PciEpc, ReservedRegion, bar_features
+from epbell_models.linux.pci_epc import (
+    BAR_COUNT,
+    NO_BAR,
+    AuxKind,
+    AuxResource,
+    BarFeature,
+    BarKind,
+    EpcFeatures,
+    EpfBar,
+    PciEpc,
+    ReservedRegion,
+    bar_features,
+)
 from epbell_models.linux.pci_epf import PciEpf
 from epbell_models.platform import VirtualPlatform
 
@@ -130,6 +142,39 @@ def test_the_controller_is_locked_meanwhile():
     assert ask(ops, question) == [1, 1]
 
 
+@pytest.mark.parametrize("question", ["count", "get"])
+def test_no_other_operation_of_the_controller_while_resources_are_asked_for(question):
+    class Slow(Aux):
+        async def set_bar(self, bar):
+            seen.append("set_bar")
+            return 0
+
+        async def get_aux_resources_count(self):
+            return await self.answer()
+
+        async def get_aux_resources(self, resources, room):
+            return await self.answer()
+
+        async def answer(self):
+            seen.append("in")
+            await platform.sleep(1e-3)
+            seen.append("out")
+            return 0
+
+    async def main():
+        asked = epc.get_aux_resources_count() if question == "count" else epc.get_aux_resources([], 1)
+        platform.spawn(asked, "ask")
+        await platform.sleep(1e-4)
+        assert seen == ["in"]
+        assert await epc.set_bar(EpfBar(0, 0, 0x4000)) == 0
+
+    seen, platform = [], VirtualPlatform()
+    epc = PciEpc(platform, None, Slow(1), CoherentPool(devicetree.Region(0, 0x1000)), None)
+    PciEpf("function", epc)
+    platform.run(main())
+    assert seen == ["in", "out", "set_bar"]
+
+
 def test_unknown_generation():
     with pytest.raises(ValueError, match="'v7' or 'merged', not 'v8'"):
         ask(NoAux(), lambda epc: epc.get_aux_resources_count(), "v8")
@@ -213,6 +258,20 @@ def test_window_that_is_clipped(size, offset, error, monkeypatch):
     found = run_rig(scenario, tree=tree_of("rk3588"))
     assert found[0] == error
     assert [(resource.bar, resource.bar_offset) for resource in found[1]] == ([] if error else [(4, offset + 0xA0)])
+
+
+@pytest.mark.parametrize("kind", BarKind)
+@pytest.mark.parametrize("bar", [0, 4])
+def test_registers_in_a_bar_count_only_if_it_is_reserved(kind, bar, monkeypatch):
+    async def scenario(rig: Rig):
+        bars = [BarFeature()] * BAR_COUNT
+        bars[bar] = BarFeature(kind, regions=(ReservedRegion(AuxKind.DMA_CTRL_MMIO, 0x100, 0x2000),))
+        monkeypatch.setattr(rig.software.controller, "features", EpcFeatures(tuple(bars)))
+        _, error, (found,) = await offered(rig)
+        return error, found.bar, found.bar_offset
+
+    expected = (0, bar, 0x1A0) if kind is BarKind.RESERVED else (0, NO_BAR, 0)
+    assert run_rig(scenario, tree=tree_of("imx8-edma")) == expected
 
 
 def test_page_smaller_than_the_doorbells_offset(monkeypatch):

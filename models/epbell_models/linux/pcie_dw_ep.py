@@ -11,7 +11,7 @@ from ..devicetree import EndpointNode
 from ..platform import Bus, Platform
 from .dw_edma import NO_OFFSET, DwEdma, Hook
 from .gic import Gic
-from .pci_epc import BAR_COUNT, NO_BAR, AuxKind, AuxResource, EpcFeatures, EpfBar, IrqKind
+from .pci_epc import BAR_COUNT, NO_BAR, AuxKind, AuxResource, BarKind, EpcFeatures, EpfBar, IrqKind
 
 __all__ = [
     "DwPcieEp",
@@ -165,10 +165,10 @@ class DwPcieEp:
         return self.edma.db_offset
 
     def _fixed_window(self) -> tuple[int, int, int]:
-        """Return the BAR that shows the eDMA's registers, where in it they start, and how many bytes it shows."""
+        """Return the reserved BAR that shows the eDMA's registers, where they start, and how many bytes it shows."""
         size = self._node.edma.region.size - self._node.edma.offset
         for number, feature in enumerate(self.features.bars):
-            for region in feature.regions:
+            for region in feature.regions if feature.kind is BarKind.RESERVED else ():
                 if region.kind is AuxKind.DMA_CTRL_MMIO:
                     return number, region.offset, min(size, region.size)
         return NO_BAR, 0, size
