@@ -161,6 +161,27 @@ def test_row15_db_enable_fail_setbar(monkeypatch):
     assert run_rig(scenario, tree=shipped("imx8-edma")) == (-errno.EINVAL, (NO_BAR, {}, None, []), 0)
 
 
+@pytest.mark.parametrize(("name", "offset"), [("imx8", 0x200), ("imx8-edma", 0xA0)])
+def test_everything_is_published_before_the_bar_is_aimed(name, offset, monkeypatch):
+    """A host that rings as soon as the window is on must find where."""
+
+    async def scenario(rig: Rig):
+        set_bar, seen = rig.software.controller.set_bar, []
+
+        async def look(bar):
+            seen.append([rig.register(word) for word in (0x34, 0x38, 0x3C)])
+            return await set_bar(bar)
+
+        for word in (0x34, 0x38, 0x3C):
+            rig.endpoint.cpu_write32(rig.registers + word, 0x5A5A)
+        monkeypatch.setattr(rig.software.controller, "set_bar", look)
+        assert await rig.command(ENABLE) == 0x440
+        return await rig.command(DISABLE), seen
+
+    # The second is the disable's own, which puts the memory back.
+    assert run_rig(scenario, tree=shipped(name)) == (0x1040, [[1, offset, 0], [NO_BAR, offset, 0]])
+
+
 @EVERY
 @pytest.mark.parametrize("bar", [6, NO_BAR])
 def test_row18_db_bar_range(name, bar):

@@ -1,6 +1,7 @@
 """Doorbells that are all one: several listeners on the eDMA's kick, behind a BAR that is aimed at it or a fixed one."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 from rig import Rig, run_rig
@@ -166,6 +167,62 @@ def test_a_bar_of_its_own_is_not_needed_when_one_is_fixed():
 
     sizes = (0x4000, 0x4000, 0, 0, 0x4000, 0)
     assert run_rig(scenario, tree=shipped("rk3588"), bar_sizes=sizes) == (0, [1, 1], 0)
+
+
+def fixed_bar_0() -> devicetree.DeviceTree:
+    tree = shipped("rk3588")
+    return replace(tree, endpoint=replace(tree.endpoint, fixed_bar=0))
+
+
+async def start(rig: Rig) -> None:
+    rig.link.start()
+    assert await rig.software.start() == 0
+    await rig.device.scan()
+    await rig.device.assign(0x8000_0000)
+    await rig.device.enable()
+
+
+def test_the_fixed_bar_may_be_the_first():
+    """BAR 0 is a BAR like any other: nothing is mapped, and no window is aimed."""
+
+    async def scenario(rig: Rig):
+        await start(rig)
+        aimed = dict(rig.software.controller.bar_to_window), rig.window_target(2)
+        client = await open_client(rig, 2)
+        await ring(rig, client)
+        await rig.platform.sleep(1e-4)
+        assert client.published == [PublishedDoorbell(0, 0xA0, 0)] * 2
+        assert (rig.software.controller.bar_to_window, rig.window_target(2)) == aimed
+        return client.handled, rig.software.mappings.mapped, await client.close()
+
+    assert run_rig(scenario, tree=fixed_bar_0(), bring_up=False) == ([1, 1], 0, 0)
+
+
+def test_the_test_functions_doorbell_in_a_fixed_bar_0(monkeypatch):
+    """The function's registers are in BAR 1 then; enable and disable touch no window."""
+
+    async def scenario(rig: Rig):
+        async def refuse(bar):
+            raise AssertionError(f"BAR{bar.barno} is aimed")
+
+        await start(rig)
+        monkeypatch.setattr(rig.software.controller, "set_bar", refuse)
+        block = rig.software.function.epf.bars[1].phys_addr
+
+        def words() -> list[int]:
+            return [rig.endpoint.cpu_read32(block + word) for word in (0x34, 0x38, 0x3C)]
+
+        doorbell = rig.software.function.doorbell
+        await doorbell.enable()
+        enabled = doorbell.backend, words()
+        await rig.device.write32(0, 0xA0, 0)
+        await rig.platform.sleep(1e-3)
+        rung = rig.endpoint.cpu_read32(block + 0x08) & 0x200
+        await doorbell.disable()
+        return enabled, rung, words()[0], rig.software.mappings.mapped, rig.software.function.epf.doorbells
+
+    expected = (("edma", [0, 0xA0, 0]), 0x200, 0xFFFF_FFFF, 0, [])
+    assert run_rig(scenario, tree=fixed_bar_0(), bring_up=False) == expected
 
 
 def test_disabled_and_enabled_again():
