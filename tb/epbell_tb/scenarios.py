@@ -59,7 +59,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "bars",
         enumerate_and_size_bars="The host finds every BAR at its size and can use it from its first to its last dword.",
+    ),
+    *_bench(
+        "bars",
+        trees=("imx8", "hdma", "msi-enospc"),
         bar_test="Linux's BAR test passes on every BAR.",
+    ),
+    *_bench(
+        "bars",
         consecutive_bar_test="Linux's consecutive BAR test passes: no BAR is another one's memory.",
         reads_of_every_alignment="Reads of 0 to 4096 bytes at every alignment are answered right, several at a time.",
     ),
@@ -100,14 +107,36 @@ SCENARIOS: tuple[Scenario, ...] = (
         doorbell_test_on_each_backend="Linux takes the doorbell that the device tree leads to, or fails as Linux does.",
     ),
     *_bench(
+        "polling",
+        trees=("hdma",),
+        polled_doorbell_test_ten_times="Linux's DOORBELL test passes ten times on a word that the endpoint polls.",
+        polled_word_around_enable="A store to the polled word counts once while it is a doorbell, and never else.",
+    ),
+    *_bench(
         "edma",
         trees=("imx8-edma",),
         edma_any_data_any_bytes="Any word and any byte of either INT_STATUS rings; a store of no byte does not.",
         edma_masked_and_disabled="A ring asserts with every interrupt masked and both engines disabled.",
+    ),
+    *_bench(
+        "edma",
+        trees=("imx8-edma", "rk3588"),
         edma_rings_back_to_back="N rings give 1 to N interrupts, and the last handler run sees the last.",
         edma_ring_in_every_cycle_around_ack="A ring in any cycle around the acks of the one before is handled.",
+    ),
+    *_bench(
+        "edma",
+        trees=("imx8-edma",),
         edma_payload_before_ring="A payload written before the ring is visible in the handler.",
+    ),
+    *_bench(
+        "edma",
+        trees=("imx8-edma", "rk3588"),
         edma_doorbell_test_ten_times="Linux's DOORBELL test passes ten times; BAR addresses and RAM are as before.",
+    ),
+    *_bench(
+        "edma",
+        trees=("imx8-edma",),
         edma_doorbells_share_one_kick="Eight doorbells are one address, one word, one interrupt: a kick is for all.",
         edma_read_of_doorbell="A read of the doorbell is answered and rings nothing.",
         edma_enable_twice="A second enable and a disable without enable fail; the first doorbell goes on ringing.",
@@ -138,12 +167,20 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     *_bench(
         "edma_misses",
-        trees=("imx8-edma",),
+        trees=("imx8-edma", "rk3588"),
         edma_rest_of_the_page="Whatever else is in the eDMA page is refused, counted and unchanged.",
         edma_clear_by_the_host="The host cannot take a doorbell back.",
         edma_longer_than_a_word="A store or read of more than one word is refused as a whole.",
+    ),
+    *_bench(
+        "edma_misses",
+        trees=("imx8-edma",),
         edma_other_pages="The windows' registers and the controller's page are refused behind any BAR.",
         edma_poisoned_ring="A poisoned store never rings and is counted.",
+    ),
+    *_bench(
+        "edma_misses",
+        trees=("imx8-edma", "rk3588"),
         edma_wrong_bar="A store at the doorbell's offset in another BAR lands in that BAR's memory.",
     ),
     *_bench(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import cocotb
 
 from epbell_models.linux.pci_ep_msi import pci_epf_alloc_doorbell
+from epbell_tb.endpoint.commands import DISABLE, DISABLE_FAIL, ENABLE, ENABLE_FAIL, STATUS, command
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, open_edma, payload_bar
 from epbell_tb.endpoint.env import scenario
@@ -16,9 +17,6 @@ _BURST = 60
 _SHARERS = 8
 
 _ALL = 0xFFFF_FFFF
-_COMMAND, _STATUS, _IRQ_NUMBER = 0x04, 0x08, 0x28
-_ENABLE, _DISABLE = 1 << 6, 1 << 7
-_ENABLE_FAIL, _DISABLE_FAIL = 1 << 11, 1 << 13
 
 
 async def rung(env, doorbells, **kick):
@@ -197,17 +195,6 @@ async def edma_read_of_doorbell(env):
     await doorbells.good_ring()
 
 
-async def command(env, word):
-    """Give Linux's test function a command; return its STATUS when the interrupt came."""
-    fired = env.device.fired[0]
-    await env.device.write32(0, _IRQ_NUMBER, 1)
-    await env.device.write32(0, _COMMAND, word)
-    await env.until(lambda: env.device.fired[0] > fired, f"the interrupt for command {word:#x}", 8000)
-    await env.clocks(SILENT)
-    assert env.device.fired[0] == fired + 1
-    return await env.device.read32(0, _STATUS)
-
-
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario()
 async def edma_unaligned_doorbell(env):
@@ -222,7 +209,7 @@ async def edma_unaligned_doorbell(env):
 
     controller.get_aux_resources = unaligned
     assert await env.host.doorbell_test() == -errno.EINVAL
-    assert await env.device.read32(0, _STATUS) & _ENABLE_FAIL
+    assert await env.device.read32(0, STATUS) & ENABLE_FAIL
     assert env.device.fired[0] == 1, "a failed enable is one interrupt"
     assert env.software.function.backend is None
     assert "EINVAL" in env.software.function.reason
@@ -236,12 +223,12 @@ async def edma_unaligned_doorbell(env):
 async def edma_enable_twice(env):
     """Disable without enable, and enable twice: each refused, counted by nobody; the first doorbell still rings."""
     assert await env.host.doorbell_test() == 0
-    assert await command(env, _DISABLE) & _DISABLE_FAIL
-    assert not await command(env, _ENABLE) & _ENABLE_FAIL
+    assert await command(env, DISABLE) & DISABLE_FAIL
+    assert not await command(env, ENABLE) & ENABLE_FAIL
     where = [await env.device.read32(0, register) for register in (0x34, 0x38, 0x3C)]
-    assert await command(env, _ENABLE) & _ENABLE_FAIL
+    assert await command(env, ENABLE) & ENABLE_FAIL
     fired = env.device.fired[0]
     await env.device.write32(where[0], where[1], where[2])
     await env.until(lambda: env.device.fired[0] > fired, "the first doorbell still rings")
-    assert not await command(env, _DISABLE) & _DISABLE_FAIL
+    assert not await command(env, DISABLE) & DISABLE_FAIL
     assert await env.host.doorbell_test() == 0
