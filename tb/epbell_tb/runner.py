@@ -158,7 +158,7 @@ def _compile(module: str, folder: Path, waves: bool) -> None:
     runtime = _runtime_objects(waves)
     runtime.parent.mkdir(parents=True, exist_ok=True)
     make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE_VARIABLES}".strip()
-    worker = _worker("build", module=module, folder=str(folder), waves=waves)
+    worker = _worker("build", module=module, folder=str(folder), waves=waves, build_args=_VERILATOR_ARGS)
     with FileLock(runtime.with_suffix(".lock")) as lock:
         # Only the very first build compiles Verilator's library, and the others wait for that.
         if runtime.exists():
@@ -310,7 +310,7 @@ def _discard_others(root: Path) -> None:
 
 
 def _worker(verb: str, **arguments: object) -> list[str]:
-    return [sys.executable, "-m", "epbell_tb.runner", verb, json.dumps(arguments)]
+    return [sys.executable, "-m", "epbell_tb.worker", verb, json.dumps(arguments)]
 
 
 def _call(command: list[str], log: Path, cwd: Path, extra: Mapping[str, str], limit: float = 1800.0) -> None:
@@ -380,27 +380,3 @@ def _sim_ns(case: ElementTree.Element) -> float:
     """Return the simulated time of a test case."""
     duration = case.find("properties/property[@name='sim_time_duration']")
     return float(duration.get("value", 0)) if duration is not None else 0.0
-
-
-def _main(verb: str, arguments: str) -> None:
-    """Child process: the calls of cocotb's runner, whose output goes to the caller's log."""
-    from cocotb_tools.runner import get_runner  # not at the top: it warns at import where libpython is missing
-
-    options = json.loads(arguments)
-    folder = Path(options["folder"])
-    runner = get_runner("verilator")
-    common = {"hdl_toplevel": options["module"], "build_dir": folder, "waves": options["waves"]}
-    if verb == "build":
-        source = folder / f"{options['module']}.sv"
-        runner.build(sources=[source], build_args=list(_VERILATOR_ARGS), timescale=("1ns", "1ps"), **common)
-        return
-    results = Path(options["results"])
-    with contextlib.suppress(SystemExit):
-        runner.test(
-            test_module=options["bench"], test_filter=options["tests"], seed=options["seed"],
-            hdl_toplevel_lang="verilog", test_dir=results, results_xml=str(results / "results.xml"), **common,
-        )  # fmt: skip
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2])

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epbell_tb import runner, toolchain
+from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.installation import PROJECT
-from epbell_tb.scenarios import SCENARIOS, TREES, Scenario
-from epbell_tb.variants import BAR_SETS, WIDTHS
+from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS, Scenario
 
 __all__ = ["DEFAULT_SEED", "Options", "parse", "versions"]
 
