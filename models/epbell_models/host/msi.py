@@ -16,7 +16,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MsiBlock:
-    """Vectors of one function: ``count`` (a power of two) words from ``data``, which is a multiple of it."""
+    """Vectors of one function: ``count`` words from ``data``, which is a multiple of it."""
 
     address: int
     data: int
@@ -55,25 +55,27 @@ class MsiController:
         self.address = address
         self.strays: list[int] = []
         self._vectors = vectors
-        self._blocks: dict[MsiBlock, Callable[[int], None]] = {}
+        self._owners: dict[int, tuple[MsiBlock, Callable[[int], None]]] = {}
 
     def allocate(self, count: int, callback: Callable[[int], None]) -> MsiBlock | None:
         """Reserve the lowest aligned block of ``count`` vectors."""
         for data in range(0, self._vectors - count + 1, count):
-            if all(data + count <= used.data or used.data + used.count <= data for used in self._blocks):
+            words = range(data, data + count)
+            if not any(word in self._owners for word in words):
                 block = MsiBlock(self.address, data, count)
-                self._blocks[block] = callback
+                self._owners.update(dict.fromkeys(words, (block, callback)))
                 return block
         return None
 
     def release(self, block: MsiBlock) -> None:
         """Return vectors."""
-        del self._blocks[block]
+        for word in range(block.data, block.data + block.count):
+            del self._owners[word]
 
     def deliver(self, data: int) -> None:
         """Take one message, the 32-bit word written to the window."""
-        for block, callback in self._blocks.items():
-            if block.data <= data < block.data + block.count:
-                callback(data - block.data)
-                return
-        self.strays.append(data)
+        if data not in self._owners:
+            self.strays.append(data)
+            return
+        block, callback = self._owners[data]
+        callback(data - block.data)
