@@ -11,17 +11,20 @@ __all__ = [
 PAGE_BITS = 16
 """Every register block has a page of 64 KiB."""
 
+_HOST_ONLY = ("mu_b",)
+
 
 @dataclass(frozen=True)
 class AddressMap:
-    """Endpoint-local base addresses, 32 bits.
+    """Endpoint-local base addresses.
 
-    The pages may be anywhere on a multiple of 64 KiB, the RAM on a multiple of its size.
+    The pages may be anywhere on a multiple of 64 KiB, the RAM on a multiple of its size. The CPU has 32 address bits,
+    the inbound windows 64: what only the host needs may be above 4 GiB.
 
     Parameters
     ----------
     mu_a, mu_b : int
-        Messaging Unit, side of the endpoint's CPU and side of the doorbells.
+        Messaging Unit, side of the endpoint's CPU and side of the doorbells; the latter may be above 4 GiB.
     controller : int
         Controller page.
     edma : int
@@ -48,8 +51,11 @@ class AddressMap:
         seen: dict[int, str] = {}
         for item in fields(self):
             base = getattr(self, item.name)
-            if not isinstance(base, int) or base not in range(0, 1 << 32, 1 << PAGE_BITS):
-                raise ValueError(f"The base address of {item.name!r} must be a multiple of 64 KiB, not {base!r}")
+            bits = 64 if item.name in _HOST_ONLY else 32
+            if not isinstance(base, int) or base not in range(0, 1 << bits, 1 << PAGE_BITS):
+                raise ValueError(
+                    f"The base address of {item.name!r} must be a multiple of 64 KiB, of {bits} bits, not {base!r}"
+                )
             if base in seen:
                 raise ValueError(f"{item.name!r} and {seen[base]!r} must have different base addresses, not {base:#x}")
             seen[base] = item.name

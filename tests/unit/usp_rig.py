@@ -195,6 +195,14 @@ class Rig:
         await self.cpu_write(base + 0x04, 1 << 31 | 1 << 30 | match | bar << 8)
         await self.step(2)
 
+    async def map_addresses(self, window: int, base: int, limit: int, target: int) -> None:
+        """Program a window that matches PCI addresses, both included, as the DesignWare endpoint driver does."""
+        region = IATU + 0x200 * window + 0x100
+        values = {0x08: base, 0x0C: base >> 32, 0x10: limit, 0x14: target, 0x18: target >> 32, 0x00: 0, 0x04: 1 << 31}
+        for offset, value in values.items():
+            await self.cpu_write(region + offset, value & 0xFFFFFFFF)
+        await self.step(2)
+
     async def counters(self) -> dict[str, int]:
         """Refused and damaged requests."""
         names = ("writes", "reads", "unsupported", "discontinued", "malformed")
