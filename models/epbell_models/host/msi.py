@@ -54,22 +54,27 @@ class MsiController:
     def __init__(self, address: int = 0xFEE0_0000, vectors: int = 64) -> None:
         self.address = address
         self.strays: list[int] = []
-        self._vectors = vectors
+        self._used = bytearray(vectors)
         self._owners: dict[int, tuple[MsiBlock, Callable[[int], None]]] = {}
 
     def allocate(self, count: int, callback: Callable[[int], None]) -> MsiBlock | None:
         """Reserve the lowest aligned block of ``count`` vectors."""
-        for data in range(0, self._vectors - count + 1, count):
-            words = range(data, data + count)
-            if not any(word in self._owners for word in words):
-                block = MsiBlock(self.address, data, count)
-                self._owners.update(dict.fromkeys(words, (block, callback)))
-                return block
-        return None
+        data = self._used.find(bytes(count))
+        while data > 0 and data % count:
+            # Free from here on, but the block has to begin at a multiple of its length.
+            data = self._used.find(bytes(count), data + count - data % count)
+        if data < 0:
+            return None
+        block = MsiBlock(self.address, data, count)
+        for word in range(data, data + count):
+            self._used[word] = 1
+            self._owners[word] = block, callback
+        return block
 
     def release(self, block: MsiBlock) -> None:
         """Return vectors."""
         for word in range(block.data, block.data + block.count):
+            self._used[word] = 0
             del self._owners[word]
 
     def deliver(self, data: int) -> None:
