@@ -91,6 +91,7 @@ class EndpointSoftware:
             generation=generation,
             faults=self.faults,
             mappings=self.mappings,
+            window=tree.endpoint.addr_space,
         )
         self.function = PciEpfTest(
             self.core,
@@ -115,6 +116,7 @@ class EndpointSoftware:
                 await self.gic.stop()
                 return error
         self._probe_consumers()
+        await self.controller.probe()
         if await self._edma.probe(self.gic, self._before_doorbell_irq) == 0:
             self.controller.edma = self._edma
         error = await self.function.start()
