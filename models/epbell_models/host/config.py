@@ -27,7 +27,10 @@ _MOST_CAPABILITIES = 48
 class PciFunction(Protocol):
     """A function at the other end of a link: configuration space, and the memory bus that reaches its BARs."""
 
-    memory: Bus
+    @property
+    def memory(self) -> Bus:
+        """The host's memory bus."""
+        ...
 
     async def config_read32(self, offset: int) -> int:
         """Read one dword of configuration space."""
