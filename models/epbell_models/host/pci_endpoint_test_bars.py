@@ -1,6 +1,7 @@
 """The BAR tests of pci_endpoint_test: one BAR, all of them, and a BAR that shows two places."""
 
 import errno
+import struct
 
 from .pci import BAR_COUNT
 from .pci_endpoint_test_regs import Capability, Command, Register, Status
@@ -13,6 +14,7 @@ __all__ = [
 _CHUNK = 1 << 20
 _REGISTER_BAR_TESTED = 4
 _HALVES = 2
+_NUMBERED = 1 << 24
 _SETUP_RESULT = Status.SUBRANGE_SETUP_SUCCESS, Status.SUBRANGE_SETUP_FAIL
 _CLEAR_RESULT = Status.SUBRANGE_CLEAR_SUCCESS, Status.SUBRANGE_CLEAR_FAIL
 
@@ -47,12 +49,11 @@ class BarTests:
     async def consecutive(self) -> int:
         """BARS."""
         bars = [bar for bar in range(BAR_COUNT) if self._tested_size(bar) and not self._state.is_reserved(bar)]
-        for bar in bars:
-            pattern = self._numbered(bar)
+        patterns = {bar: _numbered(bar, self._tested_size(bar)) for bar in bars}
+        for bar, pattern in patterns.items():
             for offset in range(0, len(pattern), self._store_bytes):
                 await self._store(bar, offset, pattern[offset : offset + self._store_bytes])
-        for bar in bars:
-            pattern = self._numbered(bar)
+        for bar, pattern in patterns.items():
             for offset in range(0, len(pattern), self._store_bytes):
                 expected = pattern[offset : offset + self._store_bytes]
                 if await self._load(bar, offset, len(expected)) != expected:
@@ -64,11 +65,6 @@ class BarTests:
         if found is None:
             return 0
         return _REGISTER_BAR_TESTED if bar == self._state.register_bar else found.size
-
-    def _numbered(self, bar: int) -> bytes:
-        size = self._tested_size(bar)
-        words = ((0xA0 + bar) << 24 | offset & 0xFF_FFFF for offset in range(0, size, 4))
-        return b"".join(word.to_bytes(4, "little") for word in words)
 
     async def _fill_and_compare(self, bar: int, start: int, size: int, byte: int) -> int:
         for offset in range(start, start + size, _CHUNK):
@@ -155,3 +151,11 @@ class BarTests:
             if await self._device.read(bar, offset, length) != bytes([byte]) * length:
                 return False
         return True
+
+
+def _numbered(bar: int, size: int) -> bytes:
+    """Return a BAR's dwords, each with the BAR's number on top and the low 24 bits of its own offset below."""
+    first = (0xA0 + bar) << 24
+    starts = range(0, size, _NUMBERED)
+    counts = [min(_NUMBERED, size - start) // 4 for start in starts]
+    return b"".join(struct.pack(f"<{count}I", *range(first, first + 4 * count, 4)) for count in counts)
