@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from epbell import csr
 from epbell.counter import Counter
 from epbell.edma import PERSONALITIES, EdmaShape
 from epbell.latency import LatencyMeter
+from epbell.pcie.requester import Cause
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = ["Controller"]
@@ -57,6 +58,8 @@ class Controller(wiring.Component):
         The host rings in this cycle, that many clocks after its request began.
     irq_mu, irq_edma : In(1)
         Interrupt lines to the CPU.
+    outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
+        How many accesses of the CPU to the host have just failed; why and where the last one did.
     msi_raise, msi_vector : Out(1), Out(5)
         Queue an MSI.
     msi_enabled, msi_multiple, msi_room, msi_busy, bus_master : In
@@ -82,6 +85,9 @@ class Controller(wiring.Component):
     ring_age: Any
     irq_mu: Any
     irq_edma: Any
+    outbound_failed: Any
+    outbound_cause: Any
+    outbound_address: Any
     msi_raise: Any
     msi_vector: Any
     msi_enabled: Any
@@ -111,6 +117,9 @@ class Controller(wiring.Component):
             "ring_age": In(LATENCY_BITS),
             "irq_mu": In(1),
             "irq_edma": In(1),
+            "outbound_failed": In(range(3)),
+            "outbound_cause": In(Cause),
+            "outbound_address": In(32),
             "msi_raise": Out(1),
             "msi_vector": Out(5),
             "msi_enabled": In(1),
@@ -144,6 +153,8 @@ class Controller(wiring.Component):
             self._count(m, event.upper(), getattr(self, event), clear, most)
         self._measure(m, "IRQ_LATENCY", self.mu_ring, self.irq_mu, clear)
         self._measure(m, "EDMA_LATENCY", self.edma_ring, self.irq_edma, clear)
+        self._count(m, "OUTBOUND_FAILED", self.outbound_failed, clear, 2)
+        self._failure(m)
         self._msi(m)
         return m
 
@@ -167,6 +178,20 @@ class Controller(wiring.Component):
             meter.clear.eq(clear),
             self._value(f"{registers}_LAST", "CYCLES").eq(meter.last),
             self._value(f"{registers}_MAX", "CYCLES").eq(meter.longest),
+        ]
+
+    def _failure(self, m: Any) -> None:
+        """Keep the last failure of an access to the host until software has seen it."""
+        cause: Any = Signal(Cause)
+        address: Any = Signal(32)
+        here = self.bus.w_addr[2:] == epbell_regs.offsets("controller")["OUTBOUND_CAUSE"] >> 2
+        with m.If(self.outbound_failed.any()):
+            m.d.sync += [cause.eq(self.outbound_cause), address.eq(self.outbound_address)]
+        with m.Elif(self.bus.w_en & here & self.bus.w_strb[0] & ~self.bus.w_data[:3].any()):
+            m.d.sync += cause.eq(Cause.NONE)
+        m.d.comb += [
+            self._value("OUTBOUND_CAUSE", "CAUSE").eq(cause),
+            self._value("OUTBOUND_ADDRESS", "ADDRESS").eq(Cat(Const(0, 2), address[2:])),
         ]
 
     def _msi(self, m: Any) -> None:

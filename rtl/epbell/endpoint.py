@@ -1,7 +1,8 @@
 """The endpoint: a host that writes to a BAR interrupts the endpoint's CPU.
 
 ``PCIe hard block -> parser -> inbound windows -> target -> {RAM, Messaging Unit side B, eDMA doorbell words}``, and
-back through the read engine; the CPU reaches everything over AXI4-Lite. docs/endpoint.md has the whole story.
+back through the read engine; the CPU reaches everything over AXI4-Lite, and host memory through outbound windows.
+docs/endpoint.md has the whole story.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,10 @@ from epbell.edma import EdmaShape
 from epbell.inbound import Inbound
 from epbell.msi import HardMsi
 from epbell.mu import LAYOUTS
-from epbell.pcie import usp
+from epbell.outbound import Outbound
+from epbell.pcie import usp, usp_requester
 from epbell.pcie.completion import CompletionSender
+from epbell.pcie.outstanding import DEFAULT_TIMEOUT
 from epbell.pcie.queue import Credits, Queue, check_places
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
@@ -42,7 +45,7 @@ class Endpoint(wiring.Component):
 
     From the first CQ beat of a doorbell write to ``irq_mu`` or ``irq_edma``: 4, 3, 2 and 2 clocks at 64, 128, 256 and
     512 bits; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read to the
-    first CC beat: 5, 4, 4 and 4 clocks.
+    first CC beat: 5, 4, 4 and 4 clocks. From the CPU's access of the aperture to the first RQ beat: 3 clocks.
 
     Parameters
     ----------
@@ -69,11 +72,22 @@ class Endpoint(wiring.Component):
         Register layout, channels and interrupt lines of the eDMA.
     fixed_bar : int
         A BAR of at least 4 KiB that shows the eDMA page whatever the windows say.
+    outbound_windows : int
+        Number of outbound windows, 1 to 16.
+    aperture : int
+        Size of the CPU's range of addresses for host memory: a power of two from 64 KiB.
+    outbound_reads, tags : int
+        Reads of host memory that may be outstanding, 1 to `tags`; number of tags, 1 to 256 (more than 32 need Extended
+        Tags).
+    timeout : int
+        Clocks until a read of host memory without a completion fails.
 
     Attributes
     ----------
     s_axis_cq, m_axis_cc
         Completer streams (:class:`usp.CompleterRequest`, :class:`usp.CompleterCompletion`).
+    m_axis_rq, s_axis_rc
+        Requester streams (:class:`usp_requester.RequesterRequest`, :class:`usp_requester.RequesterCompletion`).
     pcie_cq_np_req : Out(2)
         Credits for non-posted requests.
     cfg_max_payload, cfg_function_status : In(2), In(16)
@@ -97,6 +111,8 @@ class Endpoint(wiring.Component):
 
     s_axis_cq: Any
     m_axis_cc: Any
+    m_axis_rq: Any
+    s_axis_rc: Any
     pcie_cq_np_req: Any
     cfg_max_payload: Any
     cfg_function_status: Any
@@ -123,12 +139,19 @@ class Endpoint(wiring.Component):
         patience: int = 8,
         edma: EdmaShape | None = None,
         fixed_bar: int | None = None,
+        outbound_windows: int = 6,
+        aperture: int = 256 << 20,
+        outbound_reads: int = 8,
+        tags: int = 32,
+        timeout: int = DEFAULT_TIMEOUT,
     ) -> None:
         self._width = usp.check_width(width)
         self._map = AddressMap() if address_map is None else address_map
         self._map.check_ram(ram_size)
+        self._map.check_aperture(aperture, ram_size)
         _check(bars, layout, windows, reads, patience, fixed_bar)
         self._shape = EdmaShape() if edma is None else edma
+        outbound = Outbound(width, windows=outbound_windows, reads=outbound_reads, tags=tags, timeout=timeout)
         self._host_names = _GUARDED_PAGES if guard else _PAGES
         # A write of a doorbell word is an event. With the whole page open to the host, its writes need the port.
         self._aside = ("edma",) if guard else ()
@@ -147,11 +170,19 @@ class Endpoint(wiring.Component):
         self._sender = CompletionSender(width)
         self._ram = Ram(lanes, ram_size, patience=patience)
         self._pages = RegisterPages(_PAGES, self._host_names, aside=self._aside, patience=patience)
-        self._cpu = CpuPort(**ram, pages=[getattr(self._map, name) for name in _PAGES])
+        self._cpu = CpuPort(
+            **ram,
+            pages=[getattr(self._map, name) for name in _PAGES],
+            aperture=self._map.outbound,
+            aperture_size=aperture,
+        )
+        self._outbound = outbound
         self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)
         super().__init__({
             "s_axis_cq": In(usp.CompleterRequest(width)),
             "m_axis_cc": Out(usp.CompleterCompletion(width)),
+            "m_axis_rq": Out(usp_requester.RequesterRequest(width)),
+            "s_axis_rc": In(usp_requester.RequesterCompletion(width)),
             "pcie_cq_np_req": Out(2),
             "cfg_max_payload": In(2),
             "cfg_function_status": In(16),
@@ -166,15 +197,18 @@ class Endpoint(wiring.Component):
         m: Any = Module()
         for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
             m.submodules[name] = getattr(self, f"_{name}")
-        for name in ("ram", "pages", "cpu", "blocks"):
+        for name in ("ram", "pages", "cpu", "blocks", "outbound"):
             m.submodules[name] = getattr(self, f"_{name}")
         wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
         wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
+        wiring.connect(m, wiring.flipped(self.m_axis_rq), self._outbound.rq)
+        wiring.connect(m, wiring.flipped(self.s_axis_rc), self._outbound.rc)
         wiring.connect(m, wiring.flipped(self.cpu_axil), self._cpu.axil)
         wiring.connect(m, wiring.flipped(self.cfg_interrupt_msi), self._blocks.msi)
         self._requests(m)
         self._answers(m)
         self._masters(m)
+        self._to_host(m)
         self._registers(m)
         return m
 
@@ -262,12 +296,46 @@ class Endpoint(wiring.Component):
                 getattr(pages, f"cpu_{way}_addr").eq(address),
             ]
 
+    def _to_host(self, m: Any) -> None:
+        """Connect the CPU with host memory, and account for what fails."""
+        cpu, outbound, blocks = self._cpu, self._outbound, self._blocks
+        m.d.comb += [
+            outbound.bus_master.eq(self.cfg_function_status[2]),
+            outbound.w_valid.eq(cpu.w_host_valid),
+            cpu.w_host_ready.eq(outbound.w_ready),
+            cpu.w_host_error.eq(outbound.w_error),
+            outbound.w_addr.eq(cpu.w_addr),
+            outbound.w_data.eq(cpu.w_data),
+            outbound.w_strb.eq(cpu.w_strb),
+            outbound.r_valid.eq(cpu.r_host_valid),
+            cpu.r_host_ready.eq(outbound.r_ready),
+            outbound.r_addr.eq(cpu.r_addr),
+            cpu.d_valid.eq(outbound.d_valid),
+            outbound.d_ready.eq(cpu.d_ready),
+            cpu.d_data.eq(outbound.d_data),
+            cpu.d_error.eq(outbound.d_error),
+            blocks.outbound_failed.eq(outbound.failed),
+            blocks.outbound_cause.eq(outbound.cause),
+            blocks.outbound_address.eq(outbound.cause_address),
+            blocks.entered.eq(outbound.entered),
+            blocks.left.eq(outbound.left),
+        ]
+
+    def _windows(self, m: Any) -> None:
+        """Put the registers of both directions on one page; neither has a register where the other has one."""
+        page, inward, outward = self._pages.iatu, self._inbound.bus, self._outbound.bus
+        for port in (inward, outward):
+            for name in ("w_en", "w_addr", "w_data", "w_strb", "r_en", "r_addr"):
+                m.d.comb += getattr(port, name).eq(getattr(page, name))
+        m.d.comb += page.r_data.eq(inward.r_data | outward.r_data)
+
     def _registers(self, m: Any) -> None:
         """Connect the pages with what is behind them."""
         pages, blocks, target = self._pages, self._blocks, self._target
+        self._windows(m)
         for name in _PAGES:
-            block = self._inbound.bus if name == "iatu" else getattr(blocks, name)
-            wiring.connect(m, getattr(pages, name), block)
+            if name != "iatu":
+                wiring.connect(m, getattr(pages, name), getattr(blocks, name))
         for name in self._aside:
             m.d.comb += getattr(blocks, f"{name}_aside").eq(getattr(pages, f"{name}_aside"))
         written = target.bus_pages & (target.bus_valid & target.bus_ready).replicate(len(target.bus_pages))

@@ -9,8 +9,10 @@ from amaranth.lib.wiring import In, Out
 from epbell import csr
 from epbell.controller import Controller
 from epbell.edma import Edma, EdmaShape
+from epbell.fence import Fence
 from epbell.msi import HardMsi, MsiSender
 from epbell.mu import MessagingUnit
+from epbell.pcie.requester import Cause
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = [
@@ -56,6 +58,10 @@ class Peripherals(wiring.Component):
         Requests that were not done. ``torn`` is one more that is malformed.
     bus_master : In(1)
         The host has enabled bus mastering.
+    outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
+        Failures of the CPU's accesses to the host, for the controller page.
+    entered, left : In(1)
+        A request to the host has been taken, has left: no interrupt overtakes one that was taken before it was raised.
     msi : Out(HardMsi())
         The hard block's port for MSIs.
     irq_mu : Out(1)
@@ -86,6 +92,11 @@ class Peripherals(wiring.Component):
     malformed: Any
     torn: Any
     bus_master: Any
+    outbound_failed: Any
+    outbound_cause: Any
+    outbound_address: Any
+    entered: Any
+    left: Any
     msi: Any
     irq_mu: Any
     irq_edma: Any
@@ -99,6 +110,7 @@ class Peripherals(wiring.Component):
         self._edma = Edma(edma)
         self._controller = Controller(data_width=data_width, windows=windows, guard=guard, edma=edma)
         self._sender = MsiSender()
+        self._fence = Fence()
         super().__init__({
             **{page: In(csr.Signature(16)) for page in ("mu_a", "mu_b", "controller", "edma")},
             "edma_aside": In(1),
@@ -108,6 +120,11 @@ class Peripherals(wiring.Component):
             **{event: In(1) for event in EVENTS},
             "torn": In(1),
             "bus_master": In(1),
+            "outbound_failed": In(range(3)),
+            "outbound_cause": In(Cause),
+            "outbound_address": In(32),
+            "entered": In(1),
+            "left": In(1),
             "msi": Out(HardMsi()),
             "irq_mu": Out(1),
             **edma_ports(edma),
@@ -158,6 +175,7 @@ class Peripherals(wiring.Component):
     def _messages(self, m: Any) -> None:
         """Let the controller page raise MSIs."""
         controller, sender = self._controller, self._sender
+        m.submodules.fence = fence = self._fence
         m.d.comb += [
             controller.msi_enabled.eq(self.msi.enable[0]),
             controller.msi_multiple.eq(self.msi.mmenable[:3]),
@@ -169,4 +187,11 @@ class Peripherals(wiring.Component):
             sender.valid.eq(controller.msi_raise),
             sender.vector.eq(controller.msi_vector),
             sender.bus_master.eq(self.bus_master),
+            sender.hold.eq(fence.closed),
+            fence.entered.eq(self.entered),
+            fence.left.eq(self.left),
+            fence.mark.eq(controller.msi_raise),
+            controller.outbound_failed.eq(self.outbound_failed),
+            controller.outbound_cause.eq(self.outbound_cause),
+            controller.outbound_address.eq(self.outbound_address),
         ]

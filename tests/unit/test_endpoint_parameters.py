@@ -35,6 +35,12 @@ from epbell.share import Share
         ({"width": 64, "fixed_bar": True}, "one of the BARs 0, 1, 2, 3, 4, 5, not True"),
         ({"width": 64, "fixed_bar": 1, "bars": (Bar(4096, wide=True), None, Bar(4096))}, "the BARs 0, 2, not 1"),
         ({"width": 64, "fixed_bar": 0, "bars": (Bar(2048),)}, "at least 4 KiB .* not Bar.size=2048"),
+        ({"width": 64, "aperture": 1 << 15}, "aperture must be a power of two from 64 KiB .*, not 32768"),
+        ({"width": 64, "address_map": AddressMap(outbound=0x70010000)}, "its size 0x10000000, not 0x70010000"),
+        ({"width": 64, "address_map": AddressMap(edma=0x70010000)}, "'edma' must be outside the aperture"),
+        ({"width": 64, "address_map": AddressMap(ram=0x70200000)}, "aperture at 0x70000000, not at 0x70200000"),
+        ({"width": 64, "outbound_windows": 17}, "outbound windows must be 1 to 16, not 17"),
+        ({"width": 64, "outbound_reads": 33}, "1 to 32, not 33"),
         ({"width": 64, "address_map": AddressMap(ram=0x60010000)}, "multiple of its size 0x200000, not 0x60010000"),
     ],
 )
