@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
-from requester_packets import Beat, Reply, Sent, rc_beats, rq_packet
+from requester_packets import WIDTHS, Beat, Reply, Sent, good, rc_beats, rq_packet
 
 from epbell.outbound import Outbound
 
 BASE, SIZE = 0x7000_0000, 0x1000_0000  # the aperture
+TARGET = 0x12_3456_7000
 TIMEOUT = 400
 OKAY, SLVERR, DECERR = 0, 2, 3
 NO_WINDOW, BUS_MASTER_OFF, UNSUPPORTED, ABORT, POISONED, TIMED_OUT, MALFORMED = range(1, 8)
@@ -24,6 +26,8 @@ CTRL1, CTRL2, LOWER_BASE, UPPER_BASE, LIMIT, LOWER_TARGET, UPPER_TARGET, UPPER_L
     0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x18, 0x20,
 )  # fmt: skip
 ENABLE, INCREASE = 1 << 31, 1 << 13
+
+every_width = pytest.mark.parametrize("width", WIDTHS)
 
 
 @dataclass(frozen=True)
@@ -257,3 +261,13 @@ class Rig:
         if failed:
             self.failures.append((ctx.get(dut.cause).value, ctx.get(dut.cause_address)))
         self.unexpected += ctx.get(dut.unexpected)
+
+
+async def everything(rig: Rig, target: int = TARGET) -> None:
+    """One window over the whole aperture."""
+    await rig.map(0, BASE, BASE + SIZE - 1, target)
+
+
+def memory(rig: Rig) -> None:
+    """A host that answers each read with its address."""
+    rig.host = lambda sent: () if sent.write else (good(sent.tag, sent.address & 0xFFFF_FFFF),)

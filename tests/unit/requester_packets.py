@@ -49,8 +49,9 @@ def rq_packet(beats: list[Beat], width: int) -> Sent:
             assert user >> 20 & 1 == (number == 0), "is_sop"
             assert user >> 26 & 1 == last, "is_eop"
             assert user >> 28 & 0xF == (count - 1 if last else 0), "is_eop0_ptr"
-        elif number == 0:
+        else:
             assert user & ~0xF == 0, "tuser"
+            assert user == beats[0][2], "tuser of a later beat"
         words += [data >> 32 * lane & 0xFFFFFFFF for lane in range(count)]
     d0, d1, d2, d3, *payload = words
     assert d0 & 3 == 0, "address type"

@@ -7,6 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 from usp_rig import CONTROLLER, WIDTHS, Rig
 
+import epbell_regs
+from epbell.controller import Controller
 from epbell.counter import Counter
 from epbell.edma import EdmaShape
 
@@ -61,6 +63,47 @@ def test_counter_refuses() -> None:
         Counter(0)
     with pytest.raises(ValueError, match="1 event in a clock or more, not 0"):
         Counter(32, most=0)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_clear_of_the_edma_counters(most: int) -> None:
+    """COUNTERS.CLEAR zeroes all three; what happens in its clock counts as the first."""
+    dut = Controller(data_width=64, windows=6, guard=True, edma=EdmaShape())
+    offsets = epbell_regs.offsets("controller")
+    events = {"EDMA_RUNG": (dut.edma_rung, most), "EDMA_MERGED": (dut.edma_merged, most)}
+    events["EDMA_DELIVERED"] = (dut.edma_delivered, 1)
+
+    async def bench(ctx: Any) -> None:
+        async def clock(happens: bool, clear: bool) -> list[int]:
+            for event, count in events.values():
+                ctx.set(event, count if happens else 0)
+            ctx.set(dut.bus.w_addr, offsets["COUNTERS"])
+            ctx.set(dut.bus.w_data, int(clear))
+            ctx.set(dut.bus.w_strb, 0xF)
+            ctx.set(dut.bus.w_en, 1)
+            await ctx.tick()
+            ctx.set(dut.bus.w_en, 0)
+            return [await read(name) for name in events]
+
+        async def read(name: str) -> int:
+            ctx.set(dut.bus.r_addr, offsets[name])
+            ctx.set(dut.bus.r_en, 1)
+            found = ctx.get(dut.bus.r_data)
+            ctx.set(dut.bus.r_en, 0)
+            return found
+
+        once = [most, most, 1]
+        assert await clock(True, False) == once
+        assert await clock(True, False) == [2 * count for count in once]
+        assert await clock(False, False) == [2 * count for count in once], "writing 0 clears nothing"
+        assert await clock(False, True) == [0, 0, 0]
+        assert await clock(True, False) == once
+        assert await clock(True, True) == once, "what happens in the clock of the clear is the first"
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+    sim.add_testbench(bench)
+    sim.run()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -20,6 +20,9 @@ __all__ = [
 ]
 
 
+_MOST = REQUEST_DWORDS + 1  # dwords of a write
+
+
 class Cause(enum.Enum, shape=unsigned(3)):
     """Why an access to host memory failed."""
 
@@ -121,13 +124,6 @@ class RequestSender(wiring.Component):
         """Load the first beat from the request, later ones from what is left of it."""
         m: Any = Module()
         rq, request = self.rq, self.request
-        most = REQUEST_DWORDS + 1
-        words: Any = Signal(32 * most)  # the packet from the next beat's first dword on
-        count: Any = Signal(range(most + 1))
-        rest: Any = Signal(32 * max(most - self._lanes, 0))
-        left: Any = Signal(range(most + 1))
-        first: Any = Signal()
-        load: Any = Signal()
         descriptor = requester.request_descriptor(
             address=request.address,
             write=request.write,
@@ -136,29 +132,46 @@ class RequestSender(wiring.Component):
             attr=request.attr,
             ecrc=request.ecrc,
         )
-        payload = Mux(request.write, request.data, 0)
+        packet: Any = Signal(32 * _MOST)
+        words: Any = Signal(32 * _MOST)  # the packet from the next beat's first dword on
+        count: Any = Signal(range(_MOST + 1))
+        first: Any = Signal()
+        load: Any = Signal()
         m.d.comb += [
-            first.eq(~left.any()),
-            words.eq(Mux(first, Cat(descriptor, payload), rest)),
-            count.eq(Mux(first, Mux(request.write, most, REQUEST_DWORDS), left)),
+            packet.eq(Cat(descriptor, Mux(request.write, request.data, 0))),
             load.eq(~rq.tvalid | rq.tready),
             self.ready.eq(load & first),
         ]
         with m.If(load):
             m.d.sync += rq.tvalid.eq(~first | self.valid)
+        whole = Mux(request.write, _MOST, REQUEST_DWORDS)
+        if self._lanes < _MOST:
+            rest: Any = Signal(32 * (_MOST - self._lanes))
+            left: Any = Signal(range(_MOST + 1))
+            m.d.comb += [
+                first.eq(~left.any()),
+                words.eq(Mux(first, packet, rest)),
+                count.eq(Mux(first, whole, left)),
+            ]
+            with m.If(load & (~first | self.valid)):
+                m.d.sync += [
+                    rest.eq(words[32 * self._lanes :]),
+                    left.eq(Mux(count > self._lanes, count - self._lanes, 0)),
+                ]
+        else:
+            m.d.comb += [first.eq(1), words.eq(packet), count.eq(whole)]
         with m.If(load & (~first | self.valid)):
             self._beat(m, words, count, first)
-            m.d.sync += [rest.eq(words[32 * self._lanes :]), left.eq(Mux(count > self._lanes, count - self._lanes, 0))]
         return m
 
     def _beat(self, m: Any, words: Any, count: Any, first: Any) -> None:
-        """Load the stream's registers; those of ``tuser`` that a request keeps stay as they are in its later beats."""
+        """Load the stream's registers; ``tuser`` stays as it is in the later beats of a request."""
         rq, width = self.rq, self._width
         last: Any = Signal()
-        m.d.comb += last.eq(count <= self._lanes)
+        m.d.comb += last.eq(1 if self._lanes >= _MOST else count <= self._lanes)
         m.d.sync += [rq.tdata.eq(words[:width]), rq.tlast.eq(last)]
         for lane in range(self._lanes):
-            m.d.sync += rq.tkeep[lane].eq(lane < count)
+            m.d.sync += rq.tkeep[lane].eq(lane < count if lane < _MOST else 0)
         user = requester.request_user(
             width, first_be=self.request.first_be, sop=first, eop=last, last_lane=(count - 1)[:4]
         )
