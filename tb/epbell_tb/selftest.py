@@ -40,10 +40,13 @@ class Setup:
         The device tree.
     msix : int
         How many MSI-X vectors the function offers.
+    windows : int or None
+        How many inbound windows there are; None for as many as the device tree says.
     """
 
     dts: Path
     msix: int
+    windows: int | None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     if given.list:
         print("\n".join(test.name for test in tests))
         return 0
-    setup = Setup(given.dts or devicetree.builtin(given.tree), given.msix)
+    setup = Setup(given.dts or devicetree.builtin(given.tree), given.msix, given.windows)
     try:
         return 0 if TARGETS[given.target](setup, options, _print) else 1
     except (DeviceTreeError, RuntimeError) as error:
@@ -74,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _model(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
     """Test the endpoint in plain Python."""
-    target = ModelTarget(devicetree.load(setup.dts), msix_vectors=setup.msix)
+    target = ModelTarget(devicetree.load(setup.dts), msix_vectors=setup.msix, windows=setup.windows)
     limit = len(selected(options)) * options.limit + _SPARE_SECONDS
     return target.platform.run(run(target, options, out), limit=limit).good
 
@@ -103,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
     add("--sizes", type=_sizes, default=SIZES, metavar="LIST", help=f"bytes of the transfers, default {sizes}")
     add("--msix", type=_number(1, 2048), default=2048, metavar="N", help="MSI-X vectors of the function, default 2048")
+    add("--windows", type=_number(1, 16), metavar="N", help="inbound windows, default as the device tree says")
     add("--rounds", type=_number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")
     add("--dma", action="store_true", help="run the tests of DMA on a target without DMA, too")
     add("--limit", type=float, default=30.0, metavar="SECONDS", help="Linux time for one test, default 30")

@@ -67,6 +67,7 @@ def test_a_broken_tree_is_one_sentence(tmp_path, capsys):
         (["--sizes", ""], "not ''"),
         (["--msix", "2049"], "not '2049'"),
         (["--msix", "0"], "not '0'"),
+        (["--windows", "17"], "not '17'"),
         (["--rounds", "0"], "not '0'"),
         (["--limit", "0"], "not 0.0"),
         (["--limit", "soon"], "soon"),

@@ -1,5 +1,6 @@
 """The target in plain Python: both ends' software around the reference endpoint, in virtual time."""
 
+from dataclasses import replace
 from typing import Any
 
 from ..devicetree import DeviceTree
@@ -36,6 +37,8 @@ class ModelTarget:
         The device tree.
     bar_sizes
         Bytes of each BAR of the hardware, 0 for one that does not exist.
+    windows
+        Number of inbound windows, 1 to 16; None for as many as the device tree says.
     msi_vectors_log2
         Log2 of the MSI vectors that the function offers.
     msix_vectors
@@ -64,13 +67,16 @@ class ModelTarget:
         tree: DeviceTree,
         *,
         bar_sizes: tuple[int, ...] = BAR_SIZES,
+        windows: int | None = None,
         msi_vectors_log2: int = 5,
         msix_vectors: int = 2048,
         msi_limit: int = 32,
         msix_limit: int = 2048,
-        store_bytes: int = 512,
+        store_bytes: int = 4096,
         **boot_options: Any,
     ) -> None:
+        if windows is not None:
+            tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=windows))
         self.platform = VirtualPlatform()
         self.tree = tree
         self.endpoint = ReferenceEndpoint.of(tree, bar_sizes)
@@ -83,7 +89,14 @@ class ModelTarget:
         receiver = MsiController(vectors=_HOST_VECTORS)
         self.link = ReferenceLink(self.platform, self.endpoint, config=config, receiver=receiver)
         self.software = boot(
-            self.platform, self.link.cpu, self._lines(), tree, bar_sizes, **boot_options
+            self.platform,
+            self.link.cpu,
+            self._lines(),
+            tree,
+            bar_sizes,
+            msix_interrupts=msix_vectors,
+            intx=True,
+            **boot_options,
         )
         self.device = PciDevice(
             self.platform,
