@@ -9,6 +9,7 @@ from rig import Rig, run_rig
 from epbell_models import devicetree
 from epbell_models.linux.pci_epf_test_transfer import crc32_le
 from epbell_models.reference.outbound import Cause
+from epbell_models.selftest.model import ModelTarget
 
 READ, WRITE, COPY, SETUP, CLEAR = 0x8, 0x10, 0x20, 0x100, 0x200
 SIZES = [1, 3, 4, 4095, 4096, 4097, 10_000]
@@ -237,6 +238,55 @@ def test_intx_is_pulsed_if_the_controller_has_it():
 
     assert run(scenario) == (0, 0)
     assert run(scenario, intx=True) == (1, 1)
+
+
+def with_msix(scenario, vectors=8):
+    """Run a scenario on a function with MSI-X, which the host has set up; it gets the target and the host's driver."""
+    target = ModelTarget(devicetree.load(devicetree.builtin()), bar_sizes=(0x4000,) * 6, msix_vectors=vectors)
+
+    async def main():
+        host = await target.bring_up()
+        assert await host.set_irqtype(2) == 0
+        return await scenario(target, host)
+
+    return target.platform.run(main())
+
+
+def test_every_vector_of_msix_and_the_doorbell():
+    async def scenario(target, host):
+        results = [await host.msix_test(vector) for vector in range(1, 10)]
+        return results, await host.doorbell_test(), target.device.fired
+
+    assert with_msix(scenario) == ([0] * 8 + [-errno.EINVAL], 0, [4, 1, 1, 1, 1, 1, 1, 1])
+
+
+def test_masked_vector_is_told_once_when_unmasked():
+    async def scenario(target, host):
+        device, platform = target.device, target.platform
+        await device.write32(0, 0x80 + 12, 1)
+        for _ in range(3):
+            await device.write32(0, 0x24, 2)
+            await device.write32(0, 0x28, 1)
+            await device.write32(0, 0x04, 4)
+            await platform.sleep(5e-3)
+        held = list(device.fired), await device.read32(0, 0x08), await device.read32(0, 0x80 + 16 * 8)
+        await device.write32(0, 0x80 + 12, 0)
+        await platform.sleep(1e-3)
+        return *held, device.fired, target.software.function.irqs_raised
+
+    assert with_msix(scenario) == ([0] * 8, 0x40, 1, [1] + [0] * 7, 3)
+
+
+@pytest.mark.parametrize("number", [0, 9])
+def test_vectors_that_msix_lacks_are_not_raised(number):
+    async def scenario(target, host):
+        device = target.device
+        for offset, value in ((0x24, 2), (0x28, number), (0x04, 4)):
+            await device.write32(0, offset, value)
+        await target.platform.sleep(5e-3)
+        return target.software.function.irqs_raised, sum(device.fired), await device.read32(0, 0x08)
+
+    assert with_msix(scenario) == (0, 0, 0x40)
 
 
 # -- pieces of a BAR ---------------------------------------------------------------------------------------------------
