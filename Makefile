@@ -5,6 +5,7 @@
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
 #   make selftest [TREE=rk3588] [DTS=mine.dts] [ARGS='--only *.DOORBELL_TEST']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
+#   make testplan [ARGS='--missing --json']
 
 PYTHON ?= python3
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)

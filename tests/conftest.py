@@ -55,7 +55,7 @@ class Recorder:
         found = {name: verdicts.Verdict(verdict, date) for name, verdict in self.found.items()}
         complete = {name.partition("::")[0] for name in found} if self.is_whole(exitstatus) else ()
         root = self.config.rootpath
-        verdicts.merge(verdicts.report_folder(root) / "verdicts.json", found, complete, root)
+        verdicts.merge(verdicts.report_folder(root) / verdicts.TESTS, found, complete, root)
 
     def is_whole(self, exitstatus: int) -> bool:
         """Whether each file of which a test ran has run to its end, with all its tests."""

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 __all__ = [
     "SCENARIOS",
     "TREES",
+    "WIDTHS",
     "Scenario",
 ]
 
 TREES = ("imx8", "imx8-edma", "rk3588", "hdma", "msi-enospc", "msi-enomem")
 """Every device tree that ships with the models."""
+
+WIDTHS = (64, 128, 256, 512)
+"""Widths of the PCIe streams in bits."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """``make sim``: run the scenarios of the endpoint on Verilator and show what happened.
 
 Each width is built once for all the device trees that need the same RTL; each combination of device tree, width and
-stall mode is a simulation of its own that runs the scenarios of that tree. Writes ``sim_build/report/summary.json``.
+stall mode is a simulation of its own that runs the scenarios of that tree. Writes ``summary.json`` in
+``sim_build/report`` and adds to ``scenarios.json`` there.
 Exit status: 0, 1 if a scenario fails or is missing or a tool fails, 2 if the command line is wrong.
 """
 
@@ -20,13 +21,14 @@ from rich.console import Console
 
 from epbell_models.devicetree import DeviceTreeError
 from epbell_tb import backends, figures, report, runner, sim_options, verdicts
+from epbell_tb.cases import Case
 from epbell_tb.progress import Display, display
 from epbell_tb.sim_group import Ended, Group, run_group
 from epbell_tb.sim_options import Options
 from epbell_tb.sim_trees import Target, targets
 from epbell_tb.sim_variant import Variant, VariantError, build_variant, variant_of
 
-__all__ = ["main"]
+__all__ = ["keep_verdicts", "main"]
 
 _POLL_S = 0.3
 _WAVES = "dump.vcd"
@@ -63,7 +65,9 @@ def main(argv: Sequence[str]) -> int:
             found = _ordered(options, run_on, [row for part in ended for row in part.rows])
             told = _told(run_on, ended)
             path = options.report / "summary.json"
-            report.write_summary(path, found, told, sim_options.versions(), verdicts.now())
+            date = verdicts.now()
+            report.write_summary(path, found, told, sim_options.versions(), date)
+            keep_verdicts(options, found, date)
     except (runner.SimulationError, VariantError) as error:
         print(f"epbell: {error}", file=sys.stderr)
         return 1
@@ -145,6 +149,27 @@ def _ordered(options: Options, run_on: Sequence[Target], found: list[report.Row]
     names = {scenario.name: number for number, scenario in enumerate(options.scenarios)}
     trees = {target.name: number for number, target in enumerate(run_on)}
     return sorted(found, key=lambda row: (names[row.name], trees[row.tree], row.width, row.stalls))
+
+
+def keep_verdicts(options: Options, found: Sequence[report.Row], date: str) -> None:
+    """Add the verdict of each case to those of earlier runs, for the test plan.
+
+    Parameters
+    ----------
+    options : Options
+        What was asked for; of a user's own device tree nothing is kept, for the plan is not about it.
+    found : sequence of Row
+        What came of it. What is missing failed.
+    date : str
+        When.
+    """
+    if options.dts is not None:
+        return
+    kept = {}
+    for row in found:
+        case = Case(row.name, row.tree, row.width, row.stalls, options.bars)
+        kept[case.key] = verdicts.Verdict(verdicts.PASS if row.verdict == report.PASS else verdicts.FAIL, date)
+    verdicts.merge(options.report / verdicts.SCENARIOS, kept)
 
 
 def _told(run_on: Sequence[Target], ended: Sequence[Ended]) -> list[backends.Backend]:

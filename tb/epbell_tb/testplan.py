@@ -1,8 +1,9 @@
 """``epbell testplan``: what has to be shown, the tests that show it, and what each of them said last.
 
-The plan is ``tests/testplan.toml``. Verdicts come from ``sim_build/report``: ``summary.json`` of the last ``make sim``
-and ``verdicts.json`` of the pytest sessions up to now. Exit status: 0, 1 if a test of a row failed or a row has neither
-a test nor a reason to have none, 2 if the command line is wrong or there is no plan.
+The plan is ``tests/testplan.toml``. Verdicts come from ``sim_build/report``: ``scenarios.json`` with the cases that
+``make sim`` has run, and ``verdicts.json`` with the tests that pytest has. What counts is the latest verdict of each
+case, whichever run it is from. Exit status: 0, 1 if a test of a row failed, a row has neither a test nor a reason to
+have none, or nothing has run at all, 2 if the command line is wrong or there is no plan.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from typing import Any
 import tomli
 from rich.console import Console
 
-from epbell_tb import verdicts
+from epbell_tb import cases, verdicts
+from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.verdicts import FAIL, PASS, Verdict
 
 __all__ = [
     "LATER",
     "NEVER",
     "NO_TEST",
+    "PARTLY",
     "Entry",
     "Plan",
     "Row",
@@ -35,10 +38,9 @@ __all__ = [
     "main",
 ]
 
-NEVER, LATER, NO_TEST = "never run", "later", "no test"
-SCENARIO_TEST = "tests/sim/test_scenarios.py::test_scenario"
-_COLOURS = {PASS: "green", FAIL: "bold red", NO_TEST: "bold red", NEVER: "yellow", LATER: "cyan"}
-_WORST_FIRST = (FAIL, NEVER, verdicts.SKIP, PASS)
+NEVER, PARTLY, LATER, NO_TEST = "never run", "partly", "later", "no test"
+_COLOURS = {PASS: "green", FAIL: "bold red", NO_TEST: "bold red", NEVER: "yellow", PARTLY: "yellow", LATER: "cyan"}
+_WORST_FIRST = (FAIL, NEVER, PARTLY, verdicts.SKIP, PASS)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Plan:
         Where it is asked for: rows of the conformance list, such as ``"6.1 row 12"``, or words of the requirement.
     scenarios, tests : tuple of str
         Scenarios of ``make sim``; tests of pytest, each a file, a function or one of its parameters.
+    models_only : str
+        Why tests of the models are enough; empty if hardware takes part.
     later : str
         What is not shown yet, and what it waits for; empty if the row is shown in full.
     """
@@ -64,17 +68,32 @@ class Plan:
     source: tuple[str, ...]
     scenarios: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    models_only: str = ""
     later: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A scenario or a test of a row, and its last verdict; the date is empty if it never ran."""
+    """A scenario or a test of a row with its last verdict.
+
+    Attributes
+    ----------
+    kind, name : str
+        ``"scenario"`` or ``"test"``, and which.
+    verdict : str
+        The worst of the last verdicts of its cases; ``"partly"`` if some of them passed and others never ran.
+    date : str
+        That of the oldest of those verdicts; empty if none of its cases ever ran.
+    ran, cases : int
+        How many of its cases have run, and how many there are.
+    """
 
     kind: str
     name: str
     verdict: str
     date: str
+    ran: int
+    cases: int
 
 
 @dataclass(frozen=True)
@@ -110,7 +129,9 @@ def belongs(test: str, name: str) -> bool:
     return name == test or name.startswith((f"{test}::", f"{test}["))
 
 
-def judge(plan: Plan, ran: Mapping[str, Verdict], simulated: Mapping[str, Verdict]) -> Row:
+def judge(
+    plan: Plan, ran: Mapping[str, Verdict], simulated: Mapping[str, Verdict], collected: Collection[str] = ()
+) -> Row:
     """Return a row with its last verdict.
 
     Parameters
@@ -120,11 +141,18 @@ def judge(plan: Plan, ran: Mapping[str, Verdict], simulated: Mapping[str, Verdic
     ran : mapping
         Verdicts of tests by their ids.
     simulated : mapping
-        Verdicts of scenarios by their names.
+        Verdicts of ``make sim`` by the keys of its cases.
+    collected : collection of str
+        Ids of the tests that there are; verdicts of others do not count.
     """
-    entries = [_entry("scenario", name, _of_scenario(name, ran, simulated)) for name in plan.scenarios]
+    entries = []
+    latest = cases.newest(simulated, {test: ran[test] for test in ran if test in collected})
+    for name in plan.scenarios:
+        known = {key for bars in BAR_SETS for key in cases.cases_of(name, bars)} & set(latest)
+        entries.append(_entry("scenario", name, cases.cases_of(name), {key: latest[key] for key in known}))
     for test in plan.tests:
-        entries.append(_entry("test", test, [verdict for name, verdict in ran.items() if belongs(test, name)]))
+        wanted = [name for name in collected if belongs(test, name)]
+        entries.append(_entry("test", test, wanted, {name: ran[name] for name in wanted if name in ran}))
     if not entries:
         return Row(plan, (), LATER if plan.later else NO_TEST, "")
     worst = min(entries, key=lambda entry: _WORST_FIRST.index(entry.verdict))
@@ -158,8 +186,10 @@ def main(argv: Sequence[str]) -> int:
         return 2
     folder = verdicts.report_folder(project)
     try:
-        ran, simulated = verdicts.read(folder / "verdicts.json"), _simulated(folder / "summary.json")
-        rows = [judge(plan, ran, simulated) for plan in load(path)]
+        plans = load(path)
+        ran, simulated = verdicts.read(folder / verdicts.TESTS), verdicts.read(folder / verdicts.SCENARIOS)
+        collected = dict.fromkeys(cases.collect(project))
+        rows = [judge(plan, ran, simulated, collected) for plan in plans]
     except ValueError as error:
         print(f"epbell testplan: {error}", file=sys.stderr)
         return 1
@@ -169,38 +199,21 @@ def main(argv: Sequence[str]) -> int:
     else:
         _show(shown)
         print(f"{len(rows)} rows: {', '.join(f'{count} {verdict}' for verdict, count in _counts(rows).items())}")
+    if not any(entry.ran for row in rows for entry in row.entries):
+        print("epbell testplan: none of these has run yet; run `make test` and `make sim`", file=sys.stderr)
+        return 1
     return 1 if any(row.verdict in (FAIL, NO_TEST) for row in rows) else 0
 
 
-def _of_scenario(name: str, ran: Mapping[str, Verdict], simulated: Mapping[str, Verdict]) -> list[Verdict]:
-    """Return what was said last of a scenario: by ``make sim``, or by the tests that run it."""
-    tested = [one for test, one in ran.items() if test.startswith(SCENARIO_TEST) and test.endswith(f"-{name}]")]
-    last = simulated.get(name)
-    return [last] if last is not None and all(one.date <= last.date for one in tested) else tested
-
-
-def _entry(kind: str, name: str, found: Sequence[Verdict]) -> Entry:
-    """Join the verdicts of the parts of a test: the worst one counts, and the date is that of the oldest of these."""
+def _entry(kind: str, name: str, wanted: Collection[str], found: Mapping[str, Verdict]) -> Entry:
+    """Join the verdicts of the cases of a test: a failure of any counts, and a pass only if none of them never ran."""
+    missing = set(wanted) - set(found)
+    counted = (len(found), len(found) + len(missing))
     for verdict in (FAIL, PASS, verdicts.SKIP):
-        dates = [one.date for one in found if one.verdict == verdict]
+        dates = [one.date for one in found.values() if one.verdict == verdict]
         if dates:
-            return Entry(kind, name, verdict, min(dates))
-    return Entry(kind, name, NEVER, "")
-
-
-def _simulated(path: Path) -> dict[str, Verdict]:
-    """Return what the last ``make sim`` said of each scenario that it ran."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except json.JSONDecodeError as error:
-        raise ValueError(f"The summary of `make sim` must be in {path}; run it again: {error}") from error
-    date = content.get("date", "")
-    passed: dict[str, bool] = {}
-    for row in content["scenarios"]:
-        passed[row["name"]] = passed.get(row["name"], True) and row["verdict"] == PASS
-    return {name: Verdict(PASS if good else FAIL, date) for name, good in passed.items()}
+            return Entry(kind, name, PARTLY if missing and verdict == PASS else verdict, min(dates), *counted)
+    return Entry(kind, name, NEVER, "", *counted)
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, int]:
@@ -226,6 +239,9 @@ def _show(rows: Sequence[Row]) -> None:
         say("", "", row.plan.intent)
         for entry in row.entries:
             name = f"make sim SCENARIO={entry.name}" if entry.kind == "scenario" else entry.name
-            say("", "", f"  {entry.verdict:9} {entry.date[:10]:10} {name}")
+            share = f" ({entry.ran} of {entry.cases} cases)" if entry.verdict == PARTLY else ""
+            say("", "", f"  {entry.verdict:9} {entry.date[:10]:10} {name}{share}")
+        if row.plan.models_only:
+            say("", "", f"  models only: {row.plan.models_only}")
         if row.plan.later:
             say("", "", f"  later: {row.plan.later}")

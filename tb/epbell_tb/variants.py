@@ -6,6 +6,7 @@ from functools import partial
 from epbell.endpoint import Endpoint
 from epbell_tb import runner
 from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.scenarios import WIDTHS
 
 __all__ = [
     "BAR_SETS",
@@ -13,8 +14,6 @@ __all__ = [
     "build_endpoint",
     "module_name",
 ]
-
-WIDTHS = (64, 128, 256, 512)
 
 
 def module_name(width: int, bars: str = "everyday") -> str:

@@ -1,4 +1,7 @@
-"""The last verdict of every test: ``sim_build/report/verdicts.json``, written at the end of each pytest session."""
+"""The last verdict of every test and of every case of a scenario, in ``sim_build/report``.
+
+``verdicts.json`` is written at the end of each pytest session, ``scenarios.json`` at the end of each ``make sim``.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from filelock import FileLock
 __all__ = [
     "FAIL",
     "PASS",
+    "SCENARIOS",
     "SKIP",
+    "TESTS",
     "Verdict",
     "merge",
     "now",
@@ -23,6 +28,7 @@ __all__ = [
 ]
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
+TESTS, SCENARIOS = "verdicts.json", "scenarios.json"
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,9 @@ def allocate(ops, count=1, *, domain=None, generation="merged", faults=None, fre
         pci_epf_free_doorbell(epf)
         pci_epf_free_doorbell(epf)
         assert not epf.doorbells
-    return SimpleNamespace(result=result, again=again, doorbells=doorbells, log=log, mappings=mappings)
+    return SimpleNamespace(
+        result=result, again=again, doorbells=doorbells, log=log, mappings=mappings, msi_error=epf.msi_error
+    )
 
 
 # -- which backend -----------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ def allocate(ops, count=1, *, domain=None, generation="merged", faults=None, fre
 def test_msi_controller_first(generation):
     ops, domain = Aux([resource()]), Domain()
     got = allocate(ops, 2, domain=domain, generation=generation)
-    assert (got.result, got.log, ops.asked) == (0, [], 0)
+    assert (got.result, got.log, got.msi_error, ops.asked) == (0, [], 0, 0)
     assert got.doorbells == [DoorbellMessage(MsiMessage(0x5000_0000 + 4 * n, n), 100 + n) for n in range(2)]
     first = got.doorbells[0]
     assert (first.kind, first.irq_flags, first.bar, first.offset, first.iova_size) == (
@@ -111,7 +113,7 @@ NOT_FIT = {
 def test_fall_back_on_enodev(case, generation):
     domain, said = NOT_FIT[case]
     got = allocate(Aux([resource()]), domain=domain, generation=generation)
-    assert (got.result, got.log) == (0, [*said, FALLBACK])
+    assert (got.result, got.log, got.msi_error) == (0, [*said, FALLBACK], -errno.ENODEV)
     assert got.doorbells[0].kind is DoorbellKind.EMBEDDED
 
 
@@ -129,6 +131,7 @@ def test_no_fallback_on_any_other_error(case, generation):
     ops = Aux([resource()])
     got = allocate(ops, 2, domain=domain, generation=generation, faults=faults)
     assert (got.result, got.doorbells, got.log, ops.asked) == (error, [], ["Failed to allocate MSI"], 0)
+    assert got.msi_error == error
     assert domain.used == []
 
 
@@ -190,11 +193,12 @@ def test_entries_are_not_one_object():
     assert got.doorbells[0] is not got.doorbells[1]
 
 
+@pytest.mark.parametrize("bar", [0, 4])
 @pytest.mark.parametrize(("generation", "data"), [("v7", 0), ("merged", 0x55)])
-def test_fixed_bar(generation, data):
-    got = allocate(Aux([resource(data=0x55, bar=4, offset=0xA0)]), 3, generation=generation)
+def test_fixed_bar(generation, data, bar):
+    got = allocate(Aux([resource(data=0x55, bar=bar, offset=0xA0)]), 3, generation=generation)
     entry = DoorbellMessage(
-        MsiMessage(0x1000_00A0, data), 20, IrqFlag.SHARED, DoorbellKind.EMBEDDED, 4, 0xA0, 0, 0
+        MsiMessage(0x1000_00A0, data), 20, IrqFlag.SHARED, DoorbellKind.EMBEDDED, bar, 0xA0, 0, 0
     )  # fmt: skip
     assert (got.result, got.doorbells, got.mappings.mapped) == (0, [entry] * 3, 0)
 
@@ -232,6 +236,12 @@ def test_no_doorbell(case, generation):
 def test_driver_that_knows_no_resources(generation, error):
     got = allocate(NoAux(), generation=generation)
     assert (got.result, got.log[-1]) == (-error, f"Failed to allocate doorbell: {-error}")
+
+
+@pytest.mark.parametrize(("generation", "error"), [("v7", errno.ENODEV), ("merged", errno.EOPNOTSUPP)])
+def test_driver_that_counts_resources_and_gets_none(generation, error):
+    got = allocate(Aux([resource()], error=-errno.EOPNOTSUPP), generation=generation)
+    assert (got.result, got.doorbells, got.log[-1]) == (-error, [], f"Failed to allocate doorbell: {-error}")
 
 
 @BOTH
@@ -322,12 +332,15 @@ def test_mappings_are_whole_pages(address, size):
 
 def test_faults_of_the_command_line():
     assert Faults.of({"quiet": ""}) == Faults()
-    words = {"platform_msi": "ENOMEM", "dma_map_resource": "", "kcalloc": "2"}
+    words = {"platform_msi": "ENOMEM", "dma_map_resource": "", "kcalloc": "2", "irq_alloc_desc": "ENOSPC"}
     bootargs = {f"fault_inject.{name}": value for name, value in words.items()}
-    assert Faults.of(bootargs) == Faults(-errno.ENOMEM, True, 2)
+    assert Faults.of(bootargs) == Faults(-errno.ENOMEM, True, 2, -errno.ENOSPC)
 
 
-@pytest.mark.parametrize(("name", "value"), [("platform_msi", "EWHAT"), ("platform_msi", "12"), ("kcalloc", "two")])
+IMPOSSIBLE = [("platform_msi", "EWHAT"), ("platform_msi", "12"), ("kcalloc", "two"), ("irq_alloc_desc", "ENOT")]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPOSSIBLE)
 def test_impossible_faults(name, value):
     with pytest.raises(ValueError, match=f"not '{value}'"):
         Faults.of({f"fault_inject.{name}": value})

@@ -6,7 +6,9 @@ import pytest
 from rig import Rig, run_rig
 
 from epbell_models import devicetree
+from epbell_models.linux import pci_epf_test_doorbell
 from epbell_models.linux.irqdesc import IrqFlag, IrqReturn
+from epbell_models.linux.pci_ep_msi import pci_epf_alloc_doorbell
 
 NO_BAR = 0xFFFF_FFFF
 ENABLE, DISABLE = 0x40, 0x80
@@ -82,6 +84,22 @@ def test_hdma_without_polling():
 
     expected = (-errno.EINVAL, [0x840], 1, None, NO_DOORBELL)
     assert run_rig(scenario, tree=shipped("hdma"), polling=False) == expected
+
+
+def test_reason_of_a_fallback_has_the_errno_that_the_msi_backend_returned(monkeypatch):
+    """A kernel that fell back on another error than -ENODEV would have to show by its reason."""
+
+    async def scenario(rig: Rig):
+        async def fall_back(epf, count, log):
+            error = await pci_epf_alloc_doorbell(epf, count, log)
+            epf.msi_error = -errno.ENXIO
+            return error
+
+        monkeypatch.setattr(pci_epf_test_doorbell, "pci_epf_alloc_doorbell", fall_back)
+        return await rig.host.doorbell_test(), rig.software.function.backend, rig.software.function.reason
+
+    expected = (0, "edma", FELL_BACK.replace("ENODEV", "ENXIO"))
+    assert run_rig(scenario, tree=shipped("imx8-edma")) == expected
 
 
 @pytest.mark.parametrize("name", WORKING)

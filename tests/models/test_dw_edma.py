@@ -28,8 +28,9 @@ def test_probe_of_a_native_hdma():
         edma = rig.software.edma
         return stores(rig), edma.channels, (edma.db_irq, edma.db_offset)
 
-    blocks = [0x200 * channel + 0x100 * way for channel in range(8) for way in range(2)]
-    writes = [(block + offset, value) for block in blocks for offset, value in ((0x88, 5), (0x8C, 5), (0, 0))]
+    steps = ((0x88, 5), (0x8C, 5), (0, 0))
+    blocks = [(0x200 * channel, 0x200 * channel + 0x100) for channel in range(8)]
+    writes = [(block + offset, value) for both in blocks for offset, value in steps for block in both]
     assert run_rig(scenario, tree=shipped("hdma")) == (writes, (4, 4), (0, NO_OFFSET))
 
 
@@ -91,9 +92,9 @@ def test_wrong_interrupts_mean_no_edma(names, dts):
 def test_interrupt_that_nothing_drives(dts):
     async def scenario(rig: Rig):
         lone = DwEdma(rig.software.core, rig.link.cpu, dts(("<0 192 4>", "<0 77 4>")).endpoint.edma)
-        return await lone.probe(rig.software.gic), lone.db_irq
+        return await lone.find(rig.software.gic), rig.software.log
 
-    assert run_rig(scenario, tree=shipped()) == (-22, 0)
+    assert run_rig(scenario, tree=shipped()) == (False, ["Invalid eDMA IRQs found"])
 
 
 def test_interrupt_that_somebody_holds_alone(dts):
@@ -104,9 +105,10 @@ def test_interrupt_that_somebody_holds_alone(dts):
         rig.software.gic.start()
         virq = rig.software.gic.map_spi(192)
         assert await rig.software.core.request_irq(virq, handler, IrqFlag.NONE, "alone", rig) == 0
-        return await rig.software._edma.probe(rig.software.gic), rig.software._edma.db_irq
+        edma = rig.software._edma
+        return await edma.find(rig.software.gic), await edma.probe(), edma.db_irq
 
-    assert run_rig(scenario, tree=shipped(), bring_up=False) == (-16, 0)
+    assert run_rig(scenario, tree=shipped(), bring_up=False) == (True, -16, 0)
 
 
 # -- the emulated interrupt --------------------------------------------------------------------------------------------
@@ -284,6 +286,62 @@ def test_after_the_interrupt_is_gone_nobody_cares():
         return count, [line for line in rig.software.log if "nobody cared" in line] != [], rig.software.edma.db_irq
 
     assert run_rig(scenario, tree=shipped(), spurious_window=100) == (0, True, 0)
+
+
+@pytest.mark.parametrize("name", ["imx8-edma", "rk3588"])
+def test_remove_frees_the_lines_from_the_last_and_then_the_doorbells_interrupt(name, monkeypatch):
+    async def scenario(rig: Rig):
+        freed, core, edma = [], rig.software.core, rig.software.edma
+        free, unmap = core.free_irq, core.unmap
+
+        async def free_irq(irq, dev_id):
+            freed.append((irq, edma.db_irq in core.descs))
+            await free(irq, dev_id)
+
+        def forget(irq):
+            freed.append(irq)
+            unmap(irq)
+
+        monkeypatch.setattr(core, "free_irq", free_irq)
+        monkeypatch.setattr(core, "unmap", forget)
+        lines = [rig.software.gic.find_mapping(interrupt.spi) for interrupt in shipped(name).endpoint.edma.interrupts]
+        expected = [(virq, True) for virq in reversed(lines)] + [edma.db_irq]
+        await edma.remove()
+        return len(lines), freed == expected, freed, expected
+
+    count, right, freed, expected = run_rig(scenario, tree=shipped(name))
+    assert right, f"{freed}, not {expected}"
+    assert count == (1 if name == "imx8-edma" else 4)
+
+
+@pytest.mark.parametrize("taken", range(4))
+def test_one_of_four_interrupts_is_taken(taken, monkeypatch):
+    """Those that were requested before are freed, the last first, and a later probe finds them free."""
+
+    async def scenario(rig: Rig):
+        async def handler(irq, dev_id):
+            return IrqReturn.NONE
+
+        rig.software.gic.start()
+        core, edma = rig.software.core, rig.software._edma
+        virqs = [rig.software.gic.map_spi(interrupt.spi) for interrupt in shipped("rk3588").endpoint.edma.interrupts]
+        assert await core.request_irq(virqs[taken], handler, IrqFlag.NONE, "alone", rig) == 0
+        free, freed = core.free_irq, []
+
+        async def free_irq(irq, dev_id):
+            freed.append(virqs.index(irq))
+            await free(irq, dev_id)
+
+        assert await edma.find(rig.software.gic)
+        with monkeypatch.context() as patch:
+            patch.setattr(core, "free_irq", free_irq)
+            failed = await edma.probe()
+        left = [action.name for virq in virqs for action in core.descs[virq].actions]
+        await core.free_irq(virqs[taken], rig)
+        return failed, edma.db_irq, freed, left, await edma.probe(), rig.software.log[1:]
+
+    expected = (-16, 0, list(reversed(range(taken))), ["alone"], 0, [])
+    assert run_rig(scenario, tree=shipped("rk3588"), bring_up=False) == expected
 
 
 def test_remove():

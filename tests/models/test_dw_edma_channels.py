@@ -1,5 +1,7 @@
 """The eDMA's driver: channels that end and abort, alone and together with the doorbell."""
 
+import errno
+
 import pytest
 from dw_edma_rig import listen, shipped, store, stores, taken
 from rig import Rig, run_rig
@@ -97,6 +99,92 @@ def test_channels_of_a_native_hdma():
         return edma.done, edma.aborted, rig.link.irq_edma[0].level()
 
     assert run_rig(scenario, tree=shipped("hdma")) == ([0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1, 0, 0], False)
+
+
+def accesses(rig: Rig, since: int) -> list[tuple[str, int, int]]:
+    """Return the processor's accesses to the eDMA: kind, offset and word."""
+    base = rig.endpoint.map["edma"].base
+    trace = rig.link.cpu.trace[since:]
+    return [(a.kind, a.address - base, a.value) for a in trace if base <= a.address < base + 0x1_0000]
+
+
+def test_native_hdma_reads_each_status_once_and_stop_is_before_abort():
+    async def scenario(rig: Rig):
+        edma, told = rig.software.edma, []
+
+        async def notify(way, channel, happened):
+            told.append((channel, happened, rig.endpoint.cpu_read32(base + 0x284)))
+
+        edma.notify = notify
+        base = rig.endpoint.map["edma"].base
+        await edma.start_channel(WRITE, 1)
+        since = len(rig.link.cpu.trace)
+        rig.link.pulse(wr_done=2, wr_abort=2)
+        await rig.platform.sleep(1e-3)
+        return accesses(rig, since), told
+
+    def reads(way, channels):
+        return [("read", 0x200 * channel + 0x100 * way + 0x84, 0) for channel in channels]
+
+    handled = [("read", 0x284, 5), ("write", 0x28C, 1), ("write", 0x28C, 4)]
+    expected = reads(0, [0]) + handled + reads(0, [2, 3]) + reads(1, range(4))
+    assert run_rig(scenario, tree=shipped("hdma")) == (expected, [(1, DONE, 4), (1, ABORT, 0)])
+
+
+def test_native_hdma_has_nothing_to_acknowledge():
+    async def scenario(rig: Rig):
+        since = len(rig.link.cpu.trace)
+        return await rig.software.edma._core.ack_emulated_irq(), accesses(rig, since)
+
+    assert run_rig(scenario, tree=shipped("hdma")) == (-errno.EOPNOTSUPP, [])
+
+
+@pytest.mark.parametrize(("done", "abort", "way"), [("wr_done", "wr_abort", WRITE), ("rd_done", "rd_abort", READ)])
+def test_done_is_handled_before_abort_and_cleared_before_anybody_is_told(done, abort, way):
+    async def scenario(rig: Rig):
+        edma, told = rig.software.edma, []
+
+        async def notify(direction, channel, happened):
+            told.append((direction, channel, happened, rig.endpoint.cpu_read32(status)))
+
+        edma.notify = notify
+        status = EDMA + (0x4C if way is WRITE else 0xA0)
+        for channel in (0, 2):
+            await edma.start_channel(way, channel)
+        rig.link.pulse(**{done: 0b101, abort: 0b101})
+        await rig.platform.sleep(1e-3)
+        return told
+
+    assert run_rig(scenario, tree=shipped()) == [
+        (way, 0, DONE, 0x5_0004),
+        (way, 2, DONE, 0x5_0000),
+        (way, 0, ABORT, 0x4_0000),
+        (way, 2, ABORT, 0),
+    ]
+
+
+@pytest.mark.parametrize("name", ["imx8-edma", "rk3588", "hdma"])
+@pytest.mark.parametrize(("pulse", "way"), [pulse[:2] for pulse in PULSES])
+def test_a_channel_that_ends_again_while_somebody_is_told(name, pulse, way):
+    """Its bit is cleared before, so that the second end is seen, too."""
+
+    async def scenario(rig: Rig):
+        edma, told = rig.software.edma, []
+
+        async def notify(*what):
+            told.append(what)
+            if len(told) < 3:
+                rig.link.pulse(**{pulse: 1})
+
+        edma.notify = notify
+        await edma.start_channel(way, 0)
+        rig.link.pulse(**{pulse: 1})
+        await rig.platform.sleep(1e-3)
+        counts = edma.done if pulse.endswith("done") else edma.aborted
+        return sum(counts), len(told), [line.level() for line in rig.link.irq_edma]
+
+    lines = shipped(name).endpoint.edma.lines
+    assert run_rig(scenario, tree=shipped(name)) == (3, 3, [False] * lines)
 
 
 def test_a_channel_that_is_not_started_does_not_interrupt():

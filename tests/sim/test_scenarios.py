@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from epbell_tb import sim
+from epbell_tb.cases import Case
 from epbell_tb.scenarios import SCENARIOS, TREES
 
 ALL = {tree: tuple(one.name for one in SCENARIOS if tree in one.trees) for tree in TREES}
@@ -20,22 +21,30 @@ SMOKE = {
 }
 WIDE = (*SMOKE["imx8"], "wrong_bar", "bar_test")
 LONG = ("bar_test", "consecutive_bar_test", "doorbell_test_ten_times")
+EDMA = (
+    *("doorbell_test_on_each_backend", "edma_doorbell_test_ten_times", "edma_any_data_any_bytes"),
+    *("edma_ring_after_disable", "edma_rest_of_the_page", "edma_wrong_bar"),
+)
 SEED = os.environ.get("EPBELL_SEED", "1")
 
 
-def on_tree(tree, names, *arguments):
-    """Device tree and further arguments of `epbell sim`; scenarios."""
-    return (("--tree", tree, *arguments), names)
+def groups():
+    """Group: arguments of `epbell sim`, scenarios."""
+    ends = [(tree, ALL[tree], *place) for place in ((256, False), (64, True)) for tree in TREES]
+    middle = [(tree, some, *place) for place in ((128, False), (512, True)) for tree, some in SMOKE.items()]
+    bars = [
+        *(("imx8", WIDE, 256, True, "wide"), ("imx8", LONG, 256, False, "linux")),
+        *(("imx8-edma", EDMA, 256, True, "wide"), ("imx8-edma", EDMA, 256, False, "linux")),
+    ]
+    found = {}
+    for tree, names, width, stalls, *of in [*ends, *middle, *bars]:
+        arguments = ["--tree", tree, "--width", str(width), "--stalls", "on" if stalls else "off"]
+        arguments += ["--bars", *of] if of else []
+        found[Case("", tree, width, stalls, *of).group] = (arguments, names)
+    return found
 
 
-GROUPS = {
-    **{f"256-flowing-{tree}": on_tree(tree, ALL[tree], "--width", "256", "--stalls", "off") for tree in TREES},
-    **{f"64-stalled-{tree}": on_tree(tree, ALL[tree], "--width", "64", "--stalls", "on") for tree in TREES},
-    **{f"128-flowing-{tree}": on_tree(tree, some, "--width", "128", "--stalls", "off") for tree, some in SMOKE.items()},
-    **{f"512-stalled-{tree}": on_tree(tree, some, "--width", "512", "--stalls", "on") for tree, some in SMOKE.items()},
-    "256-wide": on_tree("imx8", WIDE, "--width", "256", "--stalls", "on", "--bars", "wide"),
-    "256-linux": on_tree("imx8", LONG, "--width", "256", "--stalls", "off", "--bars", "linux"),
-}
+GROUPS = groups()
 CASES = [
     pytest.param(group, name, marks=pytest.mark.xdist_group(group), id=f"{group}-{name}")
     for group, (_, names) in GROUPS.items()

@@ -1,12 +1,10 @@
 """The test plan says what there is, and all of it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from epbell_tb.cases import Case, case_of_test, cases_of, collect
 from epbell_tb.scenarios import SCENARIOS
 from epbell_tb.testplan import belongs, load
 
@@ -51,11 +49,7 @@ PLANS = load(TESTS / "testplan.toml")
 @pytest.fixture(scope="module")
 def collected():
     """Every test that pytest finds."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    ended = subprocess.run(command, cwd=TESTS.parent, env=env, capture_output=True, text=True, check=False, timeout=300)
-    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr
-    return [line for line in ended.stdout.splitlines() if "::" in line]
+    return collect(TESTS.parent)
 
 
 def exists(test, collected):
@@ -81,6 +75,13 @@ def test_form(plan):
     assert plan.intent.endswith(".")
     assert plan.source
     assert plan.scenarios or plan.tests or plan.later
+    of_the_flow = any(source.startswith("6.1 ") for source in plan.source)
+    if of_the_flow and not plan.scenarios and all(test.startswith("tests/models/") for test in plan.tests):
+        assert plan.models_only or plan.later, "a row of the host's tests runs on the RTL, or says why not"
+    if plan.models_only:
+        assert not plan.scenarios
+        assert plan.tests
+        assert all(test.startswith("tests/models/") for test in plan.tests)
     unknown = [source for source in plan.source if source.startswith("6.") and source not in TABLES]
     assert not unknown
 
@@ -93,8 +94,15 @@ def test_scenarios_both_ways():
 def test_scenarios_are_run_by_pytest(collected):
     for scenario in SCENARIOS:
         for tree in scenario.trees:
-            for group in (f"256-flowing-{tree}", f"64-stalled-{tree}"):
-                assert exists(f"tests/sim/test_scenarios.py::test_scenario[{group}-{scenario.name}]", collected)
+            for width, stalls in ((256, False), (64, True)):
+                assert Case(scenario.name, tree, width, stalls).test in collected
+
+
+def test_every_test_of_a_scenario_is_a_case_of_it(collected):
+    """What pytest says of a scenario counts for it: its id has to be understood."""
+    run = [case_of_test(test) for test in collected if test.startswith("tests/sim/test_scenarios.py::test_scenario[")]
+    assert len(run) > len(SCENARIOS)
+    assert all(case is not None and case.key in cases_of(case.name, case.bars) for case in run)
 
 
 def test_planned_tests_exist(collected):

@@ -35,7 +35,7 @@ class EndpointSoftware:
     consumers
         Other devices with messages from one of these.
     edma
-        The eDMA; None until it is probed, and when that fails: then the controller goes on without.
+        The eDMA; None until it is probed, and when the controller goes on without one.
     epc, controller
         Endpoint controller core and its driver.
     mappings
@@ -80,7 +80,7 @@ class EndpointSoftware:
             (MsiDevice(consumer.name, self.messaging_units.get(consumer.parent), self.faults), consumer.vectors)
             for consumer in tree.msi_consumers
         ]
-        self._edma = DwEdma(self.core, cpu_bus, tree.endpoint.edma)
+        self._edma = DwEdma(self.core, cpu_bus, tree.endpoint.edma, faults=self.faults)
         self.controller = DwPcieEp(platform, cpu_bus, tree.endpoint, features, self.log)
         pool = CoherentPool(tree.endpoint.memory)
         self.epc = PciEpc(
@@ -119,9 +119,9 @@ class EndpointSoftware:
                 return error
         self._probe_consumers()
         await self.controller.probe()
-        if await self._edma.probe(self.gic, self._before_doorbell_irq) == 0:
-            self.controller.edma = self._edma
-        error = await self.function.start()
+        error = await self.controller.detect_edma(self._edma, self.gic, self._before_doorbell_irq)
+        if not error:
+            error = await self.function.start()
         if error:
             await self.gic.stop()
         return error

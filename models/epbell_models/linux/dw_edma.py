@@ -8,14 +8,14 @@ The doorbell's interrupt acknowledges before its handlers run. A store that come
 acknowledged afterwards it would be swallowed.
 """
 
-import errno
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from ..devicetree import EdmaNode
 from ..platform import Bus
-from .dw_edma_core import NO_OFFSET, EdmaCore, EdmaWay, Happened, HdmaCore, V0Core
+from .dw_edma_core import NO_OFFSET, EdmaCore, EdmaWay, Happened, HdmaCore, Note, V0Core
+from .faults import Faults
 from .gic import Gic
 from .irq import IrqCore
 from .irqdesc import IrqChip, IrqData, IrqFlag, IrqReturn
@@ -36,7 +36,7 @@ _Served = dict[EdmaWay, Sequence[int]]
 Hook = Callable[[], Awaitable[None]]
 """Awaited between the request of the interrupts and the creation of the doorbell's."""
 
-Notify = Callable[[EdmaWay, int, Happened], Awaitable[None]]
+Notify = Note
 """Called from the handler when a channel is done or has aborted."""
 
 
@@ -66,6 +66,8 @@ class DwEdma:
         What the device tree says of it.
     notify
         Awaited for every channel that is done or has aborted.
+    faults
+        What is to fail.
 
     Attributes
     ----------
@@ -79,11 +81,20 @@ class DwEdma:
         Number of write and of read channels.
     """
 
-    def __init__(self, irqs: IrqCore, bus: Bus, node: EdmaNode, notify: Notify | None = None) -> None:
+    def __init__(
+        self,
+        irqs: IrqCore,
+        bus: Bus,
+        node: EdmaNode,
+        notify: Notify | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         self._irqs = irqs
+        self._faults = faults if faults is not None else Faults()
         self._node = node
         self._core: EdmaCore = HdmaCore(bus, node) if node.personality == "hdma" else V0Core(bus, node)
         self._domain = IrqDomain("dw-edma-emul")
+        self._virqs: list[int] = []
         self._requested: list[int] = []
         self.notify = notify
         self.db_irq = 0
@@ -94,30 +105,34 @@ class DwEdma:
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
-    async def probe(self, gic: Gic, before_doorbell_irq: Hook | None = None) -> int:
-        """Quiet the engine, request its interrupts, create the doorbell's; 0 or a negative errno.
+    async def find(self, gic: Gic) -> bool:
+        """Return whether there is an eDMA that can be probed, with interrupts from ``gic``.
 
-        -EINVAL without a write or a read channel, and when the interrupts are neither one nor one per channel.
-
-        Parameters
-        ----------
-        gic
-            Where the interrupts come from.
-        before_doorbell_irq
-            Awaited in the window in which nobody would care about a store of the host.
+        It needs a channel of either way, and its interrupts are one or one per channel.
         """
         writes, reads = await self._core.channels()
         if not 1 <= writes <= _MOST_CHANNELS or not 1 <= reads <= _MOST_CHANNELS:
-            return -errno.EINVAL
+            return False
         virqs = [gic.map_spi(interrupt.spi) for interrupt in self._node.interrupts]
         if len(virqs) not in (1, writes + reads) or not all(virqs):
             self._irqs.log.append("Invalid eDMA IRQs found")
-            return -errno.EINVAL
+            return False
         self.channels = (writes, reads)
         self.done = [0] * (writes + reads)
         self.aborted = [0] * (writes + reads)
+        self._virqs = virqs
+        return True
+
+    async def probe(self, before_doorbell_irq: Hook | None = None) -> int:
+        """Quiet the engine that was found, request its interrupts, create the doorbell's; 0 or a negative errno.
+
+        Parameters
+        ----------
+        before_doorbell_irq
+            Awaited in the window in which nobody would care about a store of the host.
+        """
         await self._core.off()
-        error = await self._request(virqs)
+        error = await self._request(self._virqs)
         if error:
             return error
         if before_doorbell_irq is not None:
@@ -126,17 +141,25 @@ class DwEdma:
         return 0
 
     async def remove(self) -> None:
-        """Quiet the engine and give every interrupt back, the doorbell's first; it must be free."""
+        """Quiet the engine and give every interrupt back, the last first.
+
+        The doorbell's goes at the end, when no handler runs any more; nobody may have requested it.
+        """
         await self._core.off()
+        await self._free()
         self.free_doorbell_irq()
-        for virq in self._requested:
-            await self._irqs.free_irq(virq, self)
-        self._requested = []
 
     def create_doorbell_irq(self) -> None:
-        """Allocate the one virtual interrupt that stands for every store of the host, if the core emulates any."""
+        """Allocate the one virtual interrupt that stands for every store of the host, if the core emulates any.
+
+        When that fails there is no doorbell, and the kernel says no more than so: the channels need none.
+        """
         self.db_irq, self.db_offset = 0, NO_OFFSET
         if not self._core.emulates:
+            return
+        error = self._faults.irq_alloc_desc
+        if error:
+            self._irqs.log.append(f"Failed to allocate emulation IRQ: {error}")
             return
         desc = self._irqs.map(self._domain, 0, _EmulatedChip(self._core), handle_level_irq)
         self.db_irq, self.db_offset = desc.data.irq, self._core.db_offset
@@ -167,30 +190,29 @@ class DwEdma:
             handler = partial(self._handler, channels)
             error = await self._irqs.request_irq(virq, handler, IrqFlag.SHARED, "dw-edma-core", self)
             if error:
-                for other in self._requested:
-                    await self._irqs.free_irq(other, self)
-                self._requested = []
+                await self._free()
                 return error
             self._requested.append(virq)
         return 0
+
+    async def _free(self) -> None:
+        """Free what is requested, the last first."""
+        while self._requested:
+            await self._irqs.free_irq(self._requested.pop(), self)
 
     async def _handler(self, served: _Served, irq: int, dev_id: Any) -> IrqReturn:
         """Handle what channels report, then, whatever that was, let the doorbell's handlers run."""
         result = IrqReturn.NONE
         for way, channels in served.items():
-            result |= await self._real(way, channels)
+            if await self._core.handle(way, channels, self._note):
+                result = IrqReturn.HANDLED
         return result | await self._emulated()
 
-    async def _real(self, way: EdmaWay, channels: Sequence[int]) -> IrqReturn:
-        result = IrqReturn.NONE
-        for happened, counts in ((Happened.DONE, self.done), (Happened.ABORT, self.aborted)):
-            for channel in await self._core.status(way, happened, channels):
-                await self._core.clear(way, happened, channel)
-                counts[channel + (self.channels[0] if way is EdmaWay.READ else 0)] += 1
-                if self.notify is not None:
-                    await self.notify(way, channel, happened)
-                result = IrqReturn.HANDLED
-        return result
+    async def _note(self, way: EdmaWay, channel: int, happened: Happened) -> None:
+        counts = self.done if happened is Happened.DONE else self.aborted
+        counts[channel + (self.channels[0] if way is EdmaWay.READ else 0)] += 1
+        if self.notify is not None:
+            await self.notify(way, channel, happened)
 
     async def _emulated(self) -> IrqReturn:
         if not self.db_irq:

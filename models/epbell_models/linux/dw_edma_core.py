@@ -4,7 +4,8 @@ A core knows how to quiet the engine, how to start a channel, what has happened 
 older one emulates interrupts: any write to INT_STATUS asserts the line, a write to INT_CLEAR takes that back.
 """
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -17,6 +18,7 @@ __all__ = [
     "EdmaWay",
     "Happened",
     "HdmaCore",
+    "Note",
     "V0Core",
 ]
 
@@ -40,6 +42,10 @@ class Happened(Enum):
     ABORT = 1
 
 
+Note = Callable[[EdmaWay, int, Happened], Awaitable[None]]
+"""Awaited for what a channel interrupted for, after its bit is cleared."""
+
+
 class EdmaCore(Protocol):
     """What the driver's common part asks of a core."""
 
@@ -58,16 +64,12 @@ class EdmaCore(Protocol):
         """Start a channel that interrupts the processor when it ends or aborts."""
         ...
 
-    async def status(self, way: EdmaWay, happened: Happened, channels: Sequence[int]) -> list[int]:
-        """Return which of these channels report this."""
+    async def handle(self, way: EdmaWay, channels: Sequence[int], note: Note) -> bool:
+        """Clear and note what these channels report; return whether that was anything."""
         ...
 
-    async def clear(self, way: EdmaWay, happened: Happened, channel: int) -> None:
-        """Take note of it."""
-        ...
-
-    async def ack_emulated_irq(self) -> None:
-        """Deassert the line after a write to INT_STATUS."""
+    async def ack_emulated_irq(self) -> int:
+        """Deassert the line after a write to INT_STATUS; 0, or -EOPNOTSUPP where no write asserts it."""
         ...
 
 
@@ -134,19 +136,22 @@ class V0Core(_Registers):
         await self._write(await self._block(way, channel), _CCS | _LLE | _LIE)
         await self._write(_START[which], channel)
 
-    async def status(self, way: EdmaWay, happened: Happened, channels: Sequence[int]) -> list[int]:
-        """Read INT_STATUS once."""
-        value = await self._read(_INT_STATUS[way.value]) >> _SHIFT[happened]
-        return [channel for channel in channels if value >> channel & 1]
+    async def handle(self, way: EdmaWay, channels: Sequence[int], note: Note) -> bool:
+        """Read INT_STATUS for DONE and handle that, then again for ABORT. What ends meanwhile shows once more."""
+        handled = False
+        for happened, shift in _SHIFT.items():
+            value = await self._read(_INT_STATUS[way.value]) >> shift
+            for channel in (channel for channel in channels if value >> channel & 1):
+                await self._write(_INT_CLEAR[way.value], 1 << channel + shift)
+                await note(way, channel, happened)
+                handled = True
+        return handled
 
-    async def clear(self, way: EdmaWay, happened: Happened, channel: int) -> None:
-        """Clear one bit."""
-        await self._write(_INT_CLEAR[way.value], 1 << channel + _SHIFT[happened])
-
-    async def ack_emulated_irq(self) -> None:
+    async def ack_emulated_irq(self) -> int:
         """Write zero to both INT_CLEARs: no channel loses anything."""
         for offset in _INT_CLEAR:
             await self._write(offset, 0)
+        return 0
 
     async def _block(self, way: EdmaWay, channel: int) -> int:
         """Return where CONTROL1 of a channel is, after turning the viewport to it where there is one."""
@@ -178,10 +183,10 @@ class HdmaCore(_Registers):
         return self._node.write_channels, self._node.read_channels
 
     async def off(self) -> None:
-        """Mask and clear everything, and disable every channel that there could be."""
+        """Mask and clear everything, and disable every channel that there could be; of a number, both at each step."""
         for channel in range(_MOST_CHANNELS):
-            for way in EdmaWay:
-                for offset, value in ((_H_SETUP, _H_BOTH), (_H_CLEAR, _H_BOTH), (_H_ENABLE, 0)):
+            for offset, value in ((_H_SETUP, _H_BOTH), (_H_CLEAR, _H_BOTH), (_H_ENABLE, 0)):
+                for way in EdmaWay:
                     await self._write(self._at(way, channel) + offset, value)
 
     async def start(self, way: EdmaWay, channel: int) -> None:
@@ -191,17 +196,22 @@ class HdmaCore(_Registers):
         await self._write(block + _H_SETUP, await self._read(block + _H_SETUP) & ~_H_BOTH | _H_LOCAL)
         await self._write(block + _H_START, 1)
 
-    async def status(self, way: EdmaWay, happened: Happened, channels: Sequence[int]) -> list[int]:
-        """Read each channel's INT_STAT."""
-        values = [await self._read(self._at(way, channel) + _H_STATUS) for channel in channels]
-        return [channel for channel, value in zip(channels, values, strict=True) if value & _H_BIT[happened]]
+    async def handle(self, way: EdmaWay, channels: Sequence[int], note: Note) -> bool:
+        """Read each channel's INT_STAT once, and handle STOP, then ABORT of it."""
+        handled = False
+        for channel in channels:
+            block = self._at(way, channel)
+            value = await self._read(block + _H_STATUS)
+            for happened, bit in _H_BIT.items():
+                if value & bit:
+                    await self._write(block + _H_CLEAR, bit)
+                    await note(way, channel, happened)
+                    handled = True
+        return handled
 
-    async def clear(self, way: EdmaWay, happened: Happened, channel: int) -> None:
-        """Clear one bit."""
-        await self._write(self._at(way, channel) + _H_CLEAR, _H_BIT[happened])
-
-    async def ack_emulated_irq(self) -> None:
-        """Do nothing: there is no such interrupt."""
+    async def ack_emulated_irq(self) -> int:
+        """Refuse: there is no such interrupt."""
+        return -errno.EOPNOTSUPP
 
     def _at(self, way: EdmaWay, channel: int) -> int:
         return 0x200 * channel + 0x100 * way.value

@@ -8,7 +8,7 @@ It exists in two forms. ``"v7"`` is the series as first posted with aux resource
 | | v7 | merged |
 |---|---|---|
 | how many resources | asked for with no array at all | an operation of its own |
-| no such operation, none of it | -ENODEV | -EOPNOTSUPP as it is; -ENODEV |
+| no such operation (either of them), none of it | -ENODEV | -EOPNOTSUPP as it is; -ENODEV |
 | two doorbells | the first, with a warning about each other | the first |
 | word to store | 0 | as the resource says |
 | address | as the resource says, not checked | a multiple of 4 (else -EINVAL), mapped for DMA (else -EIO) |
@@ -68,6 +68,8 @@ async def _find(epf: PciEpf, log: list[str]) -> AuxResource | int:
         return -errno.ENOMEM
     resources: list[AuxResource] = []
     error = await epc.get_aux_resources(resources, count, function)
+    if v7 and error == -errno.EOPNOTSUPP:
+        return -errno.ENODEV
     if error < 0:
         return error
     doorbells = [resource for resource in resources if resource.kind is AuxKind.DOORBELL_MMIO]

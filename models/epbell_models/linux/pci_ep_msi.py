@@ -23,14 +23,14 @@ async def pci_epf_alloc_doorbell(epf: PciEpf, count: int, log: list[str]) -> int
 
     Returns 0; -EINVAL for any function but the controller's first, -EBUSY when doorbells are allocated already, the
     error of the MSI controller's allocation (-ENOSPC when channels run out), or, without an MSI controller that is
-    fit for it, the error of `alloc_doorbell_embedded`.
+    fit for it, the error of `alloc_doorbell_embedded`. ``epf.msi_error`` keeps what the MSI controller's answer was.
     """
     if epf.epc.functions[0] is not epf:
         log.append("Doorbell doesn't support multiple EPF")
         return -errno.EINVAL
     if epf.doorbells:
         return -errno.EBUSY
-    error = _alloc_msi(epf, count, log)
+    error = epf.msi_error = _alloc_msi(epf, count, log)
     if error != -errno.ENODEV:
         return error
     error = await alloc_doorbell_embedded(epf, count, log)

@@ -68,12 +68,15 @@ class PciEpf:
         What is behind each BAR, None where nothing is.
     doorbells
         Doorbells allocated; empty when there are none.
+    msi_error
+        What the MSI controller's backend answered when doorbells were last allocated; 0 or a negative errno.
     """
 
     name: str
     epc: PciEpc
     bars: list[EpfBar | None] = field(default_factory=lambda: [None] * BAR_COUNT)
     doorbells: list[DoorbellMessage] = field(default_factory=list[DoorbellMessage])
+    msi_error: int = 0
 
     def __post_init__(self) -> None:
         self.device = MsiDevice(self.name, self.epc.msi_domain, self.epc.faults)

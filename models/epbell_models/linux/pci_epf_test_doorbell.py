@@ -123,8 +123,9 @@ class EpfTestDoorbell:
         return error
 
     def _judge(self, backend: str | None, error: int, said: list[str]) -> None:
-        """Note the outcome. Where the kernel fell back, -ENODEV of the first backend is why."""
-        name = errno.errorcode.get(-error, str(error)) if error else "ENODEV" if backend == "edma" else ""
+        """Note the outcome. Where the kernel fell back, the error of the first backend is why."""
+        why = error or (self._epf.msi_error if backend == "edma" else 0)
+        name = errno.errorcode.get(-why, str(why)) if why else ""
         self.backend = backend
         self.reason = ("; ".join(said) + (f" (-{name})" if name else "")).lstrip()
 

@@ -11,10 +11,11 @@ import errno
 from ..devicetree import EndpointNode
 from ..platform import Bus, Platform
 from .aux_resource import NO_BAR, AuxKind, AuxResource
-from .dw_edma import NO_OFFSET, DwEdma
+from .dw_edma import NO_OFFSET, DwEdma, Hook
 from .dw_ep_irq import HostInterrupts
 from .dw_iatu import DwIatu, Way
 from .epc_features import BAR_COUNT, BarFlag, EpcFeatures, EpfBar, IrqKind
+from .gic import Gic
 
 __all__ = [
     "REGION_ALIGN",
@@ -60,7 +61,7 @@ class DwPcieEp:
     interrupts
         The ways to interrupt the host.
     edma
-        The eDMA, None as long as it has not been probed, and when that failed.
+        The eDMA, None as long as it has not been detected, and when there is none that can be used.
     """
 
     def __init__(self, platform: Platform, bus: Bus, node: EndpointNode, features: EpcFeatures, log: list[str]) -> None:
@@ -80,6 +81,22 @@ class DwPcieEp:
     async def probe(self) -> None:
         """Find out what the windows can do."""
         await self.iatu.detect()
+
+    async def detect_edma(self, edma: DwEdma, gic: Gic, before_doorbell_irq: Hook | None = None) -> int:
+        """Probe the eDMA while the controller is initialised; 0 or a negative errno, which ends that.
+
+        The controller goes on without an eDMA that lacks channels or interrupts, and when the driver answers -ENODEV.
+        Any other error is final.
+        """
+        if not await edma.find(gic):
+            return 0
+        error = await edma.probe(before_doorbell_irq)
+        if error and error != -errno.ENODEV:
+            self._log.append("Couldn't register eDMA device")
+            return error
+        if not error:
+            self.edma = edma
+        return 0
 
     # -- BARs ----------------------------------------------------------------------------------------------------------
 
