@@ -23,6 +23,9 @@ __all__ = ["Inbound"]
 _PAGE = BOUNDARY.bit_length() - 1
 """Windows in address match begin and end on multiples of 4 KiB; these low bits of an address they do not look at."""
 
+_LEAST_BAR_BITS = 7
+"""No BAR is smaller than 128 bytes."""
+
 _ACTIVE = data.StructLayout({
     "on": 1,
     "by_bar": 1,
@@ -84,7 +87,7 @@ class Inbound(wiring.Component):
     claimed : Out(1)
         A window or the fixed BAR claims it. Combinational, as the next two.
     local : Out(64)
-        Local address.
+        Local address; if nothing claims the request, bits 6:0 of its PCI address.
     fits : Out(1)
         The request ends where it must: before the next multiple of 4 KiB, and before the end of its BAR.
 
@@ -137,7 +140,8 @@ class Inbound(wiring.Component):
             free = free & ~hit
             claims.append(wins)
             locals_.append(local & wins.replicate(64))
-        m.d.comb += [self.claimed.eq(any_of(claims)), self.local.eq(any_of(locals_))]
+        # The lowest bits are the request's in any BAR; a refusal is answered with them.
+        m.d.comb += [self.claimed.eq(any_of(claims)), self.local.eq(any_of(locals_) | self.address[:_LEAST_BAR_BITS])]
         if self._fixed is not None:
             offset = self.address[:32] & mask
             with m.If(self.bar == self._fixed.number):

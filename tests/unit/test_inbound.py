@@ -53,6 +53,7 @@ class Rig:
         for port, value in ((dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function)):
             ctx.set(port, value)
         await ctx.tick()
+        assert ctx.get(dut.local) & 0x7F == address & 0x7F, "the lower address of a completion, even of a refusal"
         return ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
 
     async def compare(self, bar: int, offset: int, length: int = 1, function: int = 0) -> int | None:
