@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
+from epbell.config_reader import BARS
 from epbell.counter import Counter
 from epbell.edma import PERSONALITIES, EdmaShape
 from epbell.interrupts import InterruptRegisters
@@ -62,6 +63,8 @@ class Controller(wiring.Component):
         Interrupt lines to the CPU.
     outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
         How many accesses of the CPU to the host have just failed; why and where the last one did.
+    bars : In(32).array(6)
+        The base address registers as the host reads them.
     interrupts : Out(InterruptRegisters())
         What raises interrupts of the host, and how they are.
     """
@@ -86,6 +89,7 @@ class Controller(wiring.Component):
     outbound_failed: Any
     outbound_cause: Any
     outbound_address: Any
+    bars: Any
     interrupts: Any
 
     def __init__(self, *, data_width: int, windows: int, guard: bool, edma: EdmaShape) -> None:
@@ -110,6 +114,7 @@ class Controller(wiring.Component):
             "outbound_failed": In(range(3)),
             "outbound_cause": In(Cause),
             "outbound_address": In(32),
+            "bars": In(32).array(BARS),
             "interrupts": Out(InterruptRegisters()),
         })
 
@@ -136,6 +141,8 @@ class Controller(wiring.Component):
         self._measure(m, "IRQ_LATENCY", self.mu_ring, self.irq_mu, clear)
         self._measure(m, "EDMA_LATENCY", self.edma_ring, self.irq_edma, clear)
         self._count(m, "OUTBOUND_FAILED", self.outbound_failed, clear, 2)
+        for number, bar in enumerate(self.bars):
+            m.d.comb += self._value(f"BAR{number}", "BAR").eq(bar)
         self._failure(m)
         self._raise_interrupts(m)
         self._show_interrupts(m)

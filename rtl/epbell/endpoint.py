@@ -16,6 +16,7 @@ import epbell_regs
 from epbell import axil
 from epbell.address_map import PAGE_BITS, AddressMap, HostPage
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
+from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
 from epbell.edma import EdmaShape
 from epbell.inbound import Inbound
@@ -104,6 +105,8 @@ class Endpoint(wiring.Component):
         Ports for MSI, MSI-X and INTx (:class:`HardMsi`, :class:`HardMsix`, :class:`HardIntx`).
     cfg_flr_in_process, cfg_flr_done : In(4), Out(4)
         Function-level reset of function 0: what the host was to be told is forgotten. Answered in the next clock.
+    cfg_mgmt : Out(HardConfig())
+        Port to read the base address registers (:class:`HardConfig`); nothing else may use it.
     cpu_axil : In(axil.Signature(32))
         The CPU's bus.
     irq_mu : Out(1)
@@ -131,6 +134,7 @@ class Endpoint(wiring.Component):
     cfg_interrupt: Any
     cfg_flr_in_process: Any
     cfg_flr_done: Any
+    cfg_mgmt: Any
     cpu_axil: Any
     irq_mu: Any
     irq_edma: Any
@@ -196,6 +200,7 @@ class Endpoint(wiring.Component):
         )
         self._outbound = outbound
         self._interrupts = interrupts
+        self._config = ConfigReader()
         self._ram_share = RamShare(len(self._ram.cpu_w_addr))
         self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)
         super().__init__({
@@ -211,6 +216,7 @@ class Endpoint(wiring.Component):
             "cfg_interrupt": Out(HardIntx()),
             "cfg_flr_in_process": In(4),
             "cfg_flr_done": Out(4),
+            "cfg_mgmt": Out(HardConfig()),
             "cpu_axil": In(axil.Signature(32)),
             "irq_mu": Out(1),
             **edma_ports(self._shape),
@@ -221,13 +227,14 @@ class Endpoint(wiring.Component):
         m: Any = Module()
         for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
             m.submodules[name] = getattr(self, f"_{name}")
-        for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts"):
+        for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts", "config"):
             m.submodules[name] = getattr(self, f"_{name}")
         wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
         wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
         wiring.connect(m, wiring.flipped(self.m_axis_rq), self._outbound.rq)
         wiring.connect(m, wiring.flipped(self.s_axis_rc), self._outbound.rc)
         wiring.connect(m, wiring.flipped(self.cpu_axil), self._cpu.axil)
+        wiring.connect(m, wiring.flipped(self.cfg_mgmt), self._config.hard)
         self._raise_interrupts(m)
         self._requests(m)
         self._answers(m)
@@ -395,6 +402,8 @@ class Endpoint(wiring.Component):
         """Connect the pages with what is behind them."""
         pages, blocks, target = self._pages, self._blocks, self._target
         self._windows(m)
+        for shown, bar in zip(blocks.bars, self._config.bars, strict=True):
+            m.d.comb += shown.eq(bar)
         for name in _PAGES:
             if name != "iatu":
                 wiring.connect(m, getattr(pages, name), getattr(blocks, name))

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
+from epbell.config_reader import BARS
 from epbell.controller import Controller
 from epbell.edma import Edma, EdmaShape
 from epbell.interrupts import InterruptRegisters
@@ -57,6 +58,8 @@ class Peripherals(wiring.Component):
         Requests that were not done. ``torn`` is one more that is malformed.
     outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
         Failures of the CPU's accesses to the host, for the controller page.
+    bars : In(32).array(6)
+        The base address registers as the host reads them, for the controller page.
     interrupts : Out(InterruptRegisters())
         Between the controller page and the interrupts of the host.
     irq_mu : Out(1)
@@ -89,6 +92,7 @@ class Peripherals(wiring.Component):
     outbound_failed: Any
     outbound_cause: Any
     outbound_address: Any
+    bars: Any
     interrupts: Any
     irq_mu: Any
     irq_edma: Any
@@ -112,6 +116,7 @@ class Peripherals(wiring.Component):
             "outbound_failed": In(range(3)),
             "outbound_cause": In(Cause),
             "outbound_address": In(32),
+            "bars": In(32).array(BARS),
             "interrupts": Out(InterruptRegisters()),
             "irq_mu": Out(1),
             **edma_ports(edma),
@@ -154,6 +159,8 @@ class Peripherals(wiring.Component):
         """Count what was not done; a torn packet waits for a clock in which that counter has nothing else to do."""
         for name in ("failed", "cause", "address"):
             m.d.comb += getattr(self._controller, f"outbound_{name}").eq(getattr(self, f"outbound_{name}"))
+        for shown, bar in zip(self._controller.bars, self.bars, strict=True):
+            m.d.comb += shown.eq(bar)
         torn: Any = Signal()
         m.d.sync += torn.eq(self.torn | (torn & self.malformed))
         for event in EVENTS:
