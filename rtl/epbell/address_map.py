@@ -11,25 +11,31 @@ __all__ = [
 PAGE_BITS = 16
 """Every register block has a page of 64 KiB."""
 
+_HOST_ONLY = ("mu_b",)
+_RANGES = ("ram", "outbound")
+
 
 @dataclass(frozen=True)
 class AddressMap:
-    """Endpoint-local base addresses, 32 bits.
+    """Endpoint-local base addresses.
 
-    The pages may be anywhere on a multiple of 64 KiB, the RAM on a multiple of its size.
+    The pages may be anywhere on a multiple of 64 KiB, the RAM and the aperture on multiples of their sizes. The CPU has
+    32 address bits, the inbound windows 64: what only the host needs may be above 4 GiB.
 
     Parameters
     ----------
     mu_a, mu_b : int
-        Messaging Unit, side of the endpoint's CPU and side of the doorbells.
+        Messaging Unit, side of the endpoint's CPU and side of the doorbells; the latter may be above 4 GiB.
     controller : int
         Controller page.
     edma : int
         eDMA.
     iatu : int
-        Registers of the inbound windows.
+        Registers of the inbound and outbound windows.
     ram : int
         RAM behind the BARs.
+    outbound : int
+        Aperture: the CPU's addresses for host memory.
 
     Raises
     ------
@@ -43,13 +49,17 @@ class AddressMap:
     edma: int = 0x5F09_0000
     iatu: int = 0x5F31_0000
     ram: int = 0x6000_0000
+    outbound: int = 0x7000_0000
 
     def __post_init__(self) -> None:
         seen: dict[int, str] = {}
         for item in fields(self):
             base = getattr(self, item.name)
-            if not isinstance(base, int) or base not in range(0, 1 << 32, 1 << PAGE_BITS):
-                raise ValueError(f"The base address of {item.name!r} must be a multiple of 64 KiB, not {base!r}")
+            bits = 64 if item.name in _HOST_ONLY else 32
+            if not isinstance(base, int) or base not in range(0, 1 << bits, 1 << PAGE_BITS):
+                raise ValueError(
+                    f"The base address of {item.name!r} must be a multiple of 64 KiB, of {bits} bits, not {base!r}"
+                )
             if base in seen:
                 raise ValueError(f"{item.name!r} and {seen[base]!r} must have different base addresses, not {base:#x}")
             seen[base] = item.name
@@ -62,14 +72,31 @@ class AddressMap:
         ValueError
             If `size` is not a power of two from 4 KiB to 1 GiB, the base is not a multiple of it, or a page is inside.
         """
-        if not isinstance(size, int) or not 4096 <= size <= 1 << 30 or size & (size - 1):
-            raise ValueError(f"The size of the RAM must be a power of two from 4 KiB to 1 GiB, not {size!r}")
-        if self.ram % size:
-            raise ValueError(f"The base address of the RAM must be a multiple of its size {size:#x}, not {self.ram:#x}")
+        self._check_range("ram", "RAM", size, 4096, "4 KiB")
+
+    def check_aperture(self, size: int, ram_size: int) -> None:
+        """Refuse an aperture which the map has no room for.
+
+        Raises
+        ------
+        ValueError
+            If `size` is not a power of two from 64 KiB to 1 GiB, the base is not a multiple of it, or a page or the RAM
+            is inside.
+        """
+        self._check_range("outbound", "aperture", size, 1 << PAGE_BITS, "64 KiB")
+        if self.ram < self.outbound + size and self.outbound < self.ram + ram_size:
+            raise ValueError(f"The RAM must be outside the aperture at {self.outbound:#x}, not at {self.ram:#x}")
+
+    def _check_range(self, name: str, what: str, size: int, least: int, unit: str) -> None:
+        first = getattr(self, name)
+        if not isinstance(size, int) or not least <= size <= 1 << 30 or size & (size - 1):
+            raise ValueError(f"The size of the {what} must be a power of two from {unit} to 1 GiB, not {size!r}")
+        if first % size:
+            raise ValueError(f"The base address of the {what} must be a multiple of its size {size:#x}, not {first:#x}")
         for item in fields(self):
             base = getattr(self, item.name)
-            if item.name != "ram" and self.ram < base + (1 << PAGE_BITS) and base < self.ram + size:
-                raise ValueError(f"The page {item.name!r} must be outside the RAM at {self.ram:#x}, not at {base:#x}")
+            if item.name not in _RANGES and first < base + (1 << PAGE_BITS) and base < first + size:
+                raise ValueError(f"The page {item.name!r} must be outside the {what} at {first:#x}, not at {base:#x}")
 
 
 @dataclass(frozen=True)

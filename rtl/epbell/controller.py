@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
+from epbell.config_reader import BARS
 from epbell.counter import Counter
 from epbell.edma import PERSONALITIES, EdmaShape
+from epbell.interrupts import InterruptRegisters
 from epbell.latency import LatencyMeter
+from epbell.pcie.requester import Cause
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = ["Controller"]
@@ -19,6 +22,7 @@ VECTORS = 4
 """Doorbell vectors of the Messaging Unit."""
 
 _BELL_EVENTS = ("rung", "merged", "delivered")
+_INTERRUPT_EVENTS = ("msi_sent", "msi_refused", "msix_sent", "msix_held", "msix_merged")
 _EDMA_EVENTS = {"edma_rung": 2, "edma_merged": 2, "edma_delivered": 1}  # at most in a clock
 
 
@@ -57,12 +61,12 @@ class Controller(wiring.Component):
         The host rings in this cycle, that many clocks after its request began.
     irq_mu, irq_edma : In(1)
         Interrupt lines to the CPU.
-    msi_raise, msi_vector : Out(1), Out(5)
-        Queue an MSI.
-    msi_enabled, msi_multiple, msi_room, msi_busy, bus_master : In
-        State of the queue and of the host's enables: 1, 3, 6, 1 and 1 bits.
-    msi_sent, msi_refused : In(1)
-        Events of the queue.
+    outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
+        How many accesses of the CPU to the host have just failed; why and where the last one did.
+    bars : In(32).array(6)
+        The base address registers as the host reads them.
+    interrupts : Out(InterruptRegisters())
+        What raises interrupts of the host, and how they are.
     """
 
     bus: Any
@@ -82,15 +86,11 @@ class Controller(wiring.Component):
     ring_age: Any
     irq_mu: Any
     irq_edma: Any
-    msi_raise: Any
-    msi_vector: Any
-    msi_enabled: Any
-    msi_multiple: Any
-    msi_room: Any
-    msi_busy: Any
-    bus_master: Any
-    msi_sent: Any
-    msi_refused: Any
+    outbound_failed: Any
+    outbound_cause: Any
+    outbound_address: Any
+    bars: Any
+    interrupts: Any
 
     def __init__(self, *, data_width: int, windows: int, guard: bool, edma: EdmaShape) -> None:
         self._features = {
@@ -111,15 +111,11 @@ class Controller(wiring.Component):
             "ring_age": In(LATENCY_BITS),
             "irq_mu": In(1),
             "irq_edma": In(1),
-            "msi_raise": Out(1),
-            "msi_vector": Out(5),
-            "msi_enabled": In(1),
-            "msi_multiple": In(3),
-            "msi_room": In(6),
-            "msi_busy": In(1),
-            "bus_master": In(1),
-            "msi_sent": In(1),
-            "msi_refused": In(1),
+            "outbound_failed": In(range(3)),
+            "outbound_cause": In(Cause),
+            "outbound_address": In(32),
+            "bars": In(32).array(BARS),
+            "interrupts": Out(InterruptRegisters()),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -130,8 +126,8 @@ class Controller(wiring.Component):
         for name, value in self._features.items():
             m.d.comb += self._value("FEATURES", name).eq(value)
         clear = self._block.field("COUNTERS", "CLEAR").pulse
-        self._count(m, "MSI_SENT", self.msi_sent, clear)
-        self._count(m, "MSI_REFUSED", self.msi_refused, clear)
+        for event in _INTERRUPT_EVENTS:
+            self._count(m, event.upper(), getattr(self.interrupts, event), clear)
         self._count(m, "WRITES_REFUSED", self.write_refused, clear)
         self._count(m, "READS_REFUSED", self.read_refused, clear)
         self._count(m, "UNSUPPORTED", self.unsupported, clear)
@@ -144,7 +140,12 @@ class Controller(wiring.Component):
             self._count(m, event.upper(), getattr(self, event), clear, most)
         self._measure(m, "IRQ_LATENCY", self.mu_ring, self.irq_mu, clear)
         self._measure(m, "EDMA_LATENCY", self.edma_ring, self.irq_edma, clear)
-        self._msi(m)
+        self._count(m, "OUTBOUND_FAILED", self.outbound_failed, clear, 2)
+        for number, bar in enumerate(self.bars):
+            m.d.comb += self._value(f"BAR{number}", "BAR").eq(bar)
+        self._failure(m)
+        self._raise_interrupts(m)
+        self._show_interrupts(m)
         return m
 
     def _value(self, register: str, field: str) -> Any:
@@ -169,14 +170,49 @@ class Controller(wiring.Component):
             self._value(f"{registers}_MAX", "CYCLES").eq(meter.longest),
         ]
 
-    def _msi(self, m: Any) -> None:
-        raised = self._block.field("MSI_RAISE", "VECTOR")
+    def _failure(self, m: Any) -> None:
+        """Keep the last failure of an access to the host until software has seen it."""
+        cause: Any = Signal(Cause)
+        address: Any = Signal(32)
+        here = self.bus.w_addr[2:] == epbell_regs.offsets("controller")["OUTBOUND_CAUSE"] >> 2
+        with m.If(self.outbound_failed.any()):
+            m.d.sync += [cause.eq(self.outbound_cause), address.eq(self.outbound_address)]
+        with m.Elif(self.bus.w_en & here & self.bus.w_strb[0] & ~self.bus.w_data[:3].any()):
+            m.d.sync += cause.eq(Cause.NONE)
         m.d.comb += [
-            self.msi_raise.eq(raised.w_stb),
-            self.msi_vector.eq(raised.w_data),
-            self._value("MSI_STATUS", "ENABLED").eq(self.msi_enabled),
-            self._value("MSI_STATUS", "MULTIPLE").eq(self.msi_multiple),
-            self._value("MSI_STATUS", "ROOM").eq(self.msi_room),
-            self._value("MSI_STATUS", "BUSY").eq(self.msi_busy),
-            self._value("MSI_STATUS", "BUS_MASTER").eq(self.bus_master),
+            self._value("OUTBOUND_CAUSE", "CAUSE").eq(cause),
+            self._value("OUTBOUND_ADDRESS", "ADDRESS").eq(Cat(Const(0, 2), address[2:])),
         ]
+
+    def _raise_interrupts(self, m: Any) -> None:
+        """Pass on what software writes."""
+        out, field = self.interrupts, self._block.field
+        msi, msix, level = field("MSI_RAISE", "VECTOR"), field("MSIX_RAISE", "VECTOR"), field("INTX", "LEVEL")
+        m.d.comb += [
+            out.msi_raise.eq(msi.w_stb),
+            out.msi_vector.eq(msi.w_data),
+            out.msix_raise.eq(msix.w_stb),
+            out.msix_vector.eq(msix.w_data),
+            out.msix_on.eq(self._value("MSIX_SIZE", "ON")),
+            out.msix_last.eq(self._value("MSIX_SIZE", "LAST")),
+            out.msix_table.eq(Cat(Const(0, 3), self._value("MSIX_TABLE", "ADDRESS"))),
+            out.msix_pba.eq(Cat(Const(0, 3), self._value("MSIX_PBA", "ADDRESS"))),
+            out.intx_write.eq(level.w_stb),
+            out.intx_level.eq(level.value),
+            out.intx_pulse.eq(field("INTX", "PULSE").pulse),
+        ]
+
+    def _show_interrupts(self, m: Any) -> None:
+        """Show what has become of it."""
+        shown = {
+            "MSI_STATUS": {"ENABLED": "msi_enabled", "MULTIPLE": "msi_multiple", "ROOM": "msi_room"},
+            "MSIX_STATUS": {"ENABLED": "msix_enabled", "FUNCTION_MASK": "msix_masked", "ROOM": "msix_room"},
+            "INTX": {"BUSY": "intx_busy", "ASSERTED": "intx_asserted"},
+            "MSI_MASK": {"MASK": "msi_mask"},
+            "MSI_PENDING": {"PENDING": "msi_pending"},
+        }
+        shown["MSI_STATUS"] |= {"BUSY": "msi_busy", "BUS_MASTER": "bus_master"}
+        shown["MSIX_STATUS"] |= {"BUSY": "msix_busy", "PENDING": "msix_pending", "BUS_MASTER": "bus_master"}
+        for register, fields in shown.items():
+            for name, member in fields.items():
+                m.d.comb += self._value(register, name).eq(getattr(self.interrupts, member))

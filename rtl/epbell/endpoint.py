@@ -1,33 +1,41 @@
 """The endpoint: a host that writes to a BAR interrupts the endpoint's CPU.
 
 ``PCIe hard block -> parser -> inbound windows -> target -> {RAM, Messaging Unit side B, eDMA doorbell words}``, and
-back through the read engine; the CPU reaches everything over AXI4-Lite. docs/endpoint.md has the whole story.
+back through the read engine; the CPU reaches everything over AXI4-Lite, and host memory through outbound windows.
+docs/endpoint.md has the whole story.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import axil
-from epbell.address_map import AddressMap, HostPage
+from epbell.address_map import PAGE_BITS, AddressMap, HostPage
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
+from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
 from epbell.edma import EdmaShape
 from epbell.inbound import Inbound
+from epbell.interrupts import Interrupts
+from epbell.intx import HardIntx
 from epbell.msi import HardMsi
+from epbell.msix_sender import HardMsix
 from epbell.mu import LAYOUTS
-from epbell.pcie import usp
+from epbell.outbound import Outbound
+from epbell.pcie import usp, usp_requester
 from epbell.pcie.completion import CompletionSender
+from epbell.pcie.outstanding import DEFAULT_TIMEOUT
 from epbell.pcie.queue import Credits, Queue, check_places
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
 from epbell.pcie.target import EVENTS, LATENCY_BITS, Target
 from epbell.peripherals import Peripherals, edma_ports
 from epbell.ram import Ram
+from epbell.ram_share import RamShare
 from epbell.registers import RegisterPages
 from epbell.share import check_patience
 
@@ -42,7 +50,7 @@ class Endpoint(wiring.Component):
 
     From the first CQ beat of a doorbell write to ``irq_mu`` or ``irq_edma``: 4, 3, 2 and 2 clocks at 64, 128, 256 and
     512 bits; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read to the
-    first CC beat: 5, 4, 4 and 4 clocks.
+    first CC beat: 5, 4, 4 and 4 clocks. From the CPU's access of the aperture to the first RQ beat: 3 clocks.
 
     Parameters
     ----------
@@ -69,17 +77,36 @@ class Endpoint(wiring.Component):
         Register layout, channels and interrupt lines of the eDMA.
     fixed_bar : int
         A BAR of at least 4 KiB that shows the eDMA page whatever the windows say.
+    outbound_windows : int
+        Number of outbound windows, 1 to 16.
+    aperture : int
+        Size of the CPU's range of addresses for host memory: a power of two from 64 KiB.
+    outbound_reads, tags : int
+        Reads of host memory that may be outstanding, 1 to `tags`; number of tags, 1 to 256 (more than 32 need Extended
+        Tags).
+    timeout : int
+        Clocks until a read of host memory without a completion fails.
+    msix_vectors : int
+        MSI-X vectors at most, 1 to 2048. None: as many as half of the RAM has room for.
+    msix : str
+        How MSI-X messages leave: ``"rq"``, as memory writes, or ``"port"``, through the hard block's port.
 
     Attributes
     ----------
     s_axis_cq, m_axis_cc
         Completer streams (:class:`usp.CompleterRequest`, :class:`usp.CompleterCompletion`).
+    m_axis_rq, s_axis_rc
+        Requester streams (:class:`usp_requester.RequesterRequest`, :class:`usp_requester.RequesterCompletion`).
     pcie_cq_np_req : Out(2)
         Credits for non-posted requests.
     cfg_max_payload, cfg_function_status : In(2), In(16)
-        Maximum payload; the host's enables (bit 2: bus mastering of function 0).
-    cfg_interrupt_msi
-        MSI port (:class:`HardMsi`).
+        Maximum payload; the host's enables (of function 0 bit 2: bus mastering, bit 3: Interrupt Disable).
+    cfg_interrupt_msi, cfg_interrupt_msix, cfg_interrupt
+        Ports for MSI, MSI-X and INTx (:class:`HardMsi`, :class:`HardMsix`, :class:`HardIntx`).
+    cfg_flr_in_process, cfg_flr_done : In(4), Out(4)
+        Function-level reset of function 0: what the host was to be told is forgotten. Answered in the next clock.
+    cfg_mgmt : Out(HardConfig())
+        Port to read the base address registers (:class:`HardConfig`); nothing else may use it.
     cpu_axil : In(axil.Signature(32))
         The CPU's bus.
     irq_mu : Out(1)
@@ -97,10 +124,17 @@ class Endpoint(wiring.Component):
 
     s_axis_cq: Any
     m_axis_cc: Any
+    m_axis_rq: Any
+    s_axis_rc: Any
     pcie_cq_np_req: Any
     cfg_max_payload: Any
     cfg_function_status: Any
     cfg_interrupt_msi: Any
+    cfg_interrupt_msix: Any
+    cfg_interrupt: Any
+    cfg_flr_in_process: Any
+    cfg_flr_done: Any
+    cfg_mgmt: Any
     cpu_axil: Any
     irq_mu: Any
     irq_edma: Any
@@ -123,12 +157,23 @@ class Endpoint(wiring.Component):
         patience: int = 8,
         edma: EdmaShape | None = None,
         fixed_bar: int | None = None,
+        outbound_windows: int = 6,
+        aperture: int = 256 << 20,
+        outbound_reads: int = 8,
+        tags: int = 32,
+        timeout: int = DEFAULT_TIMEOUT,
+        msix_vectors: int | None = None,
+        msix: str = "rq",
     ) -> None:
         self._width = usp.check_width(width)
         self._map = AddressMap() if address_map is None else address_map
         self._map.check_ram(ram_size)
+        self._map.check_aperture(aperture, ram_size)
         _check(bars, layout, windows, reads, patience, fixed_bar)
         self._shape = EdmaShape() if edma is None else edma
+        vectors = min(2048, ram_size // 32) if msix_vectors is None else msix_vectors
+        interrupts = Interrupts(ram_size=ram_size, lanes=width // 32, vectors=vectors, msix=msix)
+        outbound = Outbound(width, windows=outbound_windows, reads=outbound_reads, tags=tags, timeout=timeout)
         self._host_names = _GUARDED_PAGES if guard else _PAGES
         # A write of a doorbell word is an event. With the whole page open to the host, its writes need the port.
         self._aside = ("edma",) if guard else ()
@@ -147,15 +192,31 @@ class Endpoint(wiring.Component):
         self._sender = CompletionSender(width)
         self._ram = Ram(lanes, ram_size, patience=patience)
         self._pages = RegisterPages(_PAGES, self._host_names, aside=self._aside, patience=patience)
-        self._cpu = CpuPort(**ram, pages=[getattr(self._map, name) for name in _PAGES])
+        self._cpu = CpuPort(
+            **ram,
+            pages=[getattr(self._map, name) for name in _PAGES],
+            aperture=self._map.outbound,
+            aperture_size=aperture,
+        )
+        self._outbound = outbound
+        self._interrupts = interrupts
+        self._config = ConfigReader()
+        self._ram_share = RamShare(len(self._ram.cpu_w_addr))
         self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)
         super().__init__({
             "s_axis_cq": In(usp.CompleterRequest(width)),
             "m_axis_cc": Out(usp.CompleterCompletion(width)),
+            "m_axis_rq": Out(usp_requester.RequesterRequest(width)),
+            "s_axis_rc": In(usp_requester.RequesterCompletion(width)),
             "pcie_cq_np_req": Out(2),
             "cfg_max_payload": In(2),
             "cfg_function_status": In(16),
             "cfg_interrupt_msi": Out(HardMsi()),
+            "cfg_interrupt_msix": Out(HardMsix()),
+            "cfg_interrupt": Out(HardIntx()),
+            "cfg_flr_in_process": In(4),
+            "cfg_flr_done": Out(4),
+            "cfg_mgmt": Out(HardConfig()),
             "cpu_axil": In(axil.Signature(32)),
             "irq_mu": Out(1),
             **edma_ports(self._shape),
@@ -166,15 +227,19 @@ class Endpoint(wiring.Component):
         m: Any = Module()
         for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
             m.submodules[name] = getattr(self, f"_{name}")
-        for name in ("ram", "pages", "cpu", "blocks"):
+        for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts", "config"):
             m.submodules[name] = getattr(self, f"_{name}")
         wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
         wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
+        wiring.connect(m, wiring.flipped(self.m_axis_rq), self._outbound.rq)
+        wiring.connect(m, wiring.flipped(self.s_axis_rc), self._outbound.rc)
         wiring.connect(m, wiring.flipped(self.cpu_axil), self._cpu.axil)
-        wiring.connect(m, wiring.flipped(self.cfg_interrupt_msi), self._blocks.msi)
+        wiring.connect(m, wiring.flipped(self.cfg_mgmt), self._config.hard)
+        self._raise_interrupts(m)
         self._requests(m)
         self._answers(m)
         self._masters(m)
+        self._to_host(m)
         self._registers(m)
         return m
 
@@ -232,8 +297,10 @@ class Endpoint(wiring.Component):
             ram.host_r_valid.eq(reader.ram_valid),
             reader.ram_ready.eq(ram.host_r_ready),
             ram.host_r_addr.eq(reader.ram_addr),
-            ram.cpu_w_data.eq(cpu.w_data),
-            ram.cpu_w_strb.eq(cpu.w_strb),
+            self._ram_share.cpu_w_data.eq(cpu.w_data),
+            self._ram_share.cpu_w_strb.eq(cpu.w_strb),
+            ram.cpu_w_data.eq(self._ram_share.w_data),
+            ram.cpu_w_strb.eq(self._ram_share.w_strb),
             cpu.r_ram_data.eq(ram.r_data[0]),
             pages.host_w_valid.eq(target.bus_valid),
             target.bus_ready.eq(pages.host_w_ready),
@@ -250,24 +317,96 @@ class Endpoint(wiring.Component):
             pages.cpu_w_strb.eq(cpu.w_strb),
             cpu.r_page_data.eq(pages.cpu_r_data),
         ]
+        share = self._ram_share
         for way in ("w", "r"):
             address = getattr(cpu, f"{way}_addr")
             m.d.comb += [
-                getattr(ram, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_ram_valid")),
-                getattr(cpu, f"{way}_ram_ready").eq(getattr(ram, f"cpu_{way}_ready")),
-                getattr(ram, f"cpu_{way}_addr").eq(address[2:]),
-                getattr(pages, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_page_valid")),
+                getattr(share, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_ram_valid")),
+                getattr(cpu, f"{way}_ram_ready").eq(getattr(share, f"cpu_{way}_ready")),
+                getattr(share, f"cpu_{way}_addr").eq(address[2:]),
+                getattr(ram, f"cpu_{way}_valid").eq(getattr(share, f"{way}_valid")),
+                getattr(share, f"{way}_ready").eq(getattr(ram, f"cpu_{way}_ready")),
+                getattr(ram, f"cpu_{way}_addr").eq(getattr(share, f"{way}_addr")),
+                getattr(pages, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_page_valid") & ~self._waits(way)),
                 getattr(cpu, f"{way}_page_ready").eq(getattr(pages, f"cpu_{way}_ready")),
                 getattr(pages, f"cpu_{way}_pages").eq(getattr(cpu, f"{way}_pages")),
                 getattr(pages, f"cpu_{way}_addr").eq(address),
             ]
 
+    def _waits(self, way: str) -> Any:
+        """Whether the CPU's access has to wait: a vector is raised for which there is no room."""
+        if way == "r":
+            return 0
+        cpu, raises = self._cpu, epbell_regs.offsets("controller")["MSIX_RAISE"]
+        here = cpu.w_pages[_PAGES.index("controller")] & (cpu.w_addr[2:PAGE_BITS] == raises >> 2)
+        return here & ~self._interrupts.registers.msix_room.any()
+
+    def _raise_interrupts(self, m: Any) -> None:
+        """Connect the interrupts of the host: registers, ports of the hard block, RAM, RQ."""
+        interrupts, target, outbound, share = self._interrupts, self._target, self._outbound, self._ram_share
+        wiring.connect(m, self._blocks.interrupts, interrupts.registers)
+        for port, hard in (("_msi", interrupts.msi), ("_msix", interrupts.msix), ("", interrupts.intx)):
+            wiring.connect(m, wiring.flipped(getattr(self, f"cfg_interrupt{port}")), hard)
+        for name in ("valid", "write", "addr", "data"):
+            m.d.comb += getattr(share, f"mem_{name}").eq(getattr(interrupts, f"mem_{name}"))
+        for name in ("valid", "address", "data"):
+            m.d.comb += getattr(outbound, f"i_{name}").eq(getattr(interrupts, f"i_{name}"))
+        m.d.comb += [
+            interrupts.function_status.eq(self.cfg_function_status[:4]),
+            interrupts.function_reset.eq(self.cfg_flr_in_process[0]),
+            interrupts.entered.eq(outbound.entered),
+            interrupts.left.eq(outbound.left),
+            interrupts.i_ready.eq(outbound.i_ready),
+            interrupts.mem_ready.eq(share.mem_ready),
+            interrupts.mem_rvalid.eq(share.mem_rvalid),
+            interrupts.mem_rdata.eq(self._ram.r_data[0]),
+            interrupts.host_wrote.eq(target.ram_valid & target.ram_ready),
+            interrupts.host_address.eq(target.ram_addr),
+            interrupts.host_written.eq(Cat(strobes.any() for strobes in target.ram_strb)),
+        ]
+        m.d.sync += self.cfg_flr_done.eq(self.cfg_flr_in_process)
+
+    def _to_host(self, m: Any) -> None:
+        """Connect the CPU with host memory, and account for what fails."""
+        cpu, outbound, blocks = self._cpu, self._outbound, self._blocks
+        m.d.comb += [
+            outbound.bus_master.eq(self.cfg_function_status[2]),
+            outbound.w_valid.eq(cpu.w_host_valid),
+            cpu.w_host_ready.eq(outbound.w_ready),
+            cpu.w_host_error.eq(outbound.w_error),
+            outbound.w_addr.eq(cpu.w_addr),
+            outbound.w_data.eq(cpu.w_data),
+            outbound.w_strb.eq(cpu.w_strb),
+            outbound.r_valid.eq(cpu.r_host_valid),
+            cpu.r_host_ready.eq(outbound.r_ready),
+            outbound.r_addr.eq(cpu.r_addr),
+            cpu.d_valid.eq(outbound.d_valid),
+            outbound.d_ready.eq(cpu.d_ready),
+            cpu.d_data.eq(outbound.d_data),
+            cpu.d_error.eq(outbound.d_error),
+            blocks.outbound_failed.eq(outbound.failed),
+            blocks.outbound_cause.eq(outbound.cause),
+            blocks.outbound_address.eq(outbound.cause_address),
+        ]
+
+    def _windows(self, m: Any) -> None:
+        """Put the registers of both directions on one page; neither has a register where the other has one."""
+        pages: Any = self._pages
+        page, inward, outward = pages.iatu, self._inbound.bus, self._outbound.bus
+        for port in (inward, outward):
+            for name in ("w_en", "w_addr", "w_data", "w_strb", "r_en", "r_addr"):
+                m.d.comb += getattr(port, name).eq(getattr(page, name))
+        m.d.comb += page.r_data.eq(inward.r_data | outward.r_data)
+
     def _registers(self, m: Any) -> None:
         """Connect the pages with what is behind them."""
         pages, blocks, target = self._pages, self._blocks, self._target
+        self._windows(m)
+        for shown, bar in zip(blocks.bars, self._config.bars, strict=True):
+            m.d.comb += shown.eq(bar)
         for name in _PAGES:
-            block = self._inbound.bus if name == "iatu" else getattr(blocks, name)
-            wiring.connect(m, getattr(pages, name), block)
+            if name != "iatu":
+                wiring.connect(m, getattr(pages, name), getattr(blocks, name))
         for name in self._aside:
             m.d.comb += getattr(blocks, f"{name}_aside").eq(getattr(pages, f"{name}_aside"))
         written = target.bus_pages & (target.bus_valid & target.bus_ready).replicate(len(target.bus_pages))
@@ -281,7 +420,6 @@ class Endpoint(wiring.Component):
             blocks.host_edma.eq(written[self._host_names.index("edma")]),
             blocks.host_age.eq(target.bus_age),
             blocks.torn.eq(self._parser.torn),
-            blocks.bus_master.eq(self.cfg_function_status[2]),
             self.irq_mu.eq(blocks.irq_mu),
         ]
 

@@ -1,13 +1,13 @@
-"""Inbound windows: from a BAR and an offset to an endpoint-local address.
+"""Inbound windows: from a request of the host to an endpoint-local address.
 
-Register-compatible with the inbound regions of the DesignWare iATU in its unroll layout, in BAR-match mode. Address
-match is storage without effect.
+Register-compatible with the inbound regions of the DesignWare iATU in its unroll layout, for memory requests, in
+BAR match and in address match.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,19 +20,52 @@ from epbell.pcie.tlp import BOUNDARY
 
 __all__ = ["Inbound"]
 
-_ACTIVE = data.StructLayout({"on": 1, "local": 1, "bar": 3, "match_function": 1, "function": 5, "base": 32})
+_PAGE = BOUNDARY.bit_length() - 1
+"""Windows in address match begin and end on multiples of 4 KiB; these low bits of an address they do not look at."""
+
+_LEAST_BAR_BITS = 7
+"""No BAR is smaller than 128 bytes."""
+
+_ACTIVE = data.StructLayout({
+    "on": 1,
+    "by_bar": 1,
+    "bar": 3,
+    "match_function": 1,
+    "function": 5,
+    "first": 64 - _PAGE,
+    "last": 64 - _PAGE,
+    "keep": 64,
+    "move": 64 - _PAGE,
+})
+"""A window as it is in force.
+
+``on``, ``by_bar``, ``bar``, ``match_function``, ``function``
+    It takes part; what it looks at.
+``first``, ``last``
+    First and last page of 4 KiB on the PCI bus, in address match.
+``keep``
+    The bits of the PCI address that count: the offset in the BAR, or all of them.
+``move``
+    What is added to them, in pages.
+"""
 
 
 class Inbound(wiring.Component):
     """Registers of the windows, and the translation of one request per clock.
 
-    A window takes part while CTRL2 has ENABLE and BAR_MATCH set, CTRL1.TYPE is memory and the BAR of CTRL2 exists. It
-    claims a request to that BAR, with FUNCTION_MATCH only for the function of CTRL1. Where several claim it, the one
-    with the lowest number does. The local address is ``(target & ~(BAR size - 1)) | offset``; a window whose
-    UPPER_TARGET is not zero claims requests for an address at which nothing is.
+    A window takes part while CTRL2.ENABLE is set and CTRL1.TYPE is memory. In BAR match it claims the requests to the
+    BAR of CTRL2; the local address is ``(target & ~(BAR size - 1)) | offset``. In address match it claims requests to
+    any BAR for PCI addresses from its base to its limit, so that several windows can share a BAR; the local address is
+    ``target + (address - base)``, modulo 2**64. UPPER_LIMIT counts only with INCREASE_REGION_SIZE, otherwise the upper
+    half of the limit is that of the base; a limit below the base claims nothing. With FUNCTION_MATCH a window claims
+    requests to the function of CTRL1 only. Where several claim a request, the one with the lowest number does.
+
+    A request never crosses a multiple of 4 KiB, and only there windows begin and end: what claims the first dword
+    claims the last one. Local addresses have 64 bits, none of which is ever dropped.
 
     The registers of a window take effect together, two clocks after any write to its CTRL2: a window that is aimed
-    elsewhere by writing TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and no third one.
+    elsewhere by writing the other registers and CTRL2, in that order, shows its old or its new target and no third
+    one.
 
     A fixed BAR shows its page whatever the windows say: they are not asked. Beyond the page's 64 KiB there is nothing.
 
@@ -52,10 +85,9 @@ class Inbound(wiring.Component):
     bar, function, address, length : In(3), In(8), In(64), In(11)
         The request: BAR number, function number, PCI address, dwords.
     claimed : Out(1)
-        A window or the fixed BAR claims it, and there may be something at the local address. Combinational, as the next
-        two.
-    local : Out(32)
-        Local address.
+        A window or the fixed BAR claims it. Combinational, as the next two.
+    local : Out(64)
+        Local address; if nothing claims the request, bits 6:0 of its PCI address.
     fits : Out(1)
         The request ends where it must: before the next multiple of 4 KiB, and before the end of its BAR.
 
@@ -88,7 +120,7 @@ class Inbound(wiring.Component):
             "address": In(64),
             "length": In(11),
             "claimed": Out(1),
-            "local": Out(32),
+            "local": Out(64),
             "fits": Out(1),
         })
 
@@ -98,32 +130,42 @@ class Inbound(wiring.Component):
         m.submodules.registers = self._block
         wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
 
+        mask = self._mask(m, self.bar, "request")
         free: Any = 1
         claims: list[Any] = []
-        bases: list[Any] = []
+        locals_: list[Any] = []
         for index in range(self._windows):
-            window = self._active(m, index)
-            hit: Any = Signal(name=f"hit{index}")
-            function_ok = ~window.match_function | (self.function == window.function)
-            m.d.comb += hit.eq(window.on & (window.bar == self.bar) & function_ok)
+            hit, local = self._window(m, index, mask)
             wins = hit & free
             free = free & ~hit
-            claims.append(wins & window.local)
-            bases.append(window.base & wins.replicate(32))
-        offset: Any = Signal(32)
-        m.d.comb += [
-            offset.eq(self.address[:32] & self._mask(m, self.bar, "request")),
-            self.claimed.eq(any_of(claims)),
-            self.local.eq(any_of(bases) | offset),
-        ]
+            claims.append(wins)
+            locals_.append(local & wins.replicate(64))
+        # The lowest bits are the request's in any BAR; a refusal is answered with them.
+        m.d.comb += [self.claimed.eq(any_of(claims)), self.local.eq(any_of(locals_) | self.address[:_LEAST_BAR_BITS])]
         if self._fixed is not None:
+            offset = self.address[:32] & mask
             with m.If(self.bar == self._fixed.number):
                 m.d.comb += [
                     self.claimed.eq(~offset[PAGE_BITS:].any()),
-                    self.local.eq(Cat(offset[:PAGE_BITS], Const(self._fixed.page >> PAGE_BITS, 32 - PAGE_BITS))),
+                    self.local.eq(Cat(offset[:PAGE_BITS], Const(self._fixed.page >> PAGE_BITS, 64 - PAGE_BITS))),
                 ]
         self._check_end(m)
         return m
+
+    def _window(self, m: Any, index: int, mask: Any) -> tuple[Any, Any]:
+        """Whether a window would claim the request, and where it would go; the two are computed side by side."""
+        window = self._active(m, index)
+        page = self.address[_PAGE:]
+        hit: Any = Signal(name=f"hit{index}")
+        local: Any = Signal(64, name=f"local{index}")
+        inside = mask.any() & (window.first <= page) & (page <= window.last)
+        function_ok = ~window.match_function | (self.function == window.function)
+        kept = self.address & window.keep
+        m.d.comb += [
+            hit.eq(window.on & function_ok & Mux(window.by_bar, window.bar == self.bar, inside)),
+            local.eq(Cat(kept[:_PAGE], (kept[_PAGE:] + window.move)[: 64 - _PAGE])),
+        ]
+        return hit, local
 
     def _active(self, m: Any, index: int) -> Any:
         """Copy of a window's registers that is in force."""
@@ -134,18 +176,25 @@ class Inbound(wiring.Component):
         m.d.sync += written.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any())
 
         bar = self._value(region, "CTRL2", "BAR")
+        by_bar = self._value(region, "CTRL2", "BAR_MATCH")
         mask = self._mask(m, bar, f"window{index}")
         memory = ~self._value(region, "CTRL1", "TYPE").any()
-        enabled = self._value(region, "CTRL2", "ENABLE") & self._value(region, "CTRL2", "BAR_MATCH")
-        target: Any = Cat(Const(0, 12), self._value(region, "LOWER_TARGET", "TARGET"))
+        upper_base = self._value(region, "UPPER_BASE", "BASE")
+        grows = self._value(region, "CTRL1", "INCREASE_REGION_SIZE")
+        upper_limit = Mux(grows, self._value(region, "UPPER_LIMIT", "LIMIT"), upper_base)
+        base: Any = Cat(self._value(region, "LOWER_BASE", "BASE"), upper_base)
+        target: Any = Cat(self._value(region, "LOWER_TARGET", "TARGET"), self._value(region, "UPPER_TARGET", "TARGET"))
         with m.If(written):
             m.d.sync += [
-                window.on.eq(enabled & memory & mask.any()),
-                window.local.eq(~self._value(region, "UPPER_TARGET", "TARGET").any()),
+                window.on.eq(self._value(region, "CTRL2", "ENABLE") & memory & (~by_bar | mask.any())),
+                window.by_bar.eq(by_bar),
                 window.bar.eq(bar),
                 window.match_function.eq(self._value(region, "CTRL2", "FUNCTION_MATCH")),
                 window.function.eq(self._value(region, "CTRL1", "FUNCTION")),
-                window.base.eq(target & ~mask),
+                window.first.eq(base),
+                window.last.eq(Cat(self._value(region, "LIMIT", "LIMIT"), upper_limit)),
+                window.keep.eq(mask | (~by_bar).replicate(64)),
+                window.move.eq(Mux(by_bar, target & ~(mask[_PAGE:] | Const(0, 64 - _PAGE)), target - base)),
             ]
         return window
 

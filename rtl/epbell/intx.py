@@ -64,8 +64,12 @@ class Intx(wiring.Component):
         The host does not want INTx: Interrupt Disable is set, or MSI or MSI-X is enabled.
     flush : In(1)
         Forget the pulses, one in the same clock too: for the reset of the function.
+    hold : In(1)
+        Do not assert INTA: what it announces is still on its way. Deasserting goes on.
     hard : Out(HardIntx())
         The hard block's port.
+    told : Out(1)
+        INTA as the host knows it by the last message.
     room : Out(6)
         Pulses for which there is room.
     asserted, deasserted : Out(1)
@@ -85,7 +89,9 @@ class Intx(wiring.Component):
     pulse: Any
     disabled: Any
     flush: Any
+    hold: Any
     hard: Any
+    told: Any
     room: Any
     asserted: Any
     deasserted: Any
@@ -98,8 +104,9 @@ class Intx(wiring.Component):
             raise ValueError(f"The number of INTx pulses that can wait must be 1 to 63, not {pulses!r}")
         self._pulses = pulses
         super().__init__({
-            **{name: In(1) for name in ("level", "pulse", "disabled", "flush")},
+            **{name: In(1) for name in ("level", "pulse", "disabled", "flush", "hold")},
             "hard": Out(HardIntx()),
+            "told": Out(1),
             "room": Out(6),
             **{name: Out(1) for name in ("asserted", "deasserted", "done", "refused", "busy")},
         })
@@ -128,8 +135,8 @@ class Intx(wiring.Component):
             self.busy.eq(asked | (line != wanted)),
         ]
         with m.If(answered):
-            m.d.sync += [asked.eq(0), unheard.eq(line & self.disabled)]
-        with m.Elif(~asked & (line != wanted)):
+            m.d.sync += [asked.eq(0), unheard.eq(line & self.disabled), self.told.eq(line)]
+        with m.Elif(~asked & (line != wanted) & ~(wanted & self.hold)):
             m.d.sync += [line.eq(wanted), asked.eq(1), pulsing.eq(~self.level)]
         with m.If(self.flush):
             m.d.sync += [waiting.eq(0), pulsing.eq(0)]

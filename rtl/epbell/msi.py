@@ -86,6 +86,8 @@ class MsiSender(wiring.Component):
         Queue this vector; refused when the queue is full.
     bus_master : In(1)
         The host has enabled bus mastering.
+    hold : In(1)
+        Begin nothing new: what a vector announces is still on its way.
     hard : Out(HardMsi())
         The hard block's port.
     room : Out(6)
@@ -104,6 +106,7 @@ class MsiSender(wiring.Component):
     valid: Any
     vector: Any
     bus_master: Any
+    hold: Any
     hard: Any
     room: Any
     busy: Any
@@ -120,6 +123,7 @@ class MsiSender(wiring.Component):
             "valid": In(1),
             "vector": In(5),
             "bus_master": In(1),
+            "hold": In(1),
             "hard": Out(HardMsi()),
             "room": Out(6),
             "busy": Out(1),
@@ -151,7 +155,7 @@ class MsiSender(wiring.Component):
             self.sent.eq((state == _State.ASKED) & self.hard.sent),
         ]
         m.d.sync += self.hard.int.eq(0)
-        with m.If(state == _State.IDLE), m.If(self.hard.enable[0] & self.bus_master):
+        with m.If(state == _State.IDLE), m.If(self.hard.enable[0] & self.bus_master & ~self.hold):
             with m.If(unmasked.any()):
                 lowest = unmasked & (-unmasked)[:VECTORS]
                 m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]

@@ -119,6 +119,8 @@ class Outbound(wiring.Component):
     cause: Any
     cause_address: Any
     unexpected: Any
+    entered: Any
+    left: Any
 
     def __init__(
         self, width: int, *, windows: int = 6, reads: int = 8, tags: int = 32, timeout: int = DEFAULT_TIMEOUT
@@ -152,6 +154,8 @@ class Outbound(wiring.Component):
             "cause": Out(Cause),
             "cause_address": Out(32),
             "unexpected": Out(1),
+            "entered": Out(1),
+            "left": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -225,7 +229,11 @@ class Outbound(wiring.Component):
         full: Any = Signal()
         stage: Any = Signal(_STAGE)
         windows, request = self._windows, stage.request
-        m.d.comb += room.eq(~full | queue.i_ready)
+        m.d.comb += [
+            room.eq(~full | queue.i_ready),
+            self.entered.eq(room & sends),
+            self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
+        ]
         with m.If(room):
             m.d.sync += [
                 full.eq(sends),

@@ -7,10 +7,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
+from epbell.config_reader import BARS
 from epbell.controller import Controller
 from epbell.edma import Edma, EdmaShape
-from epbell.msi import HardMsi, MsiSender
+from epbell.interrupts import InterruptRegisters
 from epbell.mu import MessagingUnit
+from epbell.pcie.requester import Cause
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = [
@@ -30,7 +32,7 @@ def edma_ports(shape: EdmaShape) -> dict[str, Any]:
 
 
 class Peripherals(wiring.Component):
-    """The blocks that ring, and the one that counts and answers with MSIs.
+    """The blocks that ring, and the one that counts and raises interrupts of the host.
 
     A ring by the host comes as a write of a register port, or to the eDMA as ``edma_aside``, which needs none. Either
     raises the interrupt line in the next clock.
@@ -54,10 +56,12 @@ class Peripherals(wiring.Component):
         The host writes to side B or to the eDMA in this cycle, that many clocks after its request began.
     write_refused, read_refused, unsupported, discontinued, malformed : In(1)
         Requests that were not done. ``torn`` is one more that is malformed.
-    bus_master : In(1)
-        The host has enabled bus mastering.
-    msi : Out(HardMsi())
-        The hard block's port for MSIs.
+    outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
+        Failures of the CPU's accesses to the host, for the controller page.
+    bars : In(32).array(6)
+        The base address registers as the host reads them, for the controller page.
+    interrupts : Out(InterruptRegisters())
+        Between the controller page and the interrupts of the host.
     irq_mu : Out(1)
         Interrupt of the Messaging Unit, side A: level, active high.
     irq_edma : Out(lines)
@@ -85,8 +89,11 @@ class Peripherals(wiring.Component):
     discontinued: Any
     malformed: Any
     torn: Any
-    bus_master: Any
-    msi: Any
+    outbound_failed: Any
+    outbound_cause: Any
+    outbound_address: Any
+    bars: Any
+    interrupts: Any
     irq_mu: Any
     irq_edma: Any
     edma_wr_done: Any
@@ -98,7 +105,6 @@ class Peripherals(wiring.Component):
         self._mu = MessagingUnit(layout)
         self._edma = Edma(edma)
         self._controller = Controller(data_width=data_width, windows=windows, guard=guard, edma=edma)
-        self._sender = MsiSender()
         super().__init__({
             **{page: In(csr.Signature(16)) for page in ("mu_a", "mu_b", "controller", "edma")},
             "edma_aside": In(1),
@@ -107,8 +113,11 @@ class Peripherals(wiring.Component):
             "host_age": In(LATENCY_BITS),
             **{event: In(1) for event in EVENTS},
             "torn": In(1),
-            "bus_master": In(1),
-            "msi": Out(HardMsi()),
+            "outbound_failed": In(range(3)),
+            "outbound_cause": In(Cause),
+            "outbound_address": In(32),
+            "bars": In(32).array(BARS),
+            "interrupts": Out(InterruptRegisters()),
             "irq_mu": Out(1),
             **edma_ports(edma),
         })
@@ -116,14 +125,13 @@ class Peripherals(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Connect each block to the controller page."""
         m: Any = Module()
-        mu, edma, controller, sender = self._mu, self._edma, self._controller, self._sender
-        m.submodules.mu, m.submodules.edma, m.submodules.controller, m.submodules.msi = mu, edma, controller, sender
+        mu, edma, controller = self._mu, self._edma, self._controller
+        m.submodules.mu, m.submodules.edma, m.submodules.controller = mu, edma, controller
         for page, port in (("mu_a", mu.a), ("mu_b", mu.b), ("controller", controller.bus), ("edma", edma.bus)):
             wiring.connect(m, wiring.flipped(getattr(self, page)), port)
-        wiring.connect(m, wiring.flipped(self.msi), sender.hard)
+        wiring.connect(m, wiring.flipped(self.interrupts), controller.interrupts)
         self._doorbells(m)
         self._account(m)
-        self._messages(m)
         return m
 
     def _doorbells(self, m: Any) -> None:
@@ -149,24 +157,12 @@ class Peripherals(wiring.Component):
 
     def _account(self, m: Any) -> None:
         """Count what was not done; a torn packet waits for a clock in which that counter has nothing else to do."""
+        for name in ("failed", "cause", "address"):
+            m.d.comb += getattr(self._controller, f"outbound_{name}").eq(getattr(self, f"outbound_{name}"))
+        for shown, bar in zip(self._controller.bars, self.bars, strict=True):
+            m.d.comb += shown.eq(bar)
         torn: Any = Signal()
         m.d.sync += torn.eq(self.torn | (torn & self.malformed))
         for event in EVENTS:
             also = torn if event == "malformed" else 0
             m.d.comb += getattr(self._controller, event).eq(getattr(self, event) | also)
-
-    def _messages(self, m: Any) -> None:
-        """Let the controller page raise MSIs."""
-        controller, sender = self._controller, self._sender
-        m.d.comb += [
-            controller.msi_enabled.eq(self.msi.enable[0]),
-            controller.msi_multiple.eq(self.msi.mmenable[:3]),
-            controller.msi_room.eq(sender.room),
-            controller.msi_busy.eq(sender.busy),
-            controller.bus_master.eq(self.bus_master),
-            controller.msi_sent.eq(sender.sent),
-            controller.msi_refused.eq(sender.refused),
-            sender.valid.eq(controller.msi_raise),
-            sender.vector.eq(controller.msi_vector),
-            sender.bus_master.eq(self.bus_master),
-        ]

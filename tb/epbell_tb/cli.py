@@ -251,6 +251,7 @@ def _clean(arguments: list[str]) -> int:
 VERBS: dict[str, Verb] = {
     "setup": Verb("check that every tool is there and say which ones are used", _setup),
     "sim": Verb("run the scenarios on Verilator and print what happened", _delegate("epbell_tb.sim")),
+    "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),

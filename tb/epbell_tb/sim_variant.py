@@ -20,6 +20,8 @@ __all__ = ["Variant", "VariantError", "build_variant", "variant_of"]
 _DEFAULTS: dict[str, object] = {
     "layout": "imx8ulp",
     "windows": 6,
+    "outbound_windows": 6,
+    "aperture": 256 << 20,
     "ram_size": 2 << 20,
     "address_map": AddressMap(),
     "edma": EdmaShape(),
@@ -111,6 +113,7 @@ def _parameters(tree: DeviceTree) -> dict[str, object]:
     # Without a Messaging Unit in the tree, or with one that no driver matches, the hardware still has one.
     unit = endpoint.msi_parent or next(iter(tree.messaging_units), None)
     sides = {"mu_a": unit.a.address, "mu_b": unit.b.address} if unit else {}
+    aperture = endpoint.addr_space
     try:
         places = AddressMap(
             **sides,
@@ -118,6 +121,7 @@ def _parameters(tree: DeviceTree) -> dict[str, object]:
             edma=endpoint.edma.region.address,
             iatu=endpoint.atu.address,
             ram=endpoint.memory.address,
+            **({"outbound": aperture.address} if aperture else {}),
         )
         shape = _shape(endpoint.edma)
     except ValueError as error:
@@ -125,6 +129,8 @@ def _parameters(tree: DeviceTree) -> dict[str, object]:
     return {
         "layout": unit.layout if unit and unit.layout else "imx8ulp",
         "windows": endpoint.inbound_windows,
+        "outbound_windows": endpoint.outbound_windows,
+        "aperture": aperture.size if aperture else _DEFAULTS["aperture"],
         "ram_size": endpoint.memory.size,
         "address_map": places,
         "edma": shape,

@@ -4,6 +4,7 @@ import pytest
 
 from epbell_models import devicetree
 from epbell_models.devicetree import DeviceTreeError, Interrupt, MsiConsumer, Region
+from epbell_models.reference.address_map import DEFAULT_MAP, AddressMap
 
 SHIPPED = devicetree.builtin().read_text(encoding="utf-8")
 
@@ -31,6 +32,7 @@ def test_shipped_tree_says_what_the_address_map_says():
     pages = (endpoint.regs, endpoint.atu, endpoint.dma)
     assert [page.address for page in pages] == [0x5F01_0000, 0x5F31_0000, 0x5F09_0000]
     assert endpoint.memory == Region(0x6000_0000, 0x20_0000)
+    assert endpoint.addr_space == Region(DEFAULT_MAP.outbound.base, DEFAULT_MAP.outbound.size)
     assert endpoint.msi_parent is unit
     assert endpoint.compatible == "fsl,imx8qm-pcie-ep"
     assert (endpoint.edma.personality, endpoint.edma.region, endpoint.edma.offset) == ("unroll", endpoint.dma, 0)
@@ -65,10 +67,11 @@ def test_shipped_variants_of_the_imx8_differ_in_what_they_are_named_after_only()
     for name in ("imx8-edma", "msi-enomem", "msi-enospc"):
         other = devicetree.load(devicetree.builtin(name)).endpoint
         assert (other.regs, other.atu, other.edma, other.memory) == (base.regs, base.atu, base.edma, base.memory)
+        assert other.addr_space == base.addr_space
 
 
 def test_a_page_of_its_own_for_dbi_means_the_legacy_edma(tmp_path):
-    text = SHIPPED.replace('reg-names = "regs", "atu", "dma";', 'reg-names = "regs", "atu", "dbi";')
+    text = SHIPPED.replace('"regs", "atu", "dma", "addr_space"', '"regs", "atu", "dbi", "addr_space"')
     edma = devicetree.load(write(tmp_path, text)).endpoint.edma
     assert (edma.personality, edma.region.address, edma.offset) == ("legacy", 0x5F09_0000, 0x970)
 
@@ -126,11 +129,21 @@ def test_without_msi_parent(tmp_path):
 
 
 def test_atu_and_dma_default_to_where_designware_keeps_them(tmp_path):
-    text = SHIPPED.replace('reg-names = "regs", "atu", "dma";', 'reg-names = "dbi";')
+    text = SHIPPED.replace('reg-names = "regs", "atu", "dma", "addr_space";', 'reg-names = "dbi";')
     text = text.replace("<0x5f010000 0x10000>,", "<0x5f010000 0x10000>;")
-    text = text.replace("<0x5f310000 0x10000>,", "").replace("<0x5f090000 0x10000>;", "")
+    for region in ("<0x5f310000 0x10000>,", "<0x5f090000 0x10000>,", "<0x70000000 0x10000000>;"):
+        text = text.replace(region, "")
     endpoint = devicetree.load(write(tmp_path, text)).endpoint
     assert (endpoint.atu.address, endpoint.dma.address) == (0x5F31_0000, 0x5F09_0000)
+    assert endpoint.addr_space is None
+    assert AddressMap.of(devicetree.load(tmp_path / "mine.dts")).outbound == DEFAULT_MAP.outbound
+
+
+def test_aperture_is_where_the_tree_says(tmp_path):
+    tree = devicetree.load(edited(tmp_path, "<0x70000000 0x10000000>", "<0x80000000 0x8000000>"))
+    assert tree.endpoint.addr_space == Region(0x8000_0000, 0x800_0000)
+    outbound = AddressMap.of(tree).outbound
+    assert (outbound.base, outbound.size) == (0x8000_0000, 0x800_0000)
 
 
 def test_ranges_of_a_bus_are_applied(tmp_path):
@@ -164,7 +177,7 @@ COMPLAINTS = [
     ("num-ib-windows = <6>;", "", ENDPOINT, "'num-ib-windows' is a required property"),
     ("num-ib-windows = <6>;", "num-ib-windows = <0>;", ENDPOINT, "num-ib-windows: [0] is not one number from 1"),
     ("num-ob-windows = <6>;", "", ENDPOINT, "'num-ob-windows' is a required property"),
-    ('reg-names = "regs", "atu", "dma";', "", ENDPOINT, "'reg-names' is a required property"),
+    ('reg-names = "regs", "atu", "dma", "addr_space";', "", ENDPOINT, "'reg-names' is a required property"),
     ('"regs", "atu", "dma"', '"one", "atu", "dma"', ENDPOINT, "does not contain items matching"),
     ('"regs", "atu", "dma"', '"regs", "atu"', ENDPOINT, "is too long"),
     ("memory-region = <&epf_memory>;", "", ENDPOINT, "'memory-region' is a required property"),

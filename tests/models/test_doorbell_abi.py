@@ -19,7 +19,7 @@ def test_row01_probe_caps():
         assert await rig.host.probe() == 0
         return [(a.kind, a.address, a.length, a.value) for a in rig.link.memory.trace]
 
-    assert run_rig(scenario, bring_up=False) == [("read", 0x8001_0030, 4, 0x22)]
+    assert run_rig(scenario, bring_up=False) == [("read", 0x8001_0030, 4, 0x33)]
 
 
 def test_row02_regmap_rw():
@@ -134,7 +134,7 @@ def test_row09_db_no_cap():
         accesses = len(rig.link.memory.trace)
         return rig.host.caps, await rig.host.doorbell_test(), len(rig.link.memory.trace) - accesses
 
-    assert run_rig(scenario, dynamic_inbound_mapping=False) == (0x02, -errno.EOPNOTSUPP, 0)
+    assert run_rig(scenario, dynamic_inbound_mapping=False) == (0x03, -errno.EOPNOTSUPP, 0)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_row01_probe_caps(name):
         await rig.device.assign(0x8000_0000)
         assert await rig.host.probe() == 0
         reserved = 0 if fixed(name) is None else 1 << 6 + fixed(name)
-        return [(a.kind, a.address & 0xFFF, a.length, a.value == 0x22 | reserved) for a in rig.link.memory.trace]
+        return [(a.kind, a.address & 0xFFF, a.length, a.value == 0x33 | reserved) for a in rig.link.memory.trace]
 
     assert run_rig(scenario, tree=shipped(name), bring_up=False) == [("read", 0x30, 4, True)]
 

@@ -10,13 +10,6 @@ from epbell_models.linux.pci_epc import EpfBar
 from epbell_models.linux.pci_epf import PciEpf
 
 
-def test_transfers_fail_as_without_outbound_windows():
-    async def scenario(rig: Rig):
-        return [await rig.command(command) for command in (8, 16, 32)], rig.device.fired[0]
-
-    assert run_rig(scenario) == ([0x42, 0x48, 0x60], 3)
-
-
 def test_second_function_gets_no_doorbell():
     async def scenario(rig: Rig):
         other = PciEpf("second", rig.software.epc)

@@ -93,8 +93,8 @@ def test_vectors_are_counted_even_when_they_come_together():
         await device.scan()
         await device.set_master()
         assert await device.alloc_irq_vectors(1, 4, VectorKind.MSI) == 4
-        assert device.request_irq(2, handler) == 0
-        assert device.request_irq(4, handler) == -errno.EINVAL
+        assert await device.request_irq(2, handler) == 0
+        assert await device.request_irq(4, handler) == -errno.EINVAL
         for _ in range(3):
             link.receiver.deliver(2)
         link.receiver.deliver(60)

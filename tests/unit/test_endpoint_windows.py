@@ -1,8 +1,10 @@
-"""Inbound windows in BAR-match mode, as the host meets them."""
+"""Inbound windows as the host meets them."""
 
 import pytest
-from usp_packets import BARS, read, write
-from usp_rig import CONTROLLER, IATU, MU_A, MU_B, RAM, RAM_SIZE, RCR, RR, TR, WIDTHS, Rig
+from usp_packets import BAR_BASE, BARS, read, write
+from usp_rig import CONTROLLER, IATU, LATENCY, MU_A, MU_B, RAM, RAM_SIZE, RCR, RR, TR, WIDTHS, Rig
+
+from epbell.address_map import AddressMap
 
 CTRL1, CTRL2, LOWER_TARGET, UPPER_TARGET = 0x00, 0x04, 0x14, 0x18
 
@@ -69,7 +71,7 @@ def test_lowest_window_wins(width: int) -> None:
     ("what", "register", "value"),
     [
         ("disabled", CTRL2, 1 << 30 | 2 << 8),
-        ("address match", CTRL2, 1 << 31 | 2 << 8),
+        ("address match elsewhere", CTRL2, 1 << 31 | 2 << 8),
         ("other BAR", CTRL2, 1 << 31 | 1 << 30 | 3 << 8),
         ("BAR that does not exist", CTRL2, 1 << 31 | 1 << 30 | 5 << 8),
         ("I/O window", CTRL1, 2),
@@ -153,3 +155,70 @@ def test_number_of_windows(windows: int) -> None:
         assert await rig.cpu_read(CONTROLLER + 8) >> 8 & 0xFF == windows
 
     Rig(64, windows=windows).run(bench)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_windows_tile_a_bar(width: int) -> None:
+    """BAR 0, of 16 KiB, shows RAM, the doorbells, RAM again, and nothing; the doorbell is no slower than in a BAR."""
+
+    async def bench(rig: Rig) -> None:
+        base = BAR_BASE[0]
+        await rig.map_addresses(0, base, base + 0xFFF, RAM + 0x3000)
+        await rig.map_addresses(1, base + 0x1000, base + 0x1FFF, MU_B)
+        await rig.map_addresses(2, base + 0x2000, base + 0x2FFF, RAM)
+        await rig.cpu_write(MU_A + RCR, 0xF)
+        rig.send(write(0, 0xFFC, 1), write(0, 0x2000, 3), write(0, 0x2FFC, 4), write(0, 0x3000, 5))
+        await rig.drain()
+        assert [await rig.cpu_read(RAM + at) for at in (0x3FFC, 0, 0xFFC, 0x3000)] == [1, 3, 4, 0]
+        rig.send(write(0, 0x1000 + TR, 2))
+        await rig.drain()
+        assert rig.irq_rises[-1] - rig.first_beats[-1] == LATENCY[width]
+        assert await rig.cpu_read(MU_A + RR) == 2
+        rig.send(read(0, 0x2FF8, 2), read(0, 0x2FFC, 2), read(0, 0x3000))
+        assert [(a.status, a.data) for a in await rig.answers(3)] == [(0, [0, 4]), (1, []), (1, [])]
+        assert (await rig.counters())["writes"] == 1
+
+    Rig(width).run(bench)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_retarget_in_flight_in_address_match(width: int) -> None:
+    """The slice moves from RAM to the doorbell and back while rings stream to it: each goes to the one or the other."""
+
+    async def bench(rig: Rig) -> None:
+        base = BAR_BASE[0] + 0x1000
+        await rig.map_addresses(1, base, base + 0xFFF, RAM)
+        rings = 0
+        for turn in range(6):
+            target = MU_B if turn % 2 == 0 else RAM
+            for address, value in ((0x08, base), (0x10, base), (LOWER_TARGET, target), (CTRL1, 0), (CTRL2, 1 << 31)):
+                count = rig.random.randrange(1, 5)
+                rig.send(*(write(0, 0x1000 + TR, rings + k) for k in range(count)))
+                rings += count
+                await rig.cpu_write(region(1) + address, value)
+        await rig.drain()
+        rig.send(write(0, 0x1000 + TR, rings))
+        await rig.drain()
+        assert 0 < (await rig.bell(0))[0] < rings
+        assert set((await rig.counters()).values()) == {0}, "a ring went to a third place"
+        assert await rig.cpu_read(RAM + TR) == rings
+        assert [await rig.cpu_read(RAM + at) for at in (0, TR - 4, TR + 4)] == [0, 0, 0]
+
+    Rig(width, seed=width).run(bench)
+
+
+def test_doorbells_above_4_gib() -> None:
+    """A 64-bit target reaches what is there, and only that."""
+
+    async def bench(rig: Rig) -> None:
+        for target, rung in ((MU_B, 0), (2 << 32 | MU_B, 0), (1 << 32 | MU_B, 1)):
+            await rig.map(1, 1, target)
+            rig.send(write(1, TR, 7), read(1, TR))
+            assert (await rig.answers(1))[0].status == 1 - rung
+            assert (await rig.bell(0))[0] == rung
+        await rig.map(1, 1, 1 << 32 | RAM)
+        rig.send(write(1, 0, 7))
+        await rig.drain()
+        assert await rig.cpu_read(RAM) == 0
+
+    Rig(128, address_map=AddressMap(mu_b=1 << 32 | MU_B)).run(bench)

@@ -337,7 +337,7 @@ class EndpointPage(MuPage):
 
     def __init__(self, page, names):
         self.registers = names
-        self.dut = Endpoint(64, ram_size=4096, windows=FEW_WINDOWS)
+        self.dut = Endpoint(64, ram_size=4096, windows=FEW_WINDOWS, outbound_windows=FEW_WINDOWS)
         self.domains = ("sync",)
         self.port = Port(self.dut.cpu_axil, "sync", ENDPOINT[page])
         if page.startswith("mu_"):
@@ -368,7 +368,7 @@ PAGES |= {
         ("mu_a", registers("mu_imx8ulp")),
         ("mu_b", registers("mu_imx8ulp")),
         ("controller", registers("controller")),
-        ("iatu", registers("iatu", windows=FEW_WINDOWS)),
+        ("iatu", registers("iatu", windows=FEW_WINDOWS) | registers("iatu_outbound", windows=FEW_WINDOWS)),
     )
 }
 PAGES |= {

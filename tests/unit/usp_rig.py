@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
+from requester_packets import Beat as RequesterBeat
+from requester_packets import Reply, Sent, rc_beats, rq_packet
 from usp_packets import BARS, Beat, Completion, Request, cc_packet, cq_beats
 
 from epbell.endpoint import Endpoint
@@ -79,6 +81,12 @@ class Rig:
         Clocks in which ``irq_mu``, ``irq_edma`` was high after being low.
     irq, edma : int
         Levels of ``irq_mu`` and of all lines of ``irq_edma``.
+    sent : list of (clock, Sent)
+        Requests of the endpoint, with the clock of their first beat.
+    host : callable
+        What the host answers to a request of the endpoint; nothing, unless set.
+    pipelined : bool
+        Let the CPU start a read before the reads before it are answered.
     pulses : dict
         What to drive at ``edma_wr_done`` and its like in the next clock only: ``{"wr_done": 0b0001}``.
     """
@@ -100,6 +108,14 @@ class Rig:
         self.edma_rises: list[int] = []
         self.irq = 0
         self.edma = 0
+        self.sent: list[tuple[int, Sent]] = []
+        self.replies: deque[Reply] = deque()
+        self.host: Callable[[Sent], Iterable[Reply]] = lambda sent: ()
+        self.rq_ready: Callable[[], bool] = lambda: True
+        self.pipelined = False
+        self._rq: list[RequesterBeat] = []
+        self._rq_cycle = 0
+        self._rc: deque[RequesterBeat] = deque()
         self.pulses: dict[str, int] = {}
         self.credits = 0
         self.cpu: deque[CpuAccess] = deque()
@@ -195,6 +211,14 @@ class Rig:
         await self.cpu_write(base + 0x04, 1 << 31 | 1 << 30 | match | bar << 8)
         await self.step(2)
 
+    async def map_addresses(self, window: int, base: int, limit: int, target: int) -> None:
+        """Program a window that matches PCI addresses, both included, as the DesignWare endpoint driver does."""
+        region = IATU + 0x200 * window + 0x100
+        values = {0x08: base, 0x0C: base >> 32, 0x10: limit, 0x14: target, 0x18: target >> 32, 0x00: 0, 0x04: 1 << 31}
+        for offset, value in values.items():
+            await self.cpu_write(region + offset, value & 0xFFFFFFFF)
+        await self.step(2)
+
     async def counters(self) -> dict[str, int]:
         """Refused and damaged requests."""
         names = ("writes", "reads", "unsupported", "discontinued", "malformed")
@@ -231,6 +255,7 @@ class Rig:
         self._sample_cq()
         self._sample_cc()
         self._sample_cpu()
+        self._requester()
         irq, edma = ctx.get(dut.irq_mu), ctx.get(dut.irq_edma)
         if irq and not self.irq:
             self.irq_rises.append(self.cycle)
@@ -279,9 +304,37 @@ class Rig:
             self.completions.append(cc_packet(self._cc, self.width, self._cc_cycle))
             self._cc, self._cc_cycle = [], 0
 
+    def _requester(self) -> None:
+        """Both streams towards host memory."""
+        ctx, rq, rc = self.ctx, self.dut.m_axis_rq, self.dut.s_axis_rc
+        ready = int(self.rq_ready())
+        ctx.set(rq.tready, ready)
+        if ctx.get(rq.tvalid):
+            self._rq_cycle = self._rq_cycle or self.cycle
+            if ready:
+                self._rq.append((ctx.get(rq.tdata), ctx.get(rq.tkeep), ctx.get(rq.tuser), ctx.get(rq.tlast)))
+                if self._rq[-1][3]:
+                    request = rq_packet(self._rq, self.width)
+                    self.sent.append((self._rq_cycle, request))
+                    self.replies += self.host(request)
+                    self._rq, self._rq_cycle = [], 0
+        if not self._rc and self.replies:
+            self._rc += rc_beats(self.replies.popleft(), self.width)
+        ctx.set(rc.tvalid, bool(self._rc))
+        if self._rc:
+            for port, value in zip((rc.tdata, rc.tkeep, rc.tuser, rc.tlast), self._rc.popleft(), strict=True):
+                ctx.set(port, value)
+
+    def _next_access(self) -> CpuAccess | None:
+        """What the CPU may start: the first access, or, pipelined, the first read behind reads that are under way."""
+        access = next((access for access in self.cpu if not access.taken), None)
+        before = [earlier for earlier in self.cpu if earlier.taken]
+        alone = access is not None and access.data is None and all(earlier.data is None for earlier in before)
+        return access if not before or (self.pipelined and alone) else None
+
     def _drive_cpu(self) -> None:
         ctx, bus = self.ctx, self.dut.cpu_axil
-        access = self.cpu[0] if self.cpu else None
+        access = self._next_access()
         is_write = access is not None and access.data is not None
         ctx.set(bus.awvalid, int(is_write and not access.taken))
         ctx.set(bus.wvalid, int(is_write and not access.taken))
@@ -298,15 +351,16 @@ class Rig:
         ctx, bus = self.ctx, self.dut.cpu_axil
         if not self.cpu:
             return
-        access = self.cpu[0]
+        offered, access = self._next_access(), self.cpu[0]
         if access.data is not None:
             access.taken |= bool(ctx.get(bus.awready))
             access.done = bool(ctx.get(bus.bvalid))
             access.response = ctx.get(bus.bresp)
         else:
-            access.taken |= bool(ctx.get(bus.arready) and ctx.get(bus.arvalid))
-            access.done = bool(ctx.get(bus.rvalid))
+            access.done = access.taken and bool(ctx.get(bus.rvalid))
             access.value, access.response = ctx.get(bus.rdata), ctx.get(bus.rresp)
+            if offered is not None:
+                offered.taken |= bool(ctx.get(bus.arready) and ctx.get(bus.arvalid))
         if access.done:
             access.cycle = self.cycle
             self.cpu.popleft()

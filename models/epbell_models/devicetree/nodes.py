@@ -104,7 +104,9 @@ class EndpointNode:
     compatible
         The string that says which controller it is.
     regs, atu, dma
-        Controller page, inbound windows, eDMA page.
+        Controller page, windows, eDMA page.
+    addr_space
+        Where the processor reaches the host through outbound windows, None when the tree does not say.
     edma
         The eDMA.
     fixed_bar
@@ -128,6 +130,7 @@ class EndpointNode:
     outbound_windows: int
     memory: Region
     msi_parent: MuNode | None
+    addr_space: Region | None = None
 
 
 @dataclass(frozen=True)

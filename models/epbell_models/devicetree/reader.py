@@ -109,6 +109,7 @@ class Reader:
             outbound_windows=outbound,
             memory=memory,
             msi_parent=units.get(parent.path) if parent is not None else None,
+            addr_space=by_name.get("addr_space"),
         )
 
     def _memory(self, node: dtlib.Node) -> Region | None:

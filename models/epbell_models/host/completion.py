@@ -28,8 +28,8 @@ class Completion:
         self.done += 1
         self._event.set()
 
-    async def wait(self, timeout: float) -> bool:
-        """Consume one completion, waiting at most ``timeout`` seconds; False when none came."""
+    async def wait(self, timeout: float | None) -> bool:
+        """Consume one completion, waiting at most ``timeout`` seconds, None for ever; False when none came."""
         if not await self._event.wait(timeout):
             return False
         self.done -= 1

@@ -16,7 +16,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MsiBlock:
-    """Vectors of one function: ``count`` (a power of two) words from ``data``, which is a multiple of it."""
+    """Vectors of one function: ``count`` words from ``data``, which is a multiple of it."""
 
     address: int
     data: int
@@ -54,26 +54,33 @@ class MsiController:
     def __init__(self, address: int = 0xFEE0_0000, vectors: int = 64) -> None:
         self.address = address
         self.strays: list[int] = []
-        self._vectors = vectors
-        self._blocks: dict[MsiBlock, Callable[[int], None]] = {}
+        self._used = bytearray(vectors)
+        self._owners: dict[int, tuple[MsiBlock, Callable[[int], None]]] = {}
 
     def allocate(self, count: int, callback: Callable[[int], None]) -> MsiBlock | None:
         """Reserve the lowest aligned block of ``count`` vectors."""
-        for data in range(0, self._vectors - count + 1, count):
-            if all(data + count <= used.data or used.data + used.count <= data for used in self._blocks):
-                block = MsiBlock(self.address, data, count)
-                self._blocks[block] = callback
-                return block
-        return None
+        data = self._used.find(bytes(count))
+        while data > 0 and data % count:
+            # Free from here on, but the block has to begin at a multiple of its length.
+            data = self._used.find(bytes(count), data + count - data % count)
+        if data < 0:
+            return None
+        block = MsiBlock(self.address, data, count)
+        for word in range(data, data + count):
+            self._used[word] = 1
+            self._owners[word] = block, callback
+        return block
 
     def release(self, block: MsiBlock) -> None:
         """Return vectors."""
-        del self._blocks[block]
+        for word in range(block.data, block.data + block.count):
+            self._used[word] = 0
+            del self._owners[word]
 
     def deliver(self, data: int) -> None:
         """Take one message, the 32-bit word written to the window."""
-        for block, callback in self._blocks.items():
-            if block.data <= data < block.data + block.count:
-                callback(data - block.data)
-                return
-        self.strays.append(data)
+        if data not in self._owners:
+            self.strays.append(data)
+            return
+        block, callback = self._owners[data]
+        callback(data - block.data)

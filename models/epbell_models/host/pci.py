@@ -5,15 +5,15 @@ access and a memory bus.
 """
 
 import errno
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
 
-from ..platform import Bus, BusError, Platform, Task
-from .msi import MsiBlock, MsiReceiver
+from ..platform import BusError, IrqLine, Platform
+from .config import COMMAND, COMMAND_MASTER, COMMAND_MEMORY, PciConfig, PciFunction
+from .irq_vectors import IrqVectors, VectorHandler, VectorKind
+from .msi import MsiReceiver
 
 __all__ = [
+    "BAR_COUNT",
     "BarResource",
     "PciDevice",
     "PciFunction",
@@ -22,46 +22,11 @@ __all__ = [
 
 BAR_COUNT = 6
 
-_COMMAND = 0x04
-_COMMAND_MEMORY = 1 << 1
-_COMMAND_MASTER = 1 << 2
-_COMMAND_INTX_DISABLE = 1 << 10
-_STATUS_CAPABILITIES = 1 << 20
 _BAR0 = 0x10
 _BAR_IO = 1 << 0
 _BAR_TYPE = 0x6
 _BAR_64 = 0x4
 _BAR_PREFETCH = 1 << 3
-_CAPABILITIES = 0x34
-_INTERRUPT = 0x3C
-_CAP_MSI = 0x05
-_CAP_MSIX = 0x11
-_MSI_ENABLE = 1 << 16
-_MSI_64 = 1 << 23
-_MSI_MASKABLE = 1 << 24
-_MSI_MULTIPLE_SHIFT = 20
-
-
-class VectorKind(Enum):
-    """How a function interrupts the host."""
-
-    INTX = 0
-    MSI = 1
-    MSIX = 2
-
-
-class PciFunction(Protocol):
-    """A function at the other end of a link: configuration space, and the memory bus that reaches its BARs."""
-
-    memory: Bus
-
-    async def config_read32(self, offset: int) -> int:
-        """Read one dword of configuration space."""
-        ...
-
-    async def config_write32(self, offset: int, value: int) -> None:
-        """Write one dword of configuration space."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,10 +37,6 @@ class BarResource:
     size: int
     wide: bool
     prefetchable: bool
-
-
-VectorHandler = Callable[[int], Awaitable[None]]
-"""Called with the index of the vector that fired."""
 
 
 class PciDevice:
@@ -89,8 +50,10 @@ class PciDevice:
         Access to the function.
     receiver
         The host's MSI controller.
-    vector_limit
-        Greatest number of MSI vectors that this host grants.
+    vector_limit, msix_limit
+        Greatest number of MSI and of MSI-X vectors that this host grants.
+    intx
+        The function's INTx line at this host, None when it is not connected.
 
     Attributes
     ----------
@@ -98,57 +61,71 @@ class PciDevice:
         Identity, after `scan`.
     resources
         Six BARs, None for one that does not exist, after `scan`.
-    fired
-        How many messages each allocated vector received.
     refused_reads
         Addresses whose read ended in an error; the driver saw all ones.
     """
 
     def __init__(
-        self, platform: Platform, function: PciFunction, receiver: MsiReceiver, *, vector_limit: int = 32
+        self,
+        platform: Platform,
+        function: PciFunction,
+        receiver: MsiReceiver,
+        *,
+        vector_limit: int = 32,
+        msix_limit: int = 2048,
+        intx: IrqLine | None = None,
     ) -> None:
         self.platform = platform
         self.vendor = self.device = 0
         self.header_type = 0
         self.resources: list[BarResource | None] = [None] * BAR_COUNT
-        self.fired: list[int] = []
         self.refused_reads: list[int] = []
         self._function = function
-        self._receiver = receiver
-        self._vector_limit = vector_limit
-        self._block: MsiBlock | None = None
-        self._intx = False
-        self._handlers: dict[int, VectorHandler] = {}
-        self._fired_queue: list[int] = []
-        self._fired_event = platform.event()
-        self._irq_idle = platform.event()
-        self._irq_idle.set()
-        self._irq_task: Task | None = None
+        self._config = PciConfig(function)
+        self._vectors = IrqVectors(
+            platform,
+            self._config,
+            self,
+            receiver,
+            msi_limit=vector_limit,
+            msix_limit=msix_limit,
+            intx=intx,
+        )
+
+    @property
+    def fired(self) -> list[int]:
+        """How many messages each vector received; for INTx how often its handler was called."""
+        return self._vectors.fired
+
+    @property
+    def irq_kind(self) -> VectorKind | None:
+        """Kind of the vectors that are allocated, None for none."""
+        return self._vectors.kind
 
     # -- enumeration ---------------------------------------------------------------------------------------------------
 
     async def scan(self) -> None:
         """Read identity and BARs, sizing them as the kernel does: decoding off, ones, read, restore."""
-        identity = await self._function.config_read32(0)
+        identity = await self._config.read32(0)
         self.vendor, self.device = identity & 0xFFFF, identity >> 16
-        self.header_type = await self._function.config_read32(0x0C) >> 16 & 0x7F
-        command = await self._function.config_read32(_COMMAND) & 0xFFFF
-        await self._function.config_write32(_COMMAND, command & ~_COMMAND_MEMORY)
+        self.header_type = await self._config.read32(0x0C) >> 16 & 0x7F
+        command = await self._config.read32(COMMAND) & 0xFFFF
+        await self._config.write32(COMMAND, command & ~COMMAND_MEMORY)
         bar = 0
         while bar < BAR_COUNT:
             self.resources[bar] = await self._size_bar(bar)
             found = self.resources[bar]
             bar += 2 if found is not None and found.wide else 1
-        await self._function.config_write32(_COMMAND, command)
+        await self._config.write32(COMMAND, command)
 
     async def assign(self, base: int) -> int:
         """Give every BAR an address from ``base`` on, largest first, naturally aligned; return the end."""
         present = [(bar, found) for bar, found in enumerate(self.resources) if found is not None]
         for bar, found in sorted(present, key=lambda item: -item[1].size):
             base = -(-base // found.size) * found.size
-            await self._function.config_write32(_BAR0 + 4 * bar, base & 0xFFFF_FFFF)
+            await self._config.write32(_BAR0 + 4 * bar, base & 0xFFFF_FFFF)
             if found.wide:
-                await self._function.config_write32(_BAR0 + 4 * bar + 4, base >> 32)
+                await self._config.write32(_BAR0 + 4 * bar + 4, base >> 32)
             self.resources[bar] = BarResource(base, found.size, found.wide, found.prefetchable)
             base += found.size
         return base
@@ -165,137 +142,53 @@ class PciDevice:
 
     async def _probe_ones(self, bar: int) -> tuple[int, int]:
         offset = _BAR0 + 4 * bar
-        value = await self._function.config_read32(offset)
-        await self._function.config_write32(offset, 0xFFFF_FFFF)
-        mask = await self._function.config_read32(offset)
-        await self._function.config_write32(offset, value)
+        value = await self._config.read32(offset)
+        await self._config.write32(offset, 0xFFFF_FFFF)
+        mask = await self._config.read32(offset)
+        await self._config.write32(offset, value)
         return value, mask
 
     async def enable(self) -> None:
         """Let the function answer memory requests."""
-        await self._update_command(set_=_COMMAND_MEMORY)
+        await self._config.update_command(set_=COMMAND_MEMORY)
 
     async def disable(self) -> None:
         """Take bus mastering away, as disabling a device does."""
-        await self._update_command(clear=_COMMAND_MASTER)
+        await self._config.update_command(clear=COMMAND_MASTER)
 
     async def set_master(self) -> None:
         """Let the function make requests, MSIs included."""
-        await self._update_command(set_=_COMMAND_MASTER)
+        await self._config.update_command(set_=COMMAND_MASTER)
 
     async def bar_register(self, bar: int) -> int:
         """Read a BAR as it is now."""
-        return await self._function.config_read32(_BAR0 + 4 * bar)
-
-    async def _update_command(self, *, set_: int = 0, clear: int = 0) -> None:
-        # The upper half is the status register, whose bits a written one would clear.
-        value = await self._function.config_read32(_COMMAND) & 0xFFFF
-        await self._function.config_write32(_COMMAND, value & ~clear | set_)
+        return await self._config.read32(_BAR0 + 4 * bar)
 
     async def find_capability(self, wanted: int) -> int:
         """Return the offset of a capability, 0 when the function lacks it."""
-        if not await self._function.config_read32(_COMMAND) & _STATUS_CAPABILITIES:
-            return 0
-        offset = await self._function.config_read32(_CAPABILITIES) & 0xFC
-        for _ in range(48):
-            if not offset:
-                break
-            header = await self._function.config_read32(offset)
-            if header & 0xFF == wanted:
-                return offset
-            offset = header >> 8 & 0xFC
-        return 0
+        return await self._config.find_capability(wanted)
 
     # -- vectors -------------------------------------------------------------------------------------------------------
 
-    async def alloc_irq_vectors(self, least: int, most: int, kind: VectorKind) -> int:
-        """Allocate vectors of one kind; return their number, -EINVAL for a lacking capability, -ENOSPC for too few."""
-        if kind is VectorKind.MSIX:
-            # No function that this core drives has MSI-X yet; without the capability the kernel says the same.
-            return -errno.EINVAL
-        if kind is VectorKind.INTX:
-            pin = await self._function.config_read32(_INTERRUPT) >> 8 & 0xFF
-            self._intx = bool(pin) and least == 1
-            return 1 if self._intx else -errno.ENOSPC
-        return await self._alloc_msi(least, most)
+    async def alloc_irq_vectors(self, least: int, most: int, *kinds: VectorKind) -> int:
+        """Allocate vectors of the best of ``kinds`` that is to be had; see `IrqVectors.allocate`."""
+        return await self._vectors.allocate(least, most, kinds)
 
     async def free_irq_vectors(self) -> None:
-        """Disable MSI and return the vectors."""
-        if self._block is not None:
-            offset = await self.find_capability(_CAP_MSI)
-            control = await self._function.config_read32(offset)
-            await self._function.config_write32(offset, control & ~_MSI_ENABLE)
-            self._receiver.release(self._block)
-            self._block = None
-        if self._irq_task is not None:
-            await self._irq_idle.wait()
-            self._irq_task.cancel()
-            self._irq_task = None
-        self._intx = False
-        self._handlers.clear()
-        self._fired_queue.clear()
+        """Disable what sends messages and return the vectors."""
+        await self._vectors.free()
 
     def irq_vector(self, index: int) -> int:
         """Return ``index`` when such a vector is allocated, else -EINVAL."""
-        count = self._block.count if self._block is not None else int(self._intx)
-        return index if 0 <= index < count else -errno.EINVAL
+        return index if 0 <= index < self._vectors.count else -errno.EINVAL
 
-    def request_irq(self, index: int, handler: VectorHandler) -> int:
-        """Let ``handler`` run for every message of a vector."""
-        if self.irq_vector(index) < 0:
-            return -errno.EINVAL
-        self._handlers[index] = handler
-        return 0
+    async def request_irq(self, index: int, handler: VectorHandler) -> int:
+        """Let ``handler`` run for every message of a vector; -EINVAL when there is no such vector."""
+        return await self._vectors.request(index, handler)
 
-    async def _alloc_msi(self, least: int, most: int) -> int:
-        offset = await self.find_capability(_CAP_MSI)
-        if not offset or self._block is not None:
-            return -errno.EINVAL
-        control = await self._function.config_read32(offset)
-        offered = 1 << (control >> 17 & 0x7)
-        granted = min(offered, most, self._vector_limit)
-        granted = 1 << (granted.bit_length() - 1)
-        block = self._receiver.allocate(granted, self._deliver) if granted >= least else None
-        if block is None:
-            return -errno.ENOSPC
-        await self._program_msi(offset, control, block)
-        self._block = block
-        self.fired = [0] * granted
-        self._irq_task = self.platform.spawn(self._irq_work(), "host-irq")
-        return granted
-
-    async def _program_msi(self, offset: int, control: int, block: MsiBlock) -> None:
-        """Address, data, no vector masked, number of vectors, and only then the enable bit; INTx off."""
-        wide = bool(control & _MSI_64)
-        control &= ~(0x7 << _MSI_MULTIPLE_SHIFT | _MSI_ENABLE)
-        control |= (block.count.bit_length() - 1) << _MSI_MULTIPLE_SHIFT
-        await self._function.config_write32(offset, control)
-        await self._function.config_write32(offset + 0x4, block.address & 0xFFFF_FFFF)
-        if wide:
-            await self._function.config_write32(offset + 0x8, block.address >> 32)
-        await self._function.config_write32(offset + (0xC if wide else 0x8), block.data)
-        if control & _MSI_MASKABLE:
-            await self._function.config_write32(offset + (0x10 if wide else 0xC), 0)
-        await self._update_command(set_=_COMMAND_INTX_DISABLE)
-        await self._function.config_write32(offset, control | _MSI_ENABLE)
-
-    def _deliver(self, index: int) -> None:
-        self.fired[index] += 1
-        self._fired_queue.append(index)
-        self._fired_event.set()
-
-    async def _irq_work(self) -> None:
-        """Run one handler per message, in order of arrival."""
-        while True:
-            await self._fired_event.wait()
-            self._fired_event.clear()
-            self._irq_idle.clear()
-            while self._fired_queue:
-                index = self._fired_queue.pop(0)
-                handler = self._handlers.get(index)
-                if handler is not None:
-                    await handler(index)
-            self._irq_idle.set()
+    async def free_irq(self, index: int) -> None:
+        """Let no handler run for a vector any more."""
+        await self._vectors.release(index)
 
     # -- register access -----------------------------------------------------------------------------------------------
 

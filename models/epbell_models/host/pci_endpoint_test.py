@@ -1,16 +1,21 @@
 """pci_endpoint_test: the host driver that tests an endpoint, one method per ioctl.
 
-Follows drivers/misc/pci_endpoint_test.c access by access. Methods return 0 or a negative errno. Every wait is bounded
-by one second of Linux time.
+Follows drivers/misc/pci_endpoint_test.c access by access. Methods return 0 or a negative errno. Waits are bounded by
+one second of Linux time, but for those of the data transfers, which are not bounded at all.
 """
 
 import errno
+import random
 from collections.abc import Awaitable, Callable
-from enum import IntFlag
 from typing import Literal
 
-from .completion import Completion
-from .pci import BAR_COUNT, PciDevice, VectorKind
+from .dma import DmaMemory
+from .pci import PciDevice, VectorKind
+from .pci_endpoint_test_bars import BarTests
+from .pci_endpoint_test_data import TransferTests
+from .pci_endpoint_test_doorbell import DoorbellTest
+from .pci_endpoint_test_regs import Capability, Command, Register
+from .pci_endpoint_test_state import UNDEFINED, DriverState
 
 __all__ = [
     "AUTO",
@@ -22,43 +27,7 @@ Release = Literal["v6.17", "newest"]
 AUTO = 3
 """Irq type that stands for the best the endpoint has."""
 
-_UNDEFINED = -1
-
-_COMMAND = 0x04
-_STATUS = 0x08
-_IRQ_TYPE = 0x24
-_IRQ_NUMBER = 0x28
-_CAPS = 0x30
-_DB_BAR = 0x34
-_DB_OFFSET = 0x38
-_DB_DATA = 0x3C
-
-_CAP_MSI = 1 << 1
-_CAP_MSIX = 1 << 2
-_CAP_INTX = 1 << 3
-_CAP_DYNAMIC_INBOUND = 1 << 5
-_CAP_BAR0_RESERVED = 6
-
-_TIMEOUT = 1.0
-_CHUNK = 1 << 20
-_REGISTER_BAR_TESTED = 4
-
-
-class _Command(IntFlag):
-    RAISE_INTX = 1 << 0
-    RAISE_MSI = 1 << 1
-    RAISE_MSIX = 1 << 2
-    ENABLE_DOORBELL = 1 << 6
-    DISABLE_DOORBELL = 1 << 7
-
-
-class _Status(IntFlag):
-    IRQ_RAISED = 1 << 6
-    DOORBELL_SUCCESS = 1 << 9
-    ENABLE_SUCCESS = 1 << 10
-    ENABLE_FAIL = 1 << 11
-    DISABLE_SUCCESS = 1 << 12
-    DISABLE_FAIL = 1 << 13
+_MOST_VECTORS = {VectorKind.INTX: 1, VectorKind.MSI: 32, VectorKind.MSIX: 2048}
 
 
 class PciEndpointTest:
@@ -76,36 +45,54 @@ class PciEndpointTest:
     store_bytes
         Bytes per store in the consecutive BAR test. Linux stores dwords (4); a larger multiple of 4 is what a
         write-combining mapping makes of them, and spares a simulation many packets.
-
-    Attributes
-    ----------
-    caps
-        Capabilities, read once by `probe`.
-    irq_type
-        0 INTx, 1 MSI, 2 MSI-X, -1 before `set_irqtype`.
-    statuses
-        Every value of STATUS read while doing a test, in order.
+    memory
+        The host's memory for buffers; None for none, so that transfers end with -ENOMEM.
+    alignment
+        What the ID table says that buffers must be aligned to, 0 or a power of two.
+    source
+        Where the data of the transfers come from; None for the same data in every run.
     """
 
     def __init__(
-        self, device: PciDevice, *, release: Release = "newest", register_bar: int = 0, store_bytes: int = 4
+        self,
+        device: PciDevice,
+        *,
+        release: Release = "newest",
+        register_bar: int = 0,
+        store_bytes: int = 4,
+        memory: DmaMemory | None = None,
+        alignment: int = 0,
+        source: random.Random | None = None,
     ) -> None:
         if release not in ("v6.17", "newest"):
             raise ValueError(f"The release of the driver must be 'v6.17' or 'newest', not {release!r}")
         if store_bytes < 4 or store_bytes % 4:
             raise ValueError(f"A store is a positive multiple of 4 bytes, not {store_bytes!r}")
+        if alignment < 0 or alignment & (alignment - 1):
+            raise ValueError(f"The alignment of buffers is 0 or a power of two, not {alignment!r}")
         self._device = device
-        self._newest = release == "newest"
-        self._register_bar = register_bar
-        self._store_bytes = store_bytes
-        self._raised = Completion(device.platform)
+        self._state = DriverState(device, register_bar)
+        self._bars = BarTests(self._state, store_bytes)
+        self._transfers = TransferTests(self._state, memory, alignment, source or random.Random(1))
+        self._doorbell = DoorbellTest(self._state, release == "newest")
         self._mutex = device.platform.lock()
-        self._last_irq = -errno.ENODATA
-        self.caps = 0
-        self.irq_type = _UNDEFINED
-        self.statuses: list[int] = []
 
-    # -- probe and vectors ---------------------------------------------------------------------------------------------
+    @property
+    def caps(self) -> int:
+        """Capabilities, read once by `probe`."""
+        return self._state.caps
+
+    @property
+    def irq_type(self) -> int:
+        """0 INTx, 1 MSI, 2 MSI-X, -1 before `set_irqtype`."""
+        return self._state.irq_type
+
+    @property
+    def statuses(self) -> list[int]:
+        """Every value of STATUS read while doing a test, in order."""
+        return self._state.statuses
+
+    # -- life ----------------------------------------------------------------------------------------------------------
 
     async def probe(self) -> int:
         """Enable the function and read its capabilities, the only access to its memory; -ENODEV for a bridge."""
@@ -113,131 +100,127 @@ class PciEndpointTest:
             return -errno.ENODEV
         await self._device.enable()
         await self._device.set_master()
-        if self._device.resources[self._register_bar] is None:
+        if self._device.resources[self._state.register_bar] is None:
             return -errno.ENOMEM
-        self.caps = await self._read(_CAPS)
+        self._state.caps = await self._state.read(Register.CAPS)
         return 0
 
     async def remove(self) -> None:
         """Free the vectors, then disable the function."""
-        await self._device.free_irq_vectors()
-        self.irq_type = _UNDEFINED
+        await self._free_irq()
         await self._device.disable()
+
+    # -- interrupts ----------------------------------------------------------------------------------------------------
 
     async def set_irqtype(self, irq_type: int) -> int:
         """SET_IRQTYPE: free all vectors and allocate those of another type; nothing when it is active already."""
         return await self._ioctl(lambda: self._set_irqtype(irq_type))
+
+    async def get_irqtype(self) -> int:
+        """GET_IRQTYPE."""
+        return await self._ioctl(self._get_irqtype)
+
+    async def clear_irq(self) -> int:
+        """CLEAR_IRQ: free all vectors."""
+        return await self._ioctl(self._free_irq)
+
+    async def intx_test(self) -> int:
+        """INTX: ask for the interrupt line; -ETIMEDOUT."""
+        return await self._ioctl(self._intx_test)
+
+    async def msi_test(self, number: int) -> int:
+        """MSI: ask for vector ``number``, from 1; -EINVAL without it, -ETIMEDOUT, -EIO when another one fired."""
+        return await self._ioctl(lambda: self._message_test(number, VectorKind.MSI, Command.RAISE_MSI))
+
+    async def msix_test(self, number: int) -> int:
+        """MSIX: as `msi_test`."""
+        return await self._ioctl(lambda: self._message_test(number, VectorKind.MSIX, Command.RAISE_MSIX))
 
     async def _set_irqtype(self, irq_type: int) -> int:
         if irq_type == AUTO:
             irq_type = self._best_type()
         if not 0 <= irq_type <= 2:
             return -errno.EINVAL
-        if irq_type == self.irq_type:
+        if irq_type == self._state.irq_type:
             return 0
-        await self._device.free_irq_vectors()
-        self.irq_type = _UNDEFINED
-        most = {0: 1, 1: 32, 2: 2048}[irq_type]
-        count = await self._device.alloc_irq_vectors(1, most, VectorKind(irq_type))
+        await self._free_irq()
+        kind = VectorKind(irq_type)
+        count = await self._device.alloc_irq_vectors(1, _MOST_VECTORS[kind], kind)
         if count < 0:
             return count
-        self.irq_type = irq_type
+        self._state.irq_type = irq_type
         for index in range(count):
-            self._device.request_irq(index, self._irq_handler)
+            await self._device.request_irq(index, self._state.handle_irq)
+        return 0
+
+    async def _get_irqtype(self) -> int:
+        return self._state.irq_type
+
+    async def _free_irq(self) -> int:
+        await self._device.free_irq_vectors()
+        self._state.irq_type = UNDEFINED
         return 0
 
     def _best_type(self) -> int:
-        for cap, irq_type in ((_CAP_MSI, 1), (_CAP_MSIX, 2), (_CAP_INTX, 0)):
-            if self.caps & cap:
+        for cap, irq_type in ((Capability.MSI, 1), (Capability.MSIX, 2), (Capability.INTX, 0)):
+            if self._state.caps & cap:
                 return irq_type
         return 1
 
-    async def _irq_handler(self, index: int) -> None:
-        if await self._read(_STATUS) & _Status.IRQ_RAISED:
-            self._last_irq = index
-            self._raised.complete()
+    async def _intx_test(self) -> int:
+        state = self._state
+        await state.write(Register.IRQ_TYPE, VectorKind.INTX.value)
+        await state.write(Register.IRQ_NUMBER, 0)
+        await state.write(Register.COMMAND, Command.RAISE_INTX)
+        return 0 if await state.irq_within_a_second() else -errno.ETIMEDOUT
 
-    async def msi_test(self, number: int) -> int:
-        """MSI: ask for vector ``number``, from 1; -EINVAL without it, -ETIMEDOUT, -EIO when another one fired."""
-        return await self._ioctl(lambda: self._msi_test(number))
-
-    async def _msi_test(self, number: int) -> int:
+    async def _message_test(self, number: int, kind: VectorKind, command: Command) -> int:
+        state = self._state
         vector = self._device.irq_vector(number - 1)
         if vector < 0:
             return vector
-        await self._write(_IRQ_TYPE, VectorKind.MSI.value)
-        await self._write(_IRQ_NUMBER, number)
-        await self._write(_COMMAND, _Command.RAISE_MSI)
-        if not await self._raised.wait(_TIMEOUT):
+        await state.write(Register.IRQ_TYPE, kind.value)
+        await state.write(Register.IRQ_NUMBER, number)
+        await state.write(Register.COMMAND, command)
+        if not await state.irq_within_a_second():
             return -errno.ETIMEDOUT
-        return 0 if self._last_irq == vector else -errno.EIO
+        return 0 if state.last_irq == vector else -errno.EIO
 
     # -- BARs ----------------------------------------------------------------------------------------------------------
 
     async def bar_test(self, bar: int) -> int:
-        """BAR: write a pattern, read it back, in pieces of at most 1 MiB; -EIO when it differs."""
-        return await self._ioctl(lambda: self._bar_test(bar))
+        """BAR: write a pattern, read it back, in pieces of at most 1 MiB.
 
-    async def _bar_test(self, bar: int) -> int:
-        if not 0 <= bar < BAR_COUNT:
-            return -errno.EINVAL
-        if self.caps >> (_CAP_BAR0_RESERVED + bar) & 1:
-            return -errno.ENOBUFS
-        size = self._tested_size(bar)
-        if not size:
-            return -errno.ENODATA
-        for offset in range(0, size, _CHUNK):
-            pattern = bytes([0xA0 + bar]) * min(_CHUNK, size - offset)
-            await self._device.write(bar, offset, pattern)
-            if await self._device.read(bar, offset, len(pattern)) != pattern:
-                return -errno.EIO
-        return 0
+        Returns 0; -EINVAL for no BAR's number, -ENOBUFS for a reserved BAR, -ENODATA for one that does not exist; -EIO
+        when the pattern differs.
+        """
+        return await self._ioctl(lambda: self._bars.one(bar))
 
     async def bars_test(self) -> int:
         """BARS: write all BARs, then read all back, so that two that alias are found; -EIO at the first difference."""
-        return await self._ioctl(self._bars_test)
+        return await self._ioctl(self._bars.consecutive)
 
-    async def _bars_test(self) -> int:
-        bars = [
-            bar
-            for bar in range(BAR_COUNT)
-            if self._device.resources[bar] is not None and not self.caps >> (_CAP_BAR0_RESERVED + bar) & 1
-        ]
-        for bar in bars:
-            pattern = self._numbered(bar)
-            for offset in range(0, len(pattern), self._store_bytes):
-                await self._store(bar, offset, pattern[offset : offset + self._store_bytes])
-        for bar in bars:
-            pattern = self._numbered(bar)
-            for offset in range(0, len(pattern), self._store_bytes):
-                expected = pattern[offset : offset + self._store_bytes]
-                if await self._load(bar, offset, len(expected)) != expected:
-                    return -errno.EIO
-        return 0
+    async def bar_subrange_test(self, bar: int) -> int:
+        """BAR_SUBRANGE: let a BAR show two places in the wrong order, tell them apart, write both, restore it.
 
-    def _tested_size(self, bar: int) -> int:
-        found = self._device.resources[bar]
-        if found is None:
-            return 0
-        return _REGISTER_BAR_TESTED if bar == self._register_bar else found.size
+        Returns 0; errors as of `bar_test`; -EOPNOTSUPP when the endpoint cannot, -EBUSY for the BAR of the register
+        block, -ENOSPC when it lacks windows, -ETIMEDOUT, -EIO for any other failure and for wrong data.
+        """
+        return await self._ioctl(lambda: self._bars.subranges(bar))
 
-    def _numbered(self, bar: int) -> bytes:
-        size = self._tested_size(bar)
-        words = ((0xA0 + bar) << 24 | offset & 0xFF_FFFF for offset in range(0, size, 4))
-        return b"".join(word.to_bytes(4, "little") for word in words)
+    # -- data and doorbell ---------------------------------------------------------------------------------------------
 
-    async def _store(self, bar: int, offset: int, data: bytes) -> None:
-        if len(data) == 4:
-            await self._device.write32(bar, offset, int.from_bytes(data, "little"))
-        else:
-            await self._device.write(bar, offset, data)
+    async def write_test(self, size: int, *, dma: bool = False) -> int:
+        """WRITE: let the endpoint read ``size`` bytes; -EINVAL for none, or without vectors; -ENOMEM; -EIO."""
+        return await self._ioctl(lambda: self._transfers.write(size, dma))
 
-    async def _load(self, bar: int, offset: int, length: int) -> bytes:
-        if length == 4:
-            return (await self._device.read32(bar, offset)).to_bytes(4, "little")
-        return await self._device.read(bar, offset, length)
+    async def read_test(self, size: int, *, dma: bool = False) -> int:
+        """READ: let the endpoint write ``size`` bytes; errors as of `write_test`."""
+        return await self._ioctl(lambda: self._transfers.read(size, dma))
 
-    # -- doorbell ------------------------------------------------------------------------------------------------------
+    async def copy_test(self, size: int, *, dma: bool = False) -> int:
+        """COPY: let the endpoint copy ``size`` bytes; errors as of `write_test`."""
+        return await self._ioctl(lambda: self._transfers.copy(size, dma))
 
     async def doorbell_test(self) -> int:
         """DOORBELL: enable, ring once, expect the endpoint's interrupt, disable.
@@ -246,68 +229,10 @@ class PciEndpointTest:
         ringing or disabling fails; -ERANGE when the endpoint names a BAR that does not exist, and then nothing is
         disabled. (The kernel checks the number only, v6.17 not even that, and faults on a BAR that is not mapped.)
         """
-        return await self._ioctl(self._doorbell_test)
-
-    async def _doorbell_test(self) -> int:
-        if self._newest and not self.caps & _CAP_DYNAMIC_INBOUND:
-            return -errno.EOPNOTSUPP
-        if not 0 <= self.irq_type <= 2:
-            return -errno.EINVAL
-        await self._command(_Command.ENABLE_DOORBELL)
-        answered = await self._raised.wait(_TIMEOUT)
-        status = await self._read_status()
-        if not answered or not self._succeeded(status, _Status.ENABLE_SUCCESS, _Status.ENABLE_FAIL):
-            return -errno.EINVAL
-        ringing = await self._ring()
-        if ringing is None:
-            return -errno.ERANGE
-        await self._write(_COMMAND, _Command.DISABLE_DOORBELL)
-        await self._raised.wait(_TIMEOUT)
-        status = ringing[1] | await self._read_status()
-        if not self._succeeded(status, _Status.DISABLE_SUCCESS, _Status.DISABLE_FAIL):
-            return -errno.EINVAL
-        return ringing[0]
-
-    async def _ring(self) -> tuple[int, int] | None:
-        """Store the endpoint's word where it wants it; return the outcome and STATUS, None for an impossible BAR."""
-        data = await self._read(_DB_DATA)
-        offset = await self._read(_DB_OFFSET)
-        bar = 0 if self._newest else await self._read(_DB_BAR)
-        await self._write(_IRQ_TYPE, self.irq_type)
-        await self._write(_IRQ_NUMBER, 1)
-        await self._write(_STATUS, 0)
-        bar = await self._read(_DB_BAR) if self._newest else bar
-        if not 0 <= bar < BAR_COUNT or self._device.resources[bar] is None:
-            return None
-        await self._device.write32(bar, offset, data)
-        answered = await self._raised.wait(_TIMEOUT)
-        status = await self._read_status()
-        good = answered and status & _Status.DOORBELL_SUCCESS
-        return (0 if good else -errno.EINVAL), status
-
-    def _succeeded(self, status: int, success: _Status, fail: _Status) -> bool:
-        return bool(status & success) if self._newest else not status & fail
-
-    # -- access --------------------------------------------------------------------------------------------------------
+        return await self._ioctl(self._doorbell.run)
 
     async def _ioctl(self, operation: Callable[[], Awaitable[int]]) -> int:
         async with self._mutex:
-            self._raised.rearm()
-            self._last_irq = -errno.ENODATA
+            self._state.rearm()
+            self._state.last_irq = -errno.ENODATA
             return await operation()
-
-    async def _command(self, command: _Command) -> None:
-        await self._write(_IRQ_TYPE, self.irq_type)
-        await self._write(_IRQ_NUMBER, 1)
-        await self._write(_COMMAND, command)
-
-    async def _read_status(self) -> int:
-        status = await self._read(_STATUS)
-        self.statuses.append(status)
-        return status
-
-    async def _read(self, offset: int) -> int:
-        return await self._device.read32(self._register_bar, offset)
-
-    async def _write(self, offset: int, value: int) -> None:
-        await self._device.write32(self._register_bar, offset, int(value))

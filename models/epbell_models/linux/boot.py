@@ -60,6 +60,7 @@ class EndpointSoftware:
         spurious_window: int,
         generation: Generation,
         polling: bool,
+        msix_interrupts: int,
         before_doorbell_irq: Hook | None,
     ) -> None:
         self.log: list[str] = []
@@ -91,6 +92,7 @@ class EndpointSoftware:
             generation=generation,
             faults=self.faults,
             mappings=self.mappings,
+            window=tree.endpoint.addr_space,
         )
         self.function = PciEpfTest(
             self.core,
@@ -99,6 +101,7 @@ class EndpointSoftware:
             doorbell_command=doorbell_command,
             announce_doorbell=announce_doorbell,
             polling=polling,
+            msix_interrupts=msix_interrupts,
         )
 
     @property
@@ -115,6 +118,7 @@ class EndpointSoftware:
                 await self.gic.stop()
                 return error
         self._probe_consumers()
+        await self.controller.probe()
         error = await self.controller.detect_edma(self._edma, self.gic, self._before_doorbell_irq)
         if not error:
             error = await self.function.start()
@@ -144,6 +148,9 @@ def boot(
     wide_bars: tuple[int, ...] = (),
     mu_immutable: bool = True,
     dynamic_inbound_mapping: bool = True,
+    subrange_mapping: bool = True,
+    msix_interrupts: int = 0,
+    intx: bool = False,
     doorbell_command: bool = True,
     announce_doorbell: bool = True,
     spurious_window: int = 100_000,
@@ -171,6 +178,13 @@ def boot(
         Whether the Messaging Unit's domain is flagged immutable; see `ImxMuMsi`.
     dynamic_inbound_mapping
         Whether the controller's features say that a BAR can be re-targeted while the host uses it.
+    subrange_mapping
+        Whether they say that a BAR can be tiled.
+    msix_interrupts
+        Vectors of MSI-X that the hardware offers, 0 when it has none. Its capability must have the table at 0x80 of the
+        register BAR and the pending bits right behind.
+    intx
+        Whether the hardware has INTx.
     doorbell_command, announce_doorbell
         See `PciEpfTest`: both False is Linux before v6.17, the second alone False is v6.17 to v7.0.
     spurious_window
@@ -185,7 +199,10 @@ def boot(
     features = EpcFeatures(
         bar_features(bar_sizes, wide_bars, tree.endpoint.fixed_bar),
         align=REGION_ALIGN,
+        msix_capable=msix_interrupts > 0,
+        intx_capable=intx,
         dynamic_inbound_mapping=dynamic_inbound_mapping,
+        subrange_mapping=subrange_mapping,
     )
     return EndpointSoftware(
         platform,
@@ -199,5 +216,6 @@ def boot(
         spurious_window=spurious_window,
         generation=generation,
         polling=polling,
+        msix_interrupts=msix_interrupts,
         before_doorbell_irq=before_doorbell_irq,
     )

@@ -1,18 +1,31 @@
-"""The endpoint controller core: what a controller can do, and the checks before its driver is asked to do it.
+"""The endpoint controller core: the checks before a controller's driver is asked to do something.
 
 Follows drivers/pci/endpoint/pci-epc-core.c. Functions return 0 or a negative errno.
 """
 
 import errno
-from dataclasses import dataclass
-from enum import Enum, IntFlag
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal
 
+from ..devicetree import Region
 from ..platform import Bus, Platform
 from .aux_resource import NO_BAR, AuxKind, AuxResource
-from .dma import CoherentPool, DmaMappings
+from .dma import PAGE_SIZE, CoherentPool, DmaMappings
+from .epc_features import (
+    BAR_COUNT,
+    BarFeature,
+    BarFlag,
+    BarKind,
+    EpcFeatures,
+    EpfBar,
+    IrqKind,
+    ReservedRegion,
+    Submap,
+    bar_features,
+)
+from .epc_ops import AuxOps, EpcOps, MapOps, MsixOps
 from .faults import Faults
 from .msi import MsiDomain
+from .pci_epc_mem import EpcMap, EpcMemory
 
 if TYPE_CHECKING:
     from .pci_epf import PciEpf
@@ -27,131 +40,23 @@ __all__ = [
     "BarFlag",
     "BarKind",
     "EpcFeatures",
+    "EpcMap",
     "EpcOps",
     "EpfBar",
     "Generation",
     "IrqKind",
+    "MapOps",
+    "MsixOps",
     "PciEpc",
     "ReservedRegion",
+    "Submap",
     "bar_features",
 ]
-
-BAR_COUNT = 6
 
 Generation = Literal["v7", "merged"]
 """Which form of the embedded doorbell the kernel has: as first posted with aux resources, or as merged."""
 
-_FIXED_WINDOW = 0x2000
-
-
-class IrqKind(Enum):
-    """How the endpoint may interrupt the host."""
-
-    INTX = 0
-    MSI = 1
-    MSIX = 2
-
-
-class BarKind(Enum):
-    """What a BAR allows."""
-
-    PROGRAMMABLE = "programmable"
-    FIXED = "fixed"
-    RESERVED = "reserved"
-
-
-class BarFlag(IntFlag):
-    """Low bits of a BAR as the host will read them."""
-
-    MEM_32 = 0x0
-    IO = 0x1
-    MEM_64 = 0x4
-    PREFETCH = 0x8
-
-
-@dataclass(frozen=True)
-class ReservedRegion:
-    """Part of a reserved BAR that always shows the same registers: what they are, byte offset, bytes."""
-
-    kind: AuxKind
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True)
-class BarFeature:
-    """One BAR of a controller.
-
-    Kind, size in bytes when fixed, whether it is the lower half of a 64-bit pair, what it shows when reserved.
-    """
-
-    kind: BarKind = BarKind.PROGRAMMABLE
-    fixed_size: int = 0
-    only_64bit: bool = False
-    regions: tuple[ReservedRegion, ...] = ()
-
-
-@dataclass(frozen=True)
-class EpcFeatures:
-    """What a controller can do."""
-
-    bars: tuple[BarFeature, ...]
-    align: int = 0
-    msi_capable: bool = True
-    msix_capable: bool = False
-    intx_capable: bool = False
-    dynamic_inbound_mapping: bool = True
-
-    def next_free_bar(self, bar: int) -> int:
-        """Return the first usable BAR from ``bar`` on, `NO_BAR` when there is none."""
-        if 0 < bar < BAR_COUNT and self.bars[bar - 1].only_64bit:
-            bar += 1
-        return next((n for n in range(bar, BAR_COUNT) if self.bars[n].kind is not BarKind.RESERVED), NO_BAR)
-
-
-@dataclass(frozen=True)
-class EpfBar:
-    """What a function wants behind a BAR."""
-
-    barno: int
-    phys_addr: int
-    size: int
-    flags: BarFlag = BarFlag.MEM_32
-
-
-class EpcOps(Protocol):
-    """A controller's driver."""
-
-    features: EpcFeatures
-
-    async def set_bar(self, bar: EpfBar) -> int:
-        """Put ``bar.phys_addr`` behind a BAR; 0 or a negative errno."""
-        ...
-
-    async def clear_bar(self, bar: EpfBar) -> None:
-        """Take a BAR away."""
-        ...
-
-    async def get_msi(self) -> int:
-        """Return the number of vectors the host enabled, or a negative errno."""
-        ...
-
-    async def raise_irq(self, kind: IrqKind, number: int) -> int:
-        """Interrupt the host; vectors count from 1. 0 or a negative errno."""
-        ...
-
-
-@runtime_checkable
-class AuxOps(Protocol):
-    """A controller's driver that knows of auxiliary resources."""
-
-    async def get_aux_resources_count(self) -> int:
-        """Return how many resources there are, or a negative errno."""
-        ...
-
-    async def get_aux_resources(self, resources: list[AuxResource], room: int) -> int:
-        """Append every resource; 0, -ENOSPC when they are more than ``room``, or another negative errno."""
-        ...
+_MSIX_VECTORS = 2048
 
 
 class PciEpc:
@@ -175,6 +80,8 @@ class PciEpc:
         What is to fail.
     mappings
         The controller as DMA master.
+    window
+        Addresses of the processor for outbound windows, None when there are none.
     """
 
     def __init__(
@@ -188,6 +95,7 @@ class PciEpc:
         generation: Generation = "merged",
         faults: Faults | None = None,
         mappings: DmaMappings | None = None,
+        window: Region | None = None,
     ) -> None:
         if generation not in ("v7", "merged"):
             raise ValueError(f"The generation of the embedded doorbell is 'v7' or 'merged', not {generation!r}")
@@ -199,12 +107,13 @@ class PciEpc:
         self.generation: Generation = generation
         self.faults = faults if faults is not None else Faults()
         self.mappings = mappings if mappings is not None else DmaMappings(self.faults)
+        self.memory = EpcMemory(window, max(PAGE_SIZE, ops.features.align)) if window is not None else None
         self.functions: list[PciEpf] = []
         self._ops = ops
         self._lock = platform.lock()
 
     async def set_bar(self, bar: EpfBar) -> int:
-        """Check and set a BAR; -EINVAL for a size or flags that the controller cannot have."""
+        """Check and set a BAR; -EINVAL for a size, flags or a submap that the controller cannot have."""
         if not 0 <= bar.barno < BAR_COUNT:
             return -errno.EINVAL
         feature = self.features.bars[bar.barno]
@@ -214,6 +123,7 @@ class PciEpc:
             or (feature.kind is BarKind.FIXED and feature.fixed_size != bar.size)
             or (bar.barno == BAR_COUNT - 1 and bar.flags & BarFlag.MEM_64)
             or (bar.size >> 32 and not bar.flags & BarFlag.MEM_64)
+            or (bar.submap and not self.features.can_subrange)
         )
         if wrong:
             return -errno.EINVAL
@@ -232,10 +142,78 @@ class PciEpc:
         async with self._lock:
             return max(0, await self._ops.get_msi())
 
+    async def set_msix(self, vectors: int, bar: int, offset: int) -> int:
+        """Put the table of MSI-X into a BAR; -EINVAL unless there are 1 to 2048 vectors."""
+        if not 1 <= vectors <= _MSIX_VECTORS:
+            return -errno.EINVAL
+        if not isinstance(self._ops, MsixOps):
+            return 0
+        async with self._lock:
+            return await self._ops.set_msix(vectors, bar, offset)
+
+    async def get_msix(self) -> int:
+        """Return how many vectors of MSI-X the host may use; 0 while it has it disabled."""
+        if not isinstance(self._ops, MsixOps):
+            return 0
+        async with self._lock:
+            return max(0, await self._ops.get_msix())
+
     async def raise_irq(self, kind: IrqKind, number: int) -> int:
         """Interrupt the host; vectors count from 1."""
         async with self._lock:
             return await self._ops.raise_irq(kind, number)
+
+    # -- the host's memory ---------------------------------------------------------------------------------------------
+
+    @property
+    def unaligned_access(self) -> bool:
+        """Whether the driver itself sees to the alignment of what is mapped."""
+        return isinstance(self._ops, MapOps)
+
+    async def map_addr(self, address: int, pci_addr: int, size: int) -> int:
+        """Map the host's memory at an address of `memory`; 0 or a negative errno."""
+        if not isinstance(self._ops, MapOps):
+            return 0
+        async with self._lock:
+            return await self._ops.map_addr(address, pci_addr, size)
+
+    async def unmap_addr(self, address: int) -> None:
+        """Undo `map_addr`."""
+        if isinstance(self._ops, MapOps):
+            async with self._lock:
+                await self._ops.unmap_addr(address)
+
+    async def mem_map(self, pci_addr: int, size: int) -> EpcMap | int:
+        """Allocate and map what it takes to reach as many of ``size`` bytes as one mapping can.
+
+        Returns
+        -------
+        EpcMap or int
+            The mapping, whose ``pci_size`` may be less than ``size``. -EINVAL for no bytes, -ENOMEM without addresses,
+            or the driver's error.
+        """
+        if size <= 0:
+            return -errno.EINVAL
+        first, length, offset = pci_addr, size, 0
+        if isinstance(self._ops, MapOps):
+            first, length, offset = self._ops.align_addr(pci_addr, size)
+        base = self.memory.alloc(length) if self.memory is not None else None
+        if self.memory is None or base is None:
+            return -errno.ENOMEM
+        error = await self.map_addr(base, first, length)
+        if error:
+            self.memory.free(base, length)
+            return error
+        reached = min(size, first + length - pci_addr)
+        return EpcMap(pci_addr, reached, first, length, base, base + offset)
+
+    async def mem_unmap(self, mapping: EpcMap) -> None:
+        """Undo `mem_map`."""
+        await self.unmap_addr(mapping.base)
+        if self.memory is not None:
+            self.memory.free(mapping.base, mapping.map_size)
+
+    # -- auxiliary resources -------------------------------------------------------------------------------------------
 
     async def get_aux_resources_count(self, function: int = 0) -> int:
         """Return how many auxiliary resources there are.
@@ -265,33 +243,3 @@ class PciEpc:
         async with self._lock:
             error = await self._ops.get_aux_resources(resources, room)
         return len(resources) if self.generation == "v7" and not error else error
-
-
-def bar_features(
-    sizes: tuple[int, ...], wide: tuple[int, ...] = (), fixed_bar: int | None = None
-) -> tuple[BarFeature, ...]:
-    """Return the BARs of hardware whose sizes are fixed.
-
-    Parameters
-    ----------
-    sizes
-        Six sizes in bytes, powers of two; 0 for a BAR that does not exist.
-    wide
-        BARs that are the lower half of a 64-bit pair.
-    fixed_bar
-        BAR that shows the registers of the eDMA for good: reserved, like one that does not exist.
-    """
-    if len(sizes) != BAR_COUNT or any(size & (size - 1) or size < 0 for size in sizes):
-        raise ValueError(f"BAR sizes are six powers of two, 0 for a BAR that does not exist, not {sizes!r}")
-    if any(not 0 <= bar < BAR_COUNT - 1 or not sizes[bar] or sizes[bar + 1] for bar in wide):
-        raise ValueError(f"A 64-bit BAR needs a size and its upper half none, not {wide!r} of {sizes!r}")
-    return tuple(_bar_feature(size, bar in wide, bar == fixed_bar) for bar, size in enumerate(sizes))
-
-
-def _bar_feature(size: int, wide: bool, shows_edma: bool) -> BarFeature:
-    if not size:
-        return BarFeature(BarKind.RESERVED)
-    if shows_edma:
-        region = ReservedRegion(AuxKind.DMA_CTRL_MMIO, 0, min(_FIXED_WINDOW, size))
-        return BarFeature(BarKind.RESERVED, only_64bit=wide, regions=(region,))
-    return BarFeature(BarKind.FIXED, size, wide)

@@ -1,18 +1,20 @@
 """pci-epf-test: the endpoint's side of the host's pci_endpoint_test.
 
 Follows drivers/pci/endpoint/functions/pci-epf-test.c: a register block at the start of the first BAR, commands picked
-up by a poll every millisecond, one interrupt per command and per doorbell. The controller has no outbound windows, so
-READ, WRITE and COPY end as they do when mapping the host's memory fails: their fail bit and one interrupt.
+up by a poll every millisecond, one interrupt per command and per doorbell. There is no DMA.
 """
 
 import errno
+from collections.abc import Awaitable, Callable
 
 from ..platform import Task
 from .irq import IrqCore
 from .pci_epc import BAR_COUNT, NO_BAR, BarKind, IrqKind, PciEpc
 from .pci_epf import PciEpf
 from .pci_epf_test_doorbell import EpfTestDoorbell
-from .pci_epf_test_regs import BLOCK_SIZE, Capability, Command, Register, RegisterBlock, Status
+from .pci_epf_test_regs import BLOCK_SIZE, MSIX_OFFSET, Capability, Command, Register, RegisterBlock, Status
+from .pci_epf_test_subrange import EpfTestSubrange
+from .pci_epf_test_transfer import EpfTestTransfer
 
 __all__ = [
     "DEFAULT_BAR_SIZES",
@@ -24,7 +26,6 @@ DEFAULT_BAR_SIZES = (128 << 10, 128 << 10, 128 << 10, 128 << 10, 128 << 10, 1 <<
 _FLAG_USE_DMA = 1 << 0
 _POLL_SECONDS = 1e-3
 
-_TRANSFERS = {Command.READ: Status.READ_FAIL, Command.WRITE: Status.WRITE_FAIL, Command.COPY: Status.COPY_FAIL}
 _RAISES = (Command.RAISE_INTX, Command.RAISE_MSI, Command.RAISE_MSIX)
 
 
@@ -40,11 +41,13 @@ class PciEpfTest:
     bar_sizes
         Bytes wanted behind each BAR (Linux: 128 KiB five times, then 1 MiB); a BAR of fixed size gets that size.
     doorbell_command
-        Whether the function knows the doorbell commands (Linux since v6.17).
+        Whether the function knows the commands that came with the doorbell and after it (Linux since v6.17).
     announce_doorbell
         Whether it sets the capability bit that newer hosts ask for.
     polling
         Whether a polled word stands in when the endpoint has no doorbell; the kernel's function has no such thing.
+    msix_interrupts
+        Vectors of MSI-X, if the controller has it: Linux's ``msix_interrupts`` in configfs.
 
     Attributes
     ----------
@@ -65,12 +68,14 @@ class PciEpfTest:
         doorbell_command: bool = True,
         announce_doorbell: bool = True,
         polling: bool = True,
+        msix_interrupts: int = 0,
     ) -> None:
         self._core = core
         self._epc = epc
         self._sizes = bar_sizes
         self._doorbell_command = doorbell_command
         self._announce_doorbell = announce_doorbell
+        self._msix_interrupts = msix_interrupts if epc.features.msix_capable else 0
         self._work: Task | None = None
         self._stopping = False
         self._stopped = epc.platform.event()
@@ -78,6 +83,20 @@ class PciEpfTest:
         self.epf = PciEpf("pci_epf_test.0", epc)
         self.doorbell = EpfTestDoorbell(core, self.epf, self._registers, self._raise_irq, polling=polling)
         self.irqs_raised = 0
+        transfer = EpfTestTransfer(epc, self._registers, core.log)
+        subrange = EpfTestSubrange(self.epf, self._registers, core.log)
+        self._commands: dict[int, Callable[[], Awaitable[None]]] = {
+            Command.READ: transfer.read,
+            Command.WRITE: transfer.write,
+            Command.COPY: transfer.copy,
+        }
+        if doorbell_command:
+            self._commands |= {
+                Command.ENABLE_DOORBELL: self.doorbell.enable,
+                Command.DISABLE_DOORBELL: self.doorbell.disable,
+                Command.BAR_SUBRANGE_SETUP: subrange.setup,
+                Command.BAR_SUBRANGE_CLEAR: subrange.clear,
+            }
 
     @property
     def backend(self) -> str | None:
@@ -96,7 +115,7 @@ class PciEpfTest:
         error = self._alloc_space()
         if error:
             return error
-        for offset in range(0, BLOCK_SIZE, 4):
+        for offset in range(0, self._block_size(), 4):
             await self._registers.write(offset, 0)
         await self._registers.write(Register.CAPS, self._capabilities())
         for bar in list(self.epf.bars):
@@ -108,6 +127,11 @@ class PciEpfTest:
                 self._say(f"Failed to set BAR{bar.barno}")
                 if bar.barno == self._registers.bar:
                     return error
+        if self._msix_interrupts:
+            error = await self._epc.set_msix(self._msix_interrupts, self._registers.bar, MSIX_OFFSET)
+            if error:
+                self._say("MSI-X configuration failed")
+                return error
         self._stopping = False
         self._stopped.clear()
         self._work = self._epc.platform.spawn(self._poll(), "pci-epf-test")
@@ -143,15 +167,24 @@ class PciEpfTest:
 
     def _wanted_size(self, bar: int) -> int:
         if bar == self._registers.bar:
-            return BLOCK_SIZE
+            return self._block_size()
         feature = self._epc.features.bars[bar]
         return feature.fixed_size if feature.kind is BarKind.FIXED else self._sizes[bar]
 
+    def _block_size(self) -> int:
+        """Return the bytes of the register block, and of the table and the pending bits of MSI-X behind it."""
+        if not self._msix_interrupts:
+            return BLOCK_SIZE
+        return MSIX_OFFSET + 16 * self._msix_interrupts + -(-self._msix_interrupts // 64) * 8
+
     def _capabilities(self) -> int:
         features = self._epc.features
-        caps = Capability.MSI if features.msi_capable else 0
+        caps = Capability.UNALIGNED_ACCESS if self._epc.unaligned_access else 0
+        caps |= Capability.MSI if features.msi_capable else 0
         caps |= Capability.MSIX if features.msix_capable else 0
         caps |= Capability.INTX if features.intx_capable else 0
+        if features.can_subrange and self._doorbell_command:
+            caps |= Capability.SUBRANGE_MAPPING
         if features.dynamic_inbound_mapping and self._announce_doorbell:
             caps |= Capability.DYNAMIC_INBOUND
         for bar in range(BAR_COUNT):
@@ -188,14 +221,10 @@ class PciEpfTest:
 
     async def _execute(self, command: int) -> bool:
         """Run one command, leaving its result in STATUS; False when the command is unknown. Two bits are unknown."""
-        if command == Command.ENABLE_DOORBELL and self._doorbell_command:
-            await self.doorbell.enable()
-        elif command == Command.DISABLE_DOORBELL and self._doorbell_command:
-            await self.doorbell.disable()
-        elif command in _TRANSFERS:
-            await self._registers.write(Register.STATUS, _TRANSFERS[Command(command)])
-        else:
+        run = self._commands.get(command)
+        if run is None:
             return command in _RAISES
+        await run()
         return True
 
     async def _raise_irq(self) -> None:
@@ -208,7 +237,7 @@ class PciEpfTest:
             return
         kind = IrqKind(irq_type)
         if kind is not IrqKind.INTX:
-            count = await self._epc.get_msi() if kind is IrqKind.MSI else 0
+            count = await (self._epc.get_msi() if kind is IrqKind.MSI else self._epc.get_msix())
             if number > count or count <= 0:
                 self._say(f"Invalid {kind.name} IRQ number {number} / {count}")
                 return

@@ -6,6 +6,7 @@ from .pci_epc import NO_BAR, PciEpc
 
 __all__ = [
     "BLOCK_SIZE",
+    "MSIX_OFFSET",
     "Capability",
     "Command",
     "Register",
@@ -16,12 +17,19 @@ __all__ = [
 BLOCK_SIZE = 0x40
 """Bytes."""
 
+MSIX_OFFSET = 0x80
+"""Where the table of MSI-X is in the same BAR; the pending bits follow it."""
+
 
 class Register:
     """Byte offsets."""
 
     COMMAND = 0x04
     STATUS = 0x08
+    SRC_ADDR = 0x0C
+    DST_ADDR = 0x14
+    SIZE = 0x1C
+    CHECKSUM = 0x20
     IRQ_TYPE = 0x24
     IRQ_NUMBER = 0x28
     FLAGS = 0x2C
@@ -34,9 +42,11 @@ class Register:
 class Capability(IntFlag):
     """Bits of CAPS; those of reserved BARs start at bit 6."""
 
+    UNALIGNED_ACCESS = 1 << 0
     MSI = 1 << 1
     MSIX = 1 << 2
     INTX = 1 << 3
+    SUBRANGE_MAPPING = 1 << 4
     DYNAMIC_INBOUND = 1 << 5
     BAR0_RESERVED = 1 << 6
 
@@ -52,20 +62,32 @@ class Command(IntFlag):
     COPY = 1 << 5
     ENABLE_DOORBELL = 1 << 6
     DISABLE_DOORBELL = 1 << 7
+    BAR_SUBRANGE_SETUP = 1 << 8
+    BAR_SUBRANGE_CLEAR = 1 << 9
 
 
 class Status(IntFlag):
     """Bits of STATUS."""
 
+    READ_SUCCESS = 1 << 0
     READ_FAIL = 1 << 1
+    WRITE_SUCCESS = 1 << 2
     WRITE_FAIL = 1 << 3
+    COPY_SUCCESS = 1 << 4
     COPY_FAIL = 1 << 5
     IRQ_RAISED = 1 << 6
+    SRC_ADDR_INVALID = 1 << 7
+    DST_ADDR_INVALID = 1 << 8
     DOORBELL_SUCCESS = 1 << 9
     ENABLE_SUCCESS = 1 << 10
     ENABLE_FAIL = 1 << 11
     DISABLE_SUCCESS = 1 << 12
     DISABLE_FAIL = 1 << 13
+    SUBRANGE_SETUP_SUCCESS = 1 << 14
+    SUBRANGE_SETUP_FAIL = 1 << 15
+    SUBRANGE_CLEAR_SUCCESS = 1 << 16
+    SUBRANGE_CLEAR_FAIL = 1 << 17
+    NO_RESOURCE = 1 << 18
 
 
 class RegisterBlock:
@@ -92,6 +114,11 @@ class RegisterBlock:
     async def read(self, offset: int) -> int:
         """Read a word."""
         return await self._bus.read32(self.address + offset)
+
+    async def read64(self, offset: int) -> int:
+        """Read two words, the lower one first."""
+        low = await self.read(offset)
+        return await self.read(offset + 4) << 32 | low
 
     async def write(self, offset: int, value: int) -> None:
         """Write a word."""

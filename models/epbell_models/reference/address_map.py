@@ -59,17 +59,22 @@ class AddressMap:
     def of(tree: DeviceTree) -> "AddressMap":
         """Return the map that a device tree describes.
 
-        A tree may do without Messaging Unit. The hardware has one all the same, where the default map has it.
+        A tree may do without Messaging Unit, and without aperture. The hardware has both all the same, where the
+        default map has them.
         """
         endpoint, edma = tree.endpoint, tree.endpoint.edma
         words = EdmaPage.of(edma).doorbells
-        return AddressMap((
+        places = (
             *_sides(tree),
             Place("controller", endpoint.regs.address, endpoint.regs.size, False),
             Place("edma", edma.region.address, edma.region.size, True, words),
             Place("iatu", endpoint.atu.address, endpoint.atu.size, False),
             Place("ram", endpoint.memory.address, endpoint.memory.size, True),
-        ))
+        )
+        space = endpoint.addr_space
+        if space is None:
+            return AddressMap(places)
+        return AddressMap(places, Place("outbound", space.address, space.size, False))
 
 
 def _sides(tree: DeviceTree) -> tuple[Place, Place]:

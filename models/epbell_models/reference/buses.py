@@ -118,7 +118,7 @@ class CpuBus(_Base):
     Attributes
     ----------
     trace
-        Every access, in order. A burst to the host is one access per 4 KiB that it touches.
+        Every access, in order. A burst to the host or to RAM is one access per 4 KiB that it touches.
     """
 
     def __init__(
@@ -141,8 +141,8 @@ class CpuBus(_Base):
         await self._write_piece(address, value.to_bytes(4, "little"))
 
     async def read(self, address: int, length: int) -> bytes:
-        """Read bytes: whole dwords of the endpoint, bursts from the host."""
-        if self._outbound.holds(address):
+        """Read bytes: whole dwords of the endpoint's registers, bursts from the host and from RAM."""
+        if self._bursts(address):
             pieces = [await self._read_piece(at, end - at) for at, end in _requests(address, length)]
             return b"".join(pieces)
         first = address & ~3
@@ -151,7 +151,7 @@ class CpuBus(_Base):
 
     async def write(self, address: int, data: bytes) -> None:
         """Write bytes; a dword that is not written whole is written with strobes."""
-        boundary = BOUNDARY if self._outbound.holds(address) else 4
+        boundary = BOUNDARY if self._bursts(address) else 4
         for at, end in _requests(address, len(data), boundary):
             await self._write_piece(at, data[at - address : end - address])
 
@@ -159,6 +159,8 @@ class CpuBus(_Base):
         await self._pass_time(-(-length // 4))
         if self._outbound.holds(address):
             data = await self._outbound.read(address, length)
+        elif self._endpoint.cpu_finds_ram(address):
+            data = self._endpoint.cpu_read_ram(address, length)
         else:
             self._check(address)
             data = self._endpoint.cpu_read32(address).to_bytes(4, "little")
@@ -174,10 +176,16 @@ class CpuBus(_Base):
             return
         self._check(address)
         self._note("write", address, data)
-        lane = address & 3
-        strobes = (1 << len(data)) - 1 << lane
-        self._endpoint.cpu_write32(address & ~3, int.from_bytes(data, "little") << 8 * lane, strobes)
+        if self._endpoint.cpu_finds_ram(address):
+            self._endpoint.cpu_write_ram(address, data)
+        else:
+            lane = address & 3
+            strobes = (1 << len(data)) - 1 << lane
+            self._endpoint.cpu_write32(address & ~3, int.from_bytes(data, "little") << 8 * lane, strobes)
         self._settle()
+
+    def _bursts(self, address: int) -> bool:
+        return self._outbound.holds(address) or self._endpoint.cpu_finds_ram(address)
 
     def _check(self, address: int) -> None:
         if not self._endpoint.cpu_responds(address):

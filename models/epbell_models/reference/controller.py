@@ -38,6 +38,7 @@ _MSIX_TABLE, _MSIX_PBA, _MSIX_SIZE = 0x050, 0x054, 0x058
 _OUTBOUND_CAUSE, _OUTBOUND_ADDRESS = 0x060, 0x064
 _MSI_MASK, _MSI_PENDING = 0x06C, 0x070
 _MSIX_SENT, _MSIX_HELD, _MSIX_MERGED = 0x074, 0x078, 0x07C
+_BARS = 0x090
 
 
 class ControllerPage:
@@ -64,6 +65,8 @@ class ControllerPage:
         Called when an interrupt was raised.
     cause, failed_address
         Why and where the processor's last failed access to the host failed.
+    bars
+        The function's six base address registers, as the host reads them.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class ControllerPage:
         self.intx = Intx()
         self.cause = Cause.NONE
         self.failed_address = 0
+        self.bars = [0] * 6
         self.on_raise: Callable[[], None] = lambda: None
         self.counts = dict.fromkeys(_COUNTERS.values(), 0)
 
@@ -148,6 +152,8 @@ class ControllerPage:
             return min(0xFFFF_FFFF, self.counts[_COUNTERS[offset]])
         if _BELLS <= offset < _EDMA_BELL + 0x10 and offset & 0xC != 0xC:
             return self._bell(offset - _BELLS >> 4, offset >> 2 & 0x3)
+        if _BARS <= offset < _BARS + 4 * len(self.bars):
+            return self.bars[(offset - _BARS) // 4]
         constants = {0x000: _IDENTITY, 0x004: _VERSION, 0x008: self._features}
         read = {
             _MSI_STATUS: self._msi_status,

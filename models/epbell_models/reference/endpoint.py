@@ -285,6 +285,20 @@ class ReferenceEndpoint:
         else:
             self._pages[place.name].write32(offset, value, strobes)
 
+    def cpu_finds_ram(self, address: int) -> bool:
+        """Return whether the processor finds RAM at ``address``."""
+        place = self.map.find(address)
+        return place is not None and place.name == "ram"
+
+    def cpu_read_ram(self, address: int, length: int) -> bytes:
+        """Read bytes of RAM as the processor does."""
+        start = address - self.map["ram"].base
+        return bytes(self.ram[start : start + length])
+
+    def cpu_write_ram(self, address: int, data: bytes) -> None:
+        """Write bytes of RAM as the processor does."""
+        self._write_ram(address, data, (1 << len(data)) - 1)
+
     def cpu_responds(self, address: int) -> bool:
         """Return whether anything answers the processor at ``address``."""
         return self.map.find(address) is not None

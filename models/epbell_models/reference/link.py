@@ -141,6 +141,7 @@ class ReferenceLink:
         controller.msix.enabled, controller.msix.function_mask = config.msix_enabled, config.msix_masked
         controller.intx.allowed = config.intx_allowed
         controller.master = config.master
+        controller.bars = [config.read32(0x10 + 4 * bar) for bar in range(len(controller.bars))]
         self.settle()
 
     def _function_reset(self) -> None:

@@ -39,7 +39,7 @@ EVENTS = ("write_refused", "read_refused", "unsupported", "discontinued", "malfo
 def _stage_layout(lanes: int) -> data.StructLayout:
     return data.StructLayout({
         "segment": segment_layout(lanes),
-        "local": 32,
+        "local": 64,
         "claimed": 1,
         "age": LATENCY_BITS,
     })
@@ -75,7 +75,7 @@ class Target(wiring.Component):
         Segments. ``ready`` depends on flip-flops only.
     age : In(LATENCY_BITS)
         Clocks since the first beat of the segment's packet was accepted.
-    claimed, fits, local : In(1), In(1), In(32)
+    claimed, fits, local : In(1), In(1), In(64)
         What the inbound windows say about the segment's header.
     completes, fails : In(1)
         Outlook on the packet in progress, from the parser.
@@ -137,7 +137,7 @@ class Target(wiring.Component):
             "age": In(LATENCY_BITS),
             "claimed": In(1),
             "fits": In(1),
-            "local": In(32),
+            "local": In(64),
             "completes": In(1),
             "fails": In(1),
             "max_payload": In(2),

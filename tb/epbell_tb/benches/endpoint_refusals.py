@@ -71,6 +71,7 @@ async def reset_while_pending(env):
     size = env.bar_sizes[_BAR]
     for unmasked in (0, 0b0101):
         controller = env.software.controller
+        await controller.probe()
         assert await controller.set_bar(EpfBar(_BAR, mu_b, size)) == 0
         await env.cpu.write32(enables, registers.mask("RIE", unmasked) if unmasked else 0)
         for vector in range(VECTORS):

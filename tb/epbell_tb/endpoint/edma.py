@@ -195,7 +195,11 @@ async def aim(env: EndpointEnv, bar: int, base: int) -> int:
     """Aim a BAR at a local address; return its offset in the BAR."""
     size, found = env.bar_sizes[bar], env.bars[bar]
     flags = BarFlag.MEM_64 if found is not None and found.wide else BarFlag.MEM_32
-    error = await env.software.controller.set_bar(EpfBar(bar, base - base % size, size, flags))
+    controller = env.software.controller
+    if not any(controller.iatu.count.values()):
+        # Linux has not booted, and does not know the windows yet.
+        await controller.probe()
+    error = await controller.set_bar(EpfBar(bar, base - base % size, size, flags))
     assert error == 0, f"aiming BAR {bar} at {base:#x} ended with {error}: {env.software.log}"
     return base % size
 

@@ -1,0 +1,293 @@
+"""Every way to interrupt the host: MSI, MSI-X and INTx, behind the registers of the controller page."""
+
+from typing import Any
+
+from amaranth.hdl import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from epbell.fence import Fence
+from epbell.intx import HardIntx, Intx
+from epbell.msi import HardMsi, MsiSender
+from epbell.msix import Msix
+from epbell.msix_sender import HardMsix, MsixSender
+
+__all__ = [
+    "MSIX_WAYS",
+    "InterruptRegisters",
+    "Interrupts",
+]
+
+MSIX_WAYS = ("rq", "port")
+"""How MSI-X messages leave: as memory writes on RQ, or through the hard block's MSI-X port."""
+
+_QUEUE = 16  # MSI-X vectors that can wait to be looked at
+
+
+class InterruptRegisters(wiring.Signature):
+    """What the controller page and the interrupts have to say to each other, in the page's view.
+
+    Attributes
+    ----------
+    msi_raise, msi_vector : Out(1), Out(5)
+        Queue an MSI.
+    msi_enabled, msi_multiple, msi_room, msi_busy, msi_mask, msi_pending : In
+        State of MSI: 1, 3, 6, 1, 32 and 32 bits.
+    msix_on, msix_last, msix_table, msix_pba : Out(1), Out(11), Out(32), Out(32)
+        The table is set up; its last vector; local addresses of the table and of the pending bits.
+    msix_raise, msix_vector : Out(1), Out(11)
+        Raise an MSI-X vector; only while there is room.
+    msix_enabled, msix_masked, msix_room, msix_busy, msix_pending : In
+        State of MSI-X: 1, 1, 6, 1 and 1 bits.
+    intx_write, intx_level, intx_pulse : Out(1)
+        The register is being written; INTA is wanted from the next clock on; one pulse.
+    intx_busy, intx_asserted : In(1)
+        State of INTx.
+    bus_master : In(1)
+        The host has enabled bus mastering.
+    msi_sent, msi_refused, msix_sent, msix_held, msix_merged : In(1)
+        Events.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({
+            "msi_raise": Out(1),
+            "msi_vector": Out(5),
+            "msi_enabled": In(1),
+            "msi_multiple": In(3),
+            "msi_room": In(6),
+            "msi_busy": In(1),
+            "msi_mask": In(32),
+            "msi_pending": In(32),
+            "msix_on": Out(1),
+            "msix_last": Out(11),
+            "msix_table": Out(32),
+            "msix_pba": Out(32),
+            "msix_raise": Out(1),
+            "msix_vector": Out(11),
+            "msix_enabled": In(1),
+            "msix_masked": In(1),
+            "msix_room": In(6),
+            "msix_busy": In(1),
+            "msix_pending": In(1),
+            "intx_write": Out(1),
+            "intx_level": Out(1),
+            "intx_pulse": Out(1),
+            "intx_busy": In(1),
+            "intx_asserted": In(1),
+            "bus_master": In(1),
+            **{event: In(1) for event in ("msi_sent", "msi_refused", "msix_sent", "msix_held", "msix_merged")},
+        })
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, InterruptRegisters)
+
+    def __hash__(self) -> int:
+        return hash(InterruptRegisters)
+
+    def __repr__(self) -> str:
+        return "interrupts.InterruptRegisters()"
+
+
+class Interrupts(wiring.Component):
+    """MSI, MSI-X and INTx of function 0.
+
+    No interrupt overtakes a request of the CPU to the host that was taken before it was raised. On RQ the order does
+    it; an interrupt through a port of the hard block does not begin before all these requests have been accepted on RQ
+    (INTx: before INTA is asserted; it is deasserted at any time).
+
+    Parameters
+    ----------
+    ram_size, lanes : int
+        Size of the RAM in bytes, and the dwords of it that the host can write in one clock.
+    vectors : int
+        MSI-X vectors at most, 1 to 2048.
+    msix : str
+        How MSI-X messages leave, one of :data:`MSIX_WAYS`.
+
+    Attributes
+    ----------
+    registers : In(InterruptRegisters())
+        The controller page.
+    msi, msix, intx : Out(HardMsi()), Out(HardMsix()), Out(HardIntx())
+        The hard block's ports.
+    function_status : In(4)
+        Bits of ``cfg_function_status`` of function 0: I/O, memory, bus mastering, Interrupt Disable.
+    function_reset : In(1)
+        The function is being reset: what the host was to be told is forgotten, the registers stay.
+    entered, left : In(1)
+        A request to the host has been taken, has left.
+    host_wrote, host_address, host_written
+        The host's writes to the RAM, for :class:`Msix`.
+    mem_valid, mem_ready, mem_write, mem_addr, mem_data, mem_rvalid, mem_rdata
+        The RAM, for :class:`Msix`.
+    i_valid, i_ready, i_address, i_data : Out(1), In(1), Out(64), Out(32)
+        MSI-X message as a memory write; never with ``msix="port"``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+
+    registers: Any
+    msi: Any
+    msix: Any
+    intx: Any
+    function_status: Any
+    function_reset: Any
+    entered: Any
+    left: Any
+    host_wrote: Any
+    host_address: Any
+    host_written: Any
+    mem_valid: Any
+    mem_ready: Any
+    mem_write: Any
+    mem_addr: Any
+    mem_data: Any
+    mem_rvalid: Any
+    mem_rdata: Any
+    i_valid: Any
+    i_ready: Any
+    i_address: Any
+    i_data: Any
+
+    def __init__(self, *, ram_size: int, lanes: int, vectors: int, msix: str = "rq") -> None:
+        if msix not in MSIX_WAYS:
+            raise ValueError(f"The way of MSI-X messages must be one of {', '.join(MSIX_WAYS)}, not {msix!r}")
+        self._way = msix
+        self._engine = Msix(vectors, ram_size=ram_size, lanes=lanes, queue=_QUEUE)
+        self._hand = MsixSender()
+        self._msi = MsiSender()
+        self._intx = Intx()
+        self._fence = Fence()
+        self._address = exact_log2(ram_size // 4)
+        super().__init__({
+            "registers": In(InterruptRegisters()),
+            "msi": Out(HardMsi()),
+            "msix": Out(HardMsix()),
+            "intx": Out(HardIntx()),
+            "function_status": In(4),
+            "function_reset": In(1),
+            "entered": In(1),
+            "left": In(1),
+            "host_wrote": In(1),
+            "host_address": In(self._address),
+            "host_written": In(lanes),
+            "mem_valid": Out(1),
+            "mem_ready": In(1),
+            "mem_write": Out(1),
+            "mem_addr": Out(self._address),
+            "mem_data": Out(32),
+            "mem_rvalid": In(1),
+            "mem_rdata": In(32),
+            "i_valid": Out(1),
+            "i_ready": In(1),
+            "i_address": Out(64),
+            "i_data": Out(32),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect the three, each behind its registers."""
+        m: Any = Module()
+        registers, fence = self.registers, self._fence
+        m.submodules.fence, m.submodules.intx = fence, self._intx
+        m.submodules.msix, m.submodules.hand = self._engine, ResetInserter(self.function_reset)(self._hand)
+        m.submodules.msi = ResetInserter(self.function_reset)(self._msi)
+        m.d.comb += [
+            registers.bus_master.eq(self.function_status[2]),
+            fence.entered.eq(self.entered),
+            fence.left.eq(self.left),
+            fence.mark.eq(registers.msi_raise | registers.msix_raise | registers.intx_write),
+        ]
+        self._connect_msi(m)
+        self._connect_msix(m)
+        self._connect_messages(m)
+        self._connect_intx(m)
+        return m
+
+    def _connect_msi(self, m: Any) -> None:
+        registers, sender = self.registers, self._msi
+        wiring.connect(m, wiring.flipped(self.msi), sender.hard)
+        m.d.comb += [
+            registers.msi_enabled.eq(self.msi.enable[0]),
+            registers.msi_multiple.eq(self.msi.mmenable[:3]),
+            registers.msi_room.eq(sender.room),
+            registers.msi_busy.eq(sender.busy),
+            registers.msi_mask.eq(self.msi.data),
+            registers.msi_pending.eq(self.msi.pending_status),
+            registers.msi_sent.eq(sender.sent),
+            registers.msi_refused.eq(sender.refused),
+            sender.valid.eq(registers.msi_raise),
+            sender.vector.eq(registers.msi_vector),
+            sender.bus_master.eq(self.function_status[2]),
+            sender.hold.eq(self._fence.closed),
+        ]
+
+    def _connect_msix(self, m: Any) -> None:
+        registers, engine = self.registers, self._engine
+        m.d.comb += [
+            engine.set_up.eq(registers.msix_on & ~self.function_reset),
+            engine.last.eq(registers.msix_last),
+            engine.table.eq(registers.msix_table[2:]),
+            engine.pba.eq(registers.msix_pba[2:]),
+            engine.enabled.eq(self.msix.enable[0]),
+            engine.masked.eq(self.msix.mask[0]),
+            engine.bus_master.eq(self.function_status[2]),
+            engine.raise_valid.eq(registers.msix_raise),
+            engine.raise_vector.eq(registers.msix_vector),
+            engine.host_wrote.eq(self.host_wrote),
+            engine.host_address.eq(self.host_address),
+            engine.host_written.eq(self.host_written),
+            self.mem_valid.eq(engine.mem_valid),
+            engine.mem_ready.eq(self.mem_ready),
+            self.mem_write.eq(engine.mem_write),
+            self.mem_addr.eq(engine.mem_addr),
+            self.mem_data.eq(engine.mem_data),
+            engine.mem_rvalid.eq(self.mem_rvalid),
+            engine.mem_rdata.eq(self.mem_rdata),
+            registers.msix_enabled.eq(self.msix.enable[0]),
+            registers.msix_masked.eq(self.msix.mask[0]),
+            registers.msix_room.eq(engine.room),
+            registers.msix_busy.eq(engine.busy),
+            registers.msix_pending.eq(engine.pending.any()),
+            *(getattr(registers, f"msix_{event}").eq(getattr(engine, event)) for event in ("sent", "held", "merged")),
+        ]
+
+    def _connect_messages(self, m: Any) -> None:
+        """Let MSI-X messages leave."""
+        engine, hand = self._engine, self._hand
+        wiring.connect(m, wiring.flipped(self.msix), hand.hard)
+        if self._way == "rq":
+            m.d.comb += [
+                self.i_valid.eq(engine.i_valid),
+                self.i_address.eq(engine.i_address),
+                self.i_data.eq(engine.i_data),
+                engine.i_ready.eq(self.i_ready),
+                engine.i_sent.eq(1),
+            ]
+            return
+        free = ~self._fence.closed
+        m.d.comb += [
+            hand.i_valid.eq(engine.i_valid & free),
+            hand.i_address.eq(engine.i_address),
+            hand.i_data.eq(engine.i_data),
+            engine.i_ready.eq(hand.i_ready & free),
+            engine.i_sent.eq(hand.i_sent),
+            engine.i_failed.eq(hand.i_failed),
+        ]
+
+    def _connect_intx(self, m: Any) -> None:
+        registers, intx = self.registers, self._intx
+        wiring.connect(m, wiring.flipped(self.intx), intx.hard)
+        m.d.comb += [
+            intx.level.eq(registers.intx_level),
+            intx.pulse.eq(registers.intx_pulse),
+            intx.disabled.eq(self.function_status[3] | self.msi.enable[0] | self.msix.enable[0]),
+            intx.flush.eq(self.function_reset),
+            intx.hold.eq(self._fence.closed),
+            registers.intx_busy.eq(intx.busy),
+            registers.intx_asserted.eq(intx.told),
+        ]

@@ -1,0 +1,103 @@
+"""Two local users of the RAM's port: the endpoint's CPU, and the MSI-X engine."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["RamShare"]
+
+
+class RamShare(wiring.Component):
+    """Lets the CPU and an engine take turns at one port for writing and one for reading, a dword at a time.
+
+    Where both want a port, the one that was not served last goes first. A grant depends on flip-flops and on who wants
+    the port, so an access is as fast as without the other.
+
+    Parameters
+    ----------
+    address_width : int
+        Width of a dword address.
+
+    Attributes
+    ----------
+    cpu_w_valid, cpu_w_ready, cpu_w_addr, cpu_w_data, cpu_w_strb, cpu_r_valid, cpu_r_ready, cpu_r_addr
+        Accesses of the CPU.
+    mem_valid, mem_ready, mem_write, mem_addr, mem_data : In(1), Out(1), In(1), In, In(32)
+        Access of the engine, whole dwords.
+    mem_rvalid : Out(1)
+        The data of the engine's read are there: one clock after ``mem_ready``.
+    w_valid, w_ready, w_addr, w_data, w_strb, r_valid, r_ready, r_addr
+        The RAM's ports.
+    """
+
+    cpu_w_valid: Any
+    cpu_w_ready: Any
+    cpu_w_addr: Any
+    cpu_w_data: Any
+    cpu_w_strb: Any
+    cpu_r_valid: Any
+    cpu_r_ready: Any
+    cpu_r_addr: Any
+    mem_valid: Any
+    mem_ready: Any
+    mem_write: Any
+    mem_addr: Any
+    mem_data: Any
+    mem_rvalid: Any
+    w_valid: Any
+    w_ready: Any
+    w_addr: Any
+    w_data: Any
+    w_strb: Any
+    r_valid: Any
+    r_ready: Any
+    r_addr: Any
+
+    def __init__(self, address_width: int) -> None:
+        members: dict[str, Any] = {
+            "mem_valid": In(1),
+            "mem_ready": Out(1),
+            "mem_write": In(1),
+            "mem_addr": In(address_width),
+            "mem_data": In(32),
+            "mem_rvalid": Out(1),
+        }
+        for prefix, flow, back in (("cpu_", In, Out), ("", Out, In)):
+            for way in ("w", "r"):
+                members |= {
+                    f"{prefix}{way}_valid": flow(1),
+                    f"{prefix}{way}_ready": back(1),
+                    f"{prefix}{way}_addr": flow(address_width),
+                }
+            members |= {f"{prefix}w_data": flow(32), f"{prefix}w_strb": flow(4)}
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Choose for each port."""
+        m: Any = Module()
+        writes = self._choose(m, "w", self.mem_valid & self.mem_write)
+        reads = self._choose(m, "r", self.mem_valid & ~self.mem_write)
+        m.d.comb += [
+            self.w_data.eq(Mux(writes, self.mem_data, self.cpu_w_data)),
+            self.w_strb.eq(Mux(writes, 0xF, self.cpu_w_strb)),
+            self.mem_ready.eq(Mux(self.mem_write, writes & self.w_ready, reads & self.r_ready)),
+        ]
+        m.d.sync += self.mem_rvalid.eq(reads & self.r_ready)
+        return m
+
+    def _choose(self, m: Any, way: str, wants: Any) -> Any:
+        """Connect one direction; return "it is the engine's"."""
+        served: Any = Signal(name=f"{way}_served")  # the engine was, last
+        engine: Any = Signal(name=f"{way}_engine")
+        cpu_wants, ready = getattr(self, f"cpu_{way}_valid"), getattr(self, f"{way}_ready")
+        m.d.comb += [
+            engine.eq(wants & ~(cpu_wants & served)),
+            getattr(self, f"{way}_valid").eq(wants | cpu_wants),
+            getattr(self, f"{way}_addr").eq(Mux(engine, self.mem_addr, getattr(self, f"cpu_{way}_addr"))),
+            getattr(self, f"cpu_{way}_ready").eq(cpu_wants & ~engine & ready),
+        ]
+        with m.If((wants | cpu_wants) & ready):
+            m.d.sync += served.eq(engine)
+        return engine
