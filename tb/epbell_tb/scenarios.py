@@ -95,6 +95,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         atomics_and_io_refused="Atomic, locked and I/O requests get UR and change nothing.",
     ),
     *_bench(
+        "outbound",
+        transfers_of_every_size="Linux's READ, WRITE and COPY tests pass from one byte to 1025.",
+        reads_answered_in_any_order="Reads of the host overlap and are answered in any order: each gets its own data.",
+        failing_completions="UR, CA, poisoned data or silence fail one read, with cause and address, and no other.",
+        no_window_and_no_bus_master="Without a window or without bus mastering the CPU is told, and nothing is sent.",
+        payload_before_its_msi="What the CPU wrote to the host before it raised an MSI is there when that arrives.",
+        outbound_windows_exhausted="With every outbound window in use one more is refused; each reaches its own page.",
+    ),
+    *_bench(
         "backends",
         trees=TREES,
         doorbell_test_on_each_backend="Linux takes the doorbell that the device tree leads to, or fails as Linux does.",
