@@ -104,6 +104,19 @@ SCENARIOS: tuple[Scenario, ...] = (
         outbound_windows_exhausted="With every outbound window in use one more is refused; each reaches its own page.",
     ),
     *_bench(
+        "interrupts",
+        every_interrupt_type="INTx, MSI and MSI-X in turn: each vector arrives, the DOORBELL test passes with each.",
+        msix_held_back="An MSI-X vector raised while masked, disabled or not bus master is pending, and sent once.",
+        msi_held_back="An MSI raised while masked or without bus mastering is sent once when it may be.",
+        intx_follows_its_level="The host's INTx line follows the level asked for, unless Interrupt Disable is set.",
+    ),
+    *_bench(
+        "subranges",
+        subrange_on_every_bar="Linux's BAR_SUBRANGE test passes on every BAR, and leaves each as it was.",
+        inbound_windows_exhausted="Without a window to spare a BAR is not split: -ENOSPC, and it is whole.",
+        subrange_on_the_doorbells_bar="A BAR that the doorbell was behind is split and restored; no window is stuck.",
+    ),
+    *_bench(
         "backends",
         trees=TREES,
         doorbell_test_on_each_backend="Linux takes the doorbell that the device tree leads to, or fails as Linux does.",

@@ -90,6 +90,8 @@ class EndpointEnv:
         Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
     cpu, memory
         The CPU's bus and the host's.
+    function
+        The endpoint's configuration space.
     to_host
         What the endpoint reaches of the host: memory and INTx.
     irq_mu, irq_edma
@@ -129,8 +131,8 @@ class EndpointEnv:
         self.to_host.memory.doorbells[_MSI_ADDRESS] = self._heard
         self.memory = HostBus(self.root)
         self.software = self.new_software()
-        function = HostFunction(self.root, _ENDPOINT, self.memory)
-        self.device = PciDevice(self.platform, function, self.msis, intx=self.to_host.intx)
+        self.function = HostFunction(self.root, _ENDPOINT, self.memory)
+        self.device = PciDevice(self.platform, self.function, self.msis, intx=self.to_host.intx)
         source = random.Random(f"{self.seed} buffers")
         self.host = PciEndpointTest(self.device, store_bytes=512, memory=self.to_host.memory, source=source)
         self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
