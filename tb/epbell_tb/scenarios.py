@@ -102,6 +102,28 @@ SCENARIOS: tuple[Scenario, ...] = (
         atomics_and_io_refused="Atomic, locked and I/O requests get UR and change nothing.",
     ),
     *_bench(
+        "outbound",
+        transfers_of_every_size="Linux's READ, WRITE and COPY tests pass from one byte to 1025.",
+        reads_answered_in_any_order="Reads of the host overlap and are answered in any order: each gets its own data.",
+        failing_completions="UR, CA, poisoned data or silence fail one read, with cause and address, and no other.",
+        no_window_and_no_bus_master="Without a window or without bus mastering the CPU is told, and nothing is sent.",
+        payload_before_its_msi="What the CPU wrote to the host before it raised an MSI is there when that arrives.",
+        outbound_windows_exhausted="With every outbound window in use one more is refused; each reaches its own page.",
+    ),
+    *_bench(
+        "interrupts",
+        every_interrupt_type="INTx, MSI and MSI-X in turn: each vector arrives, the DOORBELL test passes with each.",
+        msix_held_back="An MSI-X vector raised while masked, disabled or not bus master is pending, and sent once.",
+        msi_held_back="An MSI raised while masked or without bus mastering is sent once when it may be.",
+        intx_follows_its_level="The host's INTx line follows the level asked for, unless Interrupt Disable is set.",
+    ),
+    *_bench(
+        "subranges",
+        subrange_on_every_bar="Linux's BAR_SUBRANGE test passes on every BAR, and leaves each as it was.",
+        inbound_windows_exhausted="Without a window to spare a BAR is not split: -ENOSPC, and it is whole.",
+        subrange_on_the_doorbells_bar="A BAR that the doorbell was behind is split and restored; no window is stuck.",
+    ),
+    *_bench(
         "backends",
         trees=TREES,
         doorbell_test_on_each_backend="Linux takes the doorbell that the device tree leads to, or fails as Linux does.",

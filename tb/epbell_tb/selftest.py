@@ -18,6 +18,7 @@ from epbell_models.devicetree import DeviceTreeError
 from epbell_models.selftest.harness import Options, run, selected
 from epbell_models.selftest.model import ModelTarget
 from epbell_models.selftest.tests import SIZES
+from epbell_tb.scenarios import WIDTHS
 
 __all__ = [
     "TARGETS",
@@ -25,6 +26,9 @@ __all__ = [
     "main",
 ]
 
+_QUICK_SIZES = (1, 1024, 1025)
+_QUICK_MSIX = 16
+_MOST_MSIX = 2048
 _MOST_ROUNDS = 1000
 _MOST_SIZE = 1 << 24
 _SPARE_SECONDS = 600.0
@@ -32,7 +36,7 @@ _SPARE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Setup:
-    """What to build the target from.
+    """What to build the target from, and how to run it.
 
     Attributes
     ----------
@@ -42,11 +46,16 @@ class Setup:
         How many MSI-X vectors the function offers.
     windows : int or None
         How many inbound windows there are; None for as many as the device tree says.
+    width, stalls, seed : int, bool, int
+        Of the RTL: width of the PCIe streams in bits, whether they pause at random, seed of everything random.
     """
 
     dts: Path
     msix: int
     windows: int | None
+    width: int = 256
+    stalls: bool = False
+    seed: int = 1
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,15 +68,24 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = _parser()
     given = parser.parse_args(argv)
+    simulates = given.target == "sim"
+    if given.width not in (None, *WIDTHS):
+        parser.error(f"--width must be one of {', '.join(map(str, WIDTHS))}, not {given.width}")
+    if not simulates and (given.width or given.stalls or given.seed is not None):
+        parser.error("--width, --stalls and --seed are of --target sim")
+    sizes = given.sizes or (_QUICK_SIZES if simulates else SIZES)
+    msix = given.msix or (_QUICK_MSIX if simulates else _MOST_MSIX)
     try:
-        options = Options(given.sizes, tuple(given.only), given.rounds, given.dma, given.limit)
+        options = Options(sizes, tuple(given.only), given.rounds, given.dma, given.limit)
         tests = selected(options)
     except ValueError as error:
         parser.error(str(error))
     if given.list:
         print("\n".join(test.name for test in tests))
         return 0
-    setup = Setup(given.dts or devicetree.builtin(given.tree), given.msix, given.windows)
+    dts = given.dts or devicetree.builtin(given.tree)
+    seed = 1 if given.seed is None else given.seed
+    setup = Setup(dts, msix, given.windows, given.width or 256, given.stalls, seed)
     try:
         return 0 if TARGETS[given.target](setup, options, _print) else 1
     except (DeviceTreeError, RuntimeError) as error:
@@ -82,8 +100,19 @@ def _model(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
     return target.platform.run(run(target, options, out), limit=limit).good
 
 
+def _sim(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
+    """Test the RTL."""
+    from epbell_tb.selftest_sim import simulate  # not at the top: it loads Amaranth, which the models do without
+
+    return simulate(
+        setup.dts, options, out,
+        width=setup.width, stalls=setup.stalls, seed=setup.seed, msix=setup.msix, windows=setup.windows,
+    )  # fmt: skip
+
+
 TARGETS: dict[str, Callable[[Setup, Options, Callable[[str], None]], bool]] = {
     "model": _model,
+    "sim": _sim,
 }
 """Name of each target -> what runs the tests on it and says whether none failed."""
 
@@ -94,19 +123,28 @@ def _print(line: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     trees = devicetree.shipped()
-    sizes = ",".join(map(str, SIZES))
+    sizes, quick = (",".join(map(str, some)) for some in (SIZES, _QUICK_SIZES))
     parser = argparse.ArgumentParser(
         prog="epbell selftest", description="Run Linux's selftest of an endpoint; print TAP.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("--target", choices=sorted(TARGETS), default="model", help="what to test; default model, in plain Python")
+    add(
+        "--target",
+        choices=sorted(TARGETS),
+        default="model",
+        help="what to test: model in plain Python (default), sim the RTL",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
     which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of a shipped one")
     add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
-    add("--sizes", type=_sizes, default=SIZES, metavar="LIST", help=f"bytes of the transfers, default {sizes}")
-    add("--msix", type=_number(1, 2048), default=2048, metavar="N", help="MSI-X vectors of the function, default 2048")
+    add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {sizes}; of sim {quick}")
+    most = f"MSI-X vectors of the function, default {_MOST_MSIX}; of sim {_QUICK_MSIX}"
+    add("--msix", type=_number(1, _MOST_MSIX), metavar="N", help=most)
     add("--windows", type=_number(1, 16), metavar="N", help="inbound windows, default as the device tree says")
+    add("--width", type=int, metavar="BITS", help="sim: width of the PCIe streams, default 256")
+    add("--stalls", action="store_true", help="sim: let the streams pause at random")
+    add("--seed", type=int, metavar="N", help="sim: seed of everything random, default 1")
     add("--rounds", type=_number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")
     add("--dma", action="store_true", help="run the tests of DMA on a target without DMA, too")
     add("--limit", type=float, default=30.0, metavar="SECONDS", help="Linux time for one test, default 30")

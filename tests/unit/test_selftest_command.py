@@ -71,6 +71,10 @@ def test_a_broken_tree_is_one_sentence(tmp_path, capsys):
         (["--rounds", "0"], "not '0'"),
         (["--limit", "0"], "not 0.0"),
         (["--limit", "soon"], "soon"),
+        (["--target", "sim", "--width", "96"], "not 96"),
+        (["--width", "64"], "--target sim"),
+        (["--stalls"], "--target sim"),
+        (["--seed", "0"], "--target sim"),
     ],
 )
 def test_wrong_command_lines(arguments, complaint, capsys):

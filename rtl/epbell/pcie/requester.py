@@ -248,22 +248,25 @@ class CompletionParser(wiring.Component):
         header: Any = requester.completion_header(packet[:96])
         # One dword of data behind the descriptor: what is in the lanes of this beat.
         dwords = COMPLETION_DWORDS + 1 if self._lanes > 2 else COMPLETION_DWORDS - 1
+        notice: Any = Signal()
         m.d.comb += [
             self.completion.tag.eq(header.tag),
             self.completion.ends.eq(header.completed & (header.error != ErrorCode.INVALID_TAG)),
-            self.completion.notice.eq(_either(header.error, ErrorCode.TIMEOUT, ErrorCode.FUNCTION_RESET)),
+            notice.eq(_either(header.error, ErrorCode.TIMEOUT, ErrorCode.FUNCTION_RESET)),
+            self.completion.notice.eq(notice),
             self.completion.data.eq(packet[96:128]),
         ]
         one_dword: Any = Signal()
         m.d.comb += one_dword.eq(rc.tlast & (rc.tkeep == (1 << dwords) - 1) & (header.length == 1))
-        self._judge(m, header, one_dword & ~discontinued)
+        self._judge(m, header, notice, one_dword & ~discontinued)
         return m
 
-    def _judge(self, m: Any, header: Any, whole: Any) -> None:
+    def _judge(self, m: Any, header: Any, notice: Any, whole: Any) -> None:
         """Name the cause: the hard block's error code, then the status, then the shape of the packet."""
         cause = self.completion.cause
         m.d.comb += cause.eq(Cause.MALFORMED)
-        with m.If(self.completion.notice):
+        # Not completion.notice: a process that reads a part of the vector that it drives does not see it change.
+        with m.If(notice):
             m.d.comb += cause.eq(Cause.TIMEOUT)
         with m.Elif((header.error == ErrorCode.POISONED) | header.poisoned):
             m.d.comb += cause.eq(Cause.POISONED)

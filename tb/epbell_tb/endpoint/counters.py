@@ -16,6 +16,8 @@ _COUNTED = {
     "MSI_SENT": "msis_since_reset",
     "MSI_REFUSED": "msis_refused",
     "MALFORMED": "malformed",
+    "OUTBOUND_FAILED": "outbound_failed",
+    "MSIX_SENT": "msix_since_reset",
 }
 
 
@@ -38,6 +40,10 @@ class Counters:
     async def read(self, name: str) -> int:
         """Read a register by its name."""
         return await self._cpu.read32(self._base + self._offsets[name])
+
+    async def write(self, name: str, value: int) -> None:
+        """Write a register by its name."""
+        await self._cpu.write32(self._base + self._offsets[name], value)
 
     async def check(self, board: Scoreboard) -> None:
         """Compare what became of requests and MSIs."""

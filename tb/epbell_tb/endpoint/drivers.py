@@ -1,23 +1,21 @@
 """Who drives the endpoint: the host over cocotbext-pcie's root complex, the CPU over AXI4-Lite. No opinions here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cocotb
 from cocotb.triggers import SimTimeoutError, with_timeout
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster, Region
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpAttr, TlpTc, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
-from epbell_models.host.msi import MsiController
 from epbell_models.platform import Bus, BusError
 
 __all__ = [
     "CpuBus",
     "HostBus",
     "HostFunction",
-    "MsiWindow",
     "NonPosted",
     "memory_request",
 ]
@@ -204,27 +202,3 @@ class HostFunction:
     async def config_write32(self, offset: int, value: int) -> None:
         """Write one dword of configuration space."""
         await self._root.config_write_dword(self._identity, offset, value)
-
-
-class MsiWindow(Region):
-    """Where MSIs arrive in the host's memory: every write is counted and goes to the controller.
-
-    Parameters
-    ----------
-    controller
-        Who knows the vectors.
-    heard
-        Called with every word.
-    """
-
-    def __init__(self, controller: MsiController, heard: Callable[[int], None]) -> None:
-        super().__init__(4096)
-        self._controller = controller
-        self._heard = heard
-
-    async def _write(self, address: int, data: bytes, **_: Any) -> None:
-        if address or len(data) != 4:
-            raise ValueError(f"An MSI is a dword at the window's start, not {len(data)} bytes at {address:#x}")
-        word = int.from_bytes(data, "little")
-        self._heard(word)
-        self._controller.deliver(word)

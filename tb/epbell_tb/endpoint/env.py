@@ -6,6 +6,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
 from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.endpoint.counters import Counters
-from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction, MsiWindow
+from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
+from epbell_tb.endpoint.host_port import HostPort
 from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor, cycle
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
 from epbell_tb.endpoint.scoreboard import Scoreboard
+from epbell_tb.endpoint.to_host_monitors import AnswerMonitor, SentRequestMonitor
 
 __all__ = [
     "EndpointEnv",
@@ -45,17 +48,32 @@ _WIDE_WINDOW = 0x8000_0000_0000_0000
 _WINDOW_SIZE = 0x1000_0000
 _MSI_ADDRESS = 0xA000_0000
 _VECTORS = 32
+_HOST_VECTORS = 4096
+_MSIX_TABLE = 0x80
 _ENDPOINT = PcieId(1, 0, 0)
 _ANSWERED_US = 20
 _REST = 200
 """Clocks after which everything that was under way has ended."""
 
 
+_PINS = (
+    *("pcie_cq_np_req", "cfg_max_payload", "cfg_function_status"),
+    *(f"cfg_interrupt_{name}" for name in ("int", "sent", "pending")),
+    *(f"cfg_interrupt_msi_{name}" for name in ("enable", "mmenable", "data", "select", "int", "sent", "fail")),
+    *(f"cfg_interrupt_msi_{name}" for name in ("attr", "function_number", "pending_status")),
+    *(f"cfg_interrupt_msix_{name}" for name in ("enable", "mask")),
+    *(f"cfg_mgmt_{name}" for name in ("addr", "function_number", "write", "write_data", "byte_enable")),
+    *(f"cfg_mgmt_{name}" for name in ("read", "read_data", "read_write_done", "debug_access")),
+)
+"""Pins of the hard block that are neither clock nor stream, by the names that the stock model has for them, too."""
+
+
 class EndpointEnv:
     """The endpoint between a host and a CPU that run Linux's drivers.
 
     The width comes from the design's bus; from the environment come EPBELL_SEED, EPBELL_STALLS (1: pauses on both
-    streams), EPBELL_BARS (a name of `BAR_SETS`) and EPBELL_DTS (a device tree instead of the shipped one).
+    streams), EPBELL_BARS (a name of `BAR_SETS`), EPBELL_DTS (a device tree instead of the shipped one) and
+    EPBELL_WINDOWS (a number of inbound windows instead of the tree's).
 
     Parameters
     ----------
@@ -63,6 +81,8 @@ class EndpointEnv:
         The design.
     name
         Name of the scenario.
+    msix
+        How many MSI-X vectors the function offers, 0 to 2048; the endpoint's Linux uses them and INTx unless it is 0.
 
     Attributes
     ----------
@@ -70,6 +90,10 @@ class EndpointEnv:
         Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
     cpu, memory
         The CPU's bus and the host's.
+    function
+        The endpoint's configuration space.
+    to_host
+        What the endpoint reaches of the host: memory and INTx.
     irq_mu, irq_edma
         The interrupt lines: the Messaging Unit's, and those of the eDMA.
     board, counters
@@ -78,9 +102,10 @@ class EndpointEnv:
         What the scenario adds to its line of the report.
     """
 
-    def __init__(self, dut: Any, name: str) -> None:
+    def __init__(self, dut: Any, name: str, *, msix: int = 0) -> None:
         self.dut = dut
         self.name = name
+        self.msix = msix
         self.width = len(dut.s_axis_cq_tdata)
         self.seed = int(os.environ.get("EPBELL_SEED", "1"))
         self.stalls = os.environ.get("EPBELL_STALLS", "0") == "1"
@@ -89,26 +114,38 @@ class EndpointEnv:
         self.random = random.Random(f"{self.seed} {name} {self.width}")
         self.clock = RisingEdge(dut.clk)
         self.tree = devicetree.load(os.environ.get("EPBELL_DTS") or devicetree.builtin())
+        windows = os.environ.get("EPBELL_WINDOWS")
+        if windows:
+            self.tree = replace(self.tree, endpoint=replace(self.tree.endpoint, inbound_windows=int(windows)))
         self.platform = CocotbPlatform(TIME_SCALE)
         cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
         _quieten(dut)
         make_quick()
         self.root: Any = RootComplex()
         self.block = self._hard_block()
-        self._link()
+        self.to_host = HostPort(self.root, self._link(), self.platform)
         self.cpu = CpuBus(dut)
         self.irq_mu = CocotbIrqLine(dut.irq_mu)
         self.irq_edma = [CocotbIrqLine(dut.irq_edma, line) for line in range(self.tree.endpoint.edma.lines)]
-        self.msis = MsiController(_MSI_ADDRESS)
-        self.root.mem_address_space.register_region(MsiWindow(self.msis, self._heard), _MSI_ADDRESS)
+        self.msis = MsiController(_MSI_ADDRESS, vectors=_HOST_VECTORS)
+        self.to_host.memory.doorbells[_MSI_ADDRESS] = self._heard
         self.memory = HostBus(self.root)
         self.software = self.new_software()
-        self.device = PciDevice(self.platform, HostFunction(self.root, _ENDPOINT, self.memory), self.msis)
-        self.host = PciEndpointTest(self.device, store_bytes=512)
+        self.function = HostFunction(self.root, _ENDPOINT, self.memory)
+        self.device = PciDevice(self.platform, self.function, self.msis, intx=self.to_host.intx)
+        source = random.Random(f"{self.seed} buffers")
+        self.host = PciEndpointTest(self.device, store_bytes=512, memory=self.to_host.memory, source=source)
         self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
-        self.board = Scoreboard(self.bar_sizes, self.tree, lambda: self.requests.open_since)
+        master = self.block.functions[0]
+        self.board = Scoreboard(
+            self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: bool(master.bus_master_enable)
+        )
+        self.block.on_master_change = self.board.to_host.master_changed
         CompletionMonitor(dut, self.board.completion)
-        CpuMonitor(dut, self.board.cpu_write_started, self.board.cpu_write_ended, self.board.cpu_read_ended)
+        board = self.board
+        CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
+        SentRequestMonitor(dut, board.to_host.sent)
+        AnswerMonitor(dut, board.to_host.answer)
         IrqMonitor(dut.irq_mu, self.board.irq)
         IrqMonitor(dut.irq_edma, self.board.irq_edma, len(self.irq_edma))
         self.counters = Counters(self.cpu, self.board.map["controller"].base)
@@ -117,8 +154,11 @@ class EndpointEnv:
 
     # -- bring-up ------------------------------------------------------------------------------------------------------
 
-    async def start(self, *, linux: bool = True) -> None:
-        """Reset and enumerate the endpoint, boot its Linux and the host's driver; without Linux only enumerate."""
+    async def start(self, *, linux: bool = True, irq_type: int | None = 1) -> None:
+        """Reset and enumerate the endpoint, boot its Linux and the host's driver; without Linux only enumerate.
+
+        The driver's vectors are of a type of pci_endpoint_test's, None for no vectors.
+        """
         await self.reset()
         if linux:
             await self.start_linux()
@@ -126,10 +166,10 @@ class EndpointEnv:
         await self.device.enable()
         await self.device.set_master()
         if linux:
-            await self.start_host()
+            await self.start_host(irq_type)
         if self.stalls:
-            self.block.cq_source.set_pause_generator(self._pauses())
-            self.block.cc_sink.set_pause_generator(self._pauses())
+            for stream in (self.block.cq_source, self.block.cc_sink, self.block.rq_sink, self.block.rc_source):
+                stream.set_pause_generator(self._pauses())
 
     async def start_linux(self, **options: Any) -> None:
         """Boot the endpoint's Linux; options as of `boot`."""
@@ -137,10 +177,11 @@ class EndpointEnv:
         error = await self.software.start()
         assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
 
-    async def start_host(self) -> None:
-        """Probe the host's driver, and let it use MSIs."""
+    async def start_host(self, irq_type: int | None = 1) -> None:
+        """Probe the host's driver, and let it use interrupts of a type: MSIs, unless told otherwise."""
         assert await self.host.probe() == 0
-        assert await self.host.set_irqtype(1) == 0
+        if irq_type is not None:
+            assert await self.host.set_irqtype(irq_type) == 0
 
     async def reset(self) -> None:
         """Reset the endpoint; what the hard block holds is lost."""
@@ -209,25 +250,26 @@ class EndpointEnv:
 
     def _hard_block(self) -> HardBlock:
         dut = self.dut
-        msi = {
-            f"cfg_interrupt_msi_{name}": getattr(dut, f"cfg_interrupt_msi_{name}")
-            for name in ("enable", "mmenable", "data", "select", "int", "sent", "fail", "attr", "function_number")
-        }
+        pins = {name: getattr(dut, name) for name in _PINS}
         block = HardBlock(
             user_clk_frequency=1e9 / PERIOD_NS, user_clk=dut.clk, user_reset=dut.rst,
-            pf0_msi_enable=True, pf0_msi_count=_VECTORS,
+            pf0_msi_enable=True, pf0_msi_count=_VECTORS, **_msix(self.msix or 1),
             cq_bus=AxiStreamBus.from_prefix(dut, "s_axis_cq"), cc_bus=AxiStreamBus.from_prefix(dut, "m_axis_cc"),
-            pcie_cq_np_req=dut.pcie_cq_np_req, cfg_max_payload=dut.cfg_max_payload,
-            cfg_function_status=dut.cfg_function_status, **msi,
+            rq_bus=AxiStreamBus.from_prefix(dut, "m_axis_rq"), rc_bus=AxiStreamBus.from_prefix(dut, "s_axis_rc"),
+            **pins,
         )  # fmt: skip
-        dut.cfg_interrupt_msi_mask_update.value = 0
+        block.functions[0].interrupt_pin = 1
+        block.functions[0].msi_cap.msi_per_vector_mask_capable = 1
+        for name in ("msi_mask_update", "msix_sent", "msix_fail"):
+            getattr(dut, f"cfg_interrupt_{name}").value = 0
+        dut.cfg_flr_in_process.value = 0
         for number, bar in enumerate(self.bars):
             if bar is not None:
                 block.functions[0].configure_bar(number, bar.size, ext=bar.wide, prefetch=bar.wide)
         return block
 
-    def _link(self) -> None:
-        """Connect the block below a root port that routes both windows to it, as firmware would set it up."""
+    def _link(self) -> Any:
+        """Connect the block below a root port that routes both windows to it, as firmware would; return the port."""
         port = self.root.make_port()
         port.connect(self.block)
         direct_link(port, self.block.upstream_port)
@@ -236,6 +278,7 @@ class EndpointEnv:
             bridge.mem_base, bridge.mem_limit = _WINDOW, _WINDOW + _WINDOW_SIZE - 1
             bridge.prefetchable_mem_base = _WIDE_WINDOW
             bridge.prefetchable_mem_limit = _WIDE_WINDOW + _WINDOW_SIZE - 1
+        return port
 
     def new_software(self, **options: Any) -> EndpointSoftware:
         """Return a Linux that has not booted yet; options as of `boot`."""
@@ -243,7 +286,8 @@ class EndpointEnv:
         interrupts = self.tree.endpoint.edma.interrupts
         lines |= {interrupt.spi: line for interrupt, line in zip(interrupts, self.irq_edma, strict=False)}
         wide = tuple(number for number, bar in enumerate(self.bars) if bar is not None and bar.wide)
-        return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, wide_bars=wide, **options)
+        options = {"wide_bars": wide, "msix_interrupts": self.msix, "intx": bool(self.msix), **options}
+        return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, **options)
 
     def _pauses(self) -> Iterator[bool]:
         """Pause at random, in runs, so that both full speed and long stalls occur."""
@@ -255,7 +299,10 @@ class EndpointEnv:
                 yield True
 
     def _heard(self, word: int) -> None:
-        self.board.msi(word - self.block.functions[0].msi_cap.msi_message_data)
+        msi = self.block.functions[0].msi_cap
+        if msi.msi_enable:  # else it is MSI-X, which the scoreboard sees on the RQ stream
+            self.board.msi(word - msi.msi_message_data)
+        self.msis.deliver(word)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -310,6 +357,14 @@ class EndpointEnv:
             out.write(json.dumps(line) + "\n")
 
 
+def _msix(vectors: int) -> dict[str, Any]:
+    """Return the stock model's parameters for an MSI-X table where Linux's test function has it."""
+    pending = _MSIX_TABLE + 16 * vectors
+    place = {"pf0_msix_table_bir": 0, "pf0_msix_table_offset": _MSIX_TABLE}
+    place |= {"pf0_msix_pba_bir": 0, "pf0_msix_pba_offset": pending}
+    return {"pf0_msix_enable": True, "pf0_msix_table_size": vectors - 1, **place}
+
+
 def _quieten(dut: Any) -> None:
     for name in ("cocotb.pcie", f"cocotb.{dut._name}"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -319,13 +374,13 @@ Run = Callable[[EndpointEnv], Coroutine[Any, Any, None]]
 Test = Callable[..., Coroutine[Any, Any, None]]
 
 
-def scenario(*, linux: bool = True) -> Callable[[Run], Test]:
+def scenario(*, linux: bool = True, msix: int = 0) -> Callable[[Run], Test]:
     """Turn a coroutine on an environment into one on the design: bring-up before, checks and report after it."""
 
     def wrap(run: Run) -> Test:
         @functools.wraps(run)
         async def test(dut: Any) -> None:
-            env = EndpointEnv(dut, run.__name__)
+            env = EndpointEnv(dut, run.__name__, msix=msix)
             try:
                 await env.start(linux=linux)
                 await run(env)

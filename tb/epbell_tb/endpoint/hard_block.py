@@ -5,11 +5,12 @@ What differs from the stock model:
 - a poisoned request reaches the user with ``discontinue`` set, instead of as a good one;
 - atomics, locked reads and I/O are passed on, and wait for credits like every non-posted request;
 - a credit pulse counts also while the CQ stream is stalled;
-- an MSI that the host did not enable fails instead of ending the simulation;
-- configuration outputs, credits and MSIs are followed on changes and not in every clock;
+- what `RequesterSide` and `InterruptPorts` say;
+- configuration outputs and credits are followed on changes and not in every clock;
 - the link takes no time: packets reach the other end in their order, with no wire, no ACK and no flow control.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,16 +18,15 @@ import cocotb
 from cocotb.queue import Queue
 from cocotb.triggers import Event, RisingEdge, ValueChange
 from cocotbext.pcie.core.tlp import Tlp, TlpType
-from cocotbext.pcie.xilinx.us import UltraScalePlusPcieDevice
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
+
+from epbell_tb.endpoint.interrupt_ports import InterruptPorts
+from epbell_tb.endpoint.requester import RequesterSide
 
 __all__ = [
     "HardBlock",
     "direct_link",
 ]
-
-# The stock model carries no annotations: what it sets to None until a signal is given would be None for ever.
-_Stock: Any = UltraScalePlusPcieDevice
 
 _POSTED = {TlpType.MEM_WRITE, TlpType.MEM_WRITE_64}
 _MEMORY = {
@@ -60,17 +60,21 @@ async def _hand_over(port: Any, tlp: Tlp) -> None:
     port.rx_queue.put_nowait(Tlp(tlp))
 
 
-class HardBlock(_Stock):
+class HardBlock(RequesterSide, InterruptPorts):
     """The hard block; parameters as of the stock model.
 
     Attributes
     ----------
     dropped
         Memory requests that no BAR matched.
+    on_master_change
+        Called when the host has changed Bus Master Enable.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.dropped: list[Tlp] = []
+        self.on_master_change: Callable[[], None] = lambda: None
+        self._was_master = False
         self._config_written = Event()
         self._credits_given = Event()
         self._waiting: Queue[Tlp_us] = Queue()
@@ -86,6 +90,10 @@ class HardBlock(_Stock):
         await super().upstream_recv(tlp)
         if kind in _CONFIG_WRITES:
             self._config_written.set()
+            master = bool(self.functions[0].bus_master_enable)
+            if master != self._was_master:
+                self._was_master = master
+                self.on_master_change()
 
     def pass_on(self, tlp: Tlp, bar: int) -> None:
         """Give the user a request as one for `bar`, whatever its address and kind."""
@@ -124,6 +132,7 @@ class HardBlock(_Stock):
                 queue.get_nowait()
         self.cq_source.queue_occupancy_frames = self.cq_source.queue_occupancy_bytes = 0
         self.cq_np_req_count = 0
+        self.forget_reads()
 
     # -- the stock model's coroutines, asleep when there is nothing to do ----------------------------------------------
 
@@ -174,8 +183,7 @@ class HardBlock(_Stock):
             self.cfg_max_payload.value = function.pcie_cap.max_payload_size & 3
             enables = 0x7 if function.bus_master_enable else 0
             self.cfg_function_status.value = enables | (0x8 if function.interrupt_disable else 0)
-            self.cfg_interrupt_msi_enable.value = int(function.msi_cap.msi_enable)
-            self.cfg_interrupt_msi_mmenable.value = function.msi_cap.msi_multiple_message_enable & 0x7
+            self.show_interrupts()
             await self._config_written.wait()
 
     async def _run_cfg_ctrl_logic(self) -> None:
@@ -183,24 +191,6 @@ class HardBlock(_Stock):
 
     async def _run_cfg_fc_logic(self) -> None:
         """Nothing to do: the endpoint does not look at flow control."""
-
-    async def _run_cfg_int_logic(self) -> None:
-        edge, change = RisingEdge(self.user_clk), ValueChange(self.cfg_interrupt_msi_int)
-        while True:
-            await edge
-            wanted = int(self.cfg_interrupt_msi_int.value)
-            if not wanted:
-                await change
-                continue
-            vector = wanted.bit_length() - 1
-            msi = self.functions[0].msi_cap
-            good = wanted == 1 << vector and msi.msi_enable and vector < 1 << msi.msi_multiple_message_enable
-            if good:
-                await msi.issue_msi_interrupt(vector)
-            answer = self.cfg_interrupt_msi_sent if good else self.cfg_interrupt_msi_fail
-            answer.value = 1
-            await edge
-            answer.value = 0
 
     async def _run_reset(self) -> None:
         """Nothing to do: the bench resets the endpoint."""

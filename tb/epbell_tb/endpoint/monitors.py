@@ -20,6 +20,7 @@ __all__ = [
     "CpuAccess",
     "CpuMonitor",
     "IrqMonitor",
+    "PacketMonitor",
     "Request",
     "RequestMonitor",
     "SentCompletion",
@@ -103,8 +104,21 @@ class CpuAccess:
     response: int
 
 
-class _Stream:
-    """Beats of one stream, gathered to packets; asleep while ``tvalid`` is low."""
+class PacketMonitor:
+    """Beats of one stream, gathered to packets; asleep while ``tvalid`` is low.
+
+    Parameters
+    ----------
+    dut
+        The endpoint.
+    prefix
+        What the names of the pins start with, up to ``_tvalid``.
+
+    Attributes
+    ----------
+    open_since
+        Cycle of the first beat of a packet under way, None between packets.
+    """
 
     def __init__(self, dut: Any, prefix: str) -> None:
         self._dut = dut
@@ -156,7 +170,7 @@ class _Stream:
         raise NotImplementedError
 
 
-class RequestMonitor(_Stream):
+class RequestMonitor(PacketMonitor):
     """Requests that the endpoint took from the CQ stream.
 
     Parameters
@@ -192,7 +206,7 @@ class RequestMonitor(_Stream):
         self._report(request)
 
 
-class CompletionMonitor(_Stream):
+class CompletionMonitor(PacketMonitor):
     """Completions that the endpoint sent through the CC stream.
 
     Parameters
@@ -232,6 +246,8 @@ class CpuMonitor:
         Called with address, data and strobes when a write has been handed over.
     write_ended, read_ended
         Called with the access when it has been answered.
+    read_started
+        Called with the address when a read has been handed over.
     """
 
     def __init__(
@@ -240,9 +256,11 @@ class CpuMonitor:
         write_started: Callable[[int, int, int], None],
         write_ended: Callable[[CpuAccess], None],
         read_ended: Callable[[CpuAccess], None],
+        read_started: Callable[[int], None],
     ) -> None:
         self._dut = dut
-        self._write_started, self._write_ended, self._read_ended = write_started, write_ended, read_ended
+        self._write_started, self._write_ended = write_started, write_ended
+        self._read_started, self._read_ended = read_started, read_ended
         cocotb.start_soon(self._reads(), name="CPU read monitor")
         cocotb.start_soon(self._writes(), name="CPU write monitor")
 
@@ -267,6 +285,7 @@ class CpuMonitor:
                     await RisingEdge(arvalid)
             elif arready.value:
                 asked.append((int(pin("araddr").value), cycle()))
+                self._read_started(asked[-1][0])
 
     async def _writes(self) -> None:
         pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst

@@ -16,6 +16,7 @@ from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
 from epbell_tb.endpoint.latch import Latch, PageWrite
 from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion, cycle
 from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
+from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.mu_traffic import Registers
 
 __all__ = [
@@ -26,6 +27,7 @@ _VECTORS = 4
 _SC, _UR = 0, 1
 _RCB = 64
 _MSI_RAISE = 0x010
+_MSIX_RAISE, _MSIX_SIZE = 0x048, 0x058
 _LONE = 64
 """Clocks around a ring in which nothing else may have moved the line, for its latency to be known."""
 
@@ -54,11 +56,17 @@ class Scoreboard:
         The device tree: address map, layout, number of windows.
     busy_since
         Tells since when a request is on the CQ stream that has not ended yet, None if there is none.
+    is_master
+        Tells whether the host has bus mastering enabled.
 
     Attributes
     ----------
     bells, latch
         The doorbells of the Messaging Unit, and the eDMA's.
+    to_host
+        What the endpoint sends to the host.
+    msis_in_order
+        Whether MSIs arrive in the order in which they were raised, as they do while the host masks none.
     counts
         What was seen: ``requests completions refused_writes refused_reads unsupported discontinued msis rings irqs
         kicks edma_irqs writes_iatu ...``.
@@ -66,7 +74,13 @@ class Scoreboard:
         Clocks from the first beat of a ring to the interrupt, where nothing else was going on.
     """
 
-    def __init__(self, bar_sizes: tuple[int, ...], tree: Any, busy_since: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        bar_sizes: tuple[int, ...],
+        tree: Any,
+        busy_since: Callable[[], int | None],
+        is_master: Callable[[], bool],
+    ) -> None:
         self.reference = ReferenceEndpoint.of(tree, bar_sizes)
         self.map = self.reference.map
         self.registers = Registers(self.reference.mu.layout)
@@ -76,6 +90,8 @@ class Scoreboard:
         self.bells = [Bell(f"vector {n}") for n in range(_VECTORS)]
         self.counts: Counter[str] = Counter()
         self.latencies: list[int] = []
+        self.to_host = ToHost(self.reference, is_master, self.counts)
+        self.msis_in_order = True
         self._sizes = bar_sizes
         self._edma = tree.endpoint.edma
         self._fixed_bar = tree.endpoint.fixed_bar
@@ -86,7 +102,7 @@ class Scoreboard:
         self._reads: dict[int, _Expected] = {}
         self._later: list[Callable[[], None]] = []
         self._cpu_writes: deque[Overwritten | PageWrite | None] = deque()
-        self._msis: deque[int] = deque()
+        self._msis: list[tuple[int, int]] = []  # vector, writes to the host that were answered before
         self._mu_touched = -FOREVER
 
     def reset(self) -> None:
@@ -98,6 +114,8 @@ class Scoreboard:
             self.counts[name] = 0
         for queue in (self._reads, self._later, self._cpu_writes, self._msis):
             queue.clear()
+        self.to_host.reset()
+        self.ram.volatile = range(0)
 
     def _new_latch(self) -> Latch:
         node = self._edma
@@ -123,7 +141,8 @@ class Scoreboard:
         return request.address & (self._sizes[request.bar] - 1)
 
     def _write(self, request: Request) -> None:
-        where = request.bar, self._offset(request), request.payload, request.enables, request.function
+        where = (request.bar, self._offset(request), request.payload, request.enables)
+        where = (*where, request.function, request.address)
         if request.discontinued:
             self.counts["discontinued"] += 1
             for result in self.reference.predict_write(*where):
@@ -150,7 +169,7 @@ class Scoreboard:
             self._reads[request.tag] = _Expected(request, _UR)
             return
         offset, length = self._offset(request), 4 * request.length
-        answer = self.reference.host_read(request.bar, offset, length, request.function)
+        answer = self.reference.host_read(request.bar, offset, length, request.function, request.address)
         if isinstance(answer, Refusal):
             self.counts["refused_reads"] += 1
             self._reads[request.tag] = _Expected(request, _UR)
@@ -170,7 +189,7 @@ class Scoreboard:
         """Return the local address of a request that lands somewhere."""
         if request.bar == self._fixed_bar:
             return self.map["edma"].base + offset
-        local = self.reference.windows.translate(request.bar, request.function, offset)
+        local = self.reference.windows.translate(request.bar, request.function, offset, request.address)
         assert isinstance(local, int)
         return local
 
@@ -233,6 +252,8 @@ class Scoreboard:
     def cpu_write_started(self, address: int, data: int, strobes: int) -> None:
         """Take a write that the CPU handed over."""
         place = self.map.find(address)
+        if address in self.map.outbound:
+            self.to_host.write_started(address, data, strobes)
         address &= ~3
         entry: Overwritten | PageWrite | None = None
         if place is not None:
@@ -244,8 +265,8 @@ class Scoreboard:
             entry = self.latch.write_started(cycle(), address - place.base, data, strobes)
         elif place is not None:
             self.reference.cpu_write32(address, data, strobes)
-            if place.name == "controller" and address - place.base == _MSI_RAISE and strobes & 1:
-                self._msis.append(data & 0x1F)
+            if place.name == "controller":
+                self._raise(address - place.base, data, strobes)
             if place.name == "mu_a":
                 self._mu_touched = cycle()
         self._cpu_writes.append(entry)
@@ -257,10 +278,21 @@ class Scoreboard:
             self.latch.write_ended(entry, access.ended)
         elif entry is not None:
             entry.host_until = entry.cpu_until = access.ended
-        self._check_response(access)
+        if access.address in self.map.outbound:
+            self.to_host.write_ended(access)
+        else:
+            self._check_response(access)
+
+    def cpu_read_started(self, address: int) -> None:
+        """Take a read that the CPU handed over."""
+        if address in self.map.outbound:
+            self.to_host.read_started(address)
 
     def cpu_read_ended(self, access: CpuAccess) -> None:
         """Take the answer to a read of the CPU."""
+        if access.address in self.map.outbound:
+            self.to_host.read_ended(access)
+            return
         self._check_response(access)
         if access.address in self._rr:
             self._mu_touched = access.ended
@@ -311,16 +343,34 @@ class Scoreboard:
         """Take an MSI at the host."""
         self.counts["msis"] += 1
         self.counts["msis_since_reset"] += 1
-        assert self._msis, f"MSI {vector} that nobody raised"
-        wanted = self._msis.popleft()
-        assert vector == wanted, f"MSI {vector}, not {wanted}"
+        found = next((raised for raised in self._msis if raised[0] == vector), None)
+        assert found is not None, f"MSI {vector} that nobody raised"
+        assert self.to_host.follows(found[1]), f"MSI {vector} has overtaken a write of the CPU"
+        if self.msis_in_order:
+            assert found is self._msis[0], f"MSI {vector}, not {self._msis[0][0]}"
+            del self._msis[0]
+        else:  # further raises of a masked vector are merged with the first
+            self._msis = [raised for raised in self._msis if raised[0] != vector]
+
+    def _raise(self, register: int, data: int, strobes: int) -> None:
+        """Follow the registers of the controller page that interrupt the host."""
+        msix = self.reference.controller.msix
+        if register == _MSI_RAISE and strobes & 1:
+            self._msis.append((data & 0x1F, self.to_host.answered))
+        elif register == _MSIX_RAISE and strobes & 3 and msix.on and data & 0x7FF <= msix.last:
+            self.to_host.raised(data & 0x7FF)
+        elif register == _MSIX_SIZE:
+            self.to_host.switched_off()
+            size = (msix.last // 64 + 1) * 8 if msix.on else 0
+            self.ram.volatile = range(msix.pba, msix.pba + size)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def check_empty(self) -> None:
         """Check that nothing is due any more."""
         assert not self._reads, f"reads without completion: {[e.request for e in self._reads.values()]}"
-        assert not self._msis, f"MSIs that never came: {list(self._msis)}"
+        assert not self._msis, f"MSIs that never came: {self._msis}"
+        self.to_host.check_empty(merged=self.counts["msix_merged"])
         assert not self._later, "checks that were never made"
         assert not self._cpu_writes, "writes of the CPU that were never answered"
 

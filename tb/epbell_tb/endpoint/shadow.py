@@ -35,6 +35,8 @@ class ShadowRam:
     ----------
     compared
         Bytes that were known when they were read.
+    volatile
+        Local addresses of bytes that the endpoint itself changes: they may have any value at any time.
     """
 
     def __init__(self, base: int, size: int) -> None:
@@ -43,6 +45,7 @@ class ShadowRam:
         self._known = bytearray(size)
         self._recent: deque[Overwritten] = deque(maxlen=_KEPT)
         self.compared = 0
+        self.volatile = range(0)
 
     def write(self, address: int, data: bytes, enables: int, *, host_until: int, cpu_until: int) -> Overwritten:
         """Store the enabled bytes; until then a read of either master may still see the old ones."""
@@ -74,6 +77,8 @@ class ShadowRam:
         if all(known) and self._data[start:end] == data:
             return
         for index, byte in enumerate(data, start):
+            if index + self._base in self.volatile:
+                continue
             if not self._known[index]:
                 if not self._was(index, byte, since, host):
                     self._data[index], self._known[index] = byte, 1

@@ -1,0 +1,54 @@
+"""Linux's selftest of an endpoint on the RTL: the same list as on the models, with the same software at both ends.
+
+`epbell selftest --target sim` runs it; EPBELL_SELFTEST holds the options, and EPBELL_TAP names the file for the TAP.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import cocotb
+
+from epbell_models.selftest.harness import DmaEngine, Options, run
+from epbell_tb.endpoint.env import EndpointEnv
+
+_PAYLOAD = 512
+
+
+class SimTarget:
+    """`epbell_models.selftest.harness.Target` on the RTL."""
+
+    dma: DmaEngine = "none"
+
+    def __init__(self, env):
+        self.env = env
+        self.platform = env.platform
+
+    async def bring_up(self):
+        """Boot, enumerate, bind; nothing is set up that a test does not set up itself."""
+        await self.env.start(irq_type=None)
+        await self.env.use_max_payload(_PAYLOAD)
+        return self.env.host
+
+    def notes(self):
+        """Return what was simulated, its doorbell, and how long all of it took Linux."""
+        env, function = self.env, self.env.software.function
+        why = f" ({function.reason})" if function.reason else ""
+        flow = "with stalls" if env.stalls else "without stalls"
+        requests, interrupts = env.board.counts["requests"], function.irqs_raised
+        return [
+            f"RTL, {env.width} bits {flow}, device tree {env.tree.name}, doorbell {function.backend or 'none'}{why}",
+            f"{self.platform.now():.3f} s of Linux's time, {requests} requests of the host, {interrupts} interrupts",
+        ]
+
+
+@cocotb.test()
+async def endpoint_selftest(dut):
+    """Run the tests; write every line as it comes."""
+    given = json.loads(os.environ["EPBELL_SELFTEST"])
+    options = Options(tuple(given["sizes"]), tuple(given["only"]), given["rounds"], given["force_dma"], given["limit"])
+    env = EndpointEnv(dut, "endpoint_selftest", msix=given["msix"])
+    with Path(os.environ["EPBELL_TAP"]).open("w", encoding="utf-8") as tap:
+        await run(SimTarget(env), options, lambda line: print(line, file=tap, flush=True))
+    await env.finish()
+    env.report()

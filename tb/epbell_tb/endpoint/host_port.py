@@ -1,0 +1,113 @@
+"""The host's end of what the endpoint asks for: its memory, in any order that PCI Express allows, and INTx."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cocotb
+from cocotb.triggers import Timer
+from cocotbext.pcie.core.tlp import Tlp, TlpType
+from cocotbext.pcie.core.utils import PcieId
+
+from epbell_models.platform import DrivenIrqLine, Platform
+from epbell_models.reference.host_memory import HostMemory
+from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.interrupt_ports import ASSERT_INTA, DEASSERT_INTA
+
+__all__ = [
+    "HostPort",
+]
+
+_HOST = PcieId(0, 0, 0)
+_DWORD = 4
+
+
+class HostPort:
+    """Does what the endpoint's requests say, instead of the stock root complex.
+
+    Reads of a dword of which some byte was granted are answered: what the host grants are bytes, what it maps pages.
+
+    Parameters
+    ----------
+    root
+        The root complex.
+    port
+        The root port that the endpoint is behind.
+    platform
+        Time.
+
+    Attributes
+    ----------
+    memory
+        The host's memory, with what is to fail.
+    intx
+        The endpoint's INTx line; ``rises`` counts its assertions.
+    delay
+        Nanoseconds from a read to its completion. Another one for each read lets completions overtake each other.
+    """
+
+    def __init__(self, root: Any, port: Any, platform: Platform) -> None:
+        self.memory = HostMemory()
+        self.intx = DrivenIrqLine(platform)
+        self.delay: Callable[[], int] = lambda: 0
+        self._root = root
+        for kind in (TlpType.MEM_READ, TlpType.MEM_READ_64):
+            root.register_rx_tlp_handler(kind, self._read)
+        for kind in (TlpType.MEM_WRITE, TlpType.MEM_WRITE_64):
+            root.register_rx_tlp_handler(kind, self._write)
+        self._pass_on = port.downstream_port.rx_handler
+        port.downstream_port.rx_handler = self._receive
+
+    async def _receive(self, tlp: Tlp) -> None:
+        """Take the messages that end at the root port, and pass on the rest."""
+        if tlp.fmt_type != TlpType.MSG_LOCAL:
+            await self._pass_on(tlp)
+            return
+        code = tlp.last_be << 4 | tlp.first_be
+        assert code in (ASSERT_INTA, DEASSERT_INTA), f"a message with code {code:#x}"
+        self.intx.drive(code == ASSERT_INTA)
+
+    async def _write(self, tlp: Tlp) -> None:
+        data = bytes(tlp.get_data())
+        enables = tlp.first_be
+        if tlp.length > 1:
+            last = _DWORD * (tlp.length - 1)
+            enables |= (1 << last) - (1 << _DWORD) | tlp.last_be << last
+        start = 0
+        while start < len(data):
+            end = start
+            while end < len(data) and enables >> end & 1:
+                end += 1
+            if end > start:
+                self.memory.write(tlp.address + start, data[start:end])
+            start = end + 1
+
+    async def _read(self, tlp: Tlp) -> None:
+        answer = self._look(tlp.address, _DWORD * tlp.length)
+        if answer is Cause.TIMEOUT:
+            return
+        if answer is Cause.ABORTED:
+            completion = Tlp.create_ca_completion_for_tlp(tlp, _HOST)
+        elif answer is Cause.UNSUPPORTED:
+            completion = Tlp.create_ur_completion_for_tlp(tlp, _HOST)
+        else:
+            completion = Tlp.create_completion_data_for_tlp(tlp, _HOST)
+            completion.set_data(bytes(_DWORD * tlp.length) if isinstance(answer, Cause) else answer)
+            completion.byte_count = tlp.get_be_byte_count()
+            completion.lower_address = tlp.address + tlp.get_first_be_offset() & 0x7F
+            completion.ep = answer is Cause.POISONED
+        delay = self.delay()
+        if delay:
+            cocotb.start_soon(self._answer_later(completion, delay))
+        else:
+            await self._root.send(completion)
+
+    async def _answer_later(self, completion: Tlp, delay: int) -> None:
+        await Timer(delay, unit="ns")
+        await self._root.send(completion)
+
+    def _look(self, address: int, length: int) -> bytes | Cause:
+        answer = self.memory.read(address, length)
+        if answer is not Cause.UNSUPPORTED:
+            return answer
+        some = any(isinstance(self.memory.read(at, 1), bytes) for at in range(address, address + length))
+        return self.memory.peek(address, length) if some else answer

@@ -1,0 +1,262 @@
+"""What must follow from the CPU's accesses to the host and from MSI-X: requests, their fields, answers, their order.
+
+The expectation comes from the reference's outbound windows and from the MSI-X table as the host has written it.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epbell_models.reference.endpoint import ReferenceEndpoint
+from epbell_models.reference.iatu import Refusal
+from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, cycle
+from epbell_tb.endpoint.to_host_monitors import Answer, SentRequest
+
+__all__ = [
+    "CAUSES",
+    "ToHost",
+]
+
+CAUSES = {
+    Cause.UNSUPPORTED: "Unsupported Request",
+    Cause.ABORTED: "Completer Abort",
+    Cause.POISONED: "poisoned data",
+    Cause.TIMEOUT: "the hard block's notice of a timeout",
+    Cause.UNEXPECTED: "something else that is no good",
+}
+"""How a read may end badly."""
+
+_TAGS = 32
+_OKAY, _SLVERR, _DECERR = 0, 2, 3
+_UR = 1
+_TIMEOUT = 9
+_ENTRY = 16
+_DATA, _VECTOR_CONTROL = 8, 12
+_CHANGE = 64
+"""Clocks after which the endpoint has taken note of a change of Bus Master Enable."""
+
+
+@dataclass(eq=False)
+class _Access:
+    """An access of the CPU to the aperture: where it must go, None for nowhere; what became of it."""
+
+    address: int
+    target: int | None
+    strobes: int
+    data: bytes
+    sent: bool = False
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """An interrupt: its vector, and how many writes of the CPU had been answered before."""
+
+    vector: int
+    after: int
+
+
+class ToHost:
+    """Judges the RQ stream.
+
+    Parameters
+    ----------
+    reference
+        Windows and MSI-X table.
+    is_master
+        Tells whether the host has bus mastering enabled, as the hard block says it.
+    counts
+        Counts ``to_host_writes to_host_reads outbound_failed msix msix_since_reset``.
+
+    Attributes
+    ----------
+    causes
+        How often reads ended badly, and how.
+    """
+
+    def __init__(self, reference: ReferenceEndpoint, is_master: Callable[[], bool], counts: Counter[str]) -> None:
+        self._reference = reference
+        self._is_master = is_master
+        self._counts = counts
+        self._changed = -_CHANGE
+        self.causes: Counter[Cause] = Counter()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that is under way."""
+        self._writes: deque[_Access] = deque()
+        self._answers: deque[_Access] = deque()
+        self._reads: deque[_Access] = deque()
+        self._read_answers: deque[_Access] = deque()
+        self._tags: dict[int, _Access] = {}
+        self._raised: list[_Raised] = []
+        self._written = 0
+        self._answered = 0
+        for name in ("outbound_failed", "msix_since_reset"):
+            self._counts[name] = 0
+
+    def master_changed(self) -> None:
+        """Note that the host has changed Bus Master Enable."""
+        self._changed = cycle()
+
+    @property
+    def answered(self) -> int:
+        """How many writes to the host have been answered with success."""
+        return self._answered
+
+    def follows(self, writes: int) -> bool:
+        """Return whether so many writes have left."""
+        return self._written >= writes
+
+    # -- the CPU -------------------------------------------------------------------------------------------------------
+
+    def write_started(self, address: int, data: int, strobes: int) -> None:
+        """Take a write that the CPU handed over."""
+        access = self._access(address, strobes, data.to_bytes(4, "little"))
+        self._answers.append(access)
+        if access.target is not None and strobes:
+            self._writes.append(access)
+
+    def write_ended(self, access: CpuAccess) -> None:
+        """Take its answer."""
+        expected = self._answers.popleft()
+        if expected.target is not None and access.response == _OKAY:
+            self._answered += bool(expected.strobes)
+            return
+        self._counts["outbound_failed"] += 1
+        self._refused(expected, access)
+        if expected in self._writes:
+            self._writes.remove(expected)
+
+    def read_started(self, address: int) -> None:
+        """Take a read that the CPU handed over."""
+        access = self._access(address, 0xF, b"")
+        self._read_answers.append(access)
+        if access.target is not None:
+            self._reads.append(access)
+
+    def read_ended(self, access: CpuAccess) -> None:
+        """Take its answer."""
+        expected = self._read_answers.popleft()
+        if expected.answer is not None:
+            good = expected.answer.good
+            assert access.response == (_OKAY if good else _SLVERR), f"response {access.response} to {expected.answer}"
+            want = int.from_bytes(expected.answer.data, "little") if good else 0
+            assert access.data == want, f"the CPU read {access.data:#010x} at {access.address:#x}, not {want:#010x}"
+            self._counts["outbound_failed"] += not good
+            return
+        self._counts["outbound_failed"] += 1
+        self._refused(expected, access)
+        if expected in self._reads:
+            self._reads.remove(expected)
+
+    def _access(self, address: int, strobes: int, data: bytes) -> _Access:
+        target = self._reference.outbound.translate(address & ~3)
+        return _Access(address, None if isinstance(target, Refusal) else target, strobes, data)
+
+    def _refused(self, expected: _Access, access: CpuAccess) -> None:
+        """Check an access that failed without having been sent."""
+        assert not expected.sent, f"{access} failed although it was sent, and nothing came back"
+        if expected.target is None:
+            assert access.response == _DECERR, f"response {access.response} without a window: {access}"
+            return
+        assert access.response == _SLVERR, f"response {access.response} to {access}"
+        off = not self._is_master() or self._changed + _CHANGE > access.started
+        assert off, f"refused although the endpoint is a bus master: {access}"
+
+    # -- the streams ---------------------------------------------------------------------------------------------------
+
+    def sent(self, request: SentRequest) -> None:
+        """Take a request in the cycle of its last beat."""
+        plain = (request.length, request.last_be, request.tc, request.attr, request.at, request.requester)
+        assert plain == (1, 0, 0, 0, 0, 0), f"a request with fields that it must not have: {request}"
+        flags = request.own_requester, request.poisoned, request.ecrc, request.discontinued, bool(request.completer)
+        assert not any(flags), f"a request with flags that it must not have: {request}"
+        if request.kind == MEM_READ:
+            self._read(request)
+        else:
+            assert request.kind == MEM_WRITE, f"a request that is neither read nor write: {request}"
+            self._write(request)
+
+    def _read(self, request: SentRequest) -> None:
+        assert self._reads, f"a read that the CPU did not ask for: {request}"
+        access = self._reads.popleft()
+        assert request.address == access.target, f"a read of {request.address:#x}, not of {access.target:#x}"
+        assert (request.first_be, request.data) == (0xF, b""), f"a read of part of a dword: {request}"
+        assert request.tag < _TAGS, f"a tag that needs Extended Tags: {request}"
+        assert request.tag not in self._tags, f"a tag that is still in use: {request}"
+        access.sent = True
+        self._tags[request.tag] = access
+        self._counts["to_host_reads"] += 1
+
+    def _write(self, request: SentRequest) -> None:
+        assert len(request.data) == 4, f"a write without its dword: {request}"
+        access = self._writes[0] if self._writes else None
+        if access is None or (request.address, request.first_be, request.data) != (
+            access.target,
+            access.strobes,
+            access.data,
+        ):
+            self._message(request, access)
+            return
+        self._writes.popleft()
+        access.sent = True
+        self._written += 1
+        self._counts["to_host_writes"] += 1
+
+    def answer(self, answer: Answer) -> None:
+        """Take a packet of the RC stream in the cycle of its last beat."""
+        access = self._tags.get(answer.tag)
+        if access is not None and answer.ends:
+            del self._tags[answer.tag]
+            access.answer = answer
+            if not answer.good:
+                self.causes[_cause(answer)] += 1
+
+    # -- MSI-X ---------------------------------------------------------------------------------------------------------
+
+    def raised(self, vector: int) -> None:
+        """Note that the CPU raises an MSI-X vector."""
+        self._raised.append(_Raised(vector, self._answered))
+
+    def switched_off(self) -> None:
+        """Note that the CPU takes the MSI-X table away: nothing is due any more."""
+        self._raised.clear()
+
+    def _message(self, request: SentRequest, access: _Access | None) -> None:
+        """Take a write that none of the CPU's is: it must be the message of a vector that was raised."""
+        what = f"a write that nobody asked for: {request}; the next of the CPU's is {access}"
+        assert request.first_be == 0xF, what
+        found = next((one for one in self._raised if self._entry(one.vector) == (request.address, request.data)), None)
+        assert found is not None, what
+        assert self.follows(found.after), f"MSI-X {found.vector} has overtaken a write of the CPU: {request}"
+        # Further raises of the same vector may have been merged with this one.
+        self._raised.remove(found)
+        self._counts["msix"] += 1
+        self._counts["msix_since_reset"] += 1
+
+    def _entry(self, vector: int) -> tuple[int, bytes]:
+        """Return address and word of a vector, from the table in RAM."""
+        msix = self._reference.controller.msix
+        start = msix.table - self._reference.map["ram"].base + _ENTRY * vector
+        entry = bytes(self._reference.ram[start : start + _ENTRY])
+        return int.from_bytes(entry[:_DATA], "little") & ~3, entry[_DATA:_VECTOR_CONTROL]
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def check_empty(self, *, merged: int) -> None:
+        """Check that nothing is due any more; ``merged`` is how many raises became one with another, or are pending."""
+        assert not self._writes, f"writes of the CPU that never left: {list(self._writes)}"
+        assert not self._reads, f"reads of the CPU that never left: {list(self._reads)}"
+        assert not self._answers, f"writes to the host that were never answered: {list(self._answers)}"
+        assert not self._read_answers, f"reads of the host that were never answered: {list(self._read_answers)}"
+        assert len(self._raised) <= merged, f"MSI-X vectors that were never sent: {self._raised}"
+
+
+def _cause(answer: Answer) -> Cause:
+    if answer.error == _TIMEOUT:
+        return Cause.TIMEOUT
+    if answer.status:
+        return Cause.UNSUPPORTED if answer.status == _UR else Cause.ABORTED
+    return Cause.POISONED if answer.poisoned else Cause.UNEXPECTED

@@ -1,0 +1,123 @@
+"""What the scoreboard says of the RQ stream, without a simulator: it must be able to say no."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from epbell_models.reference.endpoint import ReferenceEndpoint
+from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess
+from epbell_tb.endpoint.to_host import ToHost
+from epbell_tb.endpoint.to_host_monitors import Answer, SentRequest
+
+APERTURE = 0x7000_0000
+HOST = 0x1_2345_6000
+OKAY, SLVERR, DECERR = 0, 2, 3
+WRITE = SentRequest(
+    first=10, last=10, kind=MEM_WRITE, address=HOST + 8, length=1, first_be=0xF, last_be=0, tag=0, requester=0,
+    own_requester=False, completer=0, at=0, tc=0, attr=0, poisoned=False, ecrc=False, data=b"\x78\x56\x34\x12",
+    discontinued=False,
+)  # fmt: skip
+READ = replace(WRITE, kind=MEM_READ, data=b"", tag=3)
+GOOD = Answer(20, 20, 0, True, 1, 0, False, 3, b"\x01\x02\x03\x04", False)
+
+
+def board(*, master=True):
+    reference = ReferenceEndpoint((0x4000,) * 6)
+    for offset, value in ((0x08, APERTURE), (0x10, APERTURE), (0x14, HOST & 0xFFFF_FFFF), (0x18, 1), (0x04, 1 << 31)):
+        reference.cpu_write32(reference.map["iatu"].base + offset, value)
+    return ToHost(reference, lambda: master, Counter())
+
+
+def access(offset, response, *, data=0, strobes=0):
+    return CpuAccess(5, 30, APERTURE + offset, data, strobes, response)
+
+
+def test_a_write_and_a_read():
+    to_host = board()
+    to_host.write_started(APERTURE + 8, 0x12345678, 0xF)
+    to_host.sent(WRITE)
+    to_host.write_ended(access(8, OKAY, strobes=0xF))
+    to_host.read_started(APERTURE + 8)
+    to_host.sent(READ)
+    to_host.answer(GOOD)
+    to_host.read_ended(access(8, OKAY, data=0x04030201))
+    to_host.check_empty(merged=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"address": HOST + 12}, {"first_be": 7}, {"data": bytes(4)}, {"length": 2}, {"last_be": 1}, {"tc": 1},
+        {"attr": 2}, {"requester": 8}, {"own_requester": True}, {"poisoned": True}, {"discontinued": True},
+        {"ecrc": True}, {"at": 1}, {"kind": 5}, {"kind": MEM_READ},
+    ],
+)  # fmt: skip
+def test_a_write_that_is_not_the_cpus(change):
+    to_host = board()
+    to_host.write_started(APERTURE + 8, 0x12345678, 0xF)
+    with pytest.raises(AssertionError):
+        to_host.sent(replace(WRITE, **change))
+
+
+def test_a_request_that_nobody_asked_for():
+    for request in (WRITE, READ):
+        with pytest.raises(AssertionError, match="ask"):
+            board().sent(request)
+
+
+def test_a_tag_in_use():
+    to_host = board()
+    for _ in range(2):
+        to_host.read_started(APERTURE + 8)
+    to_host.sent(READ)
+    with pytest.raises(AssertionError, match="in use"):
+        to_host.sent(READ)
+
+
+@pytest.mark.parametrize(
+    ("answer", "response", "data"),
+    [
+        (GOOD, OKAY, 0), (GOOD, SLVERR, 0x04030201), (replace(GOOD, status=1), OKAY, 0x04030201),
+        (replace(GOOD, poisoned=True), OKAY, 0x04030201), (replace(GOOD, error=9), OKAY, 0),
+        (replace(GOOD, status=4), SLVERR, 0x04030201),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_to_the_cpu(answer, response, data):
+    to_host = board()
+    to_host.read_started(APERTURE + 8)
+    to_host.sent(READ)
+    to_host.answer(answer)
+    with pytest.raises(AssertionError):
+        to_host.read_ended(access(8, response, data=data))
+
+
+def test_failures_need_a_reason():
+    to_host = board()
+    to_host.write_started(APERTURE + 0x2000, 1, 0xF)
+    to_host.write_ended(access(0x2000, DECERR, strobes=0xF))
+    to_host.write_started(APERTURE + 8, 1, 0xF)
+    with pytest.raises(AssertionError, match="bus master"):
+        to_host.write_ended(access(8, SLVERR, strobes=0xF))
+    to_host = board(master=False)
+    to_host.read_started(APERTURE + 8)
+    to_host.read_ended(access(8, SLVERR))
+    to_host.check_empty(merged=0)
+
+
+def test_what_never_leaves():
+    to_host = board()
+    to_host.write_started(APERTURE + 8, 1, 0xF)
+    to_host.write_ended(access(8, OKAY, strobes=0xF))
+    with pytest.raises(AssertionError, match="never left"):
+        to_host.check_empty(merged=0)
+
+
+def test_an_interrupt_that_overtakes():
+    to_host = board()
+    to_host.write_started(APERTURE + 8, 1, 0xF)
+    to_host.write_ended(access(8, OKAY, strobes=0xF))
+    assert to_host.answered == 1
+    assert not to_host.follows(to_host.answered)
+    to_host.sent(replace(WRITE, data=b"\x01\0\0\0"))
+    assert to_host.follows(to_host.answered)
