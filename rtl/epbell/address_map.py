@@ -57,8 +57,9 @@ class AddressMap:
             base = getattr(self, item.name)
             bits = 64 if item.name in _HOST_ONLY else 32
             if not isinstance(base, int) or base not in range(0, 1 << bits, 1 << PAGE_BITS):
+                shown = f"{base:#x}" if isinstance(base, int) else repr(base)
                 raise ValueError(
-                    f"The base address of {item.name!r} must be a multiple of 64 KiB, of {bits} bits, not {base!r}"
+                    f"The base address of {item.name!r} must be a multiple of 64 KiB below 2**{bits}, not {shown}"
                 )
             if base in seen:
                 raise ValueError(f"{item.name!r} and {seen[base]!r} must have different base addresses, not {base:#x}")

@@ -204,9 +204,11 @@ def test_after_a_reset_the_line_may_fall():
 def test_the_legacy_map_has_its_offsets():
     legacy = Latch(EdmaPage("legacy"), EdmaPage("legacy"))
     kick(legacy, 100)
+    assert len(legacy.kicks) == 1
     legacy.edge(True, 104)
     write(legacy, 200, 0x970 + CLEAR, 0)
     legacy.edge(False, 202)
+    assert not legacy.page.latched
 
 
 def test_hdma_has_no_doorbell():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from epbell_tb import cases, report, sim, sim_options, testplan, verdicts
 from epbell_tb.cases import Case, case_of_test, cases_of, collect
+from epbell_tb.scenarios import SCENARIOS, WIDTHS
 from epbell_tb.testplan import Plan, judge
 from epbell_tb.verdicts import FAIL, PASS, SKIP, Verdict
 
@@ -117,7 +119,9 @@ def test_of_a_case_the_newest_verdict_counts(tested, simulated, verdict):
 
 
 def test_cases_of_a_scenario():
-    assert len(CASES) == 8 * len({key.partition("imx8")[2] for key in CASES})
+    trees = next(scenario.trees for scenario in SCENARIOS if scenario.name == NAME)
+    assert len(CASES) == len(trees) * len(WIDTHS) * 2
+    assert {re.fullmatch(r"bar_test\[\d+-(?:flowing|stalled)-([\w-]+)\]", key)[1] for key in CASES} == set(trees)
     assert {Case(NAME, "imx8", width, stalls).key for width in (64, 512) for stalls in (False, True)} < set(CASES)
     assert cases_of("no_such_scenario") == frozenset()
     linux = Case("edma_wrong_bar", "imx8-edma", 256, False, "linux")

@@ -83,7 +83,7 @@ async def edma_rings_back_to_back(env):
             await doorbells.ring()
         await env.block.settle()
         last = count << 16 | count
-        await env.until(lambda: bool(seen) and seen[-1][0] == last, "the last number is seen")  # noqa: B023
+        await env.until(lambda last=last: bool(seen) and seen[-1][0] == last, "the last number is seen")
         await env.clocks(SILENT)
         assert seen[-1][0] == last
         assert seen[-1][1] > board.latch.kicks[-1].last, "no handler ran after the last ring"
