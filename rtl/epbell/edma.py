@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import axil, csr
+from epbell.dma_channels import connect_pulses, pulse_ports
 from epbell.edma_registers import EdmaRegisters
 from epbell.hdma import HdmaRegisters
 
@@ -187,8 +188,7 @@ class Edma(wiring.Component):
             registers.bus.w_addr.eq(self.bus.w_addr - self.shape.offset),
             registers.bus.r_addr.eq(self.bus.r_addr - self.shape.offset),
         ]
-        for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
-            m.d.comb += getattr(registers, pulse).eq(getattr(self, pulse))
+        connect_pulses(m, self, registers)
         interrupt: Any = registers.interrupt
         if self.shape.doorbells:
             interrupt = interrupt | self._emulation(m)
@@ -262,17 +262,10 @@ class EdmaAxil(wiring.Component):
         m.submodules.bridge = bridge = axil.Bridge(16)
         wiring.connect(m, wiring.flipped(self.s_axil), bridge.axil)
         wiring.connect(m, bridge.bus, edma.bus)
-        for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
-            m.d.comb += getattr(edma, pulse).eq(getattr(self, pulse))
+        connect_pulses(m, self, edma)
         m.d.comb += self.irq.eq(edma.irq)
         return m
 
 
 def _channel_ports(shape: EdmaShape) -> dict[str, Any]:
-    return {
-        "wr_done": In(shape.write_channels),
-        "wr_abort": In(shape.write_channels),
-        "rd_done": In(shape.read_channels),
-        "rd_abort": In(shape.read_channels),
-        "irq": Out(shape.lines),
-    }
+    return {**pulse_ports(shape.write_channels, shape.read_channels), "irq": Out(shape.lines)}

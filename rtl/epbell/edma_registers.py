@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
+from epbell.dma_channels import ChannelRegisters
 
 __all__ = ["EdmaRegisters"]
 
@@ -22,8 +21,10 @@ _BANK = 0x100
 _BLOCKS = 0x200
 
 
-class EdmaRegisters(wiring.Component):
+class EdmaRegisters(ChannelRegisters):
     """Registers of all channels, with the interrupts of transfers that are done or aborted.
+
+    A channel may interrupt if its LIE is set; INT_MASK masks.
 
     Parameters
     ----------
@@ -32,59 +33,30 @@ class EdmaRegisters(wiring.Component):
     legacy : bool
         Whether there is one bank at 0x100, in which VIEWPORT_SEL shows one channel, in place of a block for each.
 
-    Attributes
-    ----------
-    bus : In(csr.Signature(16))
-        Register port, addresses relative to the base of the registers.
-    wr_done, wr_abort : In(write_channels)
-        Set DONE, ABORT of write channel n at the next clock edge; win over INT_CLEAR.
-    rd_done, rd_abort : In(read_channels)
-        The same of read channel n.
-    interrupt : Out(1)
-        Some channel that is enabled by its LIE has an unmasked DONE or ABORT.
-
     Raises
     ------
     ValueError
         If a number of channels is out of range.
     """
 
-    bus: Any
-    wr_done: Any
-    wr_abort: Any
-    rd_done: Any
-    rd_abort: Any
-    interrupt: Any
-
     def __init__(self, write_channels: int, read_channels: int, *, legacy: bool = False) -> None:
         tree = epbell_regs.load("edma", write_channels=write_channels, read_channels=read_channels, legacy=int(legacy))
-        self._block = csr.Block(tree)
         self._legacy = legacy
-        super().__init__(
-            {
-                "bus": In(csr.Signature(16)),
-                "wr_done": In(write_channels),
-                "wr_abort": In(write_channels),
-                "rd_done": In(read_channels),
-                "rd_abort": In(read_channels),
-                "interrupt": Out(1),
-            }
-        )
+        super().__init__(write_channels, read_channels, csr.Block(tree))
 
     def elaborate(self, platform: object) -> Module:
-        """Connect the bus, the status bits and the interrupt."""
-        m: Any = Module()
-        m.submodules.block = block = self._block
-        wiring.connect(m, wiring.flipped(self.bus), block.bus)
+        """Put the bank in front of the registers, if there is one."""
+        m: Any = super().elaborate(platform)
         if self._legacy:
             self._bank(m, "w")
             self._bank(m, "r")
-        causes: Any = Cat(
+        return m
+
+    def _causes(self, m: Any) -> Any:
+        return Cat(
             self._direction(m, "WRITE", self.wr_done, self.wr_abort),
             self._direction(m, "READ", self.rd_done, self.rd_abort),
         )
-        m.d.comb += self.interrupt.eq(causes.any())
-        return m
 
     def _bank(self, m: Any, way: str) -> None:
         """Show the selected channel's block in the bank, and nothing beyond the bank."""

@@ -8,34 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Signal
 
 import epbell_regs
 from epbell import csr
+from epbell.dma_channels import ChannelRegisters
 
 __all__ = ["HdmaRegisters"]
 
 
-class HdmaRegisters(wiring.Component):
+class HdmaRegisters(ChannelRegisters):
     """Registers of all channels, with the interrupts of transfers that are done (STOP) or aborted (ABORT).
+
+    A channel may interrupt if its local enable is set; the masks are beside it in INT_SETUP.
 
     Parameters
     ----------
     write_channels, read_channels : int
         Number of channels, 1 to 8 each.
-
-    Attributes
-    ----------
-    bus : In(csr.Signature(16))
-        Register port, addresses relative to the base of the registers.
-    wr_done, wr_abort : In(write_channels)
-        Set STOP, ABORT of write channel n at the next clock edge; win over INT_CLEAR.
-    rd_done, rd_abort : In(read_channels)
-        The same of read channel n.
-    interrupt : Out(1)
-        Some channel has an unmasked STOP or ABORT whose local enable is set.
 
     Raises
     ------
@@ -43,39 +33,17 @@ class HdmaRegisters(wiring.Component):
         If a number of channels is out of range.
     """
 
-    bus: Any
-    wr_done: Any
-    wr_abort: Any
-    rd_done: Any
-    rd_abort: Any
-    interrupt: Any
-
     def __init__(self, write_channels: int, read_channels: int) -> None:
-        self._block = csr.Block(epbell_regs.load("hdma", write_channels=write_channels, read_channels=read_channels))
-        super().__init__(
-            {
-                "bus": In(csr.Signature(16)),
-                "wr_done": In(write_channels),
-                "wr_abort": In(write_channels),
-                "rd_done": In(read_channels),
-                "rd_abort": In(read_channels),
-                "interrupt": Out(1),
-            }
-        )
+        tree = epbell_regs.load("hdma", write_channels=write_channels, read_channels=read_channels)
+        super().__init__(write_channels, read_channels, csr.Block(tree))
 
-    def elaborate(self, platform: object) -> Module:
-        """Connect the channels."""
-        m: Any = Module()
-        m.submodules.block = self._block
-        wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
+    def _causes(self, m: Any) -> Any:
         causes: list[Any] = []
         for name, done, abort in (("WRITE", self.wr_done, self.wr_abort), ("READ", self.rd_done, self.rd_abort)):
             for n in range(len(done)):
                 causes.append(self._cause(m, f"{name}_CH{n}", "STOP", done[n]))
                 causes.append(self._cause(m, f"{name}_CH{n}", "ABORT", abort[n]))
-        together: Any = Cat(*causes)
-        m.d.comb += self.interrupt.eq(together.any())
-        return m
+        return Cat(*causes)
 
     def _cause(self, m: Any, channel: str, kind: str, event: Any) -> Any:
         """Keep one status bit; return whether it interrupts."""

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from epbell import csr
 from epbell.config_reader import BARS
 from epbell.controller import Controller
+from epbell.dma_channels import connect_pulses, pulse_ports
 from epbell.edma import Edma, EdmaShape
 from epbell.interrupts import InterruptRegisters
 from epbell.mu import MessagingUnit
@@ -16,19 +17,14 @@ from epbell.pcie.requester import Cause
 from epbell.pcie.target import EVENTS, LATENCY_BITS
 
 __all__ = [
-    "PULSES",
     "Peripherals",
     "edma_ports",
 ]
 
-PULSES = ("wr_done", "wr_abort", "rd_done", "rd_abort")
-"""What a DMA engine tells of its channels."""
-
 
 def edma_ports(shape: EdmaShape) -> dict[str, Any]:
     """Members for the eDMA's interrupt lines and for the pulses of its channels."""
-    channels = {"wr": shape.write_channels, "rd": shape.read_channels}
-    return {"irq_edma": Out(shape.lines), **{f"edma_{pulse}": In(channels[pulse[:2]]) for pulse in PULSES}}
+    return {"irq_edma": Out(shape.lines), **pulse_ports(shape.write_channels, shape.read_channels, "edma_")}
 
 
 class Peripherals(wiring.Component):
@@ -147,8 +143,7 @@ class Peripherals(wiring.Component):
             controller.edma_ring.eq(self.host_edma & edma.rung.any()),
             controller.ring_age.eq(self.host_age),
         ]
-        for pulse in PULSES:
-            m.d.comb += getattr(edma, pulse).eq(getattr(self, f"edma_{pulse}"))
+        connect_pulses(m, self, edma, "edma_")
         for event in ("rung", "merged", "delivered"):
             m.d.comb += [
                 getattr(controller, event).eq(getattr(mu.b_to_a, event)),
