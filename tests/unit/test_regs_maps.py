@@ -2,11 +2,11 @@
 
 The tables are literal: they share nothing with the SystemRDL files, so a wrong map cannot agree with itself.
 i.MX MU: the headers and drivers of the three layouts (Linux ``imx-mailbox`` and ``irq-imx-mu-msi`` among them).
-Windows: the unroll layout of the DesignWare iATU as Linux's ``pcie-designware`` uses it. eDMA and HDMA: see
-``edma_tables``.
+Windows: see ``iatu_tables``. eDMA and HDMA: see ``edma_tables``.
 """
 
 import edma_tables
+import iatu_tables
 import pytest
 from systemrdl.node import FieldNode, RegNode
 from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
@@ -197,86 +197,6 @@ IMX8ULP = {
 }
 
 
-def window(n):
-    base = 0x200 * n + 0x100
-    return {
-        f"IB{n}_CTRL1": (
-            base + 0x00,
-            0,
-            BYTES,
-            {
-                "TYPE": (4, 0, "rw"),
-                "TD": (8, 8, "rw"),
-                "INCREASE_REGION_SIZE": (13, 13, "rw"),
-                "FUNCTION": (24, 20, "rw"),
-            },
-        ),
-        f"IB{n}_CTRL2": (
-            base + 0x04,
-            0,
-            BYTES,
-            {
-                "BAR": (10, 8, "rw"),
-                "FUNCTION_MATCH": (19, 19, "rw"),
-                "INHIBIT_PAYLOAD": (22, 22, "rw"),
-                "CFG_SHIFT": (28, 28, "rw"),
-                "BAR_MATCH": (30, 30, "rw"),
-                "ENABLE": (31, 31, "rw"),
-            },
-        ),
-        f"IB{n}_LOWER_BASE": (base + 0x08, 0, BYTES, {"BASE": (31, 12, "rw")}),
-        f"IB{n}_UPPER_BASE": (base + 0x0C, 0, BYTES, {"BASE": (31, 0, "rw")}),
-        f"IB{n}_LIMIT": (base + 0x10, 0xFFF, BYTES, {"GRANULE": (11, 0, "const"), "LIMIT": (31, 12, "rw")}),
-        f"IB{n}_LOWER_TARGET": (base + 0x14, 0, BYTES, {"TARGET": (31, 12, "rw")}),
-        f"IB{n}_UPPER_TARGET": (base + 0x18, 0, BYTES, {"TARGET": (31, 0, "rw")}),
-        f"IB{n}_UPPER_LIMIT": (base + 0x20, 0, BYTES, {"LIMIT": (31, 0, "rw")}),
-    }
-
-
-def windows(count):
-    return {name: register for n in range(count) for name, register in window(n).items()}
-
-
-def outbound_window(n):
-    base = 0x200 * n
-    return {
-        f"OB{n}_CTRL1": (
-            base + 0x00,
-            0,
-            BYTES,
-            {
-                "TYPE": (4, 0, "rw"),
-                "TC": (7, 5, "rw"),
-                "TD": (8, 8, "rw"),
-                "ATTR": (10, 9, "rw"),
-                "INCREASE_REGION_SIZE": (13, 13, "rw"),
-                "FUNCTION": (24, 20, "rw"),
-            },
-        ),
-        f"OB{n}_CTRL2": (
-            base + 0x04,
-            0,
-            BYTES,
-            {
-                "MESSAGE_CODE": (7, 0, "rw"),
-                "INHIBIT_PAYLOAD": (22, 22, "rw"),
-                "CFG_SHIFT": (28, 28, "rw"),
-                "ENABLE": (31, 31, "rw"),
-            },
-        ),
-        f"OB{n}_LOWER_BASE": (base + 0x08, 0, BYTES, {"BASE": (31, 12, "rw")}),
-        f"OB{n}_UPPER_BASE": (base + 0x0C, 0, BYTES, {"BASE": (31, 0, "rw")}),
-        f"OB{n}_LIMIT": (base + 0x10, 0xFFF, BYTES, {"GRANULE": (11, 0, "const"), "LIMIT": (31, 12, "rw")}),
-        f"OB{n}_LOWER_TARGET": (base + 0x14, 0, BYTES, {"TARGET": (31, 12, "rw")}),
-        f"OB{n}_UPPER_TARGET": (base + 0x18, 0, BYTES, {"TARGET": (31, 0, "rw")}),
-        f"OB{n}_UPPER_LIMIT": (base + 0x20, 0, BYTES, {"LIMIT": (31, 0, "rw")}),
-    }
-
-
-def outbound_windows(count):
-    return {name: register for n in range(count) for name, register in outbound_window(n).items()}
-
-
 def counters(**offsets):
     return {name: (offset, 0, BYTES, {"COUNT": (31, 0, "ro")}) for name, offset in offsets.items()}
 
@@ -363,8 +283,8 @@ TABLES = {
     "mu_imx6sx": IMX6SX,
     "mu_imx7ulp": IMX7ULP,
     "mu_imx8ulp": IMX8ULP,
-    "iatu": windows(6),
-    "iatu_outbound": outbound_windows(6),
+    "iatu": iatu_tables.inbound(6),
+    "iatu_outbound": iatu_tables.outbound(6),
     "edma": edma_tables.edma(),
     "hdma": edma_tables.hdma(),
     "controller": CONTROLLER,
@@ -437,9 +357,9 @@ def test_every_block_has_a_table():
 
 @pytest.mark.parametrize("count", [1, 2, 16])
 def test_number_of_windows(count):
-    assert table_of(epbell_regs.load("iatu", windows=count)) == windows(count)
+    assert table_of(epbell_regs.load("iatu", windows=count)) == iatu_tables.inbound(count)
     assert len(epbell_regs.offsets("iatu", windows=count)) == 8 * count
-    assert table_of(epbell_regs.load("iatu_outbound", windows=count)) == outbound_windows(count)
+    assert table_of(epbell_regs.load("iatu_outbound", windows=count)) == iatu_tables.outbound(count)
     assert len(epbell_regs.offsets("iatu_outbound", windows=count)) == 8 * count
 
 
