@@ -1,11 +1,13 @@
 """What holds for every test: no options of an outer make, the versions in the header, bounded random search.
 
-At the end of a session the verdict of each test goes to ``sim_build/report/verdicts.json``, which `epbell testplan`
-reads.
+Tests that are marked ``long`` are left out unless ``-m`` speaks of them. At the end of a session the verdict of each
+test goes to ``sim_build/report/verdicts.json``, which `epbell testplan` reads.
 """
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -28,10 +30,24 @@ def pytest_report_header() -> str:
     return "tools: " + ", ".join(f"{name} {version}" for name, version in toolchain.versions().items())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+LEFT_OUT = pytest.StashKey[set[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if SIMULATION in item.path.parents:
             item.add_marker(pytest.mark.simulation)
+    leave_out_long_ones(config, items)
+
+
+def leave_out_long_ones(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if re.search(r"\blong\b", config.option.markexpr or ""):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    config.stash[LEFT_OUT] = {item.nodeid.partition("::")[0] for item in left_out}
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 class Recorder:
@@ -40,6 +56,7 @@ class Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.found: dict[str, str] = {}
+        self.partly: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = dict(report.user_properties).get("id", report.nodeid)
@@ -48,12 +65,17 @@ class Recorder:
         elif report.when == "call" or report.skipped:
             self.found.setdefault(name, verdicts.PASS if report.passed else verdicts.SKIP)
 
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of xdist says which files it did not run in full."""
+        self.partly |= set(getattr(node, "workeroutput", {}).get("partly", ()))
+
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         if not self.found:
             return
+        self.partly |= self.config.stash.get(LEFT_OUT, set())
         date = verdicts.now()
         found = {name: verdicts.Verdict(verdict, date) for name, verdict in self.found.items()}
-        complete = {name.partition("::")[0] for name in found} if self.is_whole(exitstatus) else ()
+        complete = {name.partition("::")[0] for name in found} - self.partly if self.is_whole(exitstatus) else ()
         root = self.config.rootpath
         verdicts.merge(verdicts.report_folder(root) / verdicts.TESTS, found, complete, root)
 
@@ -65,8 +87,20 @@ class Recorder:
         return exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not chosen and not by_name
 
 
+class Worker:
+    """One worker of several: it tells the session which files it did not run in full."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def pytest_sessionfinish(self) -> None:
+        self.config.workeroutput["partly"] = sorted(self.config.stash.get(LEFT_OUT, set()))
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Worker(config), "epbell-left-out")
+    else:
         config.pluginmanager.register(Recorder(config), "epbell-verdicts")
 
 

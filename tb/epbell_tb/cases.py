@@ -29,6 +29,7 @@ _SETS = "|".join(BAR_SETS)
 _PLACE = re.compile(rf"(\d+)-({'|'.join(_FLOW.values())})-({_TREES})(?:-({_SETS}))?-(\w+)")
 _SCENARIO_TEST = "tests/sim/test_scenarios.py::test_scenario["
 _COLLECT_S = 300
+_ALL = "long or not long"
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ def newest(simulated: Mapping[str, Verdict], ran: Mapping[str, Verdict]) -> dict
 
 
 def collect(project: Path) -> list[str]:
-    """Return the ids of the tests that pytest finds in a checkout.
+    """Return the ids of the tests that pytest finds in a checkout, long ones among them.
 
     Raises
     ------
     ValueError
         If it cannot collect them.
     """
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", _ALL, "tests"]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     ended = subprocess.run(
         command, cwd=project, env=env, capture_output=True, text=True, check=False, timeout=_COLLECT_S

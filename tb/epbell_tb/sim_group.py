@@ -104,5 +104,6 @@ def _environment(options: Options, group: Group) -> dict[str, str]:
         figures.VARIABLE: str(group.accounts(options)),
         "EPBELL_STALLS": str(int(group.stalls)),
         "EPBELL_BARS": options.bars,
+        "EPBELL_THOROUGH": str(int(options.thorough)),
         "EPBELL_DTS": str(group.target.path),
     }

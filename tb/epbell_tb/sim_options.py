@@ -41,6 +41,8 @@ class Options:
         Device tree instead of the shipped ones.
     waves : bool
         Leave a VCD.
+    thorough : bool
+        Let each sweep take every value, not only those at its boundaries.
     jobs : int
         Builds and simulations at a time.
     json : bool
@@ -57,6 +59,7 @@ class Options:
     bars: str
     dts: Path | None
     waves: bool
+    thorough: bool
     jobs: int
     json: bool
     report: Path
@@ -72,12 +75,13 @@ class Options:
             "DTS": str(self.dts) if self.dts else "",
         }
         given = {name: shlex.quote(value) for name, value in settings.items() if value}
-        bars = "" if self.bars == "everyday" else f"--bars {self.bars}"
+        rest = [] if self.bars == "everyday" else [f"--bars {self.bars}"]
+        rest += ["--thorough"] if self.thorough else []
         if Path.cwd() == PROJECT:
             words = ["make sim", *(f"{name}={value}" for name, value in given.items())]
-            return " ".join([*words, *([f"ARGS='{bars}'"] if bars else [])])
+            return " ".join([*words, *([f"ARGS='{' '.join(rest)}'"] if rest else [])])
         words = ["epbell sim", *(f"--{name.lower()} {value}" for name, value in given.items())]
-        return " ".join([*words, *([bars] if bars else [])])
+        return " ".join([*words, *rest])
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -94,6 +98,7 @@ def parse(argv: Sequence[str]) -> Options:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", type=_trees, default=TREES, metavar="LIST", help=f"default {','.join(TREES)}")
     which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped ones")
+    add("--thorough", action="store_true", help="every value of each sweep, which takes long, as in `make regress`")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
     add("--jobs", type=_number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
     add("--json", action="store_true", help="print summary.json instead of a table")
@@ -105,7 +110,8 @@ def parse(argv: Sequence[str]) -> Options:
         parser.error(f"none of these scenarios runs on {', '.join(given.tree)}; they run on {', '.join(used)}")
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
-        bars=given.bars, dts=given.dts, waves=given.waves, jobs=given.jobs, json=given.json, report=folder,
+        bars=given.bars, dts=given.dts, waves=given.waves, thorough=given.thorough, jobs=given.jobs, json=given.json,
+        report=folder,
     )  # fmt: skip
 
 

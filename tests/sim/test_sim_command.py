@@ -106,8 +106,8 @@ def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch)
     mine.write_text(devicetree.builtin().read_text())
     monkeypatch.chdir(tmp_path)
     arguments = ["--width", "64", "--scenario", "bar_test", "--stalls", "on", "--dts", "my tree.dts", "--bars", "wide"]
-    assert sim.main([*arguments, "--report", str(tmp_path)]) == 1
-    wanted = f"epbell sim --seed 1 --width 64 --scenario bar_test --stalls on --dts '{mine}' --bars wide\n"
+    assert sim.main([*arguments, "--thorough", "--report", str(tmp_path)]) == 1
+    wanted = f"epbell sim --seed 1 --width 64 --scenario bar_test --stalls on --dts '{mine}' --bars wide --thorough\n"
     assert f"    replay: {wanted}" in capfd.readouterr().out
 
 
@@ -140,6 +140,15 @@ def test_wrong_argument(arguments, value, remedy, no_build, capsys):
     assert value in said
     assert remedy in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("options", "value"), [((), "0"), (("--thorough",), "1")])
+def test_benches_are_told_to_be_thorough(options, value, dead, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(runner, "run", lambda *_, env, **__: seen.append(env["EPBELL_THOROUGH"]) or [])
+    where = ("--width", "64", "--stalls", "off", *TREE, "--scenario", "bar_test", "--report", str(tmp_path))
+    assert sim.main([*where, *options]) == 1
+    assert seen == [value]
 
 
 def test_parts_of_names():

@@ -306,18 +306,31 @@ def test_teardown(broken):
 """
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadgroup")], ids=["one process", "workers"])
-def test_sessions_write_their_verdicts(arguments, tmp_path, monkeypatch, request):
+@pytest.fixture
+def session(tmp_path, monkeypatch, request):
+    """A folder with our conftest.py: what runs pytest in it, its one file of tests, and that of the verdicts."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "conftest.py").write_text((request.config.rootpath / "tests" / "conftest.py").read_text())
-    (tmp_path / "tests" / "test_it.py").write_text(SESSION)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = simulation\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    simulation\n    long\n")
     monkeypatch.setenv("EPBELL_SIM_BUILD", str(tmp_path / "build"))
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    path = tmp_path / "build" / "report" / "verdicts.json"
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+    return run, tmp_path / "tests" / "test_it.py", tmp_path / "build" / "report" / "verdicts.json"
+
+
+HOW = pytest.mark.parametrize("arguments", [(), ("-n", "2", "--dist", "loadgroup")], ids=["one process", "workers"])
+
+
+@HOW
+def test_sessions_write_their_verdicts(arguments, session):
+    run, tests, path = session
+    tests.write_text(SESSION)
+    done = run(*arguments)
     assert path.is_file(), done.stdout + done.stderr
     found = {name.removeprefix("tests/test_it.py::"): one.verdict for name, one in verdicts.read(path).items()}
     assert found == {
@@ -327,11 +340,27 @@ def test_sessions_write_their_verdicts(arguments, tmp_path, monkeypatch, request
         "test_skips": SKIP,
         "test_teardown": FAIL,
     }
-    (tmp_path / "tests" / "test_it.py").write_text("def test_fails():\n    pass\ndef test_new():\n    pass\n")
-    subprocess.run([*command, *arguments, "-k", "new"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    tests.write_text("def test_fails():\n    pass\ndef test_new():\n    pass\n")
+    assert run(*arguments, "-k", "new").returncode == 0
     assert len(verdicts.read(path)) == 6
-    subprocess.run([*command, *arguments], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert run(*arguments).returncode == 0
     assert {name.rpartition("::")[2]: one.verdict for name, one in verdicts.read(path).items()} == {
         "test_fails": PASS,
         "test_new": PASS,
     }
+
+
+@HOW
+def test_long_tests_run_when_they_are_asked_for(arguments, session):
+    run, tests, path = session
+    long = "import pytest\n@pytest.mark.long\ndef test_long():\n    pass\n"
+    tests.write_text(f"{long}def test_short():\n    pass\ndef test_gone():\n    pass\n")
+    for option, ran in (((), "2 passed"), (("-m", "not simulation"), "2 passed"), (("-m", "long"), "1 passed")):
+        assert ran in run(*arguments, *option).stdout
+    assert len(verdicts.read(path)) == 3
+    tests.write_text(f"{long}def test_short():\n    assert False\n")
+    assert "1 failed" in run(*arguments).stdout
+    kept = {name.rpartition("::")[2]: one.verdict for name, one in verdicts.read(path).items()}
+    # The session did not run all of the file's tests, so none of its earlier verdicts is out of date for sure.
+    assert kept == {"test_long": PASS, "test_short": FAIL, "test_gone": PASS}
+    assert {name.rpartition("::")[2] for name in collect(path.parents[2])} == {"test_long", "test_short"}

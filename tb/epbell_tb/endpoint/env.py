@@ -72,8 +72,8 @@ class EndpointEnv:
     """The endpoint between a host and a CPU that run Linux's drivers.
 
     The width comes from the design's bus; from the environment come EPBELL_SEED, EPBELL_STALLS (1: pauses on both
-    streams), EPBELL_BARS (a name of `BAR_SETS`), EPBELL_DTS (a device tree instead of the shipped one) and
-    EPBELL_WINDOWS (a number of inbound windows instead of the tree's).
+    streams), EPBELL_BARS (a name of `BAR_SETS`), EPBELL_DTS (a device tree instead of the shipped one),
+    EPBELL_WINDOWS (a number of inbound windows instead of the tree's) and EPBELL_THOROUGH (1: sweeps take every value).
 
     Parameters
     ----------
@@ -86,6 +86,8 @@ class EndpointEnv:
 
     Attributes
     ----------
+    thorough
+        Whether a sweep takes every value; else it takes few, each boundary among them.
     platform, tree, software, device, host
         Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
     cpu, memory
@@ -109,6 +111,7 @@ class EndpointEnv:
         self.width = len(dut.s_axis_cq_tdata)
         self.seed = int(os.environ.get("EPBELL_SEED", "1"))
         self.stalls = os.environ.get("EPBELL_STALLS", "0") == "1"
+        self.thorough = os.environ.get("EPBELL_THOROUGH", "0") == "1"
         self.bars = BAR_SETS[os.environ.get("EPBELL_BARS", "everyday")]
         self.bar_sizes = tuple(bar.size if bar else 0 for bar in self.bars)
         self.random = random.Random(f"{self.seed} {name} {self.width}")
