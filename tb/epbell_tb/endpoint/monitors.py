@@ -13,6 +13,8 @@ import cocotb
 from cocotb.triggers import First, RisingEdge, ValueChange
 from cocotb.utils import get_sim_time
 
+from epbell_tb.endpoint.sidebands import check_completion_beat
+
 __all__ = [
     "MEM_READ",
     "MEM_WRITE",
@@ -33,6 +35,8 @@ PERIOD_NS = 4
 MEM_READ = 0
 MEM_WRITE = 1
 _MESSAGE = 12
+_CC_RESERVED = 1 << 7 | 0x3F << 10 | 3 << 30
+"""Of the first dword of a completion's descriptor."""
 
 
 def cycle() -> int:
@@ -59,6 +63,7 @@ class Request:
     attr: int
     payload: bytes
     discontinued: bool
+    at: int = 0
 
     @property
     def posted(self) -> bool:
@@ -90,6 +95,13 @@ class SentCompletion:
     attr: int
     data: bytes
     discontinued: bool
+    at: int = 0
+    locked: bool = False
+    poisoned: bool = False
+    completer: int = 0
+    own_completer: bool = False
+    ecrc: bool = False
+    reserved: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,6 +168,7 @@ class PacketMonitor:
         count = keep.bit_length()
         assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
         assert last or count == self._lanes, f"tkeep {keep:#x} in the middle of a packet"
+        self._sideband(user, first=not self._data, last=last, count=count)
         self._data += data.to_bytes(4 * self._lanes, "little")[: 4 * count]
         if last:
             first, packet = self.open_since, bytes(self._data)
@@ -165,6 +178,9 @@ class PacketMonitor:
     @property
     def _discontinue_bit(self) -> int:
         raise NotImplementedError
+
+    def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+        """Check ``tuser`` of a beat of so many dwords; that of the hard block's streams is its own affair."""
 
     def _packet(self, first: int, packet: bytes) -> None:
         raise NotImplementedError
@@ -201,7 +217,7 @@ class RequestMonitor(PacketMonitor):
             address=high << 32 | low & ~3, length=third & 0x7FF,
             first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
             tag=fourth & 0xFF, requester=third >> 16, tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7,
-            payload=packet[16:], discontinued=self._discontinued,
+            payload=packet[16:], discontinued=self._discontinued, at=low & 3,
         )  # fmt: skip
         self._report(request)
 
@@ -225,12 +241,17 @@ class CompletionMonitor(PacketMonitor):
     def _discontinue_bit(self) -> int:
         return 16 if self._wide else 0
 
+    def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+        check_completion_beat(user, self._lanes, first=first, last=last, count=count)
+
     def _packet(self, first: int, packet: bytes) -> None:
         one, two, three = struct.unpack_from("<3L", packet)
         completion = SentCompletion(
             first=first, last=cycle(), status=two >> 11 & 0x7, byte_count=one >> 16 & 0x1FFF, lower_address=one & 0x7F,
             length=two & 0x7FF, tag=three & 0xFF, requester=two >> 16, tc=three >> 25 & 0x7, attr=three >> 28 & 0x7,
-            data=packet[12:], discontinued=self._discontinued,
+            data=packet[12:], discontinued=self._discontinued, at=one >> 8 & 3, locked=bool(one >> 29 & 1),
+            poisoned=bool(two >> 14 & 1), completer=three >> 8 & 0xFFFF, own_completer=bool(three >> 24 & 1),
+            ecrc=bool(three >> 31), reserved=one & _CC_RESERVED | two & 1 << 15,
         )  # fmt: skip
         self._report(completion)
 

@@ -13,6 +13,7 @@ from epbell_models.reference.edma import EdmaPage
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.inbound import Refusal
 from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
+from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
 from epbell_tb.endpoint.latch import Latch, PageWrite
 from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion, cycle
 from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
@@ -25,7 +26,6 @@ __all__ = [
 
 _VECTORS = 4
 _SC, _UR = 0, 1
-_RCB = 64
 _MSI_RAISE = 0x010
 _MSIX_RAISE, _MSIX_SIZE = 0x048, 0x058
 _LONE = 64
@@ -42,7 +42,6 @@ class _Expected:
     words: bytes | None = None
     edma: bool = False
     data: bytearray = field(default_factory=bytearray)
-    left: int = 0
 
 
 class Scoreboard:
@@ -99,7 +98,7 @@ class Scoreboard:
         self._busy_since = busy_since
         self._rr = {self.map["mu_a"].base + self.registers.offset[f"RR{n}"]: n for n in range(_VECTORS)}
         self._tr = [self.registers.offset[f"TR{n}"] for n in range(_VECTORS)]
-        self._reads: dict[int, _Expected] = {}
+        self._reads: dict[tuple[int, int], _Expected] = {}
         self._later: list[Callable[[], None]] = []
         self._cpu_writes: deque[Overwritten | PageWrite | None] = deque()
         self._msis: list[tuple[int, int]] = []  # vector, writes to the host that were answered before
@@ -163,18 +162,19 @@ class Scoreboard:
                 self.counts["refused_writes"] += 1
 
     def _ask(self, request: Request) -> None:
-        assert request.tag not in self._reads, f"tag {request.tag} is still in use"
+        key = request.requester, request.tag
+        assert key not in self._reads, f"tag {request.tag} of {request.requester:#x} is still in use"
         if request.kind != MEM_READ:
             self.counts["unsupported"] += 1
-            self._reads[request.tag] = _Expected(request, _UR)
+            self._reads[key] = _Expected(request, _UR)
             return
         offset, length = self._offset(request), 4 * request.length
         answer = self.reference.host_read(request.bar, offset, length, request.function, request.address)
         if isinstance(answer, Refusal):
             self.counts["refused_reads"] += 1
-            self._reads[request.tag] = _Expected(request, _UR)
+            self._reads[key] = _Expected(request, _UR)
             return
-        expected = _Expected(request, _SC, left=_byte_count(request))
+        expected = _Expected(request, _SC)
         local = self._local(request, offset)
         place = self.map.find(local)
         if place is not None and place.name == "ram":
@@ -183,7 +183,7 @@ class Scoreboard:
             expected.words, expected.edma = answer, True
         elif place is not None and local - place.base in self._tr and request.length == 1:
             expected.words = answer
-        self._reads[request.tag] = expected
+        self._reads[key] = expected
 
     def _local(self, request: Request, offset: int) -> int:
         """Return the local address of a request that lands somewhere."""
@@ -196,36 +196,20 @@ class Scoreboard:
     def completion(self, completion: SentCompletion) -> None:
         """Take a completion in the cycle of its last beat."""
         self.counts["completions"] += 1
-        expected = self._reads.get(completion.tag)
+        key = completion.requester, completion.tag
+        expected = self._reads.get(key)
         assert expected is not None, f"a completion that nobody waits for: {completion}"
-        request = expected.request
-        for name in ("requester", "tc", "attr"):
-            got, want = getattr(completion, name), getattr(request, name)
-            assert got == want, f"{name} of the completion is {got:#x}, of the request {want:#x}"
-        assert not completion.discontinued
-        assert completion.status == expected.status, f"status {completion.status}, not {expected.status}: {request}"
-        if completion.status != _SC:
-            assert completion.length == 0
-            del self._reads[completion.tag]
-            return
-        self._data(expected, completion)
-        if len(expected.data) == 4 * request.length:
-            del self._reads[completion.tag]
-            self._compare(expected)
-
-    def _data(self, expected: _Expected, completion: SentCompletion) -> None:
-        """Check one completion with data: what it says it is, and where it was cut."""
         request, data = expected.request, expected.data
-        first = request.address + len(data) + (_first_offset(request) if not data else 0)
-        assert completion.lower_address == first & 0x7F, f"lower address {completion.lower_address:#x} at {first:#x}"
-        assert completion.byte_count == expected.left, f"byte count {completion.byte_count}, not {expected.left}"
-        assert 4 * completion.length == len(completion.data) <= self.max_payload
-        data += completion.data
-        expected.left -= 4 * completion.length - (first & 3)
-        assert len(data) <= 4 * request.length, "a completion with more than was asked for"
-        if len(data) < 4 * request.length:
-            end = request.address + len(data)
-            assert end % _RCB == 0, f"a completion ends at {end:#x}, which is no multiple of the RCB"
+        check_echo(request, completion, expected.status)
+        if completion.status != _SC:
+            check_refusal(request, completion)
+        else:
+            check_piece(request, len(data), completion, self.max_payload)
+            data += completion.data
+            if len(data) < 4 * request.length:
+                return
+            self._compare(expected)
+        del self._reads[key]
 
     def _compare(self, expected: _Expected) -> None:
         request, data = expected.request, bytes(expected.data)
@@ -235,8 +219,8 @@ class Scoreboard:
                 assert data == expected.words, f"a register read {data.hex()}, not {expected.words.hex()}"
         if expected.ram is None or not request.enables:
             return
-        start = _first_offset(request)
-        stop = start + _byte_count(request)
+        start = first_offset(request)
+        stop = start + byte_count(request)
         address, what = expected.ram + start, f"read of {4 * request.length} bytes at {request.address:#x}"
         self._now_or_later(lambda: self.ram.check(address, data[start:stop], request.last, host=True, what=what))
 
@@ -373,17 +357,3 @@ class Scoreboard:
         self.to_host.check_empty(merged=self.counts["msix_merged"])
         assert not self._later, "checks that were never made"
         assert not self._cpu_writes, "writes of the CPU that were never answered"
-
-
-def _first_offset(request: Request) -> int:
-    """Return the offset of the first enabled byte in the first dword; 0 for a read of nothing."""
-    return next((n for n in range(4) if request.first_be >> n & 1), 0)
-
-
-def _byte_count(request: Request) -> int:
-    """Return the byte count of the first completion (PCI Express, 2.3.1.1, table 2-39)."""
-    if request.length == 1 and not request.first_be:
-        return 1
-    last = request.last_be if request.length > 1 else request.first_be
-    tail = next((n for n in range(4) if last >> (3 - n) & 1), 0)
-    return 4 * request.length - _first_offset(request) - tail

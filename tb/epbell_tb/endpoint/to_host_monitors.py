@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epbell_tb.endpoint.monitors import PacketMonitor, cycle
+from epbell_tb.endpoint.sidebands import check_request_beat
 
 __all__ = [
     "Answer",
@@ -79,6 +80,9 @@ class SentRequestMonitor(PacketMonitor):
     @property
     def _discontinue_bit(self) -> int:
         return 36 if self._wide else 11
+
+    def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+        check_request_beat(user, self._lanes, first=first, last=last, count=count)
 
     def _packet(self, first: int, packet: bytes) -> None:
         low, high, third, fourth = struct.unpack_from("<4L", packet)
