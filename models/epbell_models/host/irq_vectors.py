@@ -146,6 +146,11 @@ class IrqVectors:
         await self._idle.wait()
         del self._handlers[index]
 
+    async def restore(self) -> None:
+        """Write the settings of the vectors again, after the function has forgotten them (pci_restore_msi_state)."""
+        await self._msi.restore()
+        await self._msix.restore()
+
     async def _stop(self) -> None:
         """Take no more interrupts; a handler that runs is let run to its end."""
         if self._work is not None:

@@ -80,6 +80,15 @@ class MsiSetup:
         self._receiver.release(self._block)
         self._block = None
 
+    async def restore(self) -> None:
+        """Write the settings again after the function has forgotten them (__pci_restore_msi_state)."""
+        if self._block is None:
+            return
+        offset = await self._config.find_capability(_CAPABILITY)
+        control = await self._config.read32(offset) & ~_ENABLE
+        await self._config.write32(offset, control)
+        await self._program(offset, control, self._block)
+
     async def _program(self, offset: int, control: int, block: MsiBlock) -> None:
         """Address, data, no vector masked, number of vectors, and only then the enable bit; INTx off."""
         config = self._config

@@ -62,6 +62,7 @@ class MsixSetup:
         self._receiver = receiver
         self._limit = limit
         self._blocks: list[MsiBlock] = []
+        self._masked: list[bool] = []
         self._bar = self._table = 0
 
     @property
@@ -93,6 +94,7 @@ class MsixSetup:
             return -errno.ENOSPC
         await self._program(offset, control & ~(_ENABLE | _MASK_ALL), offered, blocks)
         self._blocks = blocks
+        self._masked = [True] * len(blocks)
         return len(blocks)
 
     async def disable(self) -> None:
@@ -112,24 +114,41 @@ class MsixSetup:
     async def mask(self, index: int, masked: bool) -> None:
         """Mask or unmask a vector; masking is read back, so that no message follows it."""
         at = self._entry(index) + _VECTOR_CONTROL
+        self._masked[index] = masked
         await self._bars.write32(self._bar, at, _MASKED if masked else 0)
         if masked:
             await self._bars.read32(self._bar, at)
 
+    async def restore(self) -> None:
+        """Write the settings again after the function has forgotten them (__pci_restore_msix_state)."""
+        if not self._blocks:
+            return
+        offset = await self._config.find_capability(_CAPABILITY)
+        control = await self._config.read32(offset) & ~(_ENABLE | _MASK_ALL)
+        await self._config.let_intx(False)
+        await self._config.write32(offset, control | _ENABLE | _MASK_ALL)
+        await self._write_messages(self._blocks)
+        for index, masked in enumerate(self._masked):
+            await self._bars.write32(self._bar, self._entry(index) + _VECTOR_CONTROL, _MASKED if masked else 0)
+        await self._config.write32(offset, control | _ENABLE)
+
     async def _program(self, offset: int, control: int, offered: int, blocks: list[MsiBlock]) -> None:
         """Enable with all of the function masked, write messages, mask every entry, INTx off, then let it go."""
         await self._config.write32(offset, control | _ENABLE | _MASK_ALL)
-        for index, block in enumerate(blocks):
-            entry = self._entry(index)
-            await self._bars.write32(self._bar, entry + _LOWER, block.address & 0xFFFF_FFFF)
-            await self._bars.write32(self._bar, entry + _UPPER, block.address >> 32)
-            await self._bars.write32(self._bar, entry + _DATA, block.data)
+        await self._write_messages(blocks)
         # The entry is in the function when a read of it has come back.
         await self._bars.read32(self._bar, self._entry(len(blocks) - 1) + _DATA)
         await self._config.let_intx(False)
         for index in range(offered):
             await self._bars.write32(self._bar, self._entry(index) + _VECTOR_CONTROL, _MASKED)
         await self._config.write32(offset, control | _ENABLE)
+
+    async def _write_messages(self, blocks: list[MsiBlock]) -> None:
+        for index, block in enumerate(blocks):
+            entry = self._entry(index)
+            await self._bars.write32(self._bar, entry + _LOWER, block.address & 0xFFFF_FFFF)
+            await self._bars.write32(self._bar, entry + _UPPER, block.address >> 32)
+            await self._bars.write32(self._bar, entry + _DATA, block.data)
 
     def _entry(self, index: int) -> int:
         return self._table + _ENTRY * index

@@ -11,6 +11,7 @@ from ..platform import BusError, IrqLine, Platform
 from .config import COMMAND, COMMAND_MASTER, COMMAND_MEMORY, PciConfig, PciFunction
 from .irq_vectors import IrqVectors, VectorHandler, VectorKind
 from .msi import MsiReceiver
+from .resets import Resets
 
 __all__ = [
     "BAR_COUNT",
@@ -63,6 +64,8 @@ class PciDevice:
         Six BARs, None for one that does not exist, after `scan`.
     refused_reads
         Addresses whose read ended in an error; the driver saw all ones.
+    resets
+        The function's resets and power states.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class PciDevice:
             msix_limit=msix_limit,
             intx=intx,
         )
+        self.resets = Resets(platform, self._config, self._vectors.restore)
 
     @property
     def fired(self) -> list[int]:

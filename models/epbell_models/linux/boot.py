@@ -132,6 +132,18 @@ class EndpointSoftware:
             if error:
                 self.log.append(f"{device.name}: Failed to allocate MSI: {error}")
 
+    async def after_reset(self) -> int:
+        """Set everything up again that a reset by the host has taken: hot reset, or the link was lost.
+
+        As the interrupt handlers of controllers with a reset line of the host's: the functions hear that the controller
+        goes away, it is initialised, and the functions hear that. 0 or a negative errno.
+        """
+        await self.epc.deinit_notify()
+        await self.controller.init_registers()
+        for unit in self.messaging_units.values():
+            await unit.restore()
+        return await self.epc.init_notify()
+
     async def stop(self) -> None:
         """Stop the function and take no more interrupts."""
         await self.function.stop()

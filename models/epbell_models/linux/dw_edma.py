@@ -140,6 +140,10 @@ class DwEdma:
         self.create_doorbell_irq()
         return 0
 
+    async def quiet(self) -> None:
+        """Quiet the engine again, after a reset of the hardware; its interrupts stay requested."""
+        await self._core.off()
+
     async def remove(self) -> None:
         """Quiet the engine and give every interrupt back, the last first.
 

@@ -7,6 +7,7 @@ from .epc_features import EpcFeatures, EpfBar, IrqKind
 
 __all__ = [
     "AuxOps",
+    "EpcEvents",
     "EpcOps",
     "MapOps",
     "MsixOps",
@@ -32,6 +33,18 @@ class EpcOps(Protocol):
 
     async def raise_irq(self, kind: IrqKind, number: int) -> int:
         """Interrupt the host; vectors count from 1. 0 or a negative errno."""
+        ...
+
+
+class EpcEvents(Protocol):
+    """What a function wants to be told of its controller (struct pci_epc_event_ops)."""
+
+    async def epc_init(self) -> int:
+        """Set the controller up for the function: it has been initialised. 0 or a negative errno."""
+        ...
+
+    async def epc_deinit(self) -> None:
+        """Stop using the controller: what it had been told is about to be lost, or is lost."""
         ...
 
 

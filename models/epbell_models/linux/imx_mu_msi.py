@@ -116,6 +116,15 @@ class ImxMuMsi(MsiDomain):
         channel = self._core.descs[virq].data.hwirq
         return MsiMessage(self._doorbells + 4 * channel, channel)
 
+    async def restore(self) -> None:
+        """Let the channels in use interrupt again, after a reset of the hardware.
+
+        The driver has no such thing: a Messaging Unit outlives a reset of the PCIe controller, but not where both are
+        one block.
+        """
+        unmasked = [channel for channel, desc in self.revmap.items() if not desc.masked]
+        await self.update_receive_control(set_=sum(self.layout.bit(channel) for channel in unmasked))
+
     async def read(self, offset: int) -> int:
         """Read a register of side A."""
         return await self._bus.read32(self._base + offset)

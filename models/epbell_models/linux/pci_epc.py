@@ -22,7 +22,7 @@ from .epc_features import (
     Submap,
     bar_features,
 )
-from .epc_ops import AuxOps, EpcOps, MapOps, MsixOps
+from .epc_ops import AuxOps, EpcEvents, EpcOps, MapOps, MsixOps
 from .faults import Faults
 from .msi import MsiDomain
 from .pci_epc_mem import EpcMap, EpcMemory
@@ -39,6 +39,7 @@ __all__ = [
     "BarFeature",
     "BarFlag",
     "BarKind",
+    "EpcEvents",
     "EpcFeatures",
     "EpcMap",
     "EpcOps",
@@ -82,6 +83,11 @@ class PciEpc:
         The controller as DMA master.
     window
         Addresses of the processor for outbound windows, None when there are none.
+
+    Attributes
+    ----------
+    init_complete
+        Whether the controller has been initialised, and not gone away since.
     """
 
     def __init__(
@@ -109,8 +115,25 @@ class PciEpc:
         self.mappings = mappings if mappings is not None else DmaMappings(self.faults)
         self.memory = EpcMemory(window, max(PAGE_SIZE, ops.features.align)) if window is not None else None
         self.functions: list[PciEpf] = []
+        self.init_complete = False
         self._ops = ops
         self._lock = platform.lock()
+
+    async def init_notify(self) -> int:
+        """Tell every function that the controller is initialised; the first error of one, or 0.
+
+        The kernel goes on whatever a function answers, and forgets it.
+        """
+        errors = [await function.events.epc_init() for function in self.functions if function.events is not None]
+        self.init_complete = True
+        return next((error for error in errors if error), 0)
+
+    async def deinit_notify(self) -> None:
+        """Tell every function that the controller goes away: reset by the host, or without a link."""
+        for function in self.functions:
+            if function.events is not None:
+                await function.events.epc_deinit()
+        self.init_complete = False
 
     async def set_bar(self, bar: EpfBar) -> int:
         """Check and set a BAR; -EINVAL for a size, flags or a submap that the controller cannot have."""

@@ -4,6 +4,7 @@ import errno
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .epc_ops import EpcEvents
 from .irqdesc import IrqFlag
 from .msi import MsiDevice, MsiMessage
 from .pci_epc import BAR_COUNT, NO_BAR, BarFlag, BarKind, EpfBar, PciEpc
@@ -68,6 +69,8 @@ class PciEpf:
         What is behind each BAR, None where nothing is.
     doorbells
         Doorbells allocated; empty when there are none.
+    events
+        Who is told when the controller is initialised and when it goes away; None for nobody.
     msi_error
         What the MSI controller's backend answered when doorbells were last allocated; 0 or a negative errno.
     """
@@ -77,6 +80,7 @@ class PciEpf:
     bars: list[EpfBar | None] = field(default_factory=lambda: [None] * BAR_COUNT)
     doorbells: list[DoorbellMessage] = field(default_factory=list[DoorbellMessage])
     msi_error: int = 0
+    events: EpcEvents | None = None
 
     def __post_init__(self) -> None:
         self.device = MsiDevice(self.name, self.epc.msi_domain, self.epc.faults)

@@ -80,7 +80,7 @@ class PciEpfTest:
         self._stopping = False
         self._stopped = epc.platform.event()
         self._registers = RegisterBlock(epc)
-        self.epf = PciEpf("pci_epf_test.0", epc)
+        self.epf = PciEpf("pci_epf_test.0", epc, events=self)
         self.doorbell = EpfTestDoorbell(core, self.epf, self._registers, self._raise_irq, polling=polling)
         self.irqs_raised = 0
         transfer = EpfTestTransfer(epc, self._registers, core.log)
@@ -111,12 +111,29 @@ class PciEpfTest:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     async def start(self) -> int:
-        """Bind and initialise: memory, capabilities, BARs, then the poll. Return 0 or a negative errno."""
+        """Bind: allocate memory; then the controller is there already. Return 0 or a negative errno."""
         error = self._alloc_space()
         if error:
             return error
         for offset in range(0, self._block_size(), 4):
             await self._registers.write(offset, 0)
+        return await self._epc.init_notify()
+
+    async def stop(self) -> None:
+        """End the poll and take doorbell, BARs and memory away."""
+        await self._cancel_work()
+        await self.doorbell.stop()
+        await self._clear_bars()
+        for bar in list(self.epf.bars):
+            if bar is not None:
+                self.epf.free_space(bar.barno)
+
+    async def epc_init(self) -> int:
+        """Set the controller up: capabilities, BARs, then the poll. Return 0 or a negative errno.
+
+        The memory behind the BARs, and with it the registers, are as they were. So is a doorbell that is enabled, but
+        its BAR leads to memory again: the kernel leaves it to the host's DISABLE.
+        """
         await self._registers.write(Register.CAPS, self._capabilities())
         for bar in list(self.epf.bars):
             if bar is None:
@@ -137,17 +154,21 @@ class PciEpfTest:
         self._work = self._epc.platform.spawn(self._poll(), "pci-epf-test")
         return 0
 
-    async def stop(self) -> None:
-        """End the poll and take doorbell, BARs and memory away."""
+    async def epc_deinit(self) -> None:
+        """End the poll and take the BARs away."""
+        await self._cancel_work()
+        await self._clear_bars()
+
+    async def _cancel_work(self) -> None:
         if self._work is not None:
             self._stopping = True
             await self._stopped.wait()
             self._work = None
-        await self.doorbell.stop()
-        for bar in list(self.epf.bars):
+
+    async def _clear_bars(self) -> None:
+        for bar in self.epf.bars:
             if bar is not None:
                 await self._epc.clear_bar(bar)
-                self.epf.free_space(bar.barno)
 
     def _alloc_space(self) -> int:
         features = self._epc.features

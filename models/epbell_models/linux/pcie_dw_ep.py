@@ -98,6 +98,19 @@ class DwPcieEp:
             self.edma = edma
         return 0
 
+    async def init_registers(self) -> None:
+        """Set the hardware up again after a reset that took all of it (dw_pcie_ep_init_registers).
+
+        The kernel removes and probes the eDMA meanwhile, below a function that may have its interrupt requested; here
+        it stays, and its engine is quieted.
+        """
+        await self.iatu.detect()
+        for window in self.outbound:
+            await self.iatu.disable(Way.OUTBOUND, window)
+        self.outbound.clear()
+        if self.edma is not None:
+            await self.edma.quiet()
+
     # -- BARs ----------------------------------------------------------------------------------------------------------
 
     async def set_bar(self, bar: EpfBar) -> int:

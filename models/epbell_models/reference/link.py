@@ -60,6 +60,8 @@ class ReferenceLink:
         What the processor reaches through the outbound windows, and the function with its messages.
     intx
         The function's INTx line at the host. It goes up and down with the messages; ``rises`` counts the assertions.
+    present
+        Whether the link is up; configuration space reads all ones while it is not.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class ReferenceLink:
         self.irq_mu = DrivenIrqLine(platform)
         self.irq_edma = tuple(DrivenIrqLine(platform) for _ in range(endpoint.edma_lines if lines is None else lines))
         self.intx = DrivenIrqLine(platform)
+        self.present = True
         self._msi_latency = msi_latency
         self._msi_event = platform.event()
         config.on_function_reset = self._function_reset
@@ -108,18 +111,25 @@ class ReferenceLink:
     async def config_read32(self, offset: int) -> int:
         """Read one dword of configuration space."""
         await self.platform.sleep(self._msi_latency)
-        return self.config.read32(offset)
+        return self.config.read32(offset) if self.present else 0xFFFF_FFFF
 
     async def config_write32(self, offset: int, value: int) -> None:
         """Write one dword of configuration space."""
         await self.platform.sleep(self._msi_latency)
-        self.config.write32(offset, value)
-        self._follow()
+        if self.present:
+            self.config.write32(offset, value)
+            self._follow()
 
     def reset_function(self) -> None:
         """Reset the function as a hot reset does; the endpoint's blocks are reset with `ReferenceEndpoint.reset`."""
         self.config.reset()
         self._follow()
+
+    def lose(self) -> None:
+        """Take the link down: a hot reset of the function, and a reset of all of the endpoint."""
+        self.present = False
+        self.endpoint.reset()
+        self.reset_function()
 
     def settle(self) -> None:
         """Let the interrupt lines, the interrupts to the host and configuration space follow the endpoint's state."""
