@@ -21,6 +21,9 @@ __all__ = ["Controller"]
 VECTORS = 4
 """Doorbell vectors of the Messaging Unit."""
 
+FUNCTION = ("flr_begins", "in_flr", "low_power")
+"""What the page shows of the function's state."""
+
 _BELL_EVENTS = ("rung", "merged", "delivered")
 _INTERRUPT_EVENTS = ("msi_sent", "msi_refused", "msix_sent", "msix_held", "msix_merged")
 _EDMA_EVENTS = {"edma_rung": 2, "edma_merged": 2, "edma_delivered": 1}  # at most in a clock
@@ -65,6 +68,8 @@ class Controller(wiring.Component):
         How many accesses of the CPU to the host have just failed; why and where the last one did.
     bars : In(32).array(6)
         The base address registers as the host reads them.
+    flr_begins, in_flr, low_power : In(1)
+        A function-level reset begins in this clock; one is under way; the function is not in D0.
     interrupts : Out(InterruptRegisters())
         What raises interrupts of the host, and how they are.
     """
@@ -90,6 +95,9 @@ class Controller(wiring.Component):
     outbound_cause: Any
     outbound_address: Any
     bars: Any
+    flr_begins: Any
+    in_flr: Any
+    low_power: Any
     interrupts: Any
 
     def __init__(self, *, data_width: int, windows: int, guard: bool, edma: EdmaShape) -> None:
@@ -115,6 +123,7 @@ class Controller(wiring.Component):
             "outbound_cause": In(Cause),
             "outbound_address": In(32),
             "bars": In(32).array(BARS),
+            **{name: In(1) for name in FUNCTION},
             "interrupts": Out(InterruptRegisters()),
         })
 
@@ -144,6 +153,12 @@ class Controller(wiring.Component):
         for number, bar in enumerate(self.bars):
             m.d.comb += self._value(f"BAR{number}", "BAR").eq(bar)
         self._failure(m)
+        self._count(m, "FLRS", self.flr_begins, clear)
+        m.d.comb += [
+            self._block.field("FUNCTION", "FLR").set.eq(self.flr_begins),
+            self._value("FUNCTION", "IN_FLR").eq(self.in_flr),
+            self._value("FUNCTION", "LOW_POWER").eq(self.low_power),
+        ]
         self._raise_interrupts(m)
         self._show_interrupts(m)
         return m
@@ -197,6 +212,7 @@ class Controller(wiring.Component):
             out.msix_last.eq(self._value("MSIX_SIZE", "LAST")),
             out.msix_table.eq(Cat(Const(0, 3), self._value("MSIX_TABLE", "ADDRESS"))),
             out.msix_pba.eq(Cat(Const(0, 3), self._value("MSIX_PBA", "ADDRESS"))),
+            level.clear.eq(self.in_flr),
             out.intx_write.eq(level.w_stb),
             out.intx_level.eq(level.value),
             out.intx_pulse.eq(field("INTX", "PULSE").pulse),

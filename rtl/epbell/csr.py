@@ -15,7 +15,7 @@ declared in RDL                       members
 ``sw=r hw=na reset=k``                none: a constant
 ``sw=r hw=w``                         ``value In(w)``: read as it stands in the cycle of the read. The declared
                                       ``reset`` is what the hardware promises to drive after reset.
-``sw=rw hw=r``                        ``value Out(w)``: storage
+``sw=rw hw=r``                        ``value Out(w)``: storage; ``hwclr`` adds ``clear In(w)``
 ``sw=rw hw=na``                       none: storage that no hardware looks at
 ``onwrite=woclr``                     ``value Out(w)``, ``clear_strobe Out(w)``: the bits that software writes as 1 in
                                       this cycle; ``hwset`` adds ``set In(w)``, ``hwclr`` adds ``clear In(w)``
@@ -30,7 +30,8 @@ declared in RDL                       members
 ====================================  =============================================================================
 
 Ties: where a bit is set and cleared on the same cycle, **setting has precedence**, whoever sets and whoever clears it
-(``hwset`` over ``woclr`` and ``hwclr``; a software ``woset`` over ``hwclr``).
+(``hwset`` over ``woclr`` and ``hwclr``; a software ``woset`` over ``hwclr``). Only in a storage the hardware's
+``hwclr`` goes before what software writes.
 
 Width of an access: ``accesswidth = 8`` honours byte strobes, each byte for itself. ``accesswidth = 32`` makes a
 register whole-word only: a write with fewer than four strobes is ignored entirely. Reads are always whole words.

@@ -177,6 +177,10 @@ class Field:
             if first < last:
                 with m.If(strobes[lane]):
                     m.d.sync += value[first:last].eq(data[first:last])
+        if "clear" in self.signature.members:
+            for bit in range(self.width):
+                with m.If(port.clear[bit]):
+                    m.d.sync += value[bit].eq(0)
         if "w_stb" in self.signature.members:
             m.d.comb += [port.w_stb.eq(self._written(strobes)), port.w_data.eq((data & mask) | (value & ~mask))]
 
@@ -255,7 +259,7 @@ def _refuse_combinations(node: FieldNode, action: Action, options: set[str]) -> 
     sticky = action in (Action.ONE_TO_CLEAR, Action.ONE_TO_SET)
     allowed = {
         "hwset": sticky,
-        "hwclr": sticky,
+        "hwclr": sticky or action is Action.STORAGE,
         "swmod": action in (Action.STORAGE, Action.WRITE_ACTION),
         "swacc": action not in (Action.PULSE, Action.WRITE_ACTION),
     }

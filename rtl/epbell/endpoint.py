@@ -19,6 +19,7 @@ from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
 from epbell.edma import EdmaShape
+from epbell.function import Function
 from epbell.inbound import Inbound
 from epbell.interrupts import Interrupts
 from epbell.intx import HardIntx
@@ -104,7 +105,9 @@ class Endpoint(wiring.Component):
     cfg_interrupt_msi, cfg_interrupt_msix, cfg_interrupt
         Ports for MSI, MSI-X and INTx (:class:`HardMsi`, :class:`HardMsix`, :class:`HardIntx`).
     cfg_flr_in_process, cfg_flr_done : In(4), Out(4)
-        Function-level reset of function 0: what the host was to be told is forgotten. Answered in the next clock.
+        Function-level reset of function 0: what the host was to be told is forgotten. Answered when all is quiet.
+    cfg_function_power_state : In(12)
+        Power states, 3 bits each. In another one than D0 nothing leaves but completions.
     cfg_mgmt : Out(HardConfig())
         Port to read the base address registers (:class:`HardConfig`); nothing else may use it.
     cpu_axil : In(axil.Signature(32))
@@ -134,6 +137,7 @@ class Endpoint(wiring.Component):
     cfg_interrupt: Any
     cfg_flr_in_process: Any
     cfg_flr_done: Any
+    cfg_function_power_state: Any
     cfg_mgmt: Any
     cpu_axil: Any
     irq_mu: Any
@@ -201,6 +205,7 @@ class Endpoint(wiring.Component):
         self._outbound = outbound
         self._interrupts = interrupts
         self._config = ConfigReader()
+        self._function = Function()
         self._ram_share = RamShare(len(self._ram.cpu_w_addr))
         self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)
         super().__init__({
@@ -216,6 +221,7 @@ class Endpoint(wiring.Component):
             "cfg_interrupt": Out(HardIntx()),
             "cfg_flr_in_process": In(4),
             "cfg_flr_done": Out(4),
+            "cfg_function_power_state": In(12),
             "cfg_mgmt": Out(HardConfig()),
             "cpu_axil": In(axil.Signature(32)),
             "irq_mu": Out(1),
@@ -227,7 +233,7 @@ class Endpoint(wiring.Component):
         m: Any = Module()
         for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
             m.submodules[name] = getattr(self, f"_{name}")
-        for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts", "config"):
+        for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts", "config", "function"):
             m.submodules[name] = getattr(self, f"_{name}")
         wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
         wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
@@ -241,6 +247,7 @@ class Endpoint(wiring.Component):
         self._masters(m)
         self._to_host(m)
         self._registers(m)
+        self._resets(m)
         return m
 
     def _requests(self, m: Any) -> None:
@@ -353,7 +360,7 @@ class Endpoint(wiring.Component):
             m.d.comb += getattr(outbound, f"i_{name}").eq(getattr(interrupts, f"i_{name}"))
         m.d.comb += [
             interrupts.function_status.eq(self.cfg_function_status[:4]),
-            interrupts.function_reset.eq(self.cfg_flr_in_process[0]),
+            interrupts.function_reset.eq(self._function.reset),
             interrupts.entered.eq(outbound.entered),
             interrupts.left.eq(outbound.left),
             interrupts.i_ready.eq(outbound.i_ready),
@@ -364,7 +371,6 @@ class Endpoint(wiring.Component):
             interrupts.host_address.eq(target.ram_addr),
             interrupts.host_written.eq(Cat(strobes.any() for strobes in target.ram_strb)),
         ]
-        m.d.sync += self.cfg_flr_done.eq(self.cfg_flr_in_process)
 
     def _to_host(self, m: Any) -> None:
         """Connect the CPU with host memory, and account for what fails."""
@@ -387,6 +393,19 @@ class Endpoint(wiring.Component):
             blocks.outbound_failed.eq(outbound.failed),
             blocks.outbound_cause.eq(outbound.cause),
             blocks.outbound_address.eq(outbound.cause_address),
+        ]
+
+    def _resets(self, m: Any) -> None:
+        """Connect what the hard block says of the function's state."""
+        function, blocks = self._function, self._blocks
+        m.d.comb += [
+            function.in_process.eq(self.cfg_flr_in_process),
+            function.power_state.eq(self.cfg_function_power_state),
+            function.quiet.eq(1),
+            self.cfg_flr_done.eq(function.done),
+            blocks.flr_begins.eq(function.begins),
+            blocks.in_flr.eq(function.reset),
+            blocks.low_power.eq(~function.awake),
         ]
 
     def _windows(self, m: Any) -> None:

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from epbell import csr
 from epbell.config_reader import BARS
-from epbell.controller import Controller
+from epbell.controller import FUNCTION, Controller
 from epbell.dma_channels import connect_pulses, pulse_ports
 from epbell.edma import Edma, EdmaShape
 from epbell.interrupts import InterruptRegisters
@@ -56,6 +56,8 @@ class Peripherals(wiring.Component):
         Failures of the CPU's accesses to the host, for the controller page.
     bars : In(32).array(6)
         The base address registers as the host reads them, for the controller page.
+    flr_begins, in_flr, low_power : In(1)
+        State of the function, for the controller page.
     interrupts : Out(InterruptRegisters())
         Between the controller page and the interrupts of the host.
     irq_mu : Out(1)
@@ -89,6 +91,9 @@ class Peripherals(wiring.Component):
     outbound_cause: Any
     outbound_address: Any
     bars: Any
+    flr_begins: Any
+    in_flr: Any
+    low_power: Any
     interrupts: Any
     irq_mu: Any
     irq_edma: Any
@@ -113,6 +118,7 @@ class Peripherals(wiring.Component):
             "outbound_cause": In(Cause),
             "outbound_address": In(32),
             "bars": In(32).array(BARS),
+            **{name: In(1) for name in FUNCTION},
             "interrupts": Out(InterruptRegisters()),
             "irq_mu": Out(1),
             **edma_ports(edma),
@@ -154,6 +160,8 @@ class Peripherals(wiring.Component):
         """Count what was not done; a torn packet waits for a clock in which that counter has nothing else to do."""
         for name in ("failed", "cause", "address"):
             m.d.comb += getattr(self._controller, f"outbound_{name}").eq(getattr(self, f"outbound_{name}"))
+        for name in FUNCTION:
+            m.d.comb += getattr(self._controller, name).eq(getattr(self, name))
         for shown, bar in zip(self._controller.bars, self.bars, strict=True):
             m.d.comb += shown.eq(bar)
         torn: Any = Signal()

@@ -62,7 +62,7 @@ def test_a_pulse_is_both_messages():
     assert run(scenario) == ((0,), (True, 0x300), (False, 1), (0,))
 
 
-def test_pulses_while_one_is_under_way_become_one():
+def test_the_host_hears_of_each_pulse():
     async def scenario(world):
         world.write(INTX, 2)
         await world.platform.sleep(100e-9)
@@ -70,10 +70,21 @@ def test_pulses_while_one_is_under_way_become_one():
             world.write(INTX, 2)
         return await line(world)
 
-    assert run(scenario) == (False, 2)
+    assert run(scenario) == (False, 4)
 
 
-def test_the_level_says_all_a_pulse_could():
+def test_pulses_without_room_are_lost():
+    """Sixteen can wait, the one under way among them."""
+
+    async def scenario(world):
+        for _ in range(20):
+            world.write(INTX, 2)
+        return await line(world)
+
+    assert run(scenario) == (False, 16)
+
+
+def test_a_pulse_waits_until_the_level_is_down():
     async def scenario(world):
         world.write(INTX, 1)
         seen = [await line(world)]
@@ -82,7 +93,17 @@ def test_the_level_says_all_a_pulse_could():
             seen.append(await line(world))
         return seen
 
-    assert run(scenario) == [(True, 1), (True, 1), (False, 1)]
+    assert run(scenario) == [(True, 1), (True, 1), (False, 2)]
+
+
+def test_a_level_that_begins_in_a_pulse_keeps_the_line():
+    async def scenario(world):
+        world.write(INTX, 2)
+        await world.platform.sleep(100e-9)
+        world.write(INTX, 1)
+        return await line(world)
+
+    assert run(scenario) == (True, 1)
 
 
 HUSH = {"interrupt disable": {"command": INTX_DISABLE}, "MSI": {"msi": 1 << 16}, "MSI-X": {"msix": 1 << 31}}
@@ -190,14 +211,16 @@ def test_d3hot_keeps_interrupts_until_d0():
     assert run(scenario) == (([], (False, 0)), [5], True)
 
 
-def test_flr_deasserts_and_the_level_is_told_again():
+def test_flr_deasserts_and_the_level_is_gone():
     async def scenario(world):
         world.write(INTX, 1)
         await line(world)
         await flr(world)
-        return world.link.intx.level(), await line(world)
+        seen = world.link.intx.level(), await line(world), world.read(INTX), await interrupt_status(world)
+        world.write(INTX, 1)
+        return seen, await line(world)
 
-    assert run(scenario) == (False, (True, 2))
+    assert run(scenario) == ((False, (False, 1), (0,), False), (True, 2))
 
 
 def test_counters_are_cleared_with_the_others():

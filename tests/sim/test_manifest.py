@@ -67,6 +67,7 @@ def endpoint(width):
         "pcie_cq_np_req": ("output", 2),
         "cfg_max_payload": ("input", 2),
         "cfg_function_status": ("input", 16),
+        "cfg_function_power_state": ("input", 12),
         "cfg_interrupt_msi_enable": ("input", 4),
         "cfg_interrupt_msi_mmenable": ("input", 12),
         "cfg_interrupt_msi_mask_update": ("input", 1),

@@ -24,6 +24,7 @@ addrmap every {
     reg { field { sw = rw; hw = r; swmod; } F[19:4] = 0; } BYTES @ 0x20;
     reg { field { sw = r; hw = w; swacc; } F[31:0] = 0; } POP @ 0x24;
     reg { field { sw = rw; hw = na; } F[7:0] = 0x77; } UNSEEN @ 0x28;
+    reg { field { sw = rw; hw = r; hwclr; } F[11:4] = 0x0f; } CLEARED @ 0x30;
     reg { default sw = rw; default hw = r; field {} N0[3:3] = 1; field {} N1[1:1] = 0; field {} N2[2:2] = 0; }
     MANY @ 0x2c;
     regfile { reg { field { sw = rw; hw = r; } F[31:0] = 0; } R[2] @ 0x8; } GROUP[2] @ 0x100 += 0x20;
@@ -386,3 +387,22 @@ def test_field_signature_is_a_value(block):
     assert hash(one) == hash(other)
     assert one != block.field("WORD", "F").signature
     assert repr(one) == "csr.FieldSignature(STORAGE, width=32, options=['visible'])"
+
+
+def test_storage_that_the_hardware_clears(block):
+    """Bit by bit; a write in the same cycle comes before it."""
+    field = block.field("CLEARED", "F")
+
+    async def testbench(ctx):
+        assert ctx.get(field.value) == 0x0F
+        ctx.set(field.clear, 0x81)
+        await ctx.tick()
+        assert ctx.get(field.value) == 0x0E
+        offer(ctx, block, 0x30, 0xFF0)
+        await ctx.tick()
+        assert ctx.get(field.value) == 0x7E
+        ctx.set(field.clear, 0)
+        await ctx.tick()
+        assert ctx.get(field.value) == 0xFF
+
+    run(block, testbench)

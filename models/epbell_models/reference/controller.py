@@ -29,6 +29,7 @@ _COUNTERS = {
     0x02C: "discontinued",
     0x030: "malformed",
     0x068: "outbound_failed",
+    0x0AC: "flrs",
 }
 _MSI_RAISE, _MSI_STATUS = 0x010, 0x014
 _CLEAR = 0x040
@@ -39,6 +40,7 @@ _OUTBOUND_CAUSE, _OUTBOUND_ADDRESS = 0x060, 0x064
 _MSI_MASK, _MSI_PENDING = 0x06C, 0x070
 _MSIX_SENT, _MSIX_HELD, _MSIX_MERGED = 0x074, 0x078, 0x07C
 _BARS = 0x090
+_FUNCTION = 0x0A8
 
 
 class ControllerPage:
@@ -67,6 +69,8 @@ class ControllerPage:
         Why and where the processor's last failed access to the host failed.
     bars
         The function's six base address registers, as the host reads them.
+    flr
+        The host has reset the function since the processor last cleared this.
     """
 
     def __init__(
@@ -90,6 +94,8 @@ class ControllerPage:
         self.cause = Cause.NONE
         self.failed_address = 0
         self.bars = [0] * 6
+        self.flr = False
+        self._master = self._d3hot = False
         self.on_raise: Callable[[], None] = lambda: None
         self.counts = dict.fromkeys(_COUNTERS.values(), 0)
 
@@ -120,12 +126,31 @@ class ControllerPage:
 
     @property
     def master(self) -> bool:
-        """Whether the function may make requests."""
-        return self.msi.master
+        """Whether the host enabled bus mastering."""
+        return self._master
 
     @master.setter
     def master(self, value: bool) -> None:
-        self.msi.master = self.msix.master = value
+        self._master = value
+        self._follow()
+
+    @property
+    def d3hot(self) -> bool:
+        """Whether the function is in D3hot: nothing leaves, whatever else the host allows."""
+        return self._d3hot
+
+    @d3hot.setter
+    def d3hot(self, value: bool) -> None:
+        self._d3hot = self.intx.asleep = value
+        self._follow()
+
+    @property
+    def may_request(self) -> bool:
+        """Whether the function may make requests now."""
+        return self._master and not self._d3hot
+
+    def _follow(self) -> None:
+        self.msi.master = self.msix.master = self.may_request
         self.msix.update()
 
     @property
@@ -169,6 +194,7 @@ class ControllerPage:
             _MSIX_SENT: lambda: self.msix.sent,
             _MSIX_HELD: lambda: self.msix.held,
             _MSIX_MERGED: lambda: self.msix.merged,
+            _FUNCTION: lambda: self.flr | self._d3hot << 2,
         }.get(offset)
         return constants.get(offset, 0) if read is None else read()
 
@@ -190,13 +216,14 @@ class ControllerPage:
         self.msix.reset()
         self.intx.reset()
         self.cause, self.failed_address = Cause.NONE, 0
+        self.flr = False
         self._clear()
 
     def function_reset(self) -> None:
-        """Forget what the host was to be told, as a reset of the function does; registers stay."""
+        """Forget what the host was to be told, as a reset of the function does; registers but INTX.LEVEL stay."""
         self.msi.forget()
         self.msix.forget()
-        self.intx.forget()
+        self.intx.reset()
 
     def _write_byte_0(self, offset: int, value: int) -> None:
         if offset == _MSI_RAISE:
@@ -213,6 +240,8 @@ class ControllerPage:
             self.on_raise()
         elif offset == _OUTBOUND_CAUSE and not value & 0x7:
             self.cause = Cause.NONE
+        elif offset == _FUNCTION and value & 1:
+            self.flr = False
 
     def _set_up_msix(self, offset: int, value: int, mask: int) -> None:
         word = self.read32(offset) & ~mask | value & mask
@@ -227,13 +256,13 @@ class ControllerPage:
     def _msi_status(self) -> int:
         msi = self.msi
         msi.update()
-        status = msi.enabled | msi.multiple << 1 | msi.master << 17
+        status = msi.enabled | msi.multiple << 1 | self.master << 17
         return status | (QUEUE_DEPTH - len(msi.queue)) << 8 | bool(msi.queue) << 16
 
     def _msix_status(self) -> int:
         msix = self.msix
         status = msix.enabled | msix.function_mask << 1 | msix.room << 8
-        return status | bool(msix.queue) << 16 | msix.master << 17 | bool(msix.pending) << 18
+        return status | bool(msix.queue) << 16 | self.master << 17 | bool(msix.pending) << 18
 
     def _clear(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)

@@ -135,6 +135,16 @@ class ReferenceEndpoint:
         self.outbound.reset()
         self.controller.reset(self.mu)
 
+    def flr(self) -> None:
+        """Do a function-level reset: forget what the host was to be told, keep what is the processor's, and tell it."""
+        self.controller.function_reset()
+        self.controller.flr = True
+        self.controller.counts["flrs"] += 1
+
+    def power(self, d3hot: bool) -> None:
+        """Enter D3hot or D0; in D3hot nothing leaves, and the host reaches nothing but configuration space."""
+        self.controller.d3hot = d3hot
+
     # -- host ----------------------------------------------------------------------------------------------------------
 
     def predict_write(

@@ -77,7 +77,7 @@ class OutboundPath:
         target = self._endpoint.outbound.translate(address, length)
         if isinstance(target, Refusal):
             return Cause.NO_WINDOW
-        return target if self._endpoint.controller.master else Cause.NOT_MASTER
+        return target if self._endpoint.controller.may_request else Cause.NOT_MASTER
 
     def _failed(self, cause: Cause, address: int) -> BusError:
         self._endpoint.controller.fail(cause, address & ~3)

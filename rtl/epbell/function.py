@@ -1,0 +1,78 @@
+"""Function-level reset and power state of function 0, as the hard block tells of them (AMD PG213)."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Function"]
+
+
+class Function(wiring.Component):
+    """Resets what is on its way to the host, and says when that is over (PCI Express Base 6.0, section 6.6.2).
+
+    The hard block holds ``in_process`` until ``done``. ``reset`` is high from the first clock of ``in_process`` to the
+    one after its last; should the hard block take it back before everything is quiet, until everything is. ``done``
+    comes two clocks after ``in_process`` or later, after the first clock in which everything is quiet, and falls one
+    clock after ``in_process``. Functions 1 to 3 do not exist: they are done in the next clock.
+
+    A function in another state than D0 makes no requests (PCI Express Base 6.0, section 5.3.1).
+
+    Attributes
+    ----------
+    in_process, done : In(4), Out(4)
+        ``cfg_flr_in_process`` and ``cfg_flr_done`` of the hard block.
+    power_state : In(12)
+        ``cfg_function_power_state``; of function 0 0 and 1 are D0 before and after its first configuration, 4 is D3hot.
+    quiet : In(1)
+        Nothing can leave any more, unless it comes anew. Looked at from the second clock of ``reset`` on.
+    begins : Out(1)
+        First clock of ``in_process``.
+    reset : Out(1)
+        What the host was to be told is to be forgotten, and nothing new is taken for it.
+    awake : Out(1)
+        The function is in D0.
+    """
+
+    in_process: Any
+    done: Any
+    power_state: Any
+    quiet: Any
+    begins: Any
+    reset: Any
+    awake: Any
+
+    def __init__(self) -> None:
+        super().__init__({
+            "in_process": In(4),
+            "done": Out(4),
+            "power_state": In(12),
+            "quiet": In(1),
+            "begins": Out(1),
+            "reset": Out(1),
+            "awake": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Remember that a reset is under way."""
+        m: Any = Module()
+        asked = self.in_process[0]
+        was_asked: Any = Signal()
+        under_way: Any = Signal()  # since the clock before, or longer
+        done: Any = Signal()
+        others: Any = Signal(3)
+        over = under_way & self.quiet
+        m.d.comb += [
+            self.begins.eq(asked & ~was_asked),
+            self.reset.eq(asked | under_way),
+            self.awake.eq(~self.power_state[1:3].any()),
+            self.done.eq(Cat(done, others)),
+        ]
+        m.d.sync += [
+            was_asked.eq(asked),
+            under_way.eq(asked | (under_way & ~over)),
+            done.eq(asked & (done | over)),
+            others.eq(self.in_process[1:]),
+        ]
+        return m
