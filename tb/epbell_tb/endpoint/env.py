@@ -265,7 +265,7 @@ class EndpointEnv:
         block.functions[0].msi_cap.msi_per_vector_mask_capable = 1
         for name in ("msi_mask_update", "msix_sent", "msix_fail"):
             getattr(dut, f"cfg_interrupt_{name}").value = 0
-        dut.cfg_flr_in_process.value = 0
+        dut.cfg_flr_in_process.value = dut.cfg_function_power_state.value = 0
         for number, bar in enumerate(self.bars):
             if bar is not None:
                 block.functions[0].configure_bar(number, bar.size, ext=bar.wide, prefetch=bar.wide)
