@@ -157,8 +157,9 @@ REGISTERS = (0x04, 0x10, 0x3C, 0x50, 0x54, 0x5C, 0x60, 0xB0)
 
 
 def test_function_level_reset():
-    config, resets = full(), []
+    config, resets, flrs = full(), [], []
     config.on_function_reset = lambda: resets.append(config.master)
+    config.on_flr = lambda: flrs.append(len(resets))
     at_reset = [config.read32(at) for at in REGISTERS]
     assert config.read32(0x74) >> 28 & 1, "the function says that it can"
     program(config)
@@ -171,7 +172,9 @@ def test_function_level_reset():
     assert resets == [False]
     assert config.read32(0x78) == 0x2830, "the payload size stays; the bit that resets reads zero"
     config.write32(0x78, 0x0000)
-    assert len(resets) == 1
+    assert (len(resets), flrs) == (1, [1])
+    config.reset()
+    assert (len(resets), flrs) == (2, [1]), "a hot reset"
 
 
 def test_power_states():

@@ -43,7 +43,9 @@ class ConfigSpace:
     interrupt_status
         Whether the function has an INTx to tell of.
     on_function_reset
-        Called after a function-level reset, or a wake-up that is one.
+        Called after any reset of the function: a function-level one, a hot one, or a wake-up that is one.
+    on_flr
+        Called after a function-level reset, after that.
     """
 
     def __init__(
@@ -77,17 +79,28 @@ class ConfigSpace:
         self._capabilities = {at: capability for at, capability in places if capability is not None}
         self.interrupt_status = False
         self.on_function_reset: Callable[[], None] = lambda: None
+        self.on_flr: Callable[[], None] = lambda: None
         self._reset_header()
+
+    @property
+    def d0(self) -> bool:
+        """Whether the function does anything but configuration."""
+        return self.power is None or self.power.d0
+
+    @property
+    def bus_master(self) -> bool:
+        """Whether the host set Bus Master Enable."""
+        return bool(self._command & _MASTER)
 
     @property
     def memory_enabled(self) -> bool:
         """Whether memory requests are answered."""
-        return bool(self._command & _MEMORY) and self._d0
+        return bool(self._command & _MEMORY) and self.d0
 
     @property
     def master(self) -> bool:
         """Whether the function may make requests, MSIs included."""
-        return bool(self._command & _MASTER) and self._d0
+        return self.bus_master and self.d0
 
     @property
     def msi_enabled(self) -> bool:
@@ -113,7 +126,7 @@ class ConfigSpace:
     def intx_allowed(self) -> bool:
         """Whether the function may assert its interrupt pin; a message, so bus mastering does not matter."""
         disabled = self._command & _INTX_DISABLE or self.msi_enabled or self.msix_enabled
-        return bool(self._pin) and not disabled and self._d0
+        return bool(self._pin) and not disabled and self.d0
 
     def msi_message(self, vector: int) -> tuple[int, int]:
         """Return address and word of a vector; a vector beyond those granted aliases to one of them."""
@@ -161,8 +174,11 @@ class ConfigSpace:
         for at, capability in self._capabilities.items():
             if at <= offset < at + capability.size:
                 capability.write32(offset - at, value)
-        if (self.express and self.express.reset_asked) or (self.power and self.power.woken):
+        flr = self.express is not None and self.express.reset_asked
+        if flr or (self.power and self.power.woken):
             self.reset()
+        if flr:
+            self.on_flr()
 
     def reset(self) -> None:
         """Do what a reset of the function does: everything the host set is gone."""
@@ -170,10 +186,6 @@ class ConfigSpace:
         for capability in self._capabilities.values():
             capability.reset()
         self.on_function_reset()
-
-    @property
-    def _d0(self) -> bool:
-        return self.power is None or self.power.d0
 
     def _reset_header(self) -> None:
         self._command = 0

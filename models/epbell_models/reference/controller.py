@@ -69,6 +69,8 @@ class ControllerPage:
         Why and where the processor's last failed access to the host failed.
     bars
         The function's six base address registers, as the host reads them.
+    resets
+        Goes up with every reset of the function, in whatever way.
     flr
         The host has reset the function since the processor last cleared this.
     """
@@ -95,6 +97,7 @@ class ControllerPage:
         self.failed_address = 0
         self.bars = [0] * 6
         self.flr = False
+        self.resets = 0
         self._master = self._d3hot = False
         self.on_raise: Callable[[], None] = lambda: None
         self.counts = dict.fromkeys(_COUNTERS.values(), 0)
@@ -221,6 +224,7 @@ class ControllerPage:
 
     def function_reset(self) -> None:
         """Forget what the host was to be told, as a reset of the function does; registers but INTX.LEVEL stay."""
+        self.resets += 1
         self.msi.forget()
         self.msix.forget()
         self.intx.reset()

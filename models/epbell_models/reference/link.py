@@ -97,6 +97,7 @@ class ReferenceLink:
         self._msi_latency = msi_latency
         self._msi_event = platform.event()
         config.on_function_reset = self._function_reset
+        config.on_flr = self._flr
         self._follow()
 
     def start(self) -> None:
@@ -150,13 +151,18 @@ class ReferenceLink:
         controller.msi.mask = config.msi.mask
         controller.msix.enabled, controller.msix.function_mask = config.msix_enabled, config.msix_masked
         controller.intx.allowed = config.intx_allowed
-        controller.master = config.master
+        controller.master = config.bus_master
+        self.endpoint.power(d3hot=not config.d0)
         controller.bars = [config.read32(0x10 + 4 * bar) for bar in range(len(controller.bars))]
         self.settle()
 
     def _function_reset(self) -> None:
         self.endpoint.controller.function_reset()
         self.intx.drive(False)
+
+    def _flr(self) -> None:
+        self.endpoint.flr()
+        self.settle()
 
     async def _send_interrupts(self) -> None:
         while True:

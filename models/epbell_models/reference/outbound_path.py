@@ -15,7 +15,8 @@ class OutboundPath:
     """Accesses of the processor beyond the endpoint.
 
     One that fails raises `BusError` with the status of its `Cause`, which the controller page keeps with the address. A
-    write is posted: what the host does with it, nobody tells the processor.
+    write is posted: what the host does with it, nobody tells the processor. A function-level reset ends the reads that
+    are under way, as a timeout would.
 
     Parameters
     ----------
@@ -46,7 +47,11 @@ class OutboundPath:
 
     async def read(self, address: int, length: int) -> bytes:
         """Read bytes that do not cross 4 KiB."""
+        controller = self._endpoint.controller
+        resets = controller.resets
         await self._platform.sleep(self._latency)
+        if controller.resets != resets:
+            raise self._failed(Cause.TIMEOUT, address)
         answer = self._try_read(address, length)
         if isinstance(answer, bytes):
             return answer
