@@ -15,6 +15,7 @@ from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS
 from epbell_tb.verdicts import Verdict
 
 __all__ = [
+    "MSIX_WAYS",
     "Case",
     "case_of_test",
     "cases_of",
@@ -23,10 +24,12 @@ __all__ = [
 ]
 
 EVERYDAY = "everyday"
+MSIX_WAYS = ("rq", "port")
+"""How MSI-X messages leave, the usual way first."""
 _FLOW = {False: "flowing", True: "stalled"}
 _TREES = "|".join(sorted(TREES, key=len, reverse=True))
 _SETS = "|".join(BAR_SETS)
-_PLACE = re.compile(rf"(\d+)-({'|'.join(_FLOW.values())})-({_TREES})(?:-({_SETS}))?-(\w+)")
+_PLACE = re.compile(rf"(\d+)-({'|'.join(_FLOW.values())})-({_TREES})(?:-({_SETS}))?(?:-msix-(port))?-(\w+)")
 _SCENARIO_TEST = "tests/sim/test_scenarios.py::test_scenario["
 _COLLECT_S = 300
 _ALL = "long or not long"
@@ -34,18 +37,20 @@ _ALL = "long or not long"
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario on one device tree, at one width, with or without stalls, on a set of BARs."""
+    """A scenario on one device tree, at one width, with or without stalls, on a set of BARs, with one way of MSI-X."""
 
     name: str
     tree: str
     width: int
     stalls: bool
     bars: str = EVERYDAY
+    msix: str = MSIX_WAYS[0]
 
     @property
     def group(self) -> str:
         """The simulation that it is part of, such as ``64-stalled-imx8`` or ``256-flowing-imx8-edma-linux``."""
         words = [str(self.width), _FLOW[self.stalls], self.tree, *([] if self.bars == EVERYDAY else [self.bars])]
+        words += [] if self.msix == MSIX_WAYS[0] else [f"msix-{self.msix}"]
         return "-".join(words)
 
     @property
@@ -66,15 +71,15 @@ def case_of_test(test: str) -> Case | None:
     found = _PLACE.fullmatch(test.removeprefix(_SCENARIO_TEST).removesuffix("]"))
     if found is None:
         return None
-    width, flow, tree, bars, name = found.groups()
-    return Case(name, tree, int(width), flow == _FLOW[True], bars or EVERYDAY)
+    width, flow, tree, bars, msix, name = found.groups()
+    return Case(name, tree, int(width), flow == _FLOW[True], bars or EVERYDAY, msix or MSIX_WAYS[0])
 
 
-def cases_of(name: str, bars: str = EVERYDAY) -> frozenset[str]:
+def cases_of(name: str, bars: str = EVERYDAY, msix: str = MSIX_WAYS[0]) -> frozenset[str]:
     """Return the keys of the cases of a scenario in a full ``make sim``; none if there is no such scenario."""
     trees = next((scenario.trees for scenario in SCENARIOS if scenario.name == name), ())
     return frozenset(
-        Case(name, tree, width, stalls, bars).key for tree in trees for width in WIDTHS for stalls in _FLOW
+        Case(name, tree, width, stalls, bars, msix).key for tree in trees for width in WIDTHS for stalls in _FLOW
     )
 
 

@@ -97,7 +97,7 @@ def _variants(options: Options, run_on: Sequence[Target]) -> dict[Variant, list[
     found: dict[Variant, list[Target]] = {}
     for target in sorted(run_on, key=lambda target: -len(target.scenarios)):
         for width in options.widths:
-            found.setdefault(variant_of(target.tree, width, options.bars), []).append(target)
+            found.setdefault(variant_of(target.tree, width, options.bars, options.msix), []).append(target)
     return found
 
 
@@ -167,7 +167,7 @@ def keep_verdicts(options: Options, found: Sequence[report.Row], date: str) -> N
         return
     kept = {}
     for row in found:
-        case = Case(row.name, row.tree, row.width, row.stalls, options.bars)
+        case = Case(row.name, row.tree, row.width, row.stalls, options.bars, options.msix)
         kept[case.key] = verdicts.Verdict(verdicts.PASS if row.verdict == report.PASS else verdicts.FAIL, date)
     verdicts.merge(options.report / verdicts.SCENARIOS, kept)
 

@@ -104,6 +104,7 @@ def _environment(options: Options, group: Group) -> dict[str, str]:
         figures.VARIABLE: str(group.accounts(options)),
         "EPBELL_STALLS": str(int(group.stalls)),
         "EPBELL_BARS": options.bars,
+        "EPBELL_MSIX": options.msix,
         "EPBELL_THOROUGH": str(int(options.thorough)),
         "EPBELL_DTS": str(group.target.path),
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from epbell_tb import runner, toolchain
 from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.installation import PROJECT
 from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS, Scenario
 
@@ -37,6 +38,8 @@ class Options:
         Seed of every scenario.
     bars : str
         Name of a set of BARs.
+    msix : str
+        How MSI-X messages leave, one of `MSIX_WAYS`.
     dts : Path or None
         Device tree instead of the shipped ones.
     waves : bool
@@ -57,6 +60,7 @@ class Options:
     trees: tuple[str, ...]
     seed: int
     bars: str
+    msix: str
     dts: Path | None
     waves: bool
     thorough: bool
@@ -76,6 +80,7 @@ class Options:
         }
         given = {name: shlex.quote(value) for name, value in settings.items() if value}
         rest = [] if self.bars == "everyday" else [f"--bars {self.bars}"]
+        rest += [] if self.msix == MSIX_WAYS[0] else [f"--msix {self.msix}"]
         rest += ["--thorough"] if self.thorough else []
         if Path.cwd() == PROJECT:
             words = ["make sim", *(f"{name}={value}" for name, value in given.items())]
@@ -95,6 +100,7 @@ def parse(argv: Sequence[str]) -> Options:
     add("--scenario", type=_scenarios, default=tuple(SCENARIOS), metavar="LIST", help="names, or parts of names")
     add("--stalls", type=_stalls, default=_STALLS["both"], metavar="MODE", help="on, off or both (default)")
     add("--bars", type=_bars, default="everyday", metavar="SET", help=f"{', '.join(BAR_SETS)}; default everyday")
+    add("--msix", choices=MSIX_WAYS, default="rq", help="MSI-X as memory writes on RQ (default) or by the block's port")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", type=_trees, default=TREES, metavar="LIST", help=f"default {','.join(TREES)}")
     which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped ones")
@@ -110,8 +116,8 @@ def parse(argv: Sequence[str]) -> Options:
         parser.error(f"none of these scenarios runs on {', '.join(given.tree)}; they run on {', '.join(used)}")
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
-        bars=given.bars, dts=given.dts, waves=given.waves, thorough=given.thorough, jobs=given.jobs, json=given.json,
-        report=folder,
+        bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough, jobs=given.jobs,
+        json=given.json, report=folder,
     )  # fmt: skip
 
 

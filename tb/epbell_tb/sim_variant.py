@@ -26,6 +26,7 @@ _DEFAULTS: dict[str, object] = {
     "address_map": AddressMap(),
     "edma": EdmaShape(),
     "fixed_bar": None,
+    "msix": "rq",
 }
 
 
@@ -55,7 +56,7 @@ class Variant:
     source: str = field(compare=False)
 
 
-def variant_of(tree: DeviceTree, width: int, bars: str) -> Variant:
+def variant_of(tree: DeviceTree, width: int, bars: str, msix: str = "rq") -> Variant:
     """Return the endpoint that a device tree describes.
 
     Parameters
@@ -66,6 +67,8 @@ def variant_of(tree: DeviceTree, width: int, bars: str) -> Variant:
         Width of the PCIe streams in bits.
     bars : str
         Name of a set of BARs.
+    msix : str
+        How MSI-X messages leave, as of `Endpoint`.
 
     Raises
     ------
@@ -73,7 +76,8 @@ def variant_of(tree: DeviceTree, width: int, bars: str) -> Variant:
         If the RTL cannot be what the tree says.
     """
     name = module_name(width, bars)
-    parameters = {key: value for key, value in _parameters(tree).items() if value != _DEFAULTS[key]}
+    found = {**_parameters(tree), "msix": msix}
+    parameters = {key: value for key, value in found.items() if value != _DEFAULTS[key]}
     if bars != "everyday":
         parameters["bars"] = BAR_SETS[bars]
     given = tuple(parameters.items())

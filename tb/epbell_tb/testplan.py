@@ -148,7 +148,8 @@ def judge(
     entries = []
     latest = cases.newest(simulated, {test: ran[test] for test in ran if test in collected})
     for name in plan.scenarios:
-        known = {key for bars in BAR_SETS for key in cases.cases_of(name, bars)} & set(latest)
+        ways = [(bars, msix) for bars in BAR_SETS for msix in cases.MSIX_WAYS]
+        known = {key for way in ways for key in cases.cases_of(name, *way)} & set(latest)
         entries.append(_entry("scenario", name, cases.cases_of(name), {key: latest[key] for key in known}))
     for test in plan.tests:
         wanted = [name for name in collected if belongs(test, name)]

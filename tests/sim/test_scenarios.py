@@ -25,6 +25,7 @@ EDMA = (
     *("doorbell_test_on_each_backend", "edma_doorbell_test_ten_times", "edma_any_data_any_bytes"),
     *("edma_ring_after_disable", "edma_rest_of_the_page", "edma_wrong_bar"),
 )
+MSIX = ("every_interrupt_type", "msix_held_back")
 SEED = os.environ.get("EPBELL_SEED", "1")
 
 
@@ -36,10 +37,12 @@ def groups():
         *(("imx8", WIDE, 256, True, "wide"), ("imx8", LONG, 256, False, "linux")),
         *(("imx8-edma", EDMA, 256, True, "wide"), ("imx8-edma", EDMA, 256, False, "linux")),
     ]
+    port = [("imx8", MSIX, 64, True, "everyday", "port")]
     found = {}
-    for tree, names, width, stalls, *of in [*ends, *middle, *bars]:
+    for tree, names, width, stalls, *of in [*ends, *middle, *bars, *port]:
         arguments = ["--tree", tree, "--width", str(width), "--stalls", "on" if stalls else "off"]
-        arguments += ["--bars", *of] if of else []
+        for option, value in zip(("--bars", "--msix"), of, strict=False):
+            arguments += [option, value]
         found[Case("", tree, width, stalls, *of).group] = (arguments, names)
     return found
 

@@ -106,9 +106,10 @@ def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch)
     mine.write_text(devicetree.builtin().read_text())
     monkeypatch.chdir(tmp_path)
     arguments = ["--width", "64", "--scenario", "bar_test", "--stalls", "on", "--dts", "my tree.dts", "--bars", "wide"]
+    arguments += ["--msix", "port"]
     assert sim.main([*arguments, "--thorough", "--report", str(tmp_path)]) == 1
-    wanted = f"epbell sim --seed 1 --width 64 --scenario bar_test --stalls on --dts '{mine}' --bars wide --thorough\n"
-    assert f"    replay: {wanted}" in capfd.readouterr().out
+    wanted = f"epbell sim --seed 1 --width 64 --scenario bar_test --stalls on --dts '{mine}'"
+    assert f"    replay: {wanted} --bars wide --msix port --thorough\n" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_every_test_of_a_scenario_is_a_case_of_it(collected):
     """What pytest says of a scenario counts for it: its id has to be understood."""
     run = [case_of_test(test) for test in collected if test.startswith("tests/sim/test_scenarios.py::test_scenario[")]
     assert len(run) > len(SCENARIOS)
-    assert all(case is not None and case.key in cases_of(case.name, case.bars) for case in run)
+    assert all(case is not None and case.key in cases_of(case.name, case.bars, case.msix) for case in run)
 
 
 def test_planned_tests_exist(collected):

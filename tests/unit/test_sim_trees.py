@@ -6,6 +6,7 @@ import pytest
 
 from epbell_models import devicetree
 from epbell_tb import sim_options
+from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.scenarios import SCENARIOS, TREES, Scenario
 from epbell_tb.sim_trees import kind_of, targets
 from epbell_tb.sim_variant import VariantError, variant_of
@@ -118,6 +119,13 @@ def test_bars_have_a_name_of_their_own(trees):
     assert variant_of(trees["imx8"], 128, "linux").name == "epbell_endpoint_usp128_linux"
     names = {variant_of(tree, 128, bars).name for tree in trees.values() for bars in ("everyday", "linux", "wide")}
     assert len(names) == 9
+
+
+def test_each_way_of_msix_is_a_build_of_its_own(trees):
+    variants = [variant_of(trees["imx8"], 128, "linux", way) for way in MSIX_WAYS]
+    assert variants[0] == variant_of(trees["imx8"], 128, "linux")
+    assert variants[0].name != variants[1].name
+    assert dict(variants[1].parameters)["msix"] == "port"
 
 
 @pytest.mark.parametrize("wrong", [(), ("imx8", "imx9")])

@@ -126,6 +126,10 @@ def test_cases_of_a_scenario():
     assert cases_of("no_such_scenario") == frozenset()
     linux = Case("edma_wrong_bar", "imx8-edma", 256, False, "linux")
     assert case_of_test(linux.test) == linux
+    port = Case("edma_wrong_bar", "imx8-edma", 256, False, "linux", "port")
+    assert port.group == "256-flowing-imx8-edma-linux-msix-port"
+    assert case_of_test(port.test) == port
+    assert case_of_test(Case("msix_held_back", "imx8", 64, True, msix="port").test).bars == "everyday"
     assert case_of_test("tests/sim/test_scenarios.py::test_scenario[7]") is None
     assert case_of_test("tests/unit/test_edma.py::test_scenario[256-flowing-imx8-bar_test]") is None
 

@@ -113,6 +113,60 @@ def test_what_never_leaves():
         to_host.check_empty(merged=0)
 
 
+def with_msix(way):
+    """Vector 1 is raised; its message is 0xCAFE to 0x123450."""
+    to_host = board()
+    to_host.msix = way
+    reference = to_host._reference
+    ram, page = reference.map["ram"].base, reference.map["controller"].base
+    for offset, word in ((0x10, 0x12_3450), (0x18, 0xCAFE)):
+        reference.cpu_write32(ram + offset, word)
+    reference.cpu_write32(page + 0x50, ram)
+    to_host.raised(1)
+    return to_host
+
+
+MESSAGE = 0x12_3450, b"\xfe\xca\0\0"
+
+
+def test_a_message_at_the_port():
+    """It may be asked for again until it is sent."""
+    to_host = with_msix("port")
+    to_host.asked(*MESSAGE)
+    to_host.asked(*MESSAGE)()
+    to_host.check_empty(merged=0)
+    with pytest.raises(AssertionError, match="nobody asked for"):
+        to_host.asked(*MESSAGE)
+
+
+def test_a_message_at_the_port_that_overtakes():
+    to_host = with_msix("port")
+    to_host.write_started(APERTURE + 8, 1, 0xF)
+    to_host.write_ended(access(8, OKAY, strobes=0xF))
+    to_host.raised(1)
+    to_host.asked(*MESSAGE)()
+    with pytest.raises(AssertionError, match="overtaken"):
+        to_host.asked(*MESSAGE)
+
+
+@pytest.mark.parametrize(("address", "data"), [(0x12_3450, b"\xfe\xca\0\1"), (0x12_3454, MESSAGE[1])])
+def test_a_message_that_the_table_does_not_hold(address, data):
+    with pytest.raises(AssertionError, match="nobody asked for"):
+        with_msix("port").asked(address, data)
+    with pytest.raises(AssertionError, match="nobody asked for"):
+        with_msix("rq").sent(replace(WRITE, address=address, data=data))
+
+
+def test_a_message_the_other_way():
+    to_host = with_msix("rq")
+    with pytest.raises(AssertionError, match="at the port"):
+        to_host.asked(*MESSAGE)
+    to_host.sent(replace(WRITE, address=MESSAGE[0], data=MESSAGE[1]))
+    to_host.check_empty(merged=0)
+    with pytest.raises(AssertionError, match="nobody asked for"):
+        with_msix("port").sent(replace(WRITE, address=MESSAGE[0], data=MESSAGE[1]))
+
+
 def test_an_interrupt_that_overtakes():
     to_host = board()
     to_host.write_started(APERTURE + 8, 1, 0xF)

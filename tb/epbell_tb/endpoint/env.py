@@ -61,7 +61,7 @@ _PINS = (
     *(f"cfg_interrupt_{name}" for name in ("int", "sent", "pending")),
     *(f"cfg_interrupt_msi_{name}" for name in ("enable", "mmenable", "data", "select", "int", "sent", "fail")),
     *(f"cfg_interrupt_msi_{name}" for name in ("attr", "function_number", "pending_status")),
-    *(f"cfg_interrupt_msix_{name}" for name in ("enable", "mask")),
+    *(f"cfg_interrupt_msix_{name}" for name in ("enable", "mask", "address", "data", "int", "sent", "fail")),
     *(f"cfg_mgmt_{name}" for name in ("addr", "function_number", "write", "write_data", "byte_enable")),
     *(f"cfg_mgmt_{name}" for name in ("read", "read_data", "read_write_done", "debug_access")),
 )
@@ -73,7 +73,8 @@ class EndpointEnv:
 
     The width comes from the design's bus; from the environment come EPBELL_SEED, EPBELL_STALLS (1: pauses on both
     streams), EPBELL_BARS (a name of `BAR_SETS`), EPBELL_DTS (a device tree instead of the shipped one),
-    EPBELL_WINDOWS (a number of inbound windows instead of the tree's) and EPBELL_THOROUGH (1: sweeps take every value).
+    EPBELL_WINDOWS (a number of inbound windows instead of the tree's), EPBELL_MSIX (rq or port: the way of MSI-X) and
+    EPBELL_THOROUGH (1: sweeps take every value).
 
     Parameters
     ----------
@@ -144,6 +145,8 @@ class EndpointEnv:
             self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: bool(master.bus_master_enable)
         )
         self.block.on_master_change = self.board.to_host.master_changed
+        self.board.to_host.msix = os.environ.get("EPBELL_MSIX", "rq")
+        self.block.on_msix = self.board.to_host.asked
         CompletionMonitor(dut, self.board.completion)
         board = self.board
         CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
@@ -173,6 +176,7 @@ class EndpointEnv:
         if self.stalls:
             for stream in (self.block.cq_source, self.block.cc_sink, self.block.rq_sink, self.block.rc_source):
                 stream.set_pause_generator(self._pauses())
+            self.block.take_time(random.Random(self.random.random()))
 
     async def start_linux(self, **options: Any) -> None:
         """Boot the endpoint's Linux; options as of `boot`."""

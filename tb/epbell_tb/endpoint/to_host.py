@@ -71,11 +71,14 @@ class ToHost:
 
     Attributes
     ----------
+    msix
+        How MSI-X messages leave: ``"rq"``, or ``"port"`` for the hard block's port.
     causes
         How often reads ended badly, and how.
     """
 
     def __init__(self, reference: ReferenceEndpoint, is_master: Callable[[], bool], counts: Counter[str]) -> None:
+        self.msix = "rq"
         self._reference = reference
         self._is_master = is_master
         self._counts = counts
@@ -224,15 +227,29 @@ class ToHost:
         """Note that the CPU takes the MSI-X table away: nothing is due any more."""
         self._raised.clear()
 
+    def asked(self, address: int, data: bytes) -> Callable[[], None]:
+        """Take a message that the hard block is asked to send; return what to call when it does."""
+        what = f"a message that nobody asked for: {data.hex()} to {address:#x}"
+        assert self.msix == "port", f"{what}, at the port"
+        found = self._due(address, data, what)
+        return lambda: self._left(found)
+
     def _message(self, request: SentRequest, access: _Access | None) -> None:
         """Take a write that none of the CPU's is: it must be the message of a vector that was raised."""
         what = f"a write that nobody asked for: {request}; the next of the CPU's is {access}"
         assert request.first_be == 0xF, what
-        found = next((one for one in self._raised if self._entry(one.vector) == (request.address, request.data)), None)
+        assert self.msix == "rq", what
+        self._left(self._due(request.address, request.data, what))
+
+    def _due(self, address: int, data: bytes, what: str) -> _Raised:
+        found = next((one for one in self._raised if self._entry(one.vector) == (address, data)), None)
         assert found is not None, what
-        assert self.follows(found.after), f"MSI-X {found.vector} has overtaken a write of the CPU: {request}"
+        assert self.follows(found.after), f"MSI-X {found.vector} has overtaken a write of the CPU: {what}"
+        return found
+
+    def _left(self, raised: _Raised) -> None:
         # Further raises of the same vector may have been merged with this one.
-        self._raised.remove(found)
+        self._raised.remove(raised)
         self._counts["msix"] += 1
         self._counts["msix_since_reset"] += 1
 
