@@ -1,5 +1,7 @@
 """MSIs towards the host, through the hard block's interrupt port (AMD PG213, "Configuration Interrupt Interface")."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Const, Module, Signal
@@ -68,7 +70,9 @@ class MsiSender(wiring.Component):
 
     A vector is on ``hard.int``, one-hot, for one clock; it leaves the queue when the hard block answers ``sent`` and is
     tried again when it answers ``fail``, or when the host switches MSI off before there is any answer. While MSI or bus
-    mastering is off, vectors wait in the queue.
+    mastering is off, vectors wait in the queue. A vector beyond those that the host has granted is sent as the one with
+    the same low bits of its number, and masked with it, since the hard block would refuse it for ever; pending ones
+    are moved, and merged, when fewer are granted.
 
     A masked vector that comes to the front of the queue becomes pending (PCI Express Base 6.0, section 6.1.4): it is
     shown on ``hard.pending_status``, and sent once when it is unmasked, before what is in the queue. If it is pending
@@ -136,13 +140,24 @@ class MsiSender(wiring.Component):
         m.submodules.queue = queue = SyncFIFO(width=5, depth=self._depth)
         state: Any = Signal(_State)
         pending: Any = Signal(VECTORS)
-        unmasked: Any = Signal(VECTORS)  # of the pending ones
+        moved: Any = Signal(VECTORS)  # the pending ones as vectors that are granted
+        unmasked: Any = Signal(VECTORS)  # of these
         front: Any = Signal(VECTORS)
         asked: Any = Signal(VECTORS)  # as it was on hard.int, if it was pending
         masked: Any = Signal()  # the vector at the front
+        multiple = self.hard.mmenable[:3]
+        granted = ((Const(1) << multiple) - 1).as_unsigned()
+        m.d.comb += moved.eq(pending)
+        with m.Switch(multiple):
+            for log2 in range(len(self.vector)):
+                with m.Case(log2):
+                    count = 1 << log2
+                    m.d.comb += moved.eq(reduce(or_, (pending[at : at + count] for at in range(0, VECTORS, count))))
+        with m.If((state == _State.IDLE) & self.hard.enable[0]):
+            m.d.sync += pending.eq(moved)
         m.d.comb += [
-            unmasked.eq(pending & ~self.hard.data),
-            front.eq(Const(1, VECTORS) << queue.r_data),
+            unmasked.eq(moved & ~self.hard.data),
+            front.eq(Const(1, VECTORS) << (queue.r_data & granted)),
             masked.eq((front & self.hard.data).any()),
             self.hard.pending_status.eq(pending),
             self.hard.pending_status_data_enable.eq(1),
@@ -160,8 +175,8 @@ class MsiSender(wiring.Component):
                 lowest = unmasked & (-unmasked)[:VECTORS]
                 m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]
             with m.Elif(queue.r_rdy & masked):
-                m.d.comb += [self.merged.eq((pending & front).any()), self.held.eq(~self.merged)]
-                m.d.sync += pending.eq(pending | front)
+                m.d.comb += [self.merged.eq((moved & front).any()), self.held.eq(~self.merged)]
+                m.d.sync += pending.eq(moved | front)
             with m.Elif(queue.r_rdy):
                 m.d.sync += [self.hard.int.eq(front), asked.eq(0), state.eq(_State.ASKED)]
         with m.Elif(self.hard.sent):

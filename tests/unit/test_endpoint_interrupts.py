@@ -268,6 +268,7 @@ def test_msi_mask_and_function_reset() -> None:
         rig.watch.append(lambda: msis.append(ctx.get(msi.int)) if ctx.get(msi.int) else None)
         await set_up(rig, masked=(3,))
         ctx.set(msi.enable, 1)
+        ctx.set(msi.mmenable, 5)
         ctx.set(msi.data, 0b10)
         await rig.cpu_write(MSI_RAISE, 1)
         await rig.cpu_write(RAISE, 3)

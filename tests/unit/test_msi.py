@@ -42,6 +42,7 @@ def simulate(bench: Any) -> None:
 
     async def testbench(ctx: Any) -> None:
         ctx.set(dut.hard.enable, 1)
+        ctx.set(dut.hard.mmenable, 5)
         ctx.set(dut.bus_master, 1)
         await bench(ctx, dut)
 

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
 from amaranth.sim import Simulator
 from test_msi import HardBlock, simulate
 
@@ -67,6 +68,53 @@ def test_unmasked_while_off() -> None:
     simulate(bench)
 
 
+@pytest.mark.parametrize("log2", range(6))
+def test_fewer_vectors_than_there_are(log2: int) -> None:
+    """The host granted 1 to 32: a vector beyond is sent as the one with the same low bits, and masked with it."""
+    block = HardBlock(random.Random(log2), 0.2)
+    count = 1 << log2
+    order = random.Random(log2).sample(range(32), 32)
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        ctx.set(dut.hard.mmenable, log2 | 0o770)  # what the other functions were granted does not matter
+        for vector in order:
+            await clocks(ctx, dut, block, 25, vector=vector, mask=0xFFFF_FFFF << count & 0xFFFF_FFFF)
+        assert block.delivered == [vector % count for vector in order]
+        masked = count - 1
+        await clocks(ctx, dut, block, 25, mask=1 << masked)
+        for vector in (*range(masked, 32, count), masked, 0):
+            await clocks(ctx, dut, block, 25, vector=vector)
+        assert ctx.get(dut.hard.pending_status) == 1 << masked
+        assert block.delivered[32:] == ([0] if count > 1 else [])
+        await clocks(ctx, dut, block, 40, mask=0)
+        assert block.delivered[32:] == ([0] if count > 1 else []) + [masked]
+
+    simulate(bench)
+
+
+@pytest.mark.parametrize(("log2", "left"), [(5, 0x8000_4401), (4, 0xC401), (3, 0xC5), (2, 0xD), (1, 3), (0, 1)])
+def test_pending_when_fewer_are_granted(log2: int, left: int) -> None:
+    """The host disables MSI and enables it with fewer vectors: what is pending moves to them, and is sent once."""
+    block = HardBlock(random.Random(log2), 0.2)
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        await clocks(ctx, dut, block, 25, mask=0xFFFF_FFFF)
+        for vector in (0, 10, 14, 31):
+            await clocks(ctx, dut, block, 10, vector=vector)
+        ctx.set(dut.hard.enable, 0)
+        ctx.set(dut.hard.mmenable, log2)
+        await clocks(ctx, dut, block, 10)
+        ctx.set(dut.hard.enable, 1)
+        await clocks(ctx, dut, block, 10)
+        assert ctx.get(dut.hard.pending_status) == left
+        assert block.delivered == []
+        await clocks(ctx, dut, block, 150, mask=0)
+        assert block.delivered == [vector for vector in range(32) if left >> vector & 1]
+        assert ctx.get(dut.hard.pending_status) == ctx.get(dut.busy) == 0
+
+    simulate(bench)
+
+
 def test_changes_of_the_mask_around_the_raise() -> None:
     """Masked or unmasked in each clock around it, with and without a failure: one MSI in the end."""
     for masked_first in (0, 1):
@@ -108,6 +156,7 @@ def test_random_masks() -> None:
             vector = rng.randrange(32) if cycle < 7500 and rng.random() < 0.15 else None
             ctx.set(dut.hard.data, mask)
             ctx.set(dut.hard.enable, 1)
+            ctx.set(dut.hard.mmenable, 5)
             ctx.set(dut.bus_master, on)
             ctx.set(dut.valid, int(vector is not None))
             ctx.set(dut.vector, vector or 0)
