@@ -27,6 +27,7 @@ from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
 from epbell_tb.endpoint.hard_block import HardBlock, direct_link
 from epbell_tb.endpoint.host_port import HostPort
+from epbell_tb.endpoint.link_checks import LinkChecks
 from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor, cycle
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
@@ -128,6 +129,7 @@ class EndpointEnv:
         self.root: Any = RootComplex()
         self.block = self._hard_block()
         self.to_host = HostPort(self.root, self._link(), self.platform)
+        self.to_host.judge = LinkChecks(self.block.functions[0]).check
         self.cpu = CpuBus(dut)
         self.irq_mu = CocotbIrqLine(dut.irq_mu)
         self.irq_edma = [CocotbIrqLine(dut.irq_edma, line) for line in range(self.tree.endpoint.edma.lines)]

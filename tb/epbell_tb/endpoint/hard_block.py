@@ -2,48 +2,35 @@
 
 What differs from the stock model:
 
-- a poisoned request reaches the user with ``discontinue`` set, instead of as a good one;
-- atomics, locked reads and I/O are passed on, and wait for credits like every non-posted request;
-- a credit pulse counts also while the CQ stream is stalled;
-- what `RequesterSide` and `InterruptPorts` say;
+- what is in `epbell_tb.endpoint.upstream`, a file for each defect, and what `RequesterSide` and `InterruptPorts` say;
+- malformed packets are dropped, and errors logged and signalled, as a hard block does;
 - configuration outputs and credits are followed on changes and not in every clock;
-- the link takes no time: packets reach the other end in their order, with no wire, no ACK and no flow control.
+- the link takes no time: packets reach the other end in their order, with no wire, no ACK and no flow control, unless
+  `LinkCredits` limits them.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import cocotb
-from cocotb.queue import Queue
-from cocotb.triggers import Event, RisingEdge, ValueChange
-from cocotbext.pcie.core.tlp import Tlp, TlpType
+from cocotb.triggers import Event, RisingEdge
+from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
 
 from epbell_tb.endpoint.interrupt_ports import InterruptPorts
+from epbell_tb.endpoint.link_checks import malformed
 from epbell_tb.endpoint.requester import RequesterSide
+from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
+from epbell_tb.endpoint.upstream.credits_lost_in_stalls import CreditsLostInStalls
+from epbell_tb.endpoint.upstream.poisoned_requests_passed import to_user
+from epbell_tb.endpoint.upstream.silent_errors import Error
 
 __all__ = [
     "HardBlock",
     "direct_link",
 ]
 
-_POSTED = {TlpType.MEM_WRITE, TlpType.MEM_WRITE_64}
-_MEMORY = {
-    *_POSTED,
-    TlpType.MEM_READ,
-    TlpType.MEM_READ_64,
-    TlpType.MEM_READ_LOCKED,
-    TlpType.MEM_READ_LOCKED_64,
-    TlpType.FETCH_ADD,
-    TlpType.FETCH_ADD_64,
-    TlpType.SWAP,
-    TlpType.SWAP_64,
-    TlpType.CAS,
-    TlpType.CAS_64,
-}
 _CONFIG_WRITES = {TlpType.CFG_WRITE_0, TlpType.CFG_WRITE_1}
-_MOST_CREDITS = 32
 
 
 def direct_link(bridge: Any, port: Any) -> None:
@@ -60,31 +47,42 @@ async def _hand_over(port: Any, tlp: Tlp) -> None:
     port.rx_queue.put_nowait(Tlp(tlp))
 
 
-class HardBlock(RequesterSide, InterruptPorts):
+class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
     """The hard block; parameters as of the stock model.
 
     Attributes
     ----------
     dropped
         Memory requests that no BAR matched.
+    malformed
+        Packets that were dropped because they are malformed, and what is wrong with them.
     on_master_change
         Called when the host has changed Bus Master Enable.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.dropped: list[Tlp] = []
+        self.malformed: list[tuple[Tlp, str]] = []
         self.on_master_change: Callable[[], None] = lambda: None
         self._was_master = False
         self._config_written = Event()
-        self._credits_given = Event()
-        self._waiting: Queue[Tlp_us] = Queue()
-        self._requests: Queue[Tlp_us] = Queue()
         super().__init__(*args, **kwargs)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether memory requests are given to the user."""
+        return bool(self.functions[0].memory_space_enable)
 
     async def upstream_recv(self, tlp: Tlp) -> None:
         """Take a packet from the link."""
         kind = tlp.fmt_type
-        if kind in _MEMORY:
+        what = malformed(tlp, 128 << self.functions[0].pcie_cap.max_payload_size)
+        if what is not None:
+            tlp.release_fc()
+            self.malformed.append((tlp, what))
+            await self.report(Error.MALFORMED, tlp)
+            return
+        if kind in MEMORY_REQUESTS:
             await self._memory(tlp)
             return
         await super().upstream_recv(tlp)
@@ -98,7 +96,7 @@ class HardBlock(RequesterSide, InterruptPorts):
     def pass_on(self, tlp: Tlp, bar: int) -> None:
         """Give the user a request as one for `bar`, whatever its address and kind."""
         function = self.functions[0]
-        request = Tlp_us(tlp)
+        request = to_user(tlp)
         request.bar_id = bar
         mask = function.bar_mask[bar]
         if function.bar[bar] & 4:
@@ -107,17 +105,20 @@ class HardBlock(RequesterSide, InterruptPorts):
         else:
             request.bar_aperture = (~mask & 0xFFFF_FFFF).bit_length()
         request.completer_id = function.pcie_id
-        request.discontinue = tlp.ep
-        self._requests.put_nowait(request)
+        self.offer(request)
 
     async def _memory(self, tlp: Tlp) -> None:
         tlp.release_fc()
+        if tlp.ep:
+            await self.report(Error.POISONED, tlp)
         match = self.functions[0].match_bar(tlp.address)
-        if match and self.functions[0].memory_space_enable:
+        if match and self.decodes:
             self.pass_on(tlp, match[0])
             return
         self.dropped.append(tlp)
-        if tlp.fmt_type not in _POSTED:
+        posted = tlp.fmt_type in POSTED
+        await self.report(Error.UNSUPPORTED, tlp, advisory=not posted)
+        if not posted:
             await self.upstream_send(Tlp.create_ur_completion_for_tlp(tlp, self.functions[0].pcie_id))
 
     def set_max_payload(self, size: int) -> None:
@@ -127,52 +128,24 @@ class HardBlock(RequesterSide, InterruptPorts):
 
     def drop_everything(self) -> None:
         """Forget requests and credits, as a reset does."""
-        for queue in (self._requests, self._waiting, self.cq_source.queue):
-            while not queue.empty():
-                queue.get_nowait()
-        self.cq_source.queue_occupancy_frames = self.cq_source.queue_occupancy_bytes = 0
-        self.cq_np_req_count = 0
+        self.offer_nothing()
         self.forget_reads()
 
     # -- the stock model's coroutines, asleep when there is nothing to do ----------------------------------------------
 
-    async def _run_cq_logic(self) -> None:
-        cocotb.start_soon(self._count_credits())
-        cocotb.start_soon(self._send_non_posted())
+    async def _run_cc_logic(self) -> None:
         while True:
-            tlp = await self._requests.get()
-            if tlp.fmt_type in _POSTED:
-                await self._send(tlp)
-            elif self.cq_np_req_count and self._waiting.empty():
-                self.cq_np_req_count -= 1
-                await self._send(tlp)
-            else:
-                self._waiting.put_nowait(tlp)
-
-    async def _send(self, tlp: Tlp_us) -> None:
-        await self.cq_source.send(tlp.pack_us_cq())
-
-    async def _send_non_posted(self) -> None:
-        """Send what had to wait for credits; posted requests may pass it."""
-        while True:
-            tlp = await self._waiting.get()
-            while not self.cq_np_req_count:
-                self._credits_given.clear()
-                await self._credits_given.wait()
-            self.cq_np_req_count -= 1
-            await self._send(tlp)
-
-    async def _count_credits(self) -> None:
-        edge, change = RisingEdge(self.user_clk), ValueChange(self.pcie_cq_np_req)
-        while True:
-            await edge
-            given = int(self.pcie_cq_np_req.value)
-            if given:
-                # PG213: 1 is one more request, 2 and 3 are two.
-                self.cq_np_req_count = min(self.cq_np_req_count + min(given, 2), _MOST_CREDITS)
-                self._credits_given.set()
-            else:
-                await change
+            completion = Tlp_us.unpack_us_cc(await self.cc_sink.recv(), self.enable_parity)
+            if completion.discontinue:
+                continue
+            if not completion.completer_id_enable:
+                completion.completer_id = completion.completer_id._replace(bus=self.bus_num)
+            if completion.status == CplStatus.UR:
+                await self.report(Error.UNSUPPORTED, advisory=True)
+            elif completion.status == CplStatus.CA:
+                self.functions[0].signaled_target_abort = True
+                await self.report(Error.COMPLETER_ABORT, advisory=True)
+            await self.send(Tlp(completion))
 
     async def _run_cfg_status_logic(self) -> None:
         edge = RisingEdge(self.user_clk)
@@ -198,5 +171,5 @@ class HardBlock(RequesterSide, InterruptPorts):
     async def settle(self) -> None:
         """Wait until every request has been given to the stream."""
         edge = RisingEdge(self.user_clk)
-        while not (self._requests.empty() and self._waiting.empty() and self.cq_source.idle()):
+        while not self.offered:
             await edge

@@ -12,6 +12,7 @@ from epbell_models.platform import DrivenIrqLine, Platform
 from epbell_models.reference.host_memory import HostMemory
 from epbell_models.reference.outbound import Cause
 from epbell_tb.endpoint.interrupt_ports import ASSERT_INTA, DEASSERT_INTA
+from epbell_tb.endpoint.upstream.silent_errors import ERR_COR, ERR_FATAL, ERR_NONFATAL
 
 __all__ = [
     "HostPort",
@@ -43,12 +44,21 @@ class HostPort:
         The endpoint's INTx line; ``rises`` counts its assertions.
     delay
         Nanoseconds from a read to its completion. Another one for each read lets completions overtake each other.
+    judge
+        Called with every packet of the endpoint; raises if it must not be like that.
+    peers
+        Who gets the completions for requesters other than the root complex.
+    errors
+        Codes of the error messages that the endpoint has sent.
     """
 
     def __init__(self, root: Any, port: Any, platform: Platform) -> None:
         self.memory = HostMemory()
         self.intx = DrivenIrqLine(platform)
         self.delay: Callable[[], int] = lambda: 0
+        self.judge: Callable[[Tlp], None] = lambda _: None
+        self.peers: dict[PcieId, Callable[[Tlp], None]] = {}
+        self.errors: list[int] = []
         self._root = root
         for kind in (TlpType.MEM_READ, TlpType.MEM_READ_64):
             root.register_rx_tlp_handler(kind, self._read)
@@ -58,13 +68,21 @@ class HostPort:
         port.downstream_port.rx_handler = self._receive
 
     async def _receive(self, tlp: Tlp) -> None:
-        """Take the messages that end at the root port, and pass on the rest."""
-        if tlp.fmt_type != TlpType.MSG_LOCAL:
+        """Take what ends at the root port, and pass on the rest."""
+        self.judge(tlp)
+        kind = tlp.fmt_type
+        if kind == TlpType.MSG_TO_RC:
+            code = _message(tlp)
+            assert code in (ERR_COR, ERR_NONFATAL, ERR_FATAL), f"a message with code {code:#x} to the root complex"
+            self.errors.append(code)
+        elif kind == TlpType.MSG_LOCAL:
+            code = _message(tlp)
+            assert code in (ASSERT_INTA, DEASSERT_INTA), f"a message with code {code:#x}"
+            self.intx.drive(code == ASSERT_INTA)
+        elif tlp.is_completion() and tlp.requester_id in self.peers:
+            self.peers[tlp.requester_id](tlp)
+        else:
             await self._pass_on(tlp)
-            return
-        code = tlp.last_be << 4 | tlp.first_be
-        assert code in (ASSERT_INTA, DEASSERT_INTA), f"a message with code {code:#x}"
-        self.intx.drive(code == ASSERT_INTA)
 
     async def _write(self, tlp: Tlp) -> None:
         data = bytes(tlp.get_data())
@@ -111,3 +129,8 @@ class HostPort:
             return answer
         some = any(isinstance(self.memory.read(at, 1), bytes) for at in range(address, address + length))
         return self.memory.peek(address, length) if some else answer
+
+
+def _message(tlp: Tlp) -> int:
+    """Return the code of a message, which is in the byte that has the byte enables of other requests."""
+    return tlp.last_be << 4 | tlp.first_be
