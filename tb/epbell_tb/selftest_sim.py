@@ -62,7 +62,7 @@ def simulate(
     if windows is not None:
         tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=windows))
     # The table is in BAR 0.
-    bars = "everyday" if msix <= _SMALL_TABLE else "linux"
+    bars = "everyday" if msix <= _SMALL_TABLE else "msix"
     try:
         build = build_variant(variant_of(tree, width, bars), say=lambda text: out(f"# {text}"))
     except (VariantError, runner.SimulationError) as error:

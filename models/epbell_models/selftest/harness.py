@@ -20,7 +20,7 @@ __all__ = [
 DmaEngine = Literal["none", "slave", "memcpy"]
 """What moves data for the endpoint's function: nothing, an engine for the host's memory, one for any memory."""
 
-_NO_DMA = "the endpoint has no DMA engine, and its function leaves such commands unanswered"
+_NO_DMA = "no DMA engine: the endpoint's function never answers, and the kernel's tool fails by timeout"
 _NO_MEMCPY = "the endpoint's DMA engine does not copy from the host to the host"
 
 
@@ -35,6 +35,10 @@ class Target(Protocol):
     @property
     def dma(self) -> DmaEngine:
         """What moves data for the endpoint's function."""
+        ...
+
+    def heading(self) -> str:
+        """Return what is tested, in a line that is known before anything runs."""
         ...
 
     async def bring_up(self) -> HostDriver:
@@ -108,6 +112,7 @@ async def run(target: Target, options: Options, out: Callable[[str], None]) -> T
     tests = selected(options)
     tap = TapWriter(out)
     tap.begin(len(tests), options.rounds * len({test.case for test in tests}))
+    tap.note(target.heading())
     driver = await target.bring_up()
     for test in tests:
         tap.run(test.name)
@@ -145,7 +150,7 @@ async def _within(platform: Platform, limit: float, test: SelfTest, driver: Host
     if await ended.wait(limit):
         return skipped[0]
     task.cancel()
-    checks.fail(f"terminated after {limit:g} s")
+    checks.fail("Test terminated by timeout")
     return ""
 
 

@@ -18,6 +18,7 @@ from .harness import DmaEngine
 __all__ = [
     "BAR_SIZES",
     "ModelTarget",
+    "heading",
 ]
 
 BAR_SIZES = (0x2_0000, 0x2_0000, 0x2_0000, 0x2_0000, 0x2_0000, 0x10_0000)
@@ -26,6 +27,26 @@ BAR_SIZES = (0x2_0000, 0x2_0000, 0x2_0000, 0x2_0000, 0x2_0000, 0x10_0000)
 _BAR_BASE = 0x8000_0000
 _HOST_VECTORS = 4096
 _MSIX_TABLE = 0, 0x80
+
+
+def heading(what: str, tree: DeviceTree, windows: int | None, msix_vectors: int) -> str:
+    """Return a line that says what is tested: on which device tree, with how many inbound windows and MSI-X vectors.
+
+    Parameters
+    ----------
+    what
+        What it runs on.
+    tree
+        The device tree.
+    windows
+        Number of inbound windows, None for as many as the device tree says.
+    msix_vectors
+        How many MSI-X vectors the function offers.
+    """
+    described = tree.endpoint.inbound_windows
+    used = described if windows is None else windows
+    aside = "" if used == described else f" (the tree has {described}: --windows {described})"
+    return f"{what}, device tree {tree.name}, {used} inbound windows{aside}, {msix_vectors} MSI-X vectors"
 
 
 class ModelTarget:
@@ -75,6 +96,7 @@ class ModelTarget:
         store_bytes: int = 4096,
         **boot_options: Any,
     ) -> None:
+        self._heading = heading("the models", tree, windows, msix_vectors)
         if windows is not None:
             tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=windows))
         self.platform = VirtualPlatform()
@@ -108,6 +130,10 @@ class ModelTarget:
         )
         self.host = PciEndpointTest(self.device, store_bytes=store_bytes, memory=self.link.host_memory)
 
+    def heading(self) -> str:
+        """Return the device tree, and how many windows and vectors there are."""
+        return self._heading
+
     async def bring_up(self) -> PciEndpointTest:
         """Boot, enumerate, bind."""
         self.link.start()
@@ -122,12 +148,12 @@ class ModelTarget:
         return self.host
 
     def notes(self) -> list[str]:
-        """Return the tree, its doorbell, and how long all of it took Linux."""
+        """Return the doorbell, and how long all of it took Linux."""
         function = self.software.function
         why = f" ({function.reason})" if function.reason else ""
         accesses, interrupts = len(self.link.memory.trace), function.irqs_raised
         return [
-            f"model, device tree {self.tree.name}, doorbell {function.backend or 'none'}{why}",
+            f"doorbell {function.backend or 'none'}{why}",
             f"{self.platform.now():.3f} s of Linux's time, {accesses} accesses of the host, {interrupts} interrupts",
         ]
 

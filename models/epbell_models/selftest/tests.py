@@ -257,7 +257,7 @@ async def _every_vector(kind: str, most: int, ask: Callable[[int], Awaitable[int
     for number in range(1, most + 1):
         result = await ask(number)
         if result == -errno.EINVAL:
-            raise Skip(f"{kind}{number} is disabled")
+            raise Skip(f"{kind}{number} is disabled (-EINVAL)")
         checks.expect(result, f"{kind}{number}")
 
 
@@ -271,7 +271,7 @@ async def _every_size(
 
 def _skip_on(result: int, reasons: dict[int, str]) -> None:
     if -result in reasons:
-        raise Skip(reasons[-result])
+        raise Skip(f"{reasons[-result]} (-{errno.errorcode[-result]})")
 
 
 def _with_name(result: int) -> str:

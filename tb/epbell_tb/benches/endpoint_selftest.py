@@ -9,7 +9,9 @@ from pathlib import Path
 
 import cocotb
 
+from epbell_models import devicetree
 from epbell_models.selftest.harness import DmaEngine, Options, run
+from epbell_models.selftest.model import heading
 from epbell_tb.endpoint.env import EndpointEnv
 
 _PAYLOAD = 512
@@ -24,6 +26,13 @@ class SimTarget:
         self.env = env
         self.platform = env.platform
 
+    def heading(self):
+        """Return what is simulated, the device tree, and how many windows and vectors there are."""
+        env = self.env
+        flow = "with stalls" if env.stalls else "without stalls"
+        tree, windows = devicetree.load(env.tree.source), env.tree.endpoint.inbound_windows
+        return heading(f"the RTL, {env.width} bits {flow}", tree, windows, env.msix)
+
     async def bring_up(self):
         """Boot, enumerate, bind; nothing is set up that a test does not set up itself."""
         await self.env.start(irq_type=None)
@@ -31,13 +40,12 @@ class SimTarget:
         return self.env.host
 
     def notes(self):
-        """Return what was simulated, its doorbell, and how long all of it took Linux."""
+        """Return the doorbell, and how long all of it took Linux."""
         env, function = self.env, self.env.software.function
         why = f" ({function.reason})" if function.reason else ""
-        flow = "with stalls" if env.stalls else "without stalls"
         requests, interrupts = env.board.counts["requests"], function.irqs_raised
         return [
-            f"RTL, {env.width} bits {flow}, device tree {env.tree.name}, doorbell {function.backend or 'none'}{why}",
+            f"doorbell {function.backend or 'none'}{why}",
             f"{self.platform.now():.3f} s of Linux's time, {requests} requests of the host, {interrupts} interrupts",
         ]
 
