@@ -124,6 +124,18 @@ SCENARIOS: tuple[Scenario, ...] = (
         subrange_on_the_doorbells_bar="A BAR that the doorbell was behind is split and restored; no window is stuck.",
     ),
     *_bench(
+        "windows",
+        retarget_in_flight="A BAR is aimed elsewhere while requests stream: each meets the old or the new window.",
+        retarget_by_address_in_flight="A slice over a BAR moves while requests stream; the lowest window decides.",
+        windows_at_their_edges="First and last dword are in, their neighbours not; the upper half of addresses counts.",
+        target_error="Where nothing answers a ring is counted and no interrupt; the next good one works.",
+    ),
+    *_bench(
+        "windows",
+        trees=("imx8-edma",),
+        edma_target_error="Where nothing answers a ring of the eDMA is counted; the next good one works.",
+    ),
+    *_bench(
         "backends",
         trees=TREES,
         doorbell_test_on_each_backend="Linux takes the doorbell that the device tree leads to, or fails as Linux does.",

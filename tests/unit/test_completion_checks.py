@@ -11,8 +11,8 @@ from epbell_tb.endpoint.sidebands import check_completion_beat, check_request_be
 SC, UR, CA = 0, 1, 4
 READ_LOCKED, SWAP = 7, 5
 REQUEST = Request(
-    first=1, last=2, kind=MEM_READ, bar=2, function=0, address=0xC000_0074, length=9, first_be=0xE, last_be=0x3, tag=9,
-    requester=0x18, tc=5, attr=2, payload=b"", discontinued=False, at=1,
+    first=1, decided=2, last=2, kind=MEM_READ, bar=2, function=0, address=0xC000_0074, length=9, first_be=0xE,
+    last_be=0x3, tag=9, requester=0x18, tc=5, attr=2, payload=b"", discontinued=False, at=1,
 )  # fmt: skip
 FIRST = SentCompletion(
     first=5, last=6, status=SC, byte_count=33, lower_address=0x75, length=3, tag=9, requester=0x18, tc=5, attr=2,

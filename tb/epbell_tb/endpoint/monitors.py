@@ -35,6 +35,8 @@ PERIOD_NS = 4
 MEM_READ = 0
 MEM_WRITE = 1
 _MESSAGE = 12
+_DESCRIPTOR = 4
+"""Dwords before the payload."""
 _CC_RESERVED = 1 << 7 | 0x3F << 10 | 3 << 30
 """Of the first dword of a completion's descriptor."""
 
@@ -46,9 +48,13 @@ def cycle() -> int:
 
 @dataclass(frozen=True)
 class Request:
-    """A request of the host, as it came through the CQ stream: cycles of its first and last beat, and its fields."""
+    """A request of the host, as it came through the CQ stream, with cycles of its beats.
+
+    ``decided`` is the beat in which the windows are asked: the first one with payload, else the last one.
+    """
 
     first: int
+    decided: int
     last: int
     kind: int
     bar: int
@@ -139,6 +145,7 @@ class PacketMonitor:
         self._lanes = len(self._pin["keep"])
         self._wide = self._lanes == 16
         self._data = bytearray()
+        self._beats: list[int] = []  # cycles
         self._user = 0
         self._discontinued = False
         self.open_since: int | None = None
@@ -161,9 +168,11 @@ class PacketMonitor:
         data, user, last = int(pin["data"].value), int(pin["user"].value), bool(pin["last"].value)
         if self.open_since is None:
             self.open_since = cycle()
+            self._beats = []
             self._user = user
             self._discontinued = False
         self._discontinued |= bool(user >> self._discontinue_bit & 1)
+        self._beats.append(cycle())
         keep = int(pin["keep"].value)
         count = keep.bit_length()
         assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
@@ -212,8 +221,10 @@ class RequestMonitor(PacketMonitor):
 
     def _packet(self, first: int, packet: bytes) -> None:
         low, high, third, fourth = struct.unpack_from("<4L", packet)
+        decided = self._beats[min(_DESCRIPTOR // self._lanes, len(self._beats) - 1)]
         request = Request(
-            first=first, last=cycle(), kind=third >> 11 & 0xF, bar=fourth >> 16 & 0x7, function=fourth >> 8 & 0xFF,
+            first=first, decided=decided, last=cycle(),
+            kind=third >> 11 & 0xF, bar=fourth >> 16 & 0x7, function=fourth >> 8 & 0xFF,
             address=high << 32 | low & ~3, length=third & 0x7FF,
             first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
             tag=fourth & 0xFF, requester=third >> 16, tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7,

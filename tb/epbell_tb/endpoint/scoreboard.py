@@ -12,6 +12,7 @@ from epbell_models.reference import outcome
 from epbell_models.reference.edma import EdmaPage
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.inbound import Refusal
+from epbell_tb.endpoint.aims import Aims
 from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
 from epbell_tb.endpoint.latch import Latch, PageWrite
@@ -64,6 +65,8 @@ class Scoreboard:
         The doorbells of the Messaging Unit, and the eDMA's.
     to_host
         What the endpoint sends to the host.
+    aims
+        The inbound windows, cycle by cycle.
     msis_in_order
         Whether MSIs arrive in the order in which they were raised, as they do while the host masks none.
     counts
@@ -82,6 +85,7 @@ class Scoreboard:
     ) -> None:
         self.reference = ReferenceEndpoint.of(tree, bar_sizes)
         self.map = self.reference.map
+        self.aims = Aims(self.reference.windows)
         self.registers = Registers(self.reference.mu.layout)
         self.max_payload = 128
         ram = self.map["ram"]
@@ -107,6 +111,7 @@ class Scoreboard:
     def reset(self) -> None:
         """Forget what a reset of the endpoint forgets; the RAM keeps its contents."""
         self.reference.reset()
+        self.aims.reset()
         self.bells = [Bell(bell.name) for bell in self.bells]
         self.latch = self._new_latch()
         for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msis_since_reset"):
@@ -127,12 +132,13 @@ class Scoreboard:
         """Take a request of the host in the cycle of its last beat."""
         self.counts["requests"] += 1
         later, self._later = self._later, []
-        if request.kind == MEM_WRITE:
-            self._write(request)
-        elif not request.posted:
-            self._ask(request)
-        else:
-            self.counts["unsupported"] += 1
+        with self.aims.at(request.decided, request.last):
+            if request.kind == MEM_WRITE:
+                self._write(request)
+            elif not request.posted:
+                self._ask(request)
+            else:
+                self.counts["unsupported"] += 1
         for check in later:
             check()
 
@@ -249,6 +255,8 @@ class Scoreboard:
             entry = self.latch.write_started(cycle(), address - place.base, data, strobes)
         elif place is not None:
             self.reference.cpu_write32(address, data, strobes)
+            if place.name == "iatu":
+                self.aims.written(cycle())
             if place.name == "controller":
                 self._raise(address - place.base, data, strobes)
             if place.name == "mu_a":

@@ -1,0 +1,61 @@
+"""Which inbound windows are in force in which cycle: a re-target is followed to the clock."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from epbell_models.reference.inbound import InboundWindows
+
+__all__ = [
+    "Aims",
+]
+
+_LAG = 3
+"""Cycles from the CPU's handshake of a write to the first one in which what it wrote claims requests."""
+
+_KEPT = 64
+
+
+class Aims:
+    """The windows of a reference endpoint, as requests of any recent cycle have met them.
+
+    Parameters
+    ----------
+    windows
+        The windows; what is written to their registers is in force at once.
+
+    Attributes
+    ----------
+    changes
+        How often the windows have changed.
+    crossed
+        Requests during which they changed: after the beat that decided where it goes, before or with the last one.
+    """
+
+    def __init__(self, windows: InboundWindows) -> None:
+        self._windows = windows
+        self.changes = 0
+        self.crossed = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but what is in force now."""
+        self._since = deque([(0, list(self._windows.in_force))], _KEPT)
+
+    def written(self, now: int) -> None:
+        """Note that the CPU's write of a register was handed over in this cycle."""
+        in_force = list(self._windows.in_force)
+        if in_force != self._since[-1][1]:
+            self.changes += 1
+            self._since.append((now + _LAG, in_force))
+
+    @contextmanager
+    def at(self, decided: int, last: int) -> Iterator[None]:
+        """Let the windows of the cycle ``decided`` be in force; the request ends in the cycle ``last``."""
+        self.crossed += any(decided < since <= last for since, _ in self._since)
+        newest = self._windows.in_force
+        self._windows.in_force = next(found for since, found in reversed(self._since) if since <= decided)
+        try:
+            yield
+        finally:
+            self._windows.in_force = newest
