@@ -111,6 +111,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         outbound_windows_exhausted="With every outbound window in use one more is refused; each reaches its own page.",
     ),
     *_bench(
+        "transfers",
+        completions_of_every_size_and_offset="Reads of 1 to 64 bytes at every offset of 16 dwords are answered right.",
+        completions_around_boundaries="Reads across 64, 128 and 256 bytes: all byte enables, every maximum payload.",
+        requesters_interleaved="Requesters with the same tags read RAM and registers while writes and rings go on.",
+        streams_stand_still="CC or RQ stands still for long: credits run out, rings pass, nothing is lost or doubled.",
+        link_credits_exhausted="The link's credits of each kind run out and come back: nothing is lost or doubled.",
+    ),
+    *_bench(
         "interrupts",
         every_interrupt_type="INTx, MSI and MSI-X in turn: each vector arrives, the DOORBELL test passes with each.",
         msix_held_back="An MSI-X vector raised while masked, disabled or not bus master is pending, and sent once.",

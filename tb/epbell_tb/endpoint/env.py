@@ -177,7 +177,7 @@ class EndpointEnv:
             await self.start_host(irq_type)
         if self.stalls:
             for stream in (self.block.cq_source, self.block.cc_sink, self.block.rq_sink, self.block.rc_source):
-                stream.set_pause_generator(self._pauses())
+                stream.set_pause_generator(self.pauses())
             self.block.take_time(random.Random(self.random.random()))
 
     async def start_linux(self, **options: Any) -> None:
@@ -298,7 +298,7 @@ class EndpointEnv:
         options = {"wide_bars": wide, "msix_interrupts": self.msix, "intx": bool(self.msix), **options}
         return boot(self.platform, self.cpu, lines, self.tree, self.bar_sizes, **options)
 
-    def _pauses(self) -> Iterator[bool]:
+    def pauses(self) -> Iterator[bool]:
         """Pause at random, in runs, so that both full speed and long stalls occur."""
         source = random.Random(self.random.random())
         while True:
