@@ -376,7 +376,6 @@ class Endpoint(wiring.Component):
         """Connect the CPU with host memory, and account for what fails."""
         cpu, outbound, blocks = self._cpu, self._outbound, self._blocks
         m.d.comb += [
-            outbound.bus_master.eq(self.cfg_function_status[2]),
             outbound.w_valid.eq(cpu.w_host_valid),
             cpu.w_host_ready.eq(outbound.w_ready),
             cpu.w_host_error.eq(outbound.w_error),
@@ -398,10 +397,15 @@ class Endpoint(wiring.Component):
     def _resets(self, m: Any) -> None:
         """Connect what the hard block says of the function's state."""
         function, blocks = self._function, self._blocks
+        idle = self._parser.idle & self._target.idle & self._reader.idle
+        answered = idle & ~self._queue.o_valid & ~self.s_axis_cq.tvalid & ~self.m_axis_cc.tvalid
         m.d.comb += [
             function.in_process.eq(self.cfg_flr_in_process),
             function.power_state.eq(self.cfg_function_power_state),
-            function.quiet.eq(1),
+            function.quiet.eq(self._interrupts.quiet & self._outbound.quiet & answered),
+            self._interrupts.awake.eq(function.awake),
+            self._outbound.bus_master.eq(self.cfg_function_status[2] & function.awake),
+            self._outbound.flush.eq(function.reset),
             self.cfg_flr_done.eq(function.done),
             blocks.flr_begins.eq(function.begins),
             blocks.in_flr.eq(function.reset),

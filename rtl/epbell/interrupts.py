@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter
+from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -97,6 +97,10 @@ class Interrupts(wiring.Component):
     it; an interrupt through a port of the hard block does not begin before all these requests have been accepted on RQ
     (INTx: before INTA is asserted; it is deasserted at any time).
 
+    In the reset of the function everything is forgotten, and what is raised is dropped. What the hard block has been
+    asked for goes on to its answer, and an asserted INTA is deasserted; then, and when the PBA of MSI-X has been
+    zeroed, all is ``quiet``.
+
     Parameters
     ----------
     ram_size, lanes : int
@@ -116,6 +120,10 @@ class Interrupts(wiring.Component):
         Bits of ``cfg_function_status`` of function 0: I/O, memory, bus mastering, Interrupt Disable.
     function_reset : In(1)
         The function is being reset: what the host was to be told is forgotten, the registers stay.
+    awake : In(1)
+        The function is in D0. Otherwise nothing is sent: as without bus mastering, and INTx as with Interrupt Disable.
+    quiet : Out(1)
+        Nothing is to be sent, and nothing is on its way; from the second clock of `function_reset` on.
     entered, left : In(1)
         A request to the host has been taken, has left.
     host_wrote, host_address, host_written
@@ -137,6 +145,8 @@ class Interrupts(wiring.Component):
     intx: Any
     function_status: Any
     function_reset: Any
+    awake: Any
+    quiet: Any
     entered: Any
     left: Any
     host_wrote: Any
@@ -171,6 +181,8 @@ class Interrupts(wiring.Component):
             "intx": Out(HardIntx()),
             "function_status": In(4),
             "function_reset": In(1),
+            "awake": In(1),
+            "quiet": Out(1),
             "entered": In(1),
             "left": In(1),
             "host_wrote": In(1),
@@ -193,10 +205,14 @@ class Interrupts(wiring.Component):
         """Connect the three, each behind its registers."""
         m: Any = Module()
         registers, fence = self.registers, self._fence
-        m.submodules.fence, m.submodules.intx = fence, self._intx
-        m.submodules.msix, m.submodules.hand = self._engine, ResetInserter(self.function_reset)(self._hand)
-        m.submodules.msi = ResetInserter(self.function_reset)(self._msi)
+        # The reset drops what has entered and has not left.
+        m.submodules.fence = ResetInserter(self.function_reset)(fence)
+        m.submodules.msi, m.submodules.intx = self._msi, self._intx
+        m.submodules.msix, m.submodules.hand = self._engine, self._hand
+        self._may_request: Any = Signal()
         m.d.comb += [
+            self._may_request.eq(self.function_status[2] & self.awake),
+            self.quiet.eq(self._msi.idle & self._hand.idle & self._intx.idle & ~self._engine.busy),
             registers.bus_master.eq(self.function_status[2]),
             fence.entered.eq(self.entered),
             fence.left.eq(self.left),
@@ -222,21 +238,25 @@ class Interrupts(wiring.Component):
             registers.msi_refused.eq(sender.refused),
             sender.valid.eq(registers.msi_raise),
             sender.vector.eq(registers.msi_vector),
-            sender.bus_master.eq(self.function_status[2]),
+            sender.bus_master.eq(self._may_request),
             sender.hold.eq(self._fence.closed),
+            sender.flush.eq(self.function_reset),
         ]
 
     def _connect_msix(self, m: Any) -> None:
         registers, engine = self.registers, self._engine
+        was_reset: Any = Signal()
+        m.d.sync += was_reset.eq(self.function_reset)
         m.d.comb += [
-            engine.set_up.eq(registers.msix_on & ~self.function_reset),
+            # For a clock only: what follows, zeroing the PBA, is a part of the reset.
+            engine.set_up.eq(registers.msix_on & (was_reset | ~self.function_reset)),
             engine.last.eq(registers.msix_last),
             engine.table.eq(registers.msix_table[2:]),
             engine.pba.eq(registers.msix_pba[2:]),
-            engine.enabled.eq(self.msix.enable[0]),
+            engine.enabled.eq(self.msix.enable[0] & ~self.function_reset),
             engine.masked.eq(self.msix.mask[0]),
-            engine.bus_master.eq(self.function_status[2]),
-            engine.raise_valid.eq(registers.msix_raise),
+            engine.bus_master.eq(self._may_request),
+            engine.raise_valid.eq(registers.msix_raise & ~self.function_reset),
             engine.raise_vector.eq(registers.msix_vector),
             engine.host_wrote.eq(self.host_wrote),
             engine.host_address.eq(self.host_address),
@@ -253,12 +273,13 @@ class Interrupts(wiring.Component):
             registers.msix_room.eq(engine.room),
             registers.msix_busy.eq(engine.busy),
             registers.msix_pending.eq(engine.pending.any()),
-            *(getattr(registers, f"msix_{event}").eq(getattr(engine, event)) for event in ("sent", "held", "merged")),
+            registers.msix_held.eq(engine.held),
+            registers.msix_merged.eq(engine.merged),
         ]
 
     def _connect_messages(self, m: Any) -> None:
         """Let MSI-X messages leave."""
-        engine, hand = self._engine, self._hand
+        registers, engine, hand = self.registers, self._engine, self._hand
         wiring.connect(m, wiring.flipped(self.msix), hand.hard)
         if self._way == "rq":
             m.d.comb += [
@@ -267,6 +288,7 @@ class Interrupts(wiring.Component):
                 self.i_data.eq(engine.i_data),
                 engine.i_ready.eq(self.i_ready),
                 engine.i_sent.eq(1),
+                registers.msix_sent.eq(engine.sent),
             ]
             return
         free = ~self._fence.closed
@@ -277,6 +299,8 @@ class Interrupts(wiring.Component):
             engine.i_ready.eq(hand.i_ready & free),
             engine.i_sent.eq(hand.i_sent),
             engine.i_failed.eq(hand.i_failed),
+            # Not the engine's: a message that leaves while the engine is reset has gone all the same.
+            registers.msix_sent.eq(hand.i_sent),
         ]
 
     def _connect_intx(self, m: Any) -> None:
@@ -285,7 +309,7 @@ class Interrupts(wiring.Component):
         m.d.comb += [
             intx.level.eq(registers.intx_level),
             intx.pulse.eq(registers.intx_pulse),
-            intx.disabled.eq(self.function_status[3] | self.msi.enable[0] | self.msix.enable[0]),
+            intx.disabled.eq(self.function_status[3] | self.msi.enable[0] | self.msix.enable[0] | ~self.awake),
             intx.flush.eq(self.function_reset),
             intx.hold.eq(self._fence.closed),
             registers.intx_busy.eq(intx.busy),

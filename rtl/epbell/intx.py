@@ -63,7 +63,8 @@ class Intx(wiring.Component):
     disabled : In(1)
         The host does not want INTx: Interrupt Disable is set, or MSI or MSI-X is enabled.
     flush : In(1)
-        Forget the pulses, one in the same clock too: for the reset of the function.
+        Forget the pulses, one in the same clock too, and deassert INTA whatever the level: for the reset of the
+        function.
     hold : In(1)
         Do not assert INTA: what it announces is still on its way. Deasserting goes on.
     hard : Out(HardIntx())
@@ -76,6 +77,8 @@ class Intx(wiring.Component):
         A message has gone to the host; `asserted` not if it was disabled meanwhile.
     done, refused : Out(1)
         A pulse has reached the host, its deassertion is to come; a pulse has been refused, there was no room.
+    idle : Out(1)
+        INTA is deasserted, and no answer of the hard block is awaited.
     busy : Out(1)
         A change is wanted, or under way. What waits because of ``disabled`` does not count.
 
@@ -97,6 +100,7 @@ class Intx(wiring.Component):
     deasserted: Any
     done: Any
     refused: Any
+    idle: Any
     busy: Any
 
     def __init__(self, pulses: int = 16) -> None:
@@ -108,7 +112,7 @@ class Intx(wiring.Component):
             "hard": Out(HardIntx()),
             "told": Out(1),
             "room": Out(6),
-            **{name: Out(1) for name in ("asserted", "deasserted", "done", "refused", "busy")},
+            **{name: Out(1) for name in ("asserted", "deasserted", "done", "refused", "idle", "busy")},
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -124,9 +128,10 @@ class Intx(wiring.Component):
         took = self.pulse & self.room.any() & ~self.flush
         m.d.comb += [
             # A pulse ends as soon as the host has it; the level takes the line over, or keeps it.
-            wanted.eq(((self.level & ~unheard) | (waiting.any() & ~line)) & ~self.disabled),
+            wanted.eq(((self.level & ~unheard) | (waiting.any() & ~line)) & ~self.disabled & ~self.flush),
             self.hard.int[0].eq(line),
-            self.hard.pending[0].eq(self.level | waiting.any() | line),
+            self.hard.pending[0].eq(((self.level | waiting.any()) & ~self.flush) | line),
+            self.idle.eq(~line & ~asked),
             self.room.eq(self._pulses - waiting),
             self.asserted.eq(answered & line & ~self.disabled),
             self.deasserted.eq(answered & ~line),

@@ -4,7 +4,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Const, Module, ResetInserter, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -79,6 +79,9 @@ class MsiSender(wiring.Component):
     already, it is merged. The mask that counts is the one in the clock before ``hard.int``; a vector that is masked
     when its answer is not ``sent`` becomes pending, or stays so. Function 0 only.
 
+    While ``flush`` is high, nothing is queued or begun and what was queued or pending is forgotten. A vector that the
+    hard block has been asked for still waits for its answer: see ``idle``.
+
     Parameters
     ----------
     depth : int
@@ -87,17 +90,21 @@ class MsiSender(wiring.Component):
     Attributes
     ----------
     valid, vector : In(1), In(5)
-        Queue this vector; refused when the queue is full.
+        Queue this vector; refused when the queue is full, or flushed.
     bus_master : In(1)
         The host has enabled bus mastering.
     hold : In(1)
         Begin nothing new: what a vector announces is still on its way.
+    flush : In(1)
+        Forget everything, for the reset of the function.
     hard : Out(HardMsi())
         The hard block's port.
     room : Out(6)
         Free entries.
     busy : Out(1)
         Something is waiting in the queue or on its way. A pending vector that the host masks does not count.
+    idle : Out(1)
+        No answer of the hard block is awaited.
     sent, held, merged, refused : Out(1)
         An MSI has gone; a vector has become pending, or was pending; a vector has been refused.
 
@@ -111,9 +118,11 @@ class MsiSender(wiring.Component):
     vector: Any
     bus_master: Any
     hold: Any
+    flush: Any
     hard: Any
     room: Any
     busy: Any
+    idle: Any
     sent: Any
     held: Any
     merged: Any
@@ -128,16 +137,18 @@ class MsiSender(wiring.Component):
             "vector": In(5),
             "bus_master": In(1),
             "hold": In(1),
+            "flush": In(1),
             "hard": Out(HardMsi()),
             "room": Out(6),
             "busy": Out(1),
+            "idle": Out(1),
             **{name: Out(1) for name in ("sent", "held", "merged", "refused")},
         })
 
     def elaborate(self, platform: object) -> Module:
         """Build a queue, and a machine that waits for the answer."""
         m: Any = Module()
-        m.submodules.queue = queue = SyncFIFO(width=5, depth=self._depth)
+        m.submodules.queue = ResetInserter(self.flush)(queue := SyncFIFO(width=5, depth=self._depth))
         state: Any = Signal(_State)
         pending: Any = Signal(VECTORS)
         moved: Any = Signal(VECTORS)  # the pending ones as vectors that are granted
@@ -161,16 +172,17 @@ class MsiSender(wiring.Component):
             masked.eq((front & self.hard.data).any()),
             self.hard.pending_status.eq(pending),
             self.hard.pending_status_data_enable.eq(1),
-            queue.w_en.eq(self.valid),
+            queue.w_en.eq(self.valid & ~self.flush),
             queue.w_data.eq(self.vector),
             queue.r_en.eq((self.sent & ~asked.any()) | self.held | self.merged),
             self.room.eq(self._depth - queue.level),
             self.busy.eq(queue.r_rdy | unmasked.any() | (state == _State.ASKED)),
-            self.refused.eq(self.valid & ~queue.w_rdy),
+            self.idle.eq(state == _State.IDLE),
+            self.refused.eq(self.valid & (self.flush | ~queue.w_rdy)),
             self.sent.eq((state == _State.ASKED) & self.hard.sent),
         ]
         m.d.sync += self.hard.int.eq(0)
-        with m.If(state == _State.IDLE), m.If(self.hard.enable[0] & self.bus_master & ~self.hold):
+        with m.If(state == _State.IDLE), m.If(self.hard.enable[0] & self.bus_master & ~self.hold & ~self.flush):
             with m.If(unmasked.any()):
                 lowest = unmasked & (-unmasked)[:VECTORS]
                 m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]
@@ -183,4 +195,6 @@ class MsiSender(wiring.Component):
             m.d.sync += [pending.eq(pending & ~asked), state.eq(_State.IDLE)]
         with m.Elif(self.hard.fail | ~self.hard.enable[0]):
             m.d.sync += state.eq(_State.IDLE)
+        with m.If(self.flush):
+            m.d.sync += pending.eq(0)
         return m

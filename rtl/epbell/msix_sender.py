@@ -61,6 +61,8 @@ class MsixSender(wiring.Component):
         The message and its answer.
     enabled, masked : Out(1)
         MSI-X Enable and Function Mask of function 0.
+    idle : Out(1)
+        No answer of the hard block is awaited.
     hard : Out(HardMsix())
         The hard block's port.
     """
@@ -73,6 +75,7 @@ class MsixSender(wiring.Component):
     i_failed: Any
     enabled: Any
     masked: Any
+    idle: Any
     hard: Any
 
     def __init__(self) -> None:
@@ -85,6 +88,7 @@ class MsixSender(wiring.Component):
             "i_failed": Out(1),
             "enabled": Out(1),
             "masked": Out(1),
+            "idle": Out(1),
             "hard": Out(HardMsix()),
         })
 
@@ -96,6 +100,7 @@ class MsixSender(wiring.Component):
         m.d.comb += [
             self.enabled.eq(self.hard.enable[0]),
             self.masked.eq(self.hard.mask[0]),
+            self.idle.eq(~asked),
             self.i_ready.eq(~asked),
             self.i_sent.eq(asked & self.hard.sent),
             self.i_failed.eq(asked & ~self.hard.sent & (self.hard.fail | ~self.enabled)),

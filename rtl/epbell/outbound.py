@@ -6,7 +6,7 @@ multiple of 4 KiB.
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,6 +47,10 @@ class Outbound(wiring.Component):
     Interrupts wait while bus mastering is off; so does what had been taken before and has not begun to leave: nothing
     is lost, and the order stays. The CPU never waits for bus mastering: a read that is held like this fails in time.
 
+    While ``flush`` is high, for the reset of the function, it is as if bus mastering were off, and what has not begun
+    to leave is dropped. Reads that wait fail at once, with ``TIMEOUT``, unless their completions have come. A request
+    that has begun to leave leaves.
+
     Parameters
     ----------
     width : int
@@ -76,6 +80,10 @@ class Outbound(wiring.Component):
         Interrupt: a dword to be written to an address on the bus.
     bus_master : In(1)
         The host has enabled bus mastering.
+    flush : In(1)
+        The function is being reset.
+    quiet : Out(1)
+        Nothing is leaving, and nothing waits to leave; from the second clock of `flush` on.
     rq : Out(usp_requester.RequesterRequest(width))
         Requests. No ready of the CPU's or the interrupts' depends on ``rq.tready`` within a clock.
     rc : In(usp_requester.RequesterCompletion(width))
@@ -113,6 +121,8 @@ class Outbound(wiring.Component):
     i_address: Any
     i_data: Any
     bus_master: Any
+    flush: Any
+    quiet: Any
     rq: Any
     rc: Any
     failed: Any
@@ -148,6 +158,8 @@ class Outbound(wiring.Component):
             "i_address": In(64),
             "i_data": In(32),
             "bus_master": In(1),
+            "flush": In(1),
+            "quiet": Out(1),
             "rq": Out(requester.RequesterRequest(width)),
             "rc": In(requester.RequesterCompletion(width)),
             "failed": Out(range(3)),
@@ -166,14 +178,16 @@ class Outbound(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), windows.bus)
 
         room: Any = Signal()
+        self._allowed: Any = Signal()
         self._arbitrate(m, room)
         writes = self.w_valid & self.w_ready
         reads = self.r_valid & self.r_ready
         interrupts = self.i_valid & self.i_ready
         refusal: Any = Signal(Cause)
         m.d.comb += [
+            self._allowed.eq(self.bus_master & ~self.flush),
             windows.address.eq(Mux(reads, self.r_addr, self.w_addr)),
-            refusal.eq(Mux(windows.claimed, Mux(self.bus_master, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
+            refusal.eq(Mux(windows.claimed, Mux(self._allowed, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
             self.w_error.eq(_response(refusal)),
         ]
         sends = Mux(reads, self._reads.send, interrupts | (writes & (refusal == Cause.NONE) & self.w_strb.any()))
@@ -187,14 +201,14 @@ class Outbound(wiring.Component):
         wishes = {
             _Source.WRITE: (self.w_valid, self.w_ready),
             _Source.READ: (self.r_valid & self._reads.ready, self.r_ready),
-            _Source.INTERRUPT: (self.i_valid & self.bus_master, self.i_ready),
+            _Source.INTERRUPT: (self.i_valid & self._allowed, self.i_ready),
         }
         last: Any = Signal(_Source, init=_Source.INTERRUPT)
         order = list(wishes)
         with m.Switch(last):
             for position, source in enumerate(order):
                 with m.Case(source):
-                    taken: Any = ~room & self.bus_master  # what is refused needs no room
+                    taken: Any = ~room & self._allowed  # what is refused needs no room
                     for candidate in order[position + 1 :] + order[: position + 1]:
                         valid, ready = wishes[candidate]
                         m.d.comb += ready.eq(valid & ~taken)
@@ -212,6 +226,7 @@ class Outbound(wiring.Component):
             outstanding.valid.eq(reads),
             outstanding.address.eq(self.r_addr),
             outstanding.refusal.eq(refusal),
+            outstanding.flush.eq(self.flush),
             outstanding.c_valid.eq(parser.valid),
             outstanding.completion.eq(parser.completion),
             self.d_valid.eq(outstanding.d_valid),
@@ -223,7 +238,7 @@ class Outbound(wiring.Component):
 
     def _send(self, m: Any, room: Any, sends: Any, reads: Any, interrupts: Any) -> None:
         """Put the request together in one clock, finish its address in the next."""
-        m.submodules.queue = queue = Queue(REQUEST, _DEPTH)
+        m.submodules.queue = ResetInserter(self.flush)(queue := Queue(REQUEST, _DEPTH))
         m.submodules.sender = sender = RequestSender(self._width)
         wiring.connect(m, wiring.flipped(self.rq), sender.rq)
         full: Any = Signal()
@@ -253,10 +268,15 @@ class Outbound(wiring.Component):
             queue.i_data.address.eq(
                 Cat(request.address[:GRANULE_BITS], (request.address[GRANULE_BITS:] + stage.shift)[: len(stage.shift)])
             ),
-            sender.valid.eq(queue.o_valid & self.bus_master),
-            queue.o_ready.eq(sender.ready & self.bus_master),
+            sender.valid.eq(queue.o_valid & self._allowed),
+            queue.o_ready.eq(sender.ready & self._allowed),
             sender.request.eq(queue.o_data),
+            self._reads.begins.eq(sender.valid & sender.ready & ~sender.request.write),
+            self._reads.begun.eq(sender.request.tag),
+            self.quiet.eq(~self.rq.tvalid),
         ]
+        with m.If(self.flush):
+            m.d.sync += full.eq(0)
 
     def _report(self, m: Any, write_failed: Any, refusal: Any) -> None:
         """Keep the cause of the last failure; that of a read is known in the clock in which its answer appears."""

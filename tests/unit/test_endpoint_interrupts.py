@@ -277,7 +277,7 @@ def test_msi_mask_and_function_reset() -> None:
         assert [await rig.cpu_read(at) for at in (MSI_MASK, MSI_PENDING)] == [2, 2]
         assert await pba(rig) == 1 << 3
         ctx.set(rig.dut.cfg_flr_in_process, 1)
-        await rig.step(2)
+        await rig.step(80)
         assert ctx.get(rig.dut.cfg_flr_done) == 1
         ctx.set(rig.dut.cfg_flr_in_process, 0)
         ctx.set(msi.data, 0)

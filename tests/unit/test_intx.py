@@ -247,6 +247,35 @@ def test_flush() -> None:
         simulate(bench, seed=offset)
 
 
+@pytest.mark.parametrize("start", range(14))
+def test_reset_of_the_function(start: int) -> None:
+    """Until INTA is deasserted and that is answered, from each clock around a level and a pulse on."""
+    for slowest, by_level in ((1, True), (5, True), (5, False)):
+
+        async def bench(ctx: Any, dut: Intx, host: Host, by_level: bool = by_level) -> None:
+            for clock in range(start):
+                wish = {"level": 1} if by_level and clock == 3 else {}
+                await host.clock(ctx, pulse=int(not by_level and clock in (3, 4)), **wish)
+            for clock in range(40):
+                # The register of the level is cleared with the first clock of the reset.
+                wish = {"level": 0} if clock else {}
+                await host.clock(ctx, pulse=int(clock < 3), flush=1, **wish)
+                if clock and ctx.get(dut.idle):
+                    break
+            assert clock < 20, "a reset that does not come to its end"
+            assert (host.heard, host.wait, host.line) == (0, 0, 0), "something is still under way"
+            assert ctx.get(dut.hard.pending) == 0
+            messages = len(host.messages)
+            for _ in range(20):
+                await host.clock(ctx)
+            assert len(host.messages) == messages, "told after the reset"
+            await host.clock(ctx, pulse=1)
+            await host.settle(ctx)
+            assert len(host.messages) == messages + 2
+
+        simulate(bench, slowest=slowest, seed=start)
+
+
 @pytest.mark.parametrize("levels", [False, True])
 def test_random(levels: bool) -> None:
     async def bench(ctx: Any, dut: Intx, host: Host) -> None:

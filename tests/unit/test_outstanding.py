@@ -41,6 +41,9 @@ class Model:
     fresh: bool = False
     number: int = 0
     clock: int = 0
+    begun: set[int] = field(default_factory=set)  # requests that have begun to leave, until the tag is taken again
+    queued: deque[int] = field(default_factory=deque)  # those that have not
+    ending: bool = False
     seen: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -48,23 +51,39 @@ class Model:
 
     @property
     def ready(self) -> bool:
+        if self.ending and self.order:
+            return False
         return len(self.order) < self.reads and (self.number in self.free or len(self.lost) == self.tags)
 
     def sends(self, refusal: int) -> bool:
         return self.number in self.free and refusal == OK
 
-    def step(self, read: tuple[int, int] | None, packet: Packet | None, d_ready: int) -> bool:
+    def step(
+        self, read: tuple[int, int] | None, packet: Packet | None, d_ready: int, begins: bool, flush: bool
+    ) -> bool:
         """One clock edge; return whether a completion is dropped."""
-        given_up = self._answer(d_ready)
+        ends, ending = flush or self.ending, flush or (self.ending and bool(self.order))
+        given_up = self._answer(d_ready, ends)
         dropped = self._file(packet, given_up)
         if given_up is not None and not (packet and packet.ends and packet.tag == given_up):
-            self.lost.add(given_up)
-            self.seen["lost"] += 1
+            if ends and given_up not in self.begun:
+                self._freed.append(given_up)
+                self.seen["never sent"] += 1
+            else:
+                self.lost.add(given_up)
+                self.seen["lost in a reset" if ends else "lost"] += 1
+        if flush:
+            self._freed += self.lost - self.begun
+            self.lost &= self.begun
+            self.queued.clear()
+        if begins:
+            self.begun.add(self.queued.popleft())
         self._take(read)
+        self.ending = ending
         self.clock += 1
         return dropped
 
-    def _answer(self, d_ready: int) -> int | None:
+    def _answer(self, d_ready: int, ends: bool) -> int | None:
         self.fresh = False
         if self.answer is not None and not d_ready:
             return None
@@ -81,7 +100,7 @@ class Model:
             self._freed.append(tag)
             self.answer = (value if cause == OK else 0), cause, address
             self.seen["answered"] += 1
-        elif self.clock - taken >= self.timeout:
+        elif ends or self.clock - taken >= self.timeout:
             self.answer = 0, TIMEOUT, address
             self.waiting.remove(tag)
             given_up = tag
@@ -120,6 +139,8 @@ class Model:
             if sent:
                 self.free.remove(self.number)
                 self.waiting.add(self.number)
+                self.begun.discard(self.number)
+                self.queued.append(self.number)
         if sent or not available:
             self.number = (self.number + 1) % self.tags
         self.free.update(self._freed)
@@ -138,10 +159,21 @@ class Bench:
         self.dropped = 0
 
     async def clock(
-        self, read: tuple[int, int] | None = None, packet: Packet | None = None, d_ready: int = 1
+        self,
+        read: tuple[int, int] | None = None,
+        packet: Packet | None = None,
+        d_ready: int = 1,
+        *,
+        begins: bool = True,
+        flush: bool = False,
     ) -> bool:
-        """Return whether the read was taken."""
+        """Return whether the read was taken. The oldest request that has not begun to leave does so, if it may."""
         ctx, dut, model = self.ctx, self.dut, self.model
+        begins = begins and bool(model.queued) and not flush
+        ctx.set(dut.flush, flush)
+        ctx.set(dut.begins, begins)
+        if begins:
+            ctx.set(dut.begun, model.queued[0])
         assert ctx.get(dut.ready) == model.ready
         if not model.ready:
             read = None
@@ -165,7 +197,7 @@ class Bench:
             if model.fresh:
                 self.answers.append((model.clock, *model.answer))
         unexpected = ctx.get(dut.unexpected)
-        assert model.step(read, packet, d_ready) == unexpected
+        assert model.step(read, packet, d_ready, begins, flush) == unexpected
         self.dropped += unexpected
         await ctx.tick()
         return read is not None
@@ -220,6 +252,56 @@ def test_lock_step(reads: int, tags: int, timeout: int) -> None:
     wanted |= {"answered"} if timeout > 1 else set()
     wanted |= {"stranded"} if tags < 8 else set()
     assert {name for name, count in seen.items() if count > 1} >= wanted, seen
+
+
+def test_lock_step_with_resets() -> None:
+    """Resets of one clock and more, in any clock; the CPU may leave answers for longer than they last."""
+    rng = random.Random(3)
+
+    async def bench(b: Bench) -> None:
+        resetting = 0
+        for phase in range(80):
+            read_share, ready_share, begin_share = (rng.choice((0.05, 0.5, 1.0)) for _ in range(3))
+            for _ in range(40):
+                resetting = max(resetting - 1, 0) or (rng.choice((1, 2, 30)) if rng.random() < 0.03 else 0)
+                refusal = 2 if resetting else rng.choice((OK, OK, OK, 1))
+                read = (rng.getrandbits(32), refusal) if rng.random() < read_share else None
+                known = sorted((b.model.waiting | b.model.lost) & b.model.begun)
+                told = rng.random() < 0.2
+                packet = (
+                    Packet(rng.choice(known), 1, int(told), TIMEOUT if told else OK, rng.getrandbits(32))
+                    if known and rng.random() < 0.3 and phase % 4
+                    else None
+                )
+                ready, begins = int(rng.random() < ready_share), rng.random() < begin_share
+                await b.clock(read, packet, ready, begins=begins, flush=bool(resetting))
+        await b.clocks(2 * b.model.timeout)
+        for tag in sorted(b.model.lost):
+            await b.clock(packet=Packet(tag, 1, 1, TIMEOUT))
+        await b.clocks(2)
+        assert len(b.model.free) == b.model.tags, "a tag is gone for ever"
+
+    seen = simulate(bench).seen
+    wanted = {"refused", "answered", "lost", "lost in a reset", "never sent", "late", "in the same clock"}
+    assert {name for name, count in seen.items() if count > 1} >= wanted, seen
+
+
+@pytest.mark.parametrize("clock", range(6))
+def test_a_reset_around_the_completion(clock: int) -> None:
+    """The read is answered once, with its data or as failed; the tag is free, or lost until the completion."""
+
+    async def bench(b: Bench) -> None:
+        await b.clock((0x100, OK))
+        for now in range(12):
+            await b.clock(packet=Packet(0, data=7) if now == 3 else None, flush=now == clock)
+        came = clock > 3
+        assert [answer[1:3] for answer in b.answers] == [(7, OK) if came else (0, TIMEOUT)]
+        assert b.dropped == (not came)
+        for n in range(8):
+            assert await b.clock((0x200 + 4 * n, OK)) == (n < 4)
+        assert len(b.model.waiting) == 4
+
+    simulate(bench)
 
 
 def test_the_answer_comes_two_clocks_after_the_completion() -> None:

@@ -5,6 +5,9 @@ until the answer is handed over. A read whose completion does not come in time i
 *lost*: the hard block still has the request in its table, and the completion may yet come. The tag becomes free again
 when the hard block says that it has done with it, and in no other way: with the late completion, with its own notice
 of a timeout, or with that of a function-level reset. Until then no new read can be mistaken for the old one.
+
+A reset of the function ends every read. What had begun to leave is lost, as above; what had not never will, so its tag
+is free.
 """
 
 from typing import Any
@@ -37,6 +40,9 @@ class Outstanding(wiring.Component):
     was taken (later when its turn comes later). A completion in the very clock in which a read is given up is too late:
     the read fails, the tag is free. When every tag is lost, reads fail at once with ``TIMEOUT``: the CPU never hangs.
 
+    With ``flush`` every read fails with ``TIMEOUT``, one per clock in their order, unless its completion has come in an
+    earlier clock. A read that is taken while ``flush`` is high must be refused.
+
     Parameters
     ----------
     reads : int
@@ -55,6 +61,10 @@ class Outstanding(wiring.Component):
         fails for that reason.
     send, tag : Out(1), Out(8)
         Whether the read that is taken is to be sent, and its tag. Combinational.
+    begins, begun : In(1), In(8)
+        The request with this tag begins to leave.
+    flush : In(1)
+        The function is being reset: nothing begins to leave any more of what was taken.
     c_valid, completion : In(1), In(COMPLETION)
         A packet of the RC stream.
     d_valid, d_ready, d_data, d_cause : Out(1), In(1), Out(32), Out(Cause)
@@ -78,6 +88,9 @@ class Outstanding(wiring.Component):
     refusal: Any
     send: Any
     tag: Any
+    begins: Any
+    begun: Any
+    flush: Any
     c_valid: Any
     completion: Any
     d_valid: Any
@@ -104,6 +117,9 @@ class Outstanding(wiring.Component):
             "refusal": In(Cause),
             "send": Out(1),
             "tag": Out(8),
+            "begins": In(1),
+            "begun": In(8),
+            "flush": In(1),
             "c_valid": In(1),
             "completion": In(COMPLETION),
             "d_valid": Out(1),
@@ -122,16 +138,20 @@ class Outstanding(wiring.Component):
         # than a hundred timeouts may it fail a timeout later.
         clock_bits = self._timeout.bit_length() + 8
         layout = data.StructLayout({"tag": self._tag_shape, "refusal": Cause, "address": 30, "taken": clock_bits})
-        table: Any = Signal(data.StructLayout({state: self._tags for state in ("waiting", "done", "lost")}))
+        table: Any = Signal(data.StructLayout({state: self._tags for state in ("waiting", "done", "lost", "begun")}))
         now: Any = Signal(clock_bits)
         entry: Any = Signal(layout)
         oldest: Any = Signal(layout)
         m.submodules.order = order = SyncFIFO(width=layout.size, depth=self._reads)
         m.d.sync += now.eq(now + 1)
 
+        ending: Any = Signal()  # reads from before a flush have not been answered yet
+        ends: Any = Signal()
+        m.d.sync += ending.eq(self.flush | (ending & order.r_rdy))
         available, stranded, number = self._pick(m, table)
         m.d.comb += [
-            self.ready.eq(order.w_rdy & (available | stranded)),
+            ends.eq(self.flush | ending),
+            self.ready.eq(order.w_rdy & (available | stranded) & ~(ending & order.r_rdy)),
             self.send.eq(available & (self.refusal == Cause.NONE)),
             self.tag.eq(number),
             entry.tag.eq(number),
@@ -144,8 +164,8 @@ class Outstanding(wiring.Component):
         ]
         late: Any = Signal()
         age: Any = Signal(clock_bits)
-        m.d.comb += [age.eq(now - oldest.taken), late.eq(age >= self._timeout)]
-        self._answer(m, table, order, oldest, late)
+        m.d.comb += [age.eq(now - oldest.taken), late.eq((age >= self._timeout) | ends)]
+        self._answer(m, table, order, oldest, late, ends)
         return m
 
     def _pick(self, m: Any, table: Any) -> tuple[Any, Any, Any]:
@@ -157,10 +177,12 @@ class Outstanding(wiring.Component):
         with m.If(~available | (self.valid & self.send)):
             m.d.sync += number.eq(Mux(number == self._tags - 1, 0, number + 1))
         with m.If(self.valid & self.send):
-            m.d.sync += table.waiting.bit_select(number, 1).eq(1)
+            m.d.sync += [table.waiting.bit_select(number, 1).eq(1), table.begun.bit_select(number, 1).eq(0)]
+        with m.If(self.begins):
+            m.d.sync += table.begun.bit_select(self.begun[: len(number)], 1).eq(1)
         return available, table.lost.all(), number
 
-    def _answer(self, m: Any, table: Any, order: Any, oldest: Any, late: Any) -> None:
+    def _answer(self, m: Any, table: Any, order: Any, oldest: Any, late: Any, ends: Any) -> None:
         """Hand over the oldest read when it is refused, done or late; meanwhile file a completion."""
         m.submodules.results = results = Memory(shape=_RESULT, depth=self._tags, init=[])
         filing: Any = results.write_port()
@@ -192,10 +214,12 @@ class Outstanding(wiring.Component):
             m.d.sync += self.d_valid.eq(0)
         with m.If(take & done):
             m.d.sync += table.done.bit_select(oldest.tag, 1).eq(0)
+        with m.If(self.flush):
+            m.d.sync += table.lost.eq(table.lost & table.begun)
         with m.If(gives_up):
             m.d.sync += [
                 table.waiting.bit_select(oldest.tag, 1).eq(0),
-                table.lost.bit_select(oldest.tag, 1).eq(1),
+                table.lost.bit_select(oldest.tag, 1).eq(~ends | table.begun.bit_select(oldest.tag, 1)),
             ]
         self._file(m, table, filing, gives_up, oldest)
 

@@ -112,6 +112,8 @@ class ReadEngine(wiring.Component):
         ``beat`` belongs to this cycle.
     beat : Out(beat_layout(lanes))
         A beat of a completion, without the data from the RAM.
+    idle : Out(1)
+        There is no request in hand, and no beat.
     answered : Out(1)
         The last beat of the answer to a request leaves the engine.
 
@@ -136,6 +138,7 @@ class ReadEngine(wiring.Component):
     room: Any
     beat_valid: Any
     beat: Any
+    idle: Any
     answered: Any
 
     def __init__(self, lanes: int, address_width: int, pages: int) -> None:
@@ -162,6 +165,7 @@ class ReadEngine(wiring.Component):
             "room": In(1),
             "beat_valid": Out(1),
             "beat": Out(beat_layout(lanes)),
+            "idle": Out(1),
             "answered": Out(1),
         })
 
@@ -181,6 +185,7 @@ class ReadEngine(wiring.Component):
             last_packet.eq(~request.rest.any()),
             self.answered.eq(issue & last_beat & last_packet),
             self.i_ready.eq(~active | self.answered),
+            self.idle.eq(~active & ~self.beat_valid),
             self.ram_addr.eq(origin),
         ]
         self._fetch(m, request, active, origin, left, first, issue)

@@ -90,6 +90,8 @@ class RequestParser(wiring.Component):
         The segment.
     starts : Out(1)
         The first beat of a packet is being taken.
+    idle : Out(1)
+        No packet is in progress.
     torn : Out(1)
         A packet is being replaced by the next one before it has ended: one more malformed packet.
     completes : Out(1)
@@ -108,6 +110,7 @@ class RequestParser(wiring.Component):
     valid: Any
     segment: Any
     starts: Any
+    idle: Any
     torn: Any
     completes: Any
     fails: Any
@@ -121,6 +124,7 @@ class RequestParser(wiring.Component):
             "valid": Out(1),
             "segment": Out(segment_layout(self._lanes)),
             "starts": Out(1),
+            "idle": Out(1),
             "torn": Out(1),
             "completes": Out(1),
             "fails": Out(1),
@@ -155,6 +159,7 @@ class RequestParser(wiring.Component):
             segment.write.eq(segment.known & is_write & ~bad & ~segment.discontinued & segment.count.any()),
             self.valid.eq(cq.tvalid & (cq.tlast | segment.write)),
             self.starts.eq(taken & user.sop),
+            self.idle.eq(~active & ~early),
             self.torn.eq(taken & user.sop & (active | early)),
             self.completes.eq(cq.tvalid & cq.tlast & ~user.sop & ~bad & ~segment.discontinued),
             self.fails.eq(cq.tvalid & ~self.completes),

@@ -73,6 +73,8 @@ class Target(wiring.Component):
     ----------
     valid, ready, segment : In(1), Out(1), In(segment_layout(lanes))
         Segments. ``ready`` depends on flip-flops only.
+    idle : Out(1)
+        The stage is empty.
     age : In(LATENCY_BITS)
         Clocks since the first beat of the segment's packet was accepted.
     claimed, fits, local : In(1), In(1), In(64)
@@ -96,6 +98,7 @@ class Target(wiring.Component):
     valid: Any
     ready: Any
     segment: Any
+    idle: Any
     age: Any
     claimed: Any
     fits: Any
@@ -134,6 +137,7 @@ class Target(wiring.Component):
             "valid": In(1),
             "ready": Out(1),
             "segment": In(segment_layout(lanes)),
+            "idle": Out(1),
             "age": In(LATENCY_BITS),
             "claimed": In(1),
             "fits": In(1),
@@ -166,7 +170,7 @@ class Target(wiring.Component):
         done: Any = Signal()
         stage: Any = Signal(_stage_layout(self._lanes))
         segment = stage.segment
-        m.d.comb += self.ready.eq(~full | done)
+        m.d.comb += [self.ready.eq(~full | done), self.idle.eq(~full)]
         with m.If(self.ready):
             m.d.sync += full.eq(self.valid)
         with m.If(self.ready & self.valid):

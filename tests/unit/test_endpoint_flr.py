@@ -1,0 +1,174 @@
+"""Function-level reset of the whole endpoint: nothing of before comes after it; what is the CPU's stays."""
+
+from __future__ import annotations
+
+import pytest
+from resets_rig import bring_up, flr, kind, post
+from test_endpoint_interrupts import HELD, INTX, LAST, MSI_RAISE, RAISE, ROOM, SENT, SIZE, STATUS, pba
+from test_endpoint_outbound import APERTURE, CAUSE, TIMED_OUT
+from usp_packets import read, write
+from usp_rig import CONTROLLER, EDMA, MU_A, MU_B, RAM, RCR, RSR, TR, CpuAccess, Rig
+
+FUNCTION, FLRS, REFUSED, MSI_STATUS = (CONTROLLER + at for at in (0xA8, 0xAC, 0x1C, 0x14))
+FLR, IN_FLR = 1, 2
+DEASSERTED = {"intx": ["intx 1", "intx 0"], "level": ["intx 1"]}
+
+
+@pytest.mark.parametrize(
+    ("which", "way", "longest"),
+    [("msi", "rq", 11), ("msix", "rq", 17), ("msix", "port", 20), ("intx", "rq", 12), ("level", "rq", 7)],
+)
+def test_around_an_interrupt(which: str, way: str, longest: int) -> None:
+    """From the clock of the raise to the one in which all is over: it comes once, or never; the next one comes."""
+    outcomes = set()
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await kind(rig, which)
+        mine = "rq" if (which, way) == ("msix", "rq") else f"{which} 3"
+        once = DEASSERTED.get(which, [mine])
+        for start in range(longest):
+            first = rig.cycle
+            post(rig, which)
+            await rig.step(start)
+            done = await flr(rig, hard)
+            before = hard.since(first)
+            both = [*once, "intx 0"] if which == "level" else once
+            assert before in ([], both)
+            outcomes.add(len(before))
+            post(rig, which)
+            await rig.step(24)
+            assert hard.since(done) == once, "the next one"
+            if which == "level":
+                await rig.cpu_write(INTX, 0)
+                await rig.step(6)
+        assert await rig.cpu_read(FLRS) == longest
+
+    Rig(128, msix=way).run(bench)
+    assert len(outcomes) == 2, "never in time, or always"
+
+
+def test_what_is_held_back_is_forgotten() -> None:
+    """Masked and queued vectors, pending bits; the PBA is zero before the reset is done."""
+
+    async def bench(rig: Rig) -> None:
+        ctx, dut = rig.ctx, rig.dut
+        hard = await bring_up(rig, masked=(3, 33))
+        await kind(rig, "msix")
+        for vector in (3, 33):
+            await rig.cpu_write(RAISE, vector)
+        await rig.step(40)
+        assert await pba(rig) == 1 << 3 | 1 << 33
+        await kind(rig, "msi")
+        ctx.set(dut.cfg_interrupt_msi.data, 0b10)
+        await rig.cpu_write(MSI_RAISE, 1)
+        rig.function_status = 3
+        for vector in range(5):
+            await rig.cpu_write(MSI_RAISE, vector)
+        await rig.cpu_write(INTX, 3)
+        await rig.step(10)
+        hard.left.clear()
+        ctx.set(dut.cfg_flr_in_process, 1)
+        while not ctx.get(dut.cfg_flr_done):
+            await rig.step()
+        words = [await rig.cpu_read(RAM + 0x80 + 16 * (LAST + 1) + 4 * word) for word in range(2)]
+        assert words == [0, 0], "done before the pending bits are zero"
+        await flr(rig, hard)
+        rig.function_status = 7
+        ctx.set(dut.cfg_interrupt_msi.data, 0)
+        for which in ("msi", "msix", "none"):
+            await kind(rig, which)
+            for vector in (3, 33):
+                rig.send(write(0, 0x80 + 16 * vector + 12, 0))
+            await rig.drain()
+            await rig.step(60)
+        assert hard.left == []
+        assert await rig.cpu_read(SIZE) == 1 << 31 | LAST, "registers stay"
+        assert await rig.cpu_read(HELD) == 2, "counters stay"
+
+    Rig(128).run(bench)
+
+
+def test_raised_during_the_reset() -> None:
+    """Dropped, an MSI with a count; the level cannot be set."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        rig.ctx.set(rig.dut.cfg_flr_in_process, 1)
+        for _ in range(20):  # more than fit in anywhere
+            await rig.cpu_write(MSI_RAISE, 1)
+            await rig.cpu_write(RAISE, 2)
+            await rig.cpu_write(INTX, 3)
+        assert await rig.cpu_read(FUNCTION) == FLR | IN_FLR
+        assert (await rig.cpu_read(REFUSED), await rig.cpu_read(INTX)) == (20, 0)
+        assert await rig.cpu_write(APERTURE, 1) == 2
+        assert await rig.cpu_read_response(APERTURE) == (0, 2)
+        assert await rig.cpu_read(CAUSE) == 2
+        await flr(rig, hard)
+        for which in ("msi", "msix", "none"):
+            await kind(rig, which)
+            await rig.step(60)
+        assert hard.left == []
+        assert await rig.cpu_read(STATUS) & ROOM == 16 << 8
+        assert await rig.cpu_read(SENT) == 0
+
+    Rig(128).run(bench)
+
+
+def test_the_cpu_learns_of_it_and_keeps_its_own() -> None:
+    """Doorbells stay pending, with their accounts; windows both ways and RAM stay; FLR is told until it is cleared."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await rig.map(1, 1, MU_B)
+        await rig.map(2, 3, EDMA)
+        await rig.cpu_write(MU_A + RCR, 1)
+        await rig.cpu_write(RAM + 0x1000, 0x1234)
+        rig.send(write(1, TR, 0xAB), write(3, 0x4C, 1))
+        await rig.drain()
+        assert await rig.cpu_read(FUNCTION) == 0
+        for count in (1, 2):
+            await flr(rig, hard)
+            assert (await rig.cpu_read(FUNCTION), await rig.cpu_read(FLRS)) == (FLR, count)
+        await rig.cpu_write(FUNCTION, FLR)
+        assert (await rig.cpu_read(FUNCTION), await rig.cpu_read(FLRS)) == (0, 2)
+        assert (rig.irq, rig.edma) == (1, 1)
+        assert await rig.cpu_read(MU_A + RSR) & 1
+        rig.send(write(1, TR, 0xCD), write(3, 0x4C, 1), read(0, 0x1000, 1))
+        assert (await rig.answers(1))[0].data == [0x1234]
+        assert await rig.bell(0) == (2, 1, 0)
+        assert await rig.edma_bell() == (2, 1, 0)
+        await rig.cpu_write(APERTURE, 5)
+        await rig.step(20)
+        assert [sent.address for _, sent in rig.sent] == [0x4000_0000]
+
+    Rig(128).run(bench)
+
+
+def test_around_requests_of_both_sides() -> None:
+    """Reads of the host are answered before it is done; reads of the CPU fail or are answered, and always end."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        answered = set()
+        for start in range(0, 22, 3):
+            rig.cc_ready = lambda: rig.cycle % 3 == 0
+            rig.rq_ready = lambda: rig.cycle % 4 == 0
+            rig.send(read(0, 0x100, 40), write(0, 0x1000, *range(20)), read(0, 0x104, 1))
+            rig.pipelined = True
+            accesses = [CpuAccess(APERTURE + 4 * n, None) for n in range(3)]
+            rig.cpu += accesses
+            await rig.step(start)
+            # From now on the hard block has no requests for the function.
+            while rig.cq:
+                await rig.step()
+            await flr(rig, hard)
+            await rig.step(10)
+            assert all(access.done for access in accesses)
+            answered.add(tuple(access.response for access in accesses))
+            assert len(rig.completions) == 3, "two completions for the first read, one for the second"
+            rig.completions.clear()
+        assert await rig.cpu_read(CAUSE) in (2, TIMED_OUT)
+        assert answered == {(2, 2, 2)}
+
+    Rig(128).run(bench)

@@ -1,0 +1,80 @@
+"""Function-level reset and power state: what the hard block is told, and when."""
+
+from typing import Any
+
+import pytest
+from amaranth.sim import Simulator
+
+from epbell.function import Function
+
+
+def simulate(bench: Any) -> None:
+    dut = Function()
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+
+    async def testbench(ctx: Any) -> None:
+        await bench(ctx, dut)
+
+    sim.add_testbench(testbench)
+    sim.run()
+
+
+async def trace(ctx: Any, dut: Function, asked: str, quiet: str) -> list[str]:
+    """Drive both, a character per clock; return begins, reset and done."""
+    seen: list[str] = ["", "", ""]
+    for process, silent in zip(asked, quiet, strict=True):
+        ctx.set(dut.in_process, int(process))
+        ctx.set(dut.quiet, int(silent))
+        for row, port in enumerate((dut.begins, dut.reset, dut.done)):
+            seen[row] += str(ctx.get(port))
+        await ctx.tick()
+    return seen
+
+
+CASES = {
+    # At once: two clocks.
+    "quiet": ("0111100000", "1111111111", "0100000000", "0111110000", "0001110000"),
+    # The first clock tells nothing: the reset has not had an effect yet.
+    "quiet in the first clock only": ("0111111100", "1100001111", "0100000000", "0111111110", "0000000110"),
+    # Told once, it is told until the hard block takes the request back.
+    "noise after it": ("0111111000", "1110100111", "0100000000", "0111111100", "0001111100"),
+    # Taken back too early: it goes on, and is never told.
+    "taken back": ("0110000000", "0000000110", "0100000000", "0111111100", "0000000000"),
+    "again before it is quiet": ("0110111110", "0000001111", "0100100000", "0111111111", "0000000111"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_reset(case: str) -> None:
+    asked, quiet, *expected = CASES[case]
+
+    async def bench(ctx: Any, dut: Function) -> None:
+        assert await trace(ctx, dut, asked, quiet) == expected
+
+    simulate(bench)
+
+
+def test_other_functions_are_done_at_once() -> None:
+    async def bench(ctx: Any, dut: Function) -> None:
+        ctx.set(dut.in_process, 0b1010)
+        assert ctx.get(dut.done) == 0
+        await ctx.tick()
+        assert (ctx.get(dut.done), ctx.get(dut.reset), ctx.get(dut.begins)) == (0b1010, 0, 0)
+        ctx.set(dut.in_process, 0)
+        await ctx.tick()
+        assert ctx.get(dut.done) == 0
+
+    simulate(bench)
+
+
+def test_power_states() -> None:
+    """D0 before and after the first configuration, D1 (not implemented), D3hot; other functions do not matter."""
+
+    async def bench(ctx: Any, dut: Function) -> None:
+        for others in (0, 0o4440):
+            for state, awake in ((0, 1), (1, 1), (2, 0), (4, 0)):
+                ctx.set(dut.power_state, others | state)
+                assert ctx.get(dut.awake) == awake
+
+    simulate(bench)
