@@ -18,6 +18,7 @@ _COUNTED = {
     "MALFORMED": "malformed",
     "OUTBOUND_FAILED": "outbound_failed",
     "MSIX_SENT": "msix_since_reset",
+    "FLRS": "flrs",
 }
 
 
@@ -81,8 +82,9 @@ class Counters:
         return merged
 
     async def check_latency(self, board: Scoreboard) -> None:
-        """Compare the greatest latencies that the endpoint measured with the ones seen."""
-        await self._check_latency("IRQ_LATENCY_MAX", board.latencies, board.counts["irqs"])
+        """Compare the greatest latencies that the endpoint measured since its reset with the ones seen."""
+        latencies, irqs = board.latencies[board.latencies_before :], board.counts["irqs"] - board.irqs_before
+        await self._check_latency("IRQ_LATENCY_MAX", latencies, irqs)
         await self._check_latency("EDMA_LATENCY_MAX", board.latch.latencies, board.latch.rises)
 
     async def _check_latency(self, name: str, latencies: list[int], irqs: int) -> None:

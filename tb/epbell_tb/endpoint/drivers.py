@@ -1,11 +1,11 @@
 """Who drives the endpoint: the host over cocotbext-pcie's root complex, the CPU over AXI4-Lite. No opinions here."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cocotb
-from cocotb.triggers import SimTimeoutError, with_timeout
+from cocotb.triggers import Event
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpAttr, TlpTc, TlpType
 from cocotbext.pcie.core.utils import PcieId
@@ -20,7 +20,7 @@ __all__ = [
     "memory_request",
 ]
 
-_TIMEOUT_US = 1000
+_TIMEOUT_NS = 1_000_000
 _READ_REQUEST = 512
 _UNDER_WAY = 16
 _RESPONSES = {0: "", 2: "CA", 3: "UR"}  # OKAY, SLVERR, DECERR
@@ -33,10 +33,23 @@ class CpuBus:
     ----------
     dut
         The endpoint.
+    once
+        Addresses at which no access is made again that a reset has cut off while the CPU was held.
     """
 
-    def __init__(self, dut: Any) -> None:
+    def __init__(self, dut: Any, once: Container[int]) -> None:
         self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "cpu_axil"), dut.clk, dut.rst)
+        self._once = once
+        self._runs = Event()
+        self._runs.set()
+
+    def hold(self) -> None:
+        """Let the CPU stand still before its next access."""
+        self._runs.clear()
+
+    def release(self) -> None:
+        """Let it go on."""
+        self._runs.set()
 
     async def read32(self, address: int) -> int:
         """Read one dword."""
@@ -48,13 +61,22 @@ class CpuBus:
 
     async def read(self, address: int, length: int) -> bytes:
         """Read bytes; `BusError` when the endpoint answers with an error, or in a reset."""
-        answer: Any = await self._master.read(address, length)
-        self._check(answer, address)
+        answer = await self._do(lambda: self._master.read(address, length), address)
         return bytes(answer.data)
 
     async def write(self, address: int, data: bytes) -> None:
         """Write bytes, with strobes."""
-        self._check(await self._master.write(address, data), address)
+        await self._do(lambda: self._master.write(address, data), address)
+
+    async def _do(self, access: Callable[[], Awaitable[Any]], address: int) -> Any:
+        while True:
+            if not self._runs.is_set():
+                await self._runs.wait()
+            answer = await access()
+            if answer is not None or self._runs.is_set() or address in self._once:
+                break
+        self._check(answer, address)
+        return answer
 
     def _check(self, answer: Any, address: int) -> None:
         if answer is None:
@@ -85,11 +107,14 @@ class HostBus:
     ----------
     max_payload
         Bytes that a write carries at most.
+    completion_timeout
+        Nanoseconds that each completion may take.
     """
 
     def __init__(self, root: Any) -> None:
         self._root = root
         self.max_payload = 128
+        self.completion_timeout = _TIMEOUT_NS
 
     async def read32(self, address: int) -> int:
         """Read one dword."""
@@ -131,10 +156,9 @@ class HostBus:
 
     async def complete(self, request: Tlp) -> NonPosted:
         """Send any non-posted request; `BusError` when it is not answered in time."""
-        try:
-            answers = await with_timeout(self._root.perform_nonposted_operation(request), _TIMEOUT_US, "us")
-        except SimTimeoutError:
-            raise BusError("TIMEOUT", request.address) from None
+        answers = await self._root.perform_nonposted_operation(request, self.completion_timeout, "ns")
+        if not answers or not _is_last(request, answers[-1]):
+            raise BusError("TIMEOUT", request.address)
         data = b"".join(bytes(answer.get_data())[answer.lower_address & 3 :] for answer in answers)
         last = request.get_be_byte_count() if request.fmt_type in (TlpType.MEM_READ, TlpType.MEM_READ_64) else len(data)
         return NonPosted(answers[-1].status, data[:last], len(answers))
@@ -164,6 +188,13 @@ def memory_request(
     tlp.first_be = tlp.first_be if first_be is None else first_be
     tlp.last_be = tlp.last_be if last_be is None else last_be
     return tlp
+
+
+def _is_last(request: Tlp, completion: Tlp) -> bool:
+    """Return whether no further completion of a request is due."""
+    if completion.status != CplStatus.SC or request.fmt_type not in (TlpType.MEM_READ, TlpType.MEM_READ_64):
+        return True
+    return completion.byte_count <= 4 * completion.length - (completion.lower_address & 3)
 
 
 def _cut(address: int, length: int, most: int) -> Sequence[tuple[int, int]]:

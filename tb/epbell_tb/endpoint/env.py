@@ -22,15 +22,18 @@ from epbell_models.host.msi import MsiController
 from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
+from epbell_models.reference.address_map import AddressMap
 from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
-from epbell_tb.endpoint.hard_block import HardBlock, direct_link
+from epbell_tb.endpoint.function_state import PINS, StatefulBlock
+from epbell_tb.endpoint.hard_block import direct_link
 from epbell_tb.endpoint.host_port import HostPort
 from epbell_tb.endpoint.link_checks import LinkChecks
 from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor, cycle
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
+from epbell_tb.endpoint.resets import HotReset, RootPort, watch_bus_reset
 from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_monitors import AnswerMonitor, SentRequestMonitor
 
@@ -55,18 +58,6 @@ _ENDPOINT = PcieId(1, 0, 0)
 _ANSWERED_US = 20
 _REST = 200
 """Clocks after which everything that was under way has ended."""
-
-
-_PINS = (
-    *("pcie_cq_np_req", "cfg_max_payload", "cfg_function_status"),
-    *(f"cfg_interrupt_{name}" for name in ("int", "sent", "pending")),
-    *(f"cfg_interrupt_msi_{name}" for name in ("enable", "mmenable", "data", "select", "int", "sent", "fail")),
-    *(f"cfg_interrupt_msi_{name}" for name in ("attr", "function_number", "pending_status")),
-    *(f"cfg_interrupt_msix_{name}" for name in ("enable", "mask", "address", "data", "int", "sent", "fail")),
-    *(f"cfg_mgmt_{name}" for name in ("addr", "function_number", "write", "write_data", "byte_enable")),
-    *(f"cfg_mgmt_{name}" for name in ("read", "read_data", "read_write_done", "debug_access")),
-)
-"""Pins of the hard block that are neither clock nor stream, by the names that the stock model has for them, too."""
 
 
 class EndpointEnv:
@@ -94,8 +85,8 @@ class EndpointEnv:
         Linux: time, device tree, the endpoint's software, the host's driver core and pci_endpoint_test.
     cpu, memory
         The CPU's bus and the host's.
-    function
-        The endpoint's configuration space.
+    function, bridge
+        Configuration space of the endpoint, and of the root port above it.
     to_host
         What the endpoint reaches of the host: memory and INTx.
     irq_mu, irq_edma
@@ -128,9 +119,12 @@ class EndpointEnv:
         make_quick()
         self.root: Any = RootComplex()
         self.block = self._hard_block()
-        self.to_host = HostPort(self.root, self._link(), self.platform)
+        port = self._link()
+        self.bridge = RootPort(self.root, port)
+        watch_bus_reset(port, HotReset(self).follow)
+        self.to_host = HostPort(self.root, port, self.platform)
         self.to_host.judge = LinkChecks(self.block.functions[0]).check
-        self.cpu = CpuBus(dut)
+        self.cpu = CpuBus(dut, AddressMap.of(self.tree).outbound)
         self.irq_mu = CocotbIrqLine(dut.irq_mu)
         self.irq_edma = [CocotbIrqLine(dut.irq_edma, line) for line in range(self.tree.endpoint.edma.lines)]
         self.msis = MsiController(_MSI_ADDRESS, vectors=_HOST_VECTORS)
@@ -142,17 +136,17 @@ class EndpointEnv:
         source = random.Random(f"{self.seed} buffers")
         self.host = PciEndpointTest(self.device, store_bytes=512, memory=self.to_host.memory, source=source)
         self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
-        master = self.block.functions[0]
         self.board = Scoreboard(
-            self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: bool(master.bus_master_enable)
+            self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: self.block.may_request
         )
+        self.block.on_flr, self.block.on_power = self.board.flr, self.board.power
         self.block.on_master_change = self.board.to_host.master_changed
         self.board.to_host.msix = os.environ.get("EPBELL_MSIX", "rq")
         self.block.on_msix = self.board.to_host.asked
-        CompletionMonitor(dut, self.board.completion)
+        self.completions = CompletionMonitor(dut, self.board.completion)
         board = self.board
         CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
-        SentRequestMonitor(dut, board.to_host.sent)
+        self.sent = SentRequestMonitor(dut, board.to_host.sent)
         AnswerMonitor(dut, board.to_host.answer)
         IrqMonitor(dut.irq_mu, self.board.irq)
         IrqMonitor(dut.irq_edma, self.board.irq_edma, len(self.irq_edma))
@@ -194,14 +188,18 @@ class EndpointEnv:
 
     async def reset(self) -> None:
         """Reset the endpoint; what the hard block holds is lost."""
-        self.dut.rst.value = 1
-        self.block.drop_everything()
-        self.board.reset()
+        self.begin_reset()
         for name in _PULSES:
             getattr(self.dut, f"edma_{name}").value = 0
         await self.clocks(_RESET_CLOCKS)
         self.dut.rst.value = 0
         await self.clocks(2)
+
+    def begin_reset(self) -> None:
+        """Begin to reset the endpoint; what the hard block holds is lost."""
+        self.dut.rst.value = 1
+        self.block.drop_everything()
+        self.board.reset()
 
     async def enumerate(self) -> None:
         """Size the BARs and give them addresses."""
@@ -257,10 +255,10 @@ class EndpointEnv:
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
-    def _hard_block(self) -> HardBlock:
+    def _hard_block(self) -> StatefulBlock:
         dut = self.dut
-        pins = {name: getattr(dut, name) for name in _PINS}
-        block = HardBlock(
+        pins = {name: getattr(dut, name) for name in PINS}
+        block = StatefulBlock(
             user_clk_frequency=1e9 / PERIOD_NS, user_clk=dut.clk, user_reset=dut.rst,
             pf0_msi_enable=True, pf0_msi_count=_VECTORS, **_msix(self.msix or 1),
             cq_bus=AxiStreamBus.from_prefix(dut, "s_axis_cq"), cc_bus=AxiStreamBus.from_prefix(dut, "m_axis_cc"),
@@ -271,7 +269,7 @@ class EndpointEnv:
         block.functions[0].msi_cap.msi_per_vector_mask_capable = 1
         for name in ("msi_mask_update", "msix_sent", "msix_fail"):
             getattr(dut, f"cfg_interrupt_{name}").value = 0
-        dut.cfg_flr_in_process.value = dut.cfg_function_power_state.value = 0
+        dut.cfg_flr_in_process.value = 0
         for number, bar in enumerate(self.bars):
             if bar is not None:
                 block.functions[0].configure_bar(number, bar.size, ext=bar.wide, prefetch=bar.wide)

@@ -74,6 +74,8 @@ class Scoreboard:
         kicks edma_irqs writes_iatu ...``.
     latencies
         Clocks from the first beat of a ring to the interrupt, where nothing else was going on.
+    latencies_before, irqs_before
+        How many latencies and interrupts of the Messaging Unit there had been at the latest reset.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Scoreboard:
         self.bells = [Bell(f"vector {n}") for n in range(_VECTORS)]
         self.counts: Counter[str] = Counter()
         self.latencies: list[int] = []
+        self.latencies_before = self.irqs_before = 0
         self.to_host = ToHost(self.reference, is_master, self.counts)
         self.msis_in_order = True
         self._sizes = bar_sizes
@@ -106,7 +109,7 @@ class Scoreboard:
         self._later: list[Callable[[], None]] = []
         self._cpu_writes: deque[Overwritten | PageWrite | None] = deque()
         self._msis: list[tuple[int, int]] = []  # vector, writes to the host that were answered before
-        self._mu_touched = -FOREVER
+        self._mu_touched = self._flr_ended = -FOREVER
 
     def reset(self) -> None:
         """Forget what a reset of the endpoint forgets; the RAM keeps its contents."""
@@ -114,12 +117,31 @@ class Scoreboard:
         self.aims.reset()
         self.bells = [Bell(bell.name) for bell in self.bells]
         self.latch = self._new_latch()
-        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msis_since_reset"):
+        self.latencies_before, self.irqs_before = len(self.latencies), self.counts["irqs"]
+        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msis_since_reset", "flrs"):
             self.counts[name] = 0
         for queue in (self._reads, self._later, self._cpu_writes, self._msis):
             queue.clear()
         self.to_host.reset()
         self.ram.volatile = range(0)
+
+    def flr(self, begins: bool) -> None:
+        """Take the begin or the end of a function-level reset: then nothing for the host is due any more.
+
+        Meanwhile what was due may come or not.
+        """
+        self.to_host.flr(begins)
+        if begins:
+            self.counts["flrs"] += 1
+            self.reference.flr()
+            return
+        self._flr_ended = cycle()
+        self._reads.clear()
+        self._msis.clear()
+
+    def power(self, d3hot: bool) -> None:
+        """Take a change of the function's power state."""
+        self.reference.power(d3hot)
 
     def _new_latch(self) -> Latch:
         node = self._edma
@@ -204,6 +226,8 @@ class Scoreboard:
         self.counts["completions"] += 1
         key = completion.requester, completion.tag
         expected = self._reads.get(key)
+        if expected is None and completion.first <= self._flr_ended:
+            return
         assert expected is not None, f"a completion that nobody waits for: {completion}"
         request, data = expected.request, expected.data
         check_echo(request, completion, expected.status)

@@ -22,7 +22,7 @@ CAUSES = {
     Cause.UNSUPPORTED: "Unsupported Request",
     Cause.ABORTED: "Completer Abort",
     Cause.POISONED: "poisoned data",
-    Cause.TIMEOUT: "the hard block's notice of a timeout",
+    Cause.TIMEOUT: "the hard block's notice of a timeout or a reset",
     Cause.UNEXPECTED: "something else that is no good",
 }
 """How a read may end badly."""
@@ -30,7 +30,7 @@ CAUSES = {
 _TAGS = 32
 _OKAY, _SLVERR, _DECERR = 0, 2, 3
 _UR = 1
-_TIMEOUT = 9
+_FUNCTION_RESET, _TIMEOUT = 8, 9
 _ENTRY = 16
 _DATA, _VECTOR_CONTROL = 8, 12
 _CHANGE = 64
@@ -47,6 +47,7 @@ class _Access:
     data: bytes
     sent: bool = False
     answer: Answer | None = None
+    cut: bool = False  # a reset of the function came meanwhile
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,20 @@ class ToHost:
             self._counts[name] = 0
 
     def master_changed(self) -> None:
-        """Note that the host has changed Bus Master Enable."""
+        """Note that the host has changed Bus Master Enable, or the power state."""
         self._changed = cycle()
+
+    def flr(self, begins: bool) -> None:
+        """Note that a function-level reset begins, or has ended: then nothing is due any more but the CPU's answers.
+
+        What it cuts off may have left or not, and may fail or not.
+        """
+        for access in (*self._answers, *self._read_answers):
+            access.cut = True
+        if not begins:
+            self._written += sum(access not in self._answers for access in self._writes)
+            for queue in (self._writes, self._reads, self._raised):
+                queue.clear()
 
     @property
     def answered(self) -> int:
@@ -126,6 +139,7 @@ class ToHost:
         expected = self._answers.popleft()
         if expected.target is not None and access.response == _OKAY:
             self._answered += bool(expected.strobes)
+            self._written += bool(expected.strobes) and expected.cut and not expected.sent
             return
         self._counts["outbound_failed"] += 1
         self._refused(expected, access)
@@ -142,7 +156,7 @@ class ToHost:
     def read_ended(self, access: CpuAccess) -> None:
         """Take its answer."""
         expected = self._read_answers.popleft()
-        if expected.answer is not None:
+        if expected.answer is not None and not (expected.cut and access.response == _SLVERR):
             good = expected.answer.good
             assert access.response == (_OKAY if good else _SLVERR), f"response {access.response} to {expected.answer}"
             want = int.from_bytes(expected.answer.data, "little") if good else 0
@@ -159,7 +173,10 @@ class ToHost:
         return _Access(address, None if isinstance(target, Refusal) else target, strobes, data)
 
     def _refused(self, expected: _Access, access: CpuAccess) -> None:
-        """Check an access that failed without having been sent."""
+        """Check an access that failed without having been sent, or in a reset of the function."""
+        if expected.cut and expected.target is not None:
+            assert access.response == _SLVERR, f"response {access.response} in a reset: {access}"
+            return
         assert not expected.sent, f"{access} failed although it was sent, and nothing came back"
         if expected.target is None:
             assert access.response == _DECERR, f"response {access.response} without a window: {access}"
@@ -272,7 +289,7 @@ class ToHost:
 
 
 def _cause(answer: Answer) -> Cause:
-    if answer.error == _TIMEOUT:
+    if answer.error in (_FUNCTION_RESET, _TIMEOUT):
         return Cause.TIMEOUT
     if answer.status:
         return Cause.UNSUPPORTED if answer.status == _UR else Cause.ABORTED
