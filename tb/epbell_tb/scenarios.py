@@ -144,6 +144,23 @@ SCENARIOS: tuple[Scenario, ...] = (
         edma_target_error="Where nothing answers a ring of the eDMA is counted; the next good one works.",
     ),
     *_bench(
+        "msi",
+        msi_grants="The host grants 1 to 32 MSIs of those it is offered: each arrives as itself, data are aligned.",
+        msi_test_of_each_count="Linux's MSI test passes on functions with 1 to 32 vectors; one more is -EINVAL.",
+        msi_masked_one_by_one="Each MSI raised while masked is pending, and sent once at its own unmask.",
+        msi_raised_while_disabled="MSIs raised while MSI is disabled are sent once when it is enabled; 16 find room.",
+    ),
+    *_bench(
+        "msix",
+        msix_pending_words="Vectors at both ends of each word of pending bits are pending, and sent once.",
+    ),
+    *_bench(
+        "interrupt_order",
+        interrupts_queue_up="Interrupts raised while one is under way wait for it; none is lost or doubled.",
+        interrupts_follow_their_writes="No interrupt comes before what the CPU wrote first, however long RQ stalls.",
+        irq_type_changed_before_the_ring="IRQ_TYPE changed between enable and ring: the ring uses the new one.",
+    ),
+    *_bench(
         "backends",
         trees=TREES,
         doorbell_test_on_each_backend="Linux takes the doorbell that the device tree leads to, or fails as Linux does.",

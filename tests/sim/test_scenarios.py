@@ -25,7 +25,10 @@ EDMA = (
     *("doorbell_test_on_each_backend", "edma_doorbell_test_ten_times", "edma_any_data_any_bytes"),
     *("edma_ring_after_disable", "edma_rest_of_the_page", "edma_wrong_bar"),
 )
-MSIX = ("every_interrupt_type", "msix_held_back")
+MSIX = (
+    *("every_interrupt_type", "msix_held_back", "msix_pending_words"),
+    *("interrupts_queue_up", "interrupts_follow_their_writes"),
+)
 SEED = os.environ.get("EPBELL_SEED", "1")
 
 

@@ -3,43 +3,26 @@
 import cocotb
 
 from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.host_vectors import (
+    COMMAND,
+    INTX,
+    MASTER,
+    MSI,
+    MSI_CAPABILITY,
+    MSIX,
+    MSIX_CAPABILITY,
+    SILENT,
+    change,
+    mask_vector,
+    pending_bits,
+    silent,
+    until_fired,
+)
 
 _VECTORS = 8
-_INTX, _MSI, _MSIX = range(3)
-_SILENT = 400
-_ENTRY, _CONTROL, _TABLE = 16, 12, 0x80
-_COMMAND, _MASTER, _INTX_DISABLE, _STATUS = 0x04, 1 << 2, 1 << 10, 1 << 19
-_MSI_CAPABILITY, _MSIX_CAPABILITY = 0x05, 0x11
+_INTX_DISABLE, _STATUS = 1 << 10, 1 << 19
 _MSI_MASK, _MSI_PENDING = 0x10, 0x14
 _MSIX_ENABLE, _FUNCTION_MASK = 1 << 31, 1 << 30
-
-
-async def _silent(env):
-    """See that no vector fires for a while."""
-    before = list(env.device.fired)
-    await env.clocks(_SILENT)
-    assert env.device.fired == before, "a vector fired that may not"
-
-
-async def _until_fired(env, before, vectors):
-    wanted = [count + vectors.count(number) for number, count in enumerate(before)]
-    await env.until(lambda: env.device.fired == wanted, f"{vectors} fire")
-
-
-async def _change(env, offset, *, set_=0, clear=0):
-    value = await env.function.config_read32(offset)
-    await env.function.config_write32(offset, value & ~clear | set_)
-    await env.clocks(20)
-
-
-async def _mask_vector(env, vector, masked):
-    at = _TABLE + _ENTRY * vector + _CONTROL
-    await env.device.write32(0, at, int(masked))
-    assert await env.device.read32(0, at) == masked
-
-
-async def _pending(env):
-    return await env.device.read32(0, _TABLE + _ENTRY * _VECTORS)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -47,15 +30,15 @@ async def _pending(env):
 async def every_interrupt_type(env):
     """Use INTx, MSI and MSI-X in turn: each vector is raised, and the DOORBELL test passes with each."""
     host, device = env.host, env.device
-    for kind in (_MSIX, _INTX, _MSI, _INTX, _MSIX, _MSI):
+    for kind in (MSIX, INTX, MSI, INTX, MSIX, MSI):
         assert await host.set_irqtype(kind) == 0
-        assert len(device.fired) == {_INTX: 1, _MSI: 32, _MSIX: _VECTORS}[kind]
-        if kind == _INTX:
+        assert len(device.fired) == {INTX: 1, MSI: 32, MSIX: _VECTORS}[kind]
+        if kind == INTX:
             rises = env.to_host.intx.rises
             assert await host.intx_test() == 0
             assert env.to_host.intx.rises == rises + 1
         else:
-            test = host.msi_test if kind == _MSI else host.msix_test
+            test = host.msi_test if kind == MSI else host.msix_test
             for number in (1, len(device.fired), env.random.randrange(2, len(device.fired))):
                 fired = list(device.fired)
                 assert await test(number) == 0, env.software.log
@@ -70,21 +53,21 @@ async def every_interrupt_type(env):
 @scenario(msix=_VECTORS)
 async def msix_held_back(env):
     """Raise MSI-X vectors while masked, disabled and without bus mastering: pending, and sent once when they may be."""
-    assert await env.host.set_irqtype(_MSIX) == 0
-    capability = await env.device.find_capability(_MSIX_CAPABILITY)
+    assert await env.host.set_irqtype(MSIX) == 0
+    capability = await env.device.find_capability(MSIX_CAPABILITY)
     obstacles = {
-        "vector": (lambda: _mask_vector(env, 2, True), lambda: _mask_vector(env, 2, False)),
+        "vector": (lambda: mask_vector(env, 2, True), lambda: mask_vector(env, 2, False)),
         "function": (
-            lambda: _change(env, capability, set_=_FUNCTION_MASK),
-            lambda: _change(env, capability, clear=_FUNCTION_MASK),
+            lambda: change(env, capability, set_=_FUNCTION_MASK),
+            lambda: change(env, capability, clear=_FUNCTION_MASK),
         ),
         "disabled": (
-            lambda: _change(env, capability, clear=_MSIX_ENABLE),
-            lambda: _change(env, capability, set_=_MSIX_ENABLE),
+            lambda: change(env, capability, clear=_MSIX_ENABLE),
+            lambda: change(env, capability, set_=_MSIX_ENABLE),
         ),
         "bus master": (
-            lambda: _change(env, _COMMAND, clear=_MASTER),
-            lambda: _change(env, _COMMAND, set_=_MASTER),
+            lambda: change(env, COMMAND, clear=MASTER),
+            lambda: change(env, COMMAND, set_=MASTER),
         ),
     }
     for name, (block, free) in obstacles.items():
@@ -92,23 +75,23 @@ async def msix_held_back(env):
         before = list(env.device.fired)
         for _ in range(2):
             await env.counters.write("MSIX_RAISE", 2)
-        await _silent(env)
+        await silent(env)
         env.board.counts["msix_merged"] += 1
-        assert await _pending(env) == 1 << 2, f"{name}: the pending bit is not set"
+        assert await pending_bits(env) == 1 << 2, f"{name}: the pending bit is not set"
         await free()
-        await _until_fired(env, before, (2,))
-        await _silent(env)
-        assert await _pending(env) == 0, f"{name}: the pending bit stays"
+        await until_fired(env, before, (2,))
+        await silent(env)
+        assert await pending_bits(env) == 0, f"{name}: the pending bit stays"
     assert await env.counters.read("MSIX_HELD") == len(obstacles)
     assert await env.counters.read("MSIX_MERGED") == len(obstacles)
     # A masked vector holds no other one back.
-    await _mask_vector(env, 5, True)
+    await mask_vector(env, 5, True)
     before = list(env.device.fired)
     for vector in (5, 1, 7):
         await env.counters.write("MSIX_RAISE", vector)
-    await _until_fired(env, before, (1, 7))
-    await _mask_vector(env, 5, False)
-    await _until_fired(env, before, (1, 7, 5))
+    await until_fired(env, before, (1, 7))
+    await mask_vector(env, 5, False)
+    await until_fired(env, before, (1, 7, 5))
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")
@@ -116,27 +99,27 @@ async def msix_held_back(env):
 async def msi_held_back(env):
     """Raise MSIs while masked and without bus mastering: each is sent once when it may be."""
     env.board.msis_in_order = False
-    capability = await env.device.find_capability(_MSI_CAPABILITY)
+    capability = await env.device.find_capability(MSI_CAPABILITY)
     await env.function.config_write32(capability + _MSI_MASK, 1 << 4 | 1 << 9)
     await env.clocks(20)
     before = list(env.device.fired)
     for vector in (4, 4, 9, 6):
         await env.counters.write("MSI_RAISE", vector)
-    await _until_fired(env, before, (6,))
-    await _silent(env)
+    await until_fired(env, before, (6,))
+    await silent(env)
     assert await env.function.config_read32(capability + _MSI_PENDING) == 1 << 4 | 1 << 9
     await env.function.config_write32(capability + _MSI_MASK, 1 << 9)
-    await _until_fired(env, before, (6, 4))
-    await _silent(env)
+    await until_fired(env, before, (6, 4))
+    await silent(env)
     await env.function.config_write32(capability + _MSI_MASK, 0)
-    await _until_fired(env, before, (6, 4, 9))
+    await until_fired(env, before, (6, 4, 9))
     assert await env.function.config_read32(capability + _MSI_PENDING) == 0
-    await _change(env, _COMMAND, clear=_MASTER)
+    await change(env, COMMAND, clear=MASTER)
     for vector in (3, 8):
         await env.counters.write("MSI_RAISE", vector)
-    await _silent(env)
-    await _change(env, _COMMAND, set_=_MASTER)
-    await _until_fired(env, before, (6, 4, 9, 3, 8))
+    await silent(env)
+    await change(env, COMMAND, set_=MASTER)
+    await until_fired(env, before, (6, 4, 9, 3, 8))
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")
@@ -144,26 +127,26 @@ async def msi_held_back(env):
 async def intx_follows_its_level(env):
     """Ask for INTx by level: the host's line follows, unless the host does not want to hear of it."""
     line = env.to_host.intx
-    assert await env.host.set_irqtype(_INTX) == 0
+    assert await env.host.set_irqtype(INTX) == 0
     await env.device.free_irq(0)
 
     async def becomes(level):
         await env.until(lambda: line.level() == level, f"the line is {level}")
-        await env.clocks(_SILENT)
+        await env.clocks(SILENT)
         assert line.level() == level
 
     for _ in range(3):
         await env.counters.write("INTX", 1)
         await becomes(True)
-        assert await env.function.config_read32(_COMMAND) & _STATUS
-        await _change(env, _COMMAND, set_=_INTX_DISABLE)
+        assert await env.function.config_read32(COMMAND) & _STATUS
+        await change(env, COMMAND, set_=_INTX_DISABLE)
         await becomes(False)
-        assert await env.function.config_read32(_COMMAND) & _STATUS, "Interrupt Status must not depend on the disable"
-        await _change(env, _COMMAND, clear=_INTX_DISABLE)
+        assert await env.function.config_read32(COMMAND) & _STATUS, "Interrupt Status must not depend on the disable"
+        await change(env, COMMAND, clear=_INTX_DISABLE)
         await becomes(True)
         await env.counters.write("INTX", 0)
         await becomes(False)
-        assert not await env.function.config_read32(_COMMAND) & _STATUS
+        assert not await env.function.config_read32(COMMAND) & _STATUS
     assert line.rises == 6
     await env.device.request_irq(0, _nothing)
 

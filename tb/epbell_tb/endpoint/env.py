@@ -308,7 +308,7 @@ class EndpointEnv:
     def _heard(self, word: int) -> None:
         msi = self.block.functions[0].msi_cap
         if msi.msi_enable:  # else it is MSI-X, which the scoreboard sees on the RQ stream
-            self.board.msi(word - msi.msi_message_data)
+            self.board.msi(word - msi.msi_message_data, 1 << msi.msi_multiple_message_enable)
         self.msis.deliver(word)
 
     # -- the end -------------------------------------------------------------------------------------------------------

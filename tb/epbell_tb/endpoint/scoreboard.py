@@ -355,18 +355,23 @@ class Scoreboard:
     def _quiet(self, since: int) -> bool:
         return self._mu_touched < since - _LONE
 
-    def msi(self, vector: int) -> None:
-        """Take an MSI at the host."""
+    def msi(self, vector: int, granted: int = 32) -> None:
+        """Take an MSI at the host, which granted so many vectors: the others go as those with the same low bits."""
         self.counts["msis"] += 1
         self.counts["msis_since_reset"] += 1
-        found = next((raised for raised in self._msis if raised[0] == vector), None)
+        found = next((raised for raised in self._msis if raised[0] % granted == vector), None)
         assert found is not None, f"MSI {vector} that nobody raised"
         assert self.to_host.follows(found[1]), f"MSI {vector} has overtaken a write of the CPU"
         if self.msis_in_order:
             assert found is self._msis[0], f"MSI {vector}, not {self._msis[0][0]}"
             del self._msis[0]
         else:  # further raises of a masked vector are merged with the first
-            self._msis = [raised for raised in self._msis if raised[0] != vector]
+            self._msis = [raised for raised in self._msis if raised[0] % granted != vector]
+
+    def msi_refused(self) -> None:
+        """Note that there was no room for the MSI that was raised last."""
+        del self._msis[-1]
+        self.counts["msis_refused"] += 1
 
     def _raise(self, register: int, data: int, strobes: int) -> None:
         """Follow the registers of the controller page that interrupt the host."""

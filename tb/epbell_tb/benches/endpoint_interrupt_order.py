@@ -1,0 +1,137 @@
+"""Scenarios of interrupts that have to wait: for others, for what they announce, for the host to say which."""
+
+from itertools import permutations
+
+import cocotb
+
+from epbell_models.host.pci_endpoint_test_regs import Command, Register, Status
+from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.host_vectors import INTX, MSI, MSIX, SILENT, pending_bits, silent, until_fired
+
+_VECTORS = 8
+_PULSE = 2
+_SLOW = 250
+_BURST = 12
+_RAISE = {MSI: "MSI_RAISE", MSIX: "MSIX_RAISE"}
+
+
+def _hold_back_writes(env, held):
+    """Let the hard block take no requests on RQ, or all of them."""
+    env.block.rq_sink.clear_pause_generator()
+    env.block.rq_sink.pause = held
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def interrupts_queue_up(env):
+    """Raise interrupts while the first is not answered for long: they wait their turn, and each is sent once."""
+    for kind in (MSI, MSIX):
+        assert await env.host.set_irqtype(kind) == 0
+        assert await pending_bits(env) == 0  # what unmasks the vectors goes before this read
+        before = list(env.device.fired)
+        slow = iter([_SLOW])
+        env.block.answer_after = lambda slow=slow: next(slow, 0)
+        _hold_back_writes(env, kind == MSIX and env.board.to_host.msix == "rq")
+        order = [env.random.randrange(_VECTORS) for _ in range(_BURST)]
+        for vector in order:
+            await env.counters.write(_RAISE[kind], vector)
+        assert env.device.fired == before, "the first has gone already"
+        _hold_back_writes(env, False)
+        await until_fired(env, before, order)
+        await silent(env)
+    assert await env.counters.read("MSI_REFUSED") == 0
+    assert await env.host.set_irqtype(INTX) == 0
+    await env.device.free_irq(0)
+    line = env.to_host.intx
+    rises = line.rises
+    env.block.line_after = lambda: env.random.randrange(_SLOW)
+    for _ in range(5):
+        await env.counters.write("INTX", _PULSE)
+    assert line.rises <= rises + 1
+    await env.until(lambda: line.rises == rises + 5 and not line.level(), "five pulses", 12 * _SLOW)
+    await env.clocks(SILENT)
+    assert line.rises == rises + 5
+    await env.device.request_irq(0, _nothing)
+
+
+async def _nothing(_index):
+    """Handle nothing."""
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def interrupts_follow_their_writes(env):
+    """Write to the host and interrupt it while RQ stalls for long: nothing comes before what was written is there."""
+    memory, line = env.to_host.memory, env.to_host.intx
+    base = memory.allocate(16, 8)
+    mapping = await env.software.epc.mem_map(base, 16)
+    seen, wanted = [], []
+
+    async def look(_index):
+        assert memory.peek(base, 12) == wanted[-1], "the interrupt has overtaken what it announces"
+        seen.append(len(wanted))
+        if env.host.irq_type == INTX:
+            await env.counters.write("INTX", 0)
+            await env.until(lambda: not line.level(), "INTA is deasserted")
+
+    for kind in (INTX, MSI, MSIX):
+        assert await env.host.set_irqtype(kind) == 0
+        vector = 0 if kind == INTX else 5
+        await env.device.free_irq(vector)
+        await env.device.request_irq(vector, look)
+        for _ in range(3):
+            _hold_back_writes(env, True)
+            wanted.append(env.random.randbytes(12))
+            await env.cpu.write(mapping.address, wanted[-1])
+            if kind == INTX:
+                await env.counters.write("INTX", 1)
+            else:
+                await env.counters.write(_RAISE[kind], vector)
+            await silent(env)
+            assert len(seen) == len(wanted) - 1
+            assert not line.level()
+            _hold_back_writes(env, False)
+            await env.until(lambda: len(seen) == len(wanted), "the interrupt arrives")
+        await env.clocks(SILENT)
+        assert len(seen) == len(wanted)
+        assert not line.level()
+    await env.software.epc.mem_unmap(mapping)
+
+
+@cocotb.test(timeout_time=4000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def irq_type_changed_before_the_ring(env):
+    """Change IRQ_TYPE and IRQ_NUMBER between enable and ring: the ring interrupts by the new ones."""
+    line = env.to_host.intx
+
+    async def answered(kind, number, act):
+        """Do something that ends with one interrupt; return STATUS."""
+        await env.device.write32(0, Register.STATUS, 0)
+        await env.device.write32(0, Register.IRQ_TYPE, kind)
+        await env.device.write32(0, Register.IRQ_NUMBER, number)
+        before, rises = list(env.device.fired), line.rises
+        await act()
+        if kind == INTX:
+            await env.until(lambda: line.rises > rises and not line.level(), "a pulse on INTA", 8000)
+        else:
+            await until_fired(env, before, [number - 1], 8000)
+        await env.clocks(SILENT)
+        assert line.rises == rises + (kind == INTX)
+        assert kind == INTX or sum(env.device.fired) == sum(before) + 1
+        return await env.device.read32(0, Register.STATUS)
+
+    async def command(word):
+        await env.device.write32(0, Register.COMMAND, word)
+
+    for first, second in permutations((INTX, MSI, MSIX), 2):
+        assert await env.host.set_irqtype(first) == 0
+        status = await answered(first, 1, lambda: command(Command.ENABLE_DOORBELL))
+        assert status == Status.ENABLE_SUCCESS | Status.IRQ_RAISED
+        places = (Register.DB_BAR, Register.DB_OFFSET, Register.DB_DATA)
+        where = [await env.device.read32(0, offset) for offset in places]
+        assert await env.host.set_irqtype(second) == 0
+        for number in (1,) if second == INTX else (_VECTORS, 1):
+            status = await answered(second, number, lambda where=where: env.device.write32(*where))
+            assert status == Status.DOORBELL_SUCCESS | Status.IRQ_RAISED
+        status = await answered(second, 1, lambda: command(Command.DISABLE_DOORBELL))
+        assert status == Status.DISABLE_SUCCESS | Status.IRQ_RAISED

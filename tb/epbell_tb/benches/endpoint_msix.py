@@ -1,0 +1,59 @@
+"""Scenarios of MSI-X with more vectors than a word has bits: each in its own entry and its own pending bit."""
+
+import cocotb
+
+from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.host_vectors import (
+    MSIX,
+    MSIX_CAPABILITY,
+    change,
+    mask_vector,
+    pending_bits,
+    silent,
+    until_fired,
+)
+
+_VECTORS = 70
+_FUNCTION_MASK = 1 << 30
+_HIGH = 0x12_A000_0000
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def msix_pending_words(env):
+    """Raise vectors at both ends of each word of pending bits, masked by function and by vector: each is sent once."""
+    doorbells = env.to_host.memory.doorbells
+    doorbells[_HIGH] = doorbells[env.msis.address]
+    env.msis.address = _HIGH
+    assert await env.host.set_irqtype(MSIX) == 0
+    assert len(env.device.fired) == _VECTORS
+    capability = await env.device.find_capability(MSIX_CAPABILITY)
+    ends = [0, 31, 32, 63, 64, _VECTORS - 1]
+    if env.thorough:
+        ends = list(range(_VECTORS))
+    for by_function in (True, False):
+        before = list(env.device.fired)
+        if by_function:
+            await change(env, capability, set_=_FUNCTION_MASK)
+        else:
+            for vector in ends:
+                await mask_vector(env, vector, True)
+        for _ in range(2):
+            for vector in env.random.sample(ends, len(ends)):
+                await env.counters.write("MSIX_RAISE", vector)
+        await silent(env)
+        env.board.counts["msix_merged"] += len(ends)
+        assert await env.counters.read("MSIX_MERGED") == env.board.counts["msix_merged"]
+        assert await pending_bits(env) == sum(1 << vector for vector in ends)
+        if by_function:
+            await change(env, capability, clear=_FUNCTION_MASK)
+            await until_fired(env, before, ends)
+        else:
+            left = set(ends)
+            for vector in env.random.sample(ends, len(ends)):
+                left.discard(vector)
+                await mask_vector(env, vector, False)
+                await until_fired(env, before, [end for end in ends if end not in left])
+                assert await pending_bits(env) == sum(1 << end for end in left)
+        await silent(env)
+        assert await pending_bits(env) == 0
