@@ -242,6 +242,11 @@ def _pytest(verb: str, *folders: str) -> Callable[[list[str]], int]:
     return _in_checkout(verb, "pytest", "-n", str(workers), "--dist", "loadgroup", *folders)
 
 
+def _regress(arguments: list[str]) -> int:
+    _checkout("regress")
+    return _delegate("epbell_tb.regress")(arguments)
+
+
 def _clean(arguments: list[str]) -> int:
     _parser("clean", "Remove everything that was built, except .venv.").parse_args(arguments)
     _checkout("clean")
@@ -254,6 +259,7 @@ VERBS: dict[str, Verb] = {
     "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
+    "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),

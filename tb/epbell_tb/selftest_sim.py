@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from filelock import FileLock
+
 from epbell_models import devicetree
 from epbell_models.selftest.harness import Options
 from epbell_tb import runner
@@ -67,10 +69,9 @@ def simulate(
         build = build_variant(variant_of(tree, width, bars), say=lambda text: out(f"# {text}"))
     except (VariantError, runner.SimulationError) as error:
         raise RuntimeError(str(error)) from error
-    folder = build.folder / "selftest"
+    folder = build.folder / f"selftest-{dts.stem}-stalls-{'on' if stalls else 'off'}"
     folder.mkdir(exist_ok=True)
     tap = folder / "tap"
-    tap.write_text("", encoding="utf-8")
     env = {
         "EPBELL_SELFTEST": json.dumps({**vars(options), "msix": msix}),
         "EPBELL_TAP": str(tap),
@@ -79,6 +80,15 @@ def simulate(
         "EPBELL_DTS": str(dts),
         **({} if windows is None else {"EPBELL_WINDOWS": str(windows)}),
     }
+    # The files in it have fixed names.
+    with FileLock(folder / "lock"):
+        tap.write_text("", encoding="utf-8")
+        return _run(build, folder, tap, seed, env, out)
+
+
+def _run(
+    build: runner.Build, folder: Path, tap: Path, seed: int, env: dict[str, str], out: Callable[[str], None]
+) -> bool:
     lines: list[str] = []
     with ThreadPoolExecutor(1) as pool, tap.open(encoding="utf-8") as written:
         run = pool.submit(

@@ -17,6 +17,8 @@ from epbell_tb.sim_trees import Target
 
 __all__ = ["Ended", "Group", "run_group"]
 
+_THOROUGH_LIMIT_S = 7200.0
+
 
 @dataclass(frozen=True)
 class Group:
@@ -87,6 +89,7 @@ def run_group(options: Options, group: Group, build: runner.Build, shown: Displa
             seed=options.seed,
             env=_environment(options, group),
             results=group.folder(options),
+            time_limit_s=_THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S,
         )
         outcomes = {result.name: report.Outcome(result.passed, result.message) for result in results}
     except runner.SimulationError as error:

@@ -17,7 +17,7 @@ from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.installation import PROJECT
 from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS, Scenario
 
-__all__ = ["DEFAULT_SEED", "Options", "parse", "versions"]
+__all__ = ["DEFAULT_SEED", "Options", "number", "parse", "versions"]
 
 DEFAULT_SEED = 1
 _STALLS = {"on": (True,), "off": (False,), "both": (False, True)}
@@ -95,7 +95,7 @@ def parse(argv: Sequence[str]) -> Options:
         prog="epbell sim", description="Run the scenarios of the endpoint on Verilator.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("--seed", type=_number(0, 2**31 - 1), default=DEFAULT_SEED, metavar="N", help=f"default {DEFAULT_SEED}")
+    add("--seed", type=number(0, 2**31 - 1), default=DEFAULT_SEED, metavar="N", help=f"default {DEFAULT_SEED}")
     add("--width", type=_widths, default=WIDTHS, metavar="LIST", help=f"default {','.join(map(str, WIDTHS))}")
     add("--scenario", type=_scenarios, default=tuple(SCENARIOS), metavar="LIST", help="names, or parts of names")
     add("--stalls", type=_stalls, default=_STALLS["both"], metavar="MODE", help="on, off or both (default)")
@@ -106,7 +106,7 @@ def parse(argv: Sequence[str]) -> Options:
     which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped ones")
     add("--thorough", action="store_true", help="every value of each sweep, which takes long, as in `make regress`")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
-    add("--jobs", type=_number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
+    add("--jobs", type=number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
     add("--json", action="store_true", help="print summary.json instead of a table")
     add("--report", type=Path, metavar="FOLDER", help="default sim_build/report")
     given = parser.parse_args(argv)
@@ -130,13 +130,15 @@ def versions() -> dict[str, str]:
     return {"epbell": own, **toolchain.versions()}
 
 
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
+def number(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads an argument that is a number from `low` to `high`."""
+
+    def read(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"it must be a number from {low} to {high}, not {text!r}")
         return int(text)
 
-    return number
+    return read
 
 
 def _list(text: str) -> list[str]:

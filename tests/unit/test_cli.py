@@ -28,7 +28,20 @@ def make(*arguments):
 
 
 def test_targets_are_those_of_the_issue():
-    wanted = {"setup", "sim", "selftest", "test", "unit", "lint", "type", "verilog", "regs", "bench", "testplan"}
+    wanted = {
+        "setup",
+        "sim",
+        "selftest",
+        "test",
+        "regress",
+        "unit",
+        "lint",
+        "type",
+        "verilog",
+        "regs",
+        "bench",
+        "testplan",
+    }
     wanted |= {"clean", "help"}
     assert wanted <= set(TARGETS)
 
@@ -61,6 +74,8 @@ def test_make_passes_variables_on():
     line = make("-n", "sim", "SEED=7", "WIDTH=64,256", "DTS=my board.dts", "WAVES=1", "ARGS=--json").stdout
     assert "run sim --seed '7' --width '64,256' --dts 'my board.dts' --waves --json" in " ".join(line.split())
     assert "--waves" not in make("-n", "sim", "WAVES=0").stdout
+    line = make("-n", "regress", "ONLY=sim.imx8.*,long", "ARGS=--resume").stdout
+    assert "run regress --only 'sim.imx8.*,long' --resume ##" in " ".join(line.split())
 
 
 def test_missing_python_is_explained():
@@ -78,7 +93,7 @@ def test_help_lists_every_verb(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["setup", "sim", "selftest", "verilog", "regs", "bench", "mutants", "testplan", "clean"]
+    "verb", ["setup", "sim", "selftest", "regress", "verilog", "regs", "bench", "mutants", "testplan", "clean"]
 )
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as done:
@@ -157,7 +172,7 @@ def test_our_own_missing_module_is_not_hidden(monkeypatch):
         cli.main(["sim"])
 
 
-@pytest.mark.parametrize("verb", ["test", "unit", "lint", "type", "clean"])
+@pytest.mark.parametrize("verb", ["test", "regress", "unit", "lint", "type", "clean"])
 def test_verbs_of_the_source_tree_say_so_elsewhere(verb, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(installation, "PROJECT", tmp_path)
     (tmp_path / "build").mkdir()
