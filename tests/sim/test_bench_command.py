@@ -1,6 +1,7 @@
 """`make bench`: the goals of the project, and that one that is missed or not measured is told."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,10 @@ def test_judge(value, goal, verdict):
     assert bench.judge(value, goal) == verdict
 
 
+REPORTED = ("read_round_trip", "raise_to_rq", "raise_to_msi_port", "cycles_per_second", "doorbells_per_second")
+MEASURED = {**GOALS, **{(name, str(width)): 7 for name in REPORTED for width in bench.WIDTHS}}
+
+
 @pytest.fixture
 def measured(monkeypatch, tmp_path):
     """Benches that report what the test wants, without a simulator; changes by (figure, subject)."""
@@ -52,9 +57,9 @@ def measured(monkeypatch, tmp_path):
     def run(build, name, *, env, expected):
         monkeypatch.setenv(figures.VARIABLE, env[figures.VARIABLE])
         subject = build.module.removeprefix("epbell_endpoint_usp").removeprefix("epbell_mu_").removeprefix("epbell_")
-        for figure, about in GOALS:
+        for figure, about in MEASURED:
             if about == subject:
-                values = changes.get((figure, subject), [GOALS[figure, subject]])
+                values = changes.get((figure, subject), [MEASURED[figure, subject]])
                 if values:
                     figures.append(figure=figure, values=values)
         return [runner.Result(f"test{n}", True, 0, 0, "") for n in range(expected)]
@@ -73,7 +78,13 @@ def test_everything_at_its_goal(measured, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "4 / 3 / 2 / 2" in out
     assert "MISSED" not in out
-    assert len(json.loads((tmp_path / "report" / "bench.json").read_text())["figures"]) == len(GOALS)
+    assert len(json.loads((tmp_path / "report" / "bench.json").read_text())["figures"]) == len(MEASURED)
+    for title in (
+        "read, first CQ to first CC beat",
+        "MSIX_RAISE written to first RQ beat",
+        "MSI_RAISE written to MSI port",
+    ):
+        assert re.search(rf"│ {title} +│ +7 │ +7 │ +7 │ +7 │", out)
 
 
 def test_one_slow_ring_misses_the_goal(measured, tmp_path, capsys):
@@ -84,10 +95,13 @@ def test_one_slow_ring_misses_the_goal(measured, tmp_path, capsys):
     assert (entry["verdict"], entry["value"], entry["minimum"]) == ("MISSED", 3, 2)
 
 
-def test_what_was_not_measured_is_no_success(measured, capsys):
-    measured["mu_write_to_irq", "imx6sx"] = []
+@pytest.mark.parametrize(
+    ("figure", "subject"), [("mu_write_to_irq", "imx6sx"), ("read_round_trip", "512"), ("raise_to_rq", "64")]
+)
+def test_what_was_not_measured_is_no_success(figure, subject, measured, capsys):
+    measured[figure, subject] = []
     assert bench.main([]) == 1
-    assert "mu_write_to_irq was not measured for imx6sx" in capsys.readouterr().err
+    assert f"{figure} was not measured for {subject}" in capsys.readouterr().err
 
 
 def test_bench_that_fails(measured, monkeypatch, capsys):
@@ -108,6 +122,10 @@ def test_real_figures_at_256_bits(capsys):
     assert found["host_write_to_irq_edma", "256"]["samples"] == 16
     assert found["edma_write_to_irq", "edma"]["samples"] == 16
     assert found["read_round_trip", "256"]["value"] >= 2
+    for name in ("raise_to_rq", "raise_to_msi_port"):
+        entry = found[name, "256"]
+        assert entry["samples"] == 16
+        assert 1 <= entry["minimum"] <= entry["maximum"] <= 14
     assert found["cycles_per_second", "256"]["value"] > 1000
 
 

@@ -1,4 +1,4 @@
-"""How fast the endpoint is, at its pins: clocks from host write to interrupt, doorbells per clock, read round trip.
+"""How fast the endpoint is, at its pins: host write to interrupt, doorbells per clock, read round trip, raise to host.
 
 Every test hands its figures on as JSON lines (:mod:`epbell_tb.figures`): ``figure``, ``values``.
 ``EPBELL_BENCH_REPEATS`` is the number of repetitions of the wall-clock measurements, 5 by default.
@@ -21,6 +21,14 @@ VECTORS = 4
 MAP, MU, IATU, CONTROLLER = AddressMap(), offsets("mu_imx8ulp"), offsets("iatu"), offsets("controller")
 EDMA = offsets("edma")
 EDMA_BELLS = (EDMA["WRITE_INT_STATUS"], EDMA["READ_INT_STATUS"])
+MSIX_TABLE, MSIX_PBA, MSIX_VECTORS = MAP.ram + 0x80, MAP.ram + 0x4000, 4
+MSIX_ADDRESS, MSIX_DATA = 0x1_FEE0_0000, 0x4000
+QUIET = (
+    *("s_axis_rc_tvalid", "cfg_interrupt_msi_mmenable", "cfg_interrupt_msi_mask_update", "cfg_interrupt_msi_data"),
+    *("cfg_interrupt_msi_sent", "cfg_interrupt_msi_fail", "cfg_interrupt_msi_enable", "cfg_interrupt_msix_enable"),
+    *("cfg_interrupt_msix_mask", "cfg_interrupt_msix_sent", "cfg_interrupt_msix_fail", "cfg_interrupt_sent"),
+    *("cfg_mgmt_read_data", "cfg_mgmt_read_write_done", "cfg_flr_in_process", "cfg_function_power_state"),
+)
 REPEATS = int(os.environ.get("EPBELL_BENCH_REPEATS", "5"))
 
 
@@ -33,10 +41,11 @@ class Bench:
         self.cq = pins.CompleterRequests(self.clocked)
         self.cpu = pins.AxiLite(self.clocked, "cpu_axil")
         self.irq, self.irq_edma = dut.irq_mu, dut.irq_edma
-        dut.m_axis_cc_tready.value = 1
+        dut.m_axis_cc_tready.value = dut.m_axis_rq_tready.value = 1
         dut.cfg_max_payload.value = 0
         dut.cfg_function_status.value = 7
-        dut.cfg_interrupt_msi_enable.value = 0
+        for name in QUIET:
+            getattr(dut, name).value = 0
         for pulse in (dut.edma_wr_done, dut.edma_wr_abort, dut.edma_rd_done, dut.edma_rd_abort):
             pulse.value = 0
 
@@ -70,6 +79,30 @@ class Bench:
     async def take(self, vector):
         """Read the word of a vector, as the interrupt handler does."""
         return await self.cpu.read(MAP.mu_a + MU[f"RR{vector}"])
+
+    async def set_up_msix(self):
+        """Write a table whose vectors have a message each, and switch MSI-X on at both ends."""
+        for vector in range(MSIX_VECTORS):
+            message = MSIX_ADDRESS & 0xFFFF_FFFF, MSIX_ADDRESS >> 32, MSIX_DATA + vector, 0
+            for number, word in enumerate(message):
+                await self.cpu.write(MSIX_TABLE + 16 * vector + 4 * number, word)
+        for register, value in (
+            ("MSIX_TABLE", MSIX_TABLE),
+            ("MSIX_PBA", MSIX_PBA),
+            ("MSIX_SIZE", 1 << 31 | MSIX_VECTORS - 1),
+        ):
+            await self.cpu.write(MAP.controller + CONTROLLER[register], value)
+        self.clocked.dut.cfg_interrupt_msix_enable.value = 1
+        await self.clocked.step(20)
+
+    async def raised(self, register, vector, pin):
+        """Write a raise register; return the clocks from the write's handshake until a pin of the way out is not 0."""
+        begin = len(self.cpu.written)
+        self.cpu.post((MAP.controller + CONTROLLER[register], vector))
+        await self.clocked.until(lambda: pin.value != 0)
+        seen = self.clocked.cycle
+        await self.cpu.drain()
+        return seen - self.cpu.written[begin]
 
     async def rung(self):
         """Read how often each vector was rung."""
@@ -154,6 +187,40 @@ async def read_round_trip(dut):
         trips.append(bench.clocked.cycle - bench.cq.offered[-1])
         await bench.clocked.step(10 + number)
     figures.append(figure="read_round_trip", values=trips)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def raise_to_rq(dut):
+    """CPU's write of MSIX_RAISE accepted -> first beat of the message on RQ, its table entry read, in clocks."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.set_up_msix()
+    clocks = []
+    for number in range(16):
+        vector = number % MSIX_VECTORS
+        clocks.append(await bench.raised("MSIX_RAISE", vector, dut.m_axis_rq_tvalid))
+        await bench.clocked.step(20 + number)
+        assert await bench.cpu.read(MAP.controller + CONTROLLER["MSIX_SENT"]) == number + 1
+    figures.append(figure="raise_to_rq", values=clocks)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def raise_to_msi_port(dut):
+    """CPU's write of MSI_RAISE accepted -> cfg_interrupt_msi_int, in clocks."""
+    bench = Bench(dut)
+    await bench.start()
+    dut.cfg_interrupt_msi_enable.value = 1
+    await bench.clocked.step(20)
+    clocks = []
+    for number in range(16):
+        clocks.append(await bench.raised("MSI_RAISE", 0, dut.cfg_interrupt_msi_int))
+        await bench.clocked.step(1 + number)
+        dut.cfg_interrupt_msi_sent.value = 1
+        await bench.clocked.step()
+        dut.cfg_interrupt_msi_sent.value = 0
+        await bench.clocked.step(20)
+        assert await bench.cpu.read(MAP.controller + CONTROLLER["MSI_SENT"]) == number + 1
+    figures.append(figure="raise_to_msi_port", values=clocks)
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
