@@ -119,6 +119,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         link_credits_exhausted="The link's credits of each kind run out and come back: nothing is lost or doubled.",
     ),
     *_bench(
+        "errors",
+        completions_that_are_no_good="Bad, foreign or missing completions fail their read, with cause and address.",
+        errors_are_told="Device Status, AER and error messages tell of what the hard block refuses, drops or misses.",
+        malformed_and_poisoned_requests="A malformed or poisoned request is dropped, told of, and never rings.",
+    ),
+    *_bench(
         "interrupts",
         every_interrupt_type="INTx, MSI and MSI-X in turn: each vector arrives, the DOORBELL test passes with each.",
         msix_held_back="An MSI-X vector raised while masked, disabled or not bus master is pending, and sent once.",

@@ -23,6 +23,7 @@ from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
 from epbell_tb.endpoint.upstream.hidden_aer import show_extended_capabilities
 from epbell_tb.endpoint.upstream.poisoned_requests_passed import to_user
+from epbell_tb.endpoint.upstream.short_error_pointer import WholeErrorPointer
 from epbell_tb.endpoint.upstream.silent_errors import ERR_COR, ERR_FATAL, ERR_NONFATAL, Error, SilentErrors
 
 OWN = PcieId(1, 0, 0)
@@ -120,6 +121,12 @@ def test_hidden_aer():
     assert run(one.read_config_register(AER)) & 0xFFFF == AER_ID
     for register in range(0x10, 0x40):
         assert one.capabilities.find_by_reg(register) is None or register < 0x2B
+
+
+def test_short_error_pointer():
+    for capability, read in ((caps.AerExtendedCapability(), 4), (WholeErrorPointer(), 20)):
+        capability.first_error_pointer, capability.ecrc_check_capable = 20, True
+        assert run(capability.read_register(6)) == read | 1 << 7
 
 
 def test_silent_errors():

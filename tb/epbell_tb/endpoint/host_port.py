@@ -1,6 +1,6 @@
 """The host's end of what the endpoint asks for: its memory, in any order that PCI Express allows, and INTx."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import cocotb
@@ -44,6 +44,8 @@ class HostPort:
         The endpoint's INTx line; ``rises`` counts its assertions.
     delay
         Nanoseconds from a read to its completion. Another one for each read lets completions overtake each other.
+    spoil
+        What is sent instead of a completion; None: the completion.
     judge
         Called with every packet of the endpoint; raises if it must not be like that.
     peers
@@ -56,6 +58,7 @@ class HostPort:
         self.memory = HostMemory()
         self.intx = DrivenIrqLine(platform)
         self.delay: Callable[[], int] = lambda: 0
+        self.spoil: Callable[[Tlp], Iterable[Tlp]] | None = None
         self.judge: Callable[[Tlp], None] = lambda _: None
         self.peers: dict[PcieId, Callable[[Tlp], None]] = {}
         self.errors: list[int] = []
@@ -117,11 +120,15 @@ class HostPort:
         if delay:
             cocotb.start_soon(self._answer_later(completion, delay))
         else:
-            await self._root.send(completion)
+            await self._send(completion)
 
     async def _answer_later(self, completion: Tlp, delay: int) -> None:
         await Timer(delay, unit="ns")
-        await self._root.send(completion)
+        await self._send(completion)
+
+    async def _send(self, completion: Tlp) -> None:
+        for one in self.spoil(completion) if self.spoil else (completion,):
+            await self._root.send(one)
 
     def _look(self, address: int, length: int) -> bytes | Cause:
         answer = self.memory.read(address, length)

@@ -10,6 +10,8 @@ What we do: `show_extended_capabilities` moves them to where the function looks.
 
 from typing import Any
 
+from epbell_tb.endpoint.upstream.short_error_pointer import WholeErrorPointer
+
 __all__ = [
     "show_extended_capabilities",
 ]
@@ -17,7 +19,9 @@ __all__ = [
 
 def show_extended_capabilities(function: Any) -> None:
     """Move the extended capabilities of a function to their own list."""
-    for capability, offset in ((function.aer_ext_cap, 0x40), (function.pcie_ext_cap, 0x70)):
+    for capability in (function.aer_ext_cap, function.pcie_ext_cap):
         if capability in function.capabilities.list:
             function.deregister_capability(capability)
-            function.register_extended_capability(capability, offset=offset)
+    function.aer_ext_cap = WholeErrorPointer()
+    function.register_extended_capability(function.aer_ext_cap, offset=0x40)
+    function.register_extended_capability(function.pcie_ext_cap, offset=0x70)
