@@ -48,6 +48,10 @@ def main(argv: Sequence[str]) -> int:
         Exit status.
     """
     options = sim_options.parse(argv)
+    if options.list:
+        for scenario in options.scenarios:
+            print(f"{scenario.name} ({', '.join(scenario.trees)})\n    {scenario.intent}")
+        return 0
     console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
     try:
         run_on = targets(options)

@@ -52,6 +52,8 @@ class Options:
         Print summary.json.
     report : Path
         Folder of summary.json and of the logs.
+    list : bool
+        Print what there is to run, and run nothing.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -67,6 +69,7 @@ class Options:
     jobs: int
     json: bool
     report: Path
+    list: bool
 
     def replay(self, name: str, tree: str, width: int, stalls: bool) -> str:
         """Return the command that runs one scenario again as it was run here."""
@@ -95,11 +98,41 @@ def parse(argv: Sequence[str]) -> Options:
         prog="epbell sim", description="Run the scenarios of the endpoint on Verilator.", allow_abbrev=False
     )
     add = parser.add_argument
-    add("--seed", type=number(0, 2**31 - 1), default=DEFAULT_SEED, metavar="N", help=f"default {DEFAULT_SEED}")
-    add("--width", type=_widths, default=WIDTHS, metavar="LIST", help=f"default {','.join(map(str, WIDTHS))}")
-    add("--scenario", type=_scenarios, default=tuple(SCENARIOS), metavar="LIST", help="names, or parts of names")
-    add("--stalls", type=_stalls, default=_STALLS["both"], metavar="MODE", help="on, off or both (default)")
-    add("--bars", type=_bars, default="everyday", metavar="SET", help=f"{', '.join(BAR_SETS)}; default everyday")
+    add(
+        "--seed",
+        type=number(0, 2**31 - 1),
+        default=DEFAULT_SEED,
+        metavar="N",
+        help=f"default {DEFAULT_SEED}; the same one gives the same run",
+    )
+    add(
+        "--width",
+        type=_widths,
+        default=WIDTHS,
+        metavar="LIST",
+        help=f"of the PCIe streams, default {','.join(map(str, WIDTHS))}",
+    )
+    add(
+        "--scenario",
+        type=_scenarios,
+        default=tuple(SCENARIOS),
+        metavar="LIST",
+        help="names, or parts of names; --list prints them",
+    )
+    add(
+        "--stalls",
+        type=_stalls,
+        default=_STALLS["both"],
+        metavar="MODE",
+        help="streams that pause at random: on, off or both (default)",
+    )
+    add(
+        "--bars",
+        type=_bars,
+        default="everyday",
+        metavar="SET",
+        help=f"sizes of the BARs: {', '.join(BAR_SETS)}; default everyday",
+    )
     add("--msix", choices=MSIX_WAYS, default="rq", help="MSI-X as memory writes on RQ (default) or by the block's port")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", type=_trees, default=TREES, metavar="LIST", help=f"default {','.join(TREES)}")
@@ -108,6 +141,7 @@ def parse(argv: Sequence[str]) -> Options:
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
     add("--jobs", type=number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
     add("--json", action="store_true", help="print summary.json instead of a table")
+    add("--list", action="store_true", help="print each scenario with its device trees and what it shows; run none")
     add("--report", type=Path, metavar="FOLDER", help="default sim_build/report")
     given = parser.parse_args(argv)
     folder = (given.report or runner.sim_build() / "report").absolute()
@@ -117,7 +151,7 @@ def parse(argv: Sequence[str]) -> Options:
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
         bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough, jobs=given.jobs,
-        json=given.json, report=folder,
+        json=given.json, report=folder, list=given.list,
     )  # fmt: skip
 
 

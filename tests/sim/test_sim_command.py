@@ -1,6 +1,7 @@
 """`make sim`: what it prints and writes, how it ends, and that nothing but success looks like success."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,16 @@ def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch)
     assert sim.main([*arguments, "--thorough", "--report", str(tmp_path)]) == 1
     wanted = f"epbell sim --seed 1 --width 64 --scenario bar_test --stalls on --dts '{mine}'"
     assert f"    replay: {wanted} --bars wide --msix port --thorough\n" in capfd.readouterr().out
+
+
+def test_list_says_what_each_scenario_shows(no_build, capsys):
+    assert cli.main(["sim", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[::2] == [f"{scenario.name} ({', '.join(scenario.trees)})" for scenario in SCENARIOS]
+    assert lines[1::2] == [f"    {scenario.intent}" for scenario in SCENARIOS]
+    assert all(re.fullmatch(r"    [A-Z].{20,}[.]", line) for line in lines[1::2])
+    assert cli.main(["sim", "--list", "--scenario", "bar_test", "--tree", "hdma"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
