@@ -132,6 +132,30 @@ SCENARIOS: tuple[Scenario, ...] = (
         intx_follows_its_level="The host's INTx line follows the level asked for, unless Interrupt Disable is set.",
     ),
     *_bench(
+        "resets",
+        trees=("imx8", "imx8-edma"),
+        flr_while_pending="A function-level reset: the CPU keeps a pending ring, the host hears nothing of before.",
+        hot_reset_while_pending="A hot reset takes a pending ring away; the doorbell comes back.",
+    ),
+    *_bench(
+        "resets",
+        flr_while_reading="A function-level reset fails what is under way both ways; late completions are dropped.",
+        hot_reset_while_reading="A hot reset ends what is under way both ways; what follows it is right.",
+        flr_with_interrupts_due="MSI, MSI-X and INTx from before a function-level reset do not come after it.",
+        hot_reset_with_interrupts_due="MSI, MSI-X and INTx from before a hot reset do not come after it.",
+    ),
+    *_bench(
+        "power",
+        trees=("imx8", "imx8-edma"),
+        ring_with_memory_space_off="With memory space off a ring is refused by the hard block; then it works again.",
+        d3hot_while_pending="In D3hot a ring is refused, and the MSI of an earlier one waits for D0.",
+    ),
+    *_bench(
+        "power",
+        d3hot_while_reading="Reads under way are answered in D3hot; new ones of the CPU are refused until D0.",
+        d3hot_with_interrupts_due="MSI, MSI-X and INTx raised in D3hot come once, in D0.",
+    ),
+    *_bench(
         "subranges",
         subrange_on_every_bar="Linux's BAR_SUBRANGE test passes on every BAR, and leaves each as it was.",
         inbound_windows_exhausted="Without a window to spare a BAR is not split: -ENOSPC, and it is whole.",

@@ -1,6 +1,7 @@
 """Resets and power states of the function: the host's sequences, what both ends make of them, no stale interrupt."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,25 @@ def test_enabled_doorbell(kind, name):
     lost = kind == "bus" and name != "rk3588"
     rung = (0, 0) if lost else (RAISED | RUNG, 1)
     assert run(scenario, name) == (rung, (RAISED | DISABLED, 1), 0)
+
+
+def test_interrupts_of_the_messaging_unit_are_enabled_again():
+    """A doorbell that stays enabled through a hot reset rings as soon as a BAR leads to it."""
+
+    async def scenario(target):
+        device, epf = target.device, target.software.function.epf
+        assert await target.command(ENABLE) == (RAISED | ENABLED, 1)
+        bar, offset, word = [await device.read32(0, at) for at in (0x34, 0x38, 0x3C)]
+        assert await target.reset("bus") == 0
+        error, base, _ = epf.align_inbound_addr(bar, epf.doorbells[0].message.address)
+        assert not error
+        await device.write32(0, 0x08, 0)
+        assert await target.software.epc.set_bar(replace(epf.bars[bar], phys_addr=base)) == 0
+        await device.write32(bar, offset, word)
+        await target.platform.sleep(20e-3)
+        return await device.read32(0, 0x08)
+
+    assert run(scenario) == RAISED | RUNG
 
 
 def test_flr_as_linux_does_it():

@@ -61,6 +61,12 @@ class Resets:
         The function's configuration space.
     restore_vectors
         Writes the function's MSI or MSI-X settings again.
+
+    Attributes
+    ----------
+    haste
+        What the times are divided by that a function has to come back from a reset or to change its power state: a
+        simulation may know that it is there earlier.
     """
 
     def __init__(self, platform: Platform, config: PciConfig, restore_vectors: Callable[[], Awaitable[None]]) -> None:
@@ -68,6 +74,7 @@ class Resets:
         self._config = config
         self._restore_vectors = restore_vectors
         self._saved: SavedState | None = None
+        self.haste = 1.0
 
     # -- whole sequences -----------------------------------------------------------------------------------------------
 
@@ -128,7 +135,7 @@ class Resets:
         await self._wait_for_pending(express)
         control = await self._config.read32(express + _DEVICE_CONTROL) & 0xFFFF
         await self._config.write32(express + _DEVICE_CONTROL, control | _RESET)
-        await self._platform.sleep(_FLR_WAIT)
+        await self._platform.sleep(_FLR_WAIT / self.haste)
         return await self._wait_until_ready()
 
     async def bus_reset(self, bridge: PciBridge) -> int:
@@ -137,7 +144,7 @@ class Resets:
         await bridge.config_write32(_BRIDGE_CONTROL, control | _BUS_RESET)
         await self._platform.sleep(_BUS_RESET_TIME)
         await bridge.config_write32(_BRIDGE_CONTROL, control & ~_BUS_RESET)
-        await self._platform.sleep(_BUS_WAIT)
+        await self._platform.sleep(_BUS_WAIT / self.haste)
         return await self._wait_until_ready()
 
     async def set_power_state(self, state: int) -> int:
@@ -155,7 +162,7 @@ class Resets:
         if before & _STATE == state:
             return 0
         await self._config.write32(power + _PMCSR, before & 0xFFFF & ~_STATE | state)
-        await self._platform.sleep(_D3HOT_WAIT)
+        await self._platform.sleep(_D3HOT_WAIT / self.haste)
         after = await self._config.read32(power + _PMCSR)
         return 0 if after != _GONE and after & _STATE == state else -errno.EIO
 

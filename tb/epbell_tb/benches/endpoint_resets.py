@@ -1,0 +1,224 @@
+"""Scenarios of function-level and hot resets: idle, with a doorbell pending, with reads under way, with interrupts due.
+
+The host's side is Linux's: state saved, reset, state restored. What was due before must not come afterwards.
+"""
+
+import cocotb
+import pytest
+
+from epbell_models.platform import BusError
+from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.reset_cases import (
+    HASTE,
+    INTX,
+    MSI,
+    MSIX,
+    Bell,
+    function_is_fresh,
+    host_reads,
+    map_host,
+    mask_vector,
+    pending_vectors,
+    reset,
+    silent,
+    stalled,
+    until_fired,
+)
+
+_VECTORS = 8
+_WORDS = 4
+_READS_AFTER = 40
+_BEGUN_NS = 3000
+_DELAYS = (5_000, 15_000, 28_000, 31_000)
+"""Nanoseconds until the host answers: while the function is in reset, and after it has been set up again."""
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario()
+async def flr_while_pending(env):
+    """Reset the function, idle and with a ring that the CPU has not taken: it stays, and the host hears nothing."""
+    bell = Bell(env)
+    await _idle(env, "flr")
+    resets = env.device.resets
+    resets.haste = HASTE
+    for late in (False, True):
+        await bell.enable()
+        await bell.ring_unseen()
+        fired = list(env.device.fired)
+        await resets.save_and_disable()
+        assert await resets.flr() == 0
+        await function_is_fresh(env)
+        assert bell.line(), "a ring is the CPU's, and a reset of the function does not take it away"
+        if not late:
+            env.cpu.release()
+            await env.until(lambda: "Invalid MSI" in str(env.software.log), "the CPU takes the ring, and has no MSI")
+            assert not bell.line()
+        await resets.restore()
+        await silent(env)
+        assert env.device.fired == fired
+        if late:
+            env.cpu.release()
+            await until_fired(env, fired, (0,))
+        await silent(env)
+        await bell.disable()
+        assert await env.host.doorbell_test() == 0, env.software.log
+    assert await env.counters.read("FLRS") == 3
+    assert await env.counters.read("FUNCTION") == 1
+    await env.counters.write("FUNCTION", 1)
+    assert await env.counters.read("FUNCTION") == 0
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario()
+async def hot_reset_while_pending(env):
+    """Reset the link, idle and with a ring that the CPU has not taken: it is gone, and the doorbell comes back."""
+    bell = Bell(env)
+    await _idle(env, "hot")
+    await bell.enable()
+    await bell.ring_unseen()
+    fired = list(env.device.fired)
+    await reset(env, "hot")
+    assert not bell.line(), "a ring from before the reset"
+    await silent(env)
+    assert env.device.fired == fired
+    # The host's driver ends its test as if nothing had been: this is what frees the doorbell.
+    await bell.disable()
+    for _ in range(2):
+        assert await env.host.doorbell_test() == 0, env.software.log
+    assert await env.counters.read("FUNCTION") == 0
+
+
+async def _idle(env, kind):
+    """Reset between two tests, and see that only what has to be is forgotten."""
+    assert await env.host.doorbell_test() == 0, env.software.log
+    fired = list(env.device.fired)
+    await reset(env, kind)
+    await silent(env)
+    assert env.device.fired == fired
+    assert await env.host.doorbell_test() == 0, env.software.log
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario()
+async def flr_while_reading(env):
+    """Reset the function with reads and writes under way both ways: they fail, and no late completion is believed."""
+    await _while_reading(env, "flr")
+    assert await env.counters.read("FLRS") == 1
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario()
+async def hot_reset_while_reading(env):
+    """Reset the link with reads and writes under way both ways: all of it is lost, and what follows is right."""
+    await _while_reading(env, "hot")
+
+
+async def _while_reading(env, kind):
+    memory, source = env.to_host.memory, env.random
+    size = 4 * _WORDS
+    base = memory.allocate(0x1000, 0x1000)
+    memory.poke(base, source.randbytes(size))
+    mapping = await map_host(env, base)
+    delays = iter(_DELAYS)
+    env.to_host.delay = lambda: next(delays, 0)
+    image = source.randbytes(0x200)
+    await env.device.write(4, 0, image)
+    sent = env.board.counts["to_host_reads"]
+    failing = cocotb.start_soon(_fails(env, mapping.address, size))
+    await env.until(lambda: env.board.counts["to_host_reads"] == sent + _WORDS, "the CPU's reads have left")
+    async with stalled(env, env.block.cc_sink, env.block.rq_sink, after_ns=_BEGUN_NS):
+        if kind == "flr":  # what the CPU had not been told of when the link was lost, nobody can tell
+            await env.cpu.write(mapping.address + 0x80, source.randbytes(size))
+        asked = host_reads(env, 4, len(image))
+        await env.clocks(100)
+    await reset(env, kind)
+    await failing
+    for offset, read in asked:
+        data = await read
+        assert data in (image[offset : offset + len(data)], b"\xff" * len(data)), "a read of the host got other data"
+    assert memory.peek(base + 0x80, size) == bytes(size), "a write from before the reset"
+    image = source.randbytes(size)
+    memory.poke(base, image)
+    if kind == "hot":
+        await env.software.epc.mem_unmap(mapping)
+        mapping = await map_host(env, base)
+    for _ in range(_READS_AFTER):
+        assert await env.cpu.read(mapping.address, size) == image, "a completion from before the reset is believed"
+        await env.clocks(50)
+    await env.software.epc.mem_unmap(mapping)
+    assert await env.device.read(4, 0x200, 16) != b"\xff" * 16
+    for test in (env.host.copy_test, env.host.write_test):
+        assert await test(100) == 0, env.software.log
+    assert await env.host.doorbell_test() == 0, env.software.log
+
+
+async def _fails(env, address, size):
+    """Read what is not answered before the reset."""
+    with pytest.raises(BusError):
+        await env.cpu.read(address, size)
+    if env.block.in_flr:
+        assert await env.counters.read("OUTBOUND_CAUSE") == Cause.TIMEOUT
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def flr_with_interrupts_due(env):
+    """Reset the function with MSI, MSI-X and INTx waiting: none of them comes, new ones do."""
+    await _with_interrupts_due(env, "flr")
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def hot_reset_with_interrupts_due(env):
+    """Reset the link with MSI, MSI-X and INTx waiting: none of them comes, new ones do."""
+    await _with_interrupts_due(env, "hot")
+
+
+async def _with_interrupts_due(env, kind):
+    host, device, counters = env.host, env.device, env.counters
+    # MSI: two wait for bus mastering.
+    assert await host.set_irqtype(MSI) == 0
+    fired = list(device.fired)
+    await device.disable()
+    for vector in (3, 5):
+        await counters.write("MSI_RAISE", vector)
+    await silent(env)
+    await reset(env, kind)
+    await device.set_master()
+    await silent(env)
+    await counters.write("MSI_RAISE", 4)
+    await until_fired(env, fired, (4,))
+    assert await host.doorbell_test() == 0, env.software.log
+    # MSI-X: one vector is masked, another one waits for bus mastering.
+    assert await host.set_irqtype(MSIX) == 0
+    fired = list(device.fired)
+    await mask_vector(env, 2, True)
+    await device.disable()
+    for vector in (2, 6):
+        await counters.write("MSIX_RAISE", vector)
+    await silent(env)
+    assert await pending_vectors(env, _VECTORS) == 1 << 2 | 1 << 6
+    await reset(env, kind)
+    await device.set_master()
+    await mask_vector(env, 2, False)
+    await silent(env)
+    assert device.fired == fired
+    assert await pending_vectors(env, _VECTORS) == 0
+    await counters.write("MSIX_RAISE", 6)
+    await until_fired(env, fired, (6,))
+    assert await host.doorbell_test() == 0, env.software.log
+    # INTx: asserted.
+    assert await host.set_irqtype(INTX) == 0
+    await device.free_irq(0)
+    line = env.to_host.intx
+    await counters.write("INTX", 1)
+    await env.until(line.level, "INTA is asserted")
+    await reset(env, kind)
+    await silent(env)
+    assert not line.level(), "INTA from before the reset"
+    assert await counters.read("INTX") & 1 == 0
+    await counters.write("INTX", 1)
+    await env.until(line.level, "INTA is asserted again")
+    await counters.write("INTX", 0)
+    await env.until(lambda: not line.level(), "INTA is deasserted")
