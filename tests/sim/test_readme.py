@@ -20,6 +20,8 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line and 
 #: What stands in the README -> what is run in its place, and why it is the same thing.
 SHORTER = {
     "make sim": "make sim WIDTH=256 STALLS=off TREE=imx8,imx8-edma",
+    # Hours: that it starts, and what there is to run.
+    "make regress": "make regress ARGS=--list",
     # The verdicts of other sessions are not this one's business; it has those of a few tests, and most rows never ran.
     "make testplan": f"EPBELL_SIM_BUILD=build/readme {sys.executable} -m pytest -q tests/models/test_reference_mu.py"
     " && EPBELL_SIM_BUILD=build/readme make testplan",
