@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from cocotbext.pcie.core import caps
+from cocotbext.pcie.core.msi import MsiRegion
 from cocotbext.pcie.core.tlp import Tlp, TlpType
 from cocotbext.pcie.core.utils import PcieId
 from cocotbext.pcie.xilinx.us import UltraScalePlusPcieDevice, usp_model
@@ -136,6 +137,55 @@ def test_silent_errors():
     stock.receive(memory_request(BASE, bytes(4)))
     assert not one.pcie_cap.unsupported_request_detected
     assert not one.aer_ext_cap.unsupported_request_error_status
+
+
+def test_no_intx():
+    source = inspect.getsource(UltraScalePlusPcieDevice._run_cfg_int_logic)
+    assert "cfg_interrupt_int.value" not in source
+    assert "cfg_interrupt_sent.value" not in source
+
+
+def test_interrupts_never_fail():
+    source = inspect.getsource(UltraScalePlusPcieDevice._run_cfg_int_logic)
+    for kind in ("msi", "msix"):
+        assert f"cfg_interrupt_{kind}_fail.value = 0" in source
+        assert f"cfg_interrupt_{kind}_fail.value = 1" not in source
+    with pytest.raises(Exception, match="MSI disabled"):
+        run(caps.MsiCapability().issue_msi_interrupt(0))
+
+
+def test_a_function_level_reset_does_nothing():
+    capability = caps.PcieCapability()
+    capability.function_level_reset_capability = capability.extended_tag_field_enable = True
+    run(capability.initiate_function_level_reset())
+    assert capability.extended_tag_field_enable
+
+
+def test_extended_message_data_is_enabled_with_the_wrong_bit():
+    capability = caps.MsiCapability()
+    capability.msi_extended_message_data_capable = True
+    for bit, enabled in ((26, False), (16, True)):
+        run(capability.write_register(0, 1 << bit, 0xF))
+        assert bool(capability.msi_extended_message_data_enable) == enabled
+
+
+def test_msix_does_not_look_at_the_function_mask():
+    capability = caps.MsixCapability()
+    written = []
+
+    async def write(address, data, **_):
+        written.append((address, data))
+
+    capability.parent = SimpleNamespace(mem_write=write)
+    capability.msix_enable = capability.msix_function_mask = True
+    run(capability.issue_msix_interrupt(BASE, 1))
+    assert written
+
+
+def test_a_second_base_of_msis_is_misaligned():
+    stock = SimpleNamespace(get_absolute_address=lambda _: BASE, msi_msg_limit=0, msi_vectors={})
+    MsiRegion.alloc_vectors(stock, 33)
+    assert MsiRegion.alloc_vectors(stock, 32)[0].data % 32
 
 
 def test_msis_that_are_masked_are_sent():

@@ -11,7 +11,7 @@ from cocotbext.pcie.core.utils import PcieId
 from epbell_models.platform import DrivenIrqLine, Platform
 from epbell_models.reference.host_memory import HostMemory
 from epbell_models.reference.outbound import Cause
-from epbell_tb.endpoint.interrupt_ports import ASSERT_INTA, DEASSERT_INTA
+from epbell_tb.endpoint.upstream.no_intx import ASSERT_INTA, DEASSERT_INTA
 from epbell_tb.endpoint.upstream.silent_errors import ERR_COR, ERR_FATAL, ERR_NONFATAL
 
 __all__ = [

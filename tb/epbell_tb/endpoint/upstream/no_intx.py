@@ -1,0 +1,73 @@
+"""There is no INTx.
+
+cocotbext-pcie 0.2.16, ``xilinx.us.usp_model``, ``_run_cfg_int_logic``: ``cfg_interrupt_int`` is not looked at,
+``cfg_interrupt_sent`` never answers. The hard block turns each change into an Assert or Deassert message and answers
+(AMD PG213, "Legacy Interrupt Mode"), unless Interrupt Disable is set (PCI Express, 2.2.8.1).
+
+What we do: `NoIntx.follow_intx`. Gone when ``_run_cfg_int_logic`` reads ``cfg_interrupt_int``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from cocotb.triggers import RisingEdge, ValueChange
+from cocotbext.pcie.core.tlp import Tlp, TlpType
+from cocotbext.pcie.xilinx.us import UltraScalePlusPcieDevice
+
+from epbell_tb.endpoint.pulse import pulse
+
+__all__ = [
+    "ASSERT_INTA",
+    "DEASSERT_INTA",
+    "NoIntx",
+]
+
+_Stock: Any = UltraScalePlusPcieDevice
+
+ASSERT_INTA = 0x20
+DEASSERT_INTA = 0x24
+"""Message codes (PCI Express, 2.2.8.1)."""
+
+
+class NoIntx(_Stock):
+    """Sends INTA.
+
+    Attributes
+    ----------
+    line_after
+        How many more clocks a change of INTA waits. Linux takes a pulse that outlasts its handler for two interrupts.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.line_after: Callable[[], int] = lambda: 0
+        self._told = False
+        super().__init__(*args, **kwargs)
+
+    async def follow_intx(self) -> None:
+        """Answer each change of the pin."""
+        edge, change = RisingEdge(self.user_clk), ValueChange(self.cfg_interrupt_int)
+        level = False
+        while True:
+            await edge
+            wanted = bool(int(self.cfg_interrupt_int.value) & 1)
+            if wanted == level:
+                await change
+                continue
+            level = wanted
+            for _ in range(1 + self.line_after()):
+                await edge
+                assert bool(int(self.cfg_interrupt_int.value) & 1) == level, "INTA changed before the answer"
+            await self._tell(level and not self.functions[0].interrupt_disable)
+            await pulse(self.user_clk, self.cfg_interrupt_sent)
+
+    async def _tell(self, level: bool) -> None:
+        """Send the message that the host's view of the line needs, if any."""
+        if level == self._told:
+            return
+        self._told = level
+        message = Tlp()
+        message.fmt_type = TlpType.MSG_LOCAL
+        message.requester_id = self.functions[0].pcie_id
+        # The message code is in the byte that has the byte enables of other requests.
+        message.last_be, message.first_be = divmod(ASSERT_INTA if level else DEASSERT_INTA, 16)
+        await self.send(message)
