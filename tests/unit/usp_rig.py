@@ -11,6 +11,7 @@ from typing import Any
 
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
+from driver import Driver
 from requester_packets import Beat as RequesterBeat
 from requester_packets import Reply, Sent, rc_beats, rq_packet
 from usp_packets import BARS, Beat, Completion, Request, cc_packet, cq_beats
@@ -122,7 +123,7 @@ class Rig:
         self.watch: list[Callable[[], None]] = []
         self._cc: list[tuple[int, int, int, int]] = []
         self._cc_cycle = 0
-        self._offered = False
+        self._offered = self._valid = False
 
     def run(self, bench: Callable[[Rig], Awaitable[None]]) -> None:
         """Simulate `bench` from power-up on; it must come to its end."""
@@ -130,7 +131,7 @@ class Rig:
 
         async def testbench(ctx):
             nonlocal ended
-            self.ctx = ctx
+            self.ctx, self._driver = ctx, Driver(ctx)
             await bench(self)
             ended = True
 
@@ -148,7 +149,6 @@ class Rig:
         self._cc, self._cc_cycle, self._offered = [], 0, False
         self.credits = 0
         self.ctx.set(self._simulation.rst, 1)
-        self.ctx.set(self.dut.s_axis_cq.tvalid, 0)
         await self.step(clocks)
         self.ctx.set(self._simulation.rst, 0)
         await self.step()
@@ -243,15 +243,17 @@ class Rig:
         raise AssertionError(f"no answer to the CPU's access of {access.address:#x}")
 
     async def _clock(self) -> None:
+        ctx, dut, put = self.ctx, self.dut, self._driver.put
         self._drive_cq()
         self._drive_cpu()
-        ctx, dut = self.ctx, self.dut
-        ctx.set(dut.m_axis_cc.tready, int(self.cc_ready()))
-        ctx.set(dut.cfg_max_payload, {128: 0, 256: 1, 512: 2, 1024: 3}[self.max_payload])
-        ctx.set(dut.cfg_function_status, self.function_status)
+        put(dut.m_axis_cc.tready, self.cc_ready())
+        put(dut.m_axis_rq.tready, self.rq_ready())
+        put(dut.cfg_max_payload, {128: 0, 256: 1, 512: 2, 1024: 3}[self.max_payload])
+        put(dut.cfg_function_status, self.function_status)
         for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
-            ctx.set(getattr(dut, f"edma_{pulse}"), self.pulses.get(pulse, 0))
+            put(getattr(dut, f"edma_{pulse}"), self.pulses.get(pulse, 0))
         self.pulses = {}
+        self._driver.settle()
         self._sample_cq()
         self._sample_cc()
         self._sample_cpu()
@@ -269,20 +271,23 @@ class Rig:
         self.cycle += 1
 
     def _drive_cq(self) -> None:
-        ctx, cq = self.ctx, self.dut.s_axis_cq
-        if not self._offered and self.cq and not self.cq_pause():
+        put, cq = self._driver.put, self.dut.s_axis_cq
+        if self._offered:
+            return
+        if self.cq and not self.cq_pause():
             beat = self.cq[0]
-            ctx.set(cq.tdata, beat.data)
-            ctx.set(cq.tkeep, beat.keep)
-            ctx.set(cq.tuser, beat.user)
-            ctx.set(cq.tlast, beat.last)
-            ctx.set(cq.tvalid, 1)
-            self._offered = True
-        elif not self._offered and ctx.get(cq.tvalid):
-            ctx.set(cq.tvalid, 0)
-            ctx.set(cq.tdata, self.random.getrandbits(self.width))  # what is not valid must not matter
-            ctx.set(cq.tuser, self.random.getrandbits(88))
-            ctx.set(cq.tlast, self.random.getrandbits(1))
+            put(cq.tdata, beat.data)
+            put(cq.tkeep, beat.keep)
+            put(cq.tuser, beat.user)
+            put(cq.tlast, beat.last)
+            put(cq.tvalid, 1)
+            self._offered = self._valid = True
+        elif self._valid:
+            put(cq.tvalid, 0)
+            put(cq.tdata, self.random.getrandbits(self.width))  # what is not valid must not matter
+            put(cq.tuser, self.random.getrandbits(88))
+            put(cq.tlast, self.random.getrandbits(1))
+            self._valid = False
 
     def _sample_cq(self) -> None:
         if self._offered and self.ctx.get(self.dut.s_axis_cq.tready):
@@ -307,11 +312,9 @@ class Rig:
     def _requester(self) -> None:
         """Both streams towards host memory."""
         ctx, rq, rc = self.ctx, self.dut.m_axis_rq, self.dut.s_axis_rc
-        ready = int(self.rq_ready())
-        ctx.set(rq.tready, ready)
         if ctx.get(rq.tvalid):
             self._rq_cycle = self._rq_cycle or self.cycle
-            if ready:
+            if ctx.get(rq.tready):
                 self._rq.append((ctx.get(rq.tdata), ctx.get(rq.tkeep), ctx.get(rq.tuser), ctx.get(rq.tlast)))
                 if self._rq[-1][3]:
                     request = rq_packet(self._rq, self.width)
@@ -320,10 +323,11 @@ class Rig:
                     self._rq, self._rq_cycle = [], 0
         if not self._rc and self.replies:
             self._rc += rc_beats(self.replies.popleft(), self.width)
-        ctx.set(rc.tvalid, bool(self._rc))
+        self._driver.put(rc.tvalid, bool(self._rc))
         if self._rc:
             for port, value in zip((rc.tdata, rc.tkeep, rc.tuser, rc.tlast), self._rc.popleft(), strict=True):
-                ctx.set(port, value)
+                self._driver.put(port, value)
+        self._driver.settle()
 
     def _next_access(self) -> CpuAccess | None:
         """What the CPU may start: the first access, or, pipelined, the first read behind reads that are under way."""
@@ -333,19 +337,19 @@ class Rig:
         return access if not before or (self.pipelined and alone) else None
 
     def _drive_cpu(self) -> None:
-        ctx, bus = self.ctx, self.dut.cpu_axil
+        put, bus = self._driver.put, self.dut.cpu_axil
         access = self._next_access()
         is_write = access is not None and access.data is not None
-        ctx.set(bus.awvalid, int(is_write and not access.taken))
-        ctx.set(bus.wvalid, int(is_write and not access.taken))
-        ctx.set(bus.arvalid, int(access is not None and not is_write and not access.taken))
-        ctx.set(bus.bready, 1)
-        ctx.set(bus.rready, 1)
+        put(bus.awvalid, is_write and not access.taken)
+        put(bus.wvalid, is_write and not access.taken)
+        put(bus.arvalid, access is not None and not is_write and not access.taken)
+        put(bus.bready, 1)
+        put(bus.rready, 1)
         if access is not None:
-            ctx.set(bus.awaddr, access.address)
-            ctx.set(bus.wdata, access.data or 0)
-            ctx.set(bus.wstrb, access.strobes)
-            ctx.set(bus.araddr, access.address)
+            put(bus.awaddr, access.address)
+            put(bus.wdata, access.data or 0)
+            put(bus.wstrb, access.strobes)
+            put(bus.araddr, access.address)
 
     def _sample_cpu(self) -> None:
         ctx, bus = self.ctx, self.dut.cpu_axil
