@@ -39,8 +39,11 @@ __all__ = [
 ]
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
-"""Variables by which a ``make`` hands its options and its own variables to the programs that it starts."""
+MAKE_VARIABLES = (
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"),
+    *("ARGS", "BARS", "DTS", "ONLY", "OUT", "SCENARIO", "SEED", "STALLS", "TESTS", "TREE", "WAVES", "WIDTH"),
+)
+"""Variables by which a ``make`` hands its options, and what its user has set, to the programs that it starts."""
 
 # Settings of the caller's Python must not lead the new environment's Python to other packages.
 _PYTHON_VARIABLES = (*MAKE_VARIABLES, "PYTHONPATH", "PYTHONHOME", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")

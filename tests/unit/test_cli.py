@@ -78,6 +78,13 @@ def test_make_passes_variables_on():
     assert "run regress --only 'sim.imx8.*,long' --resume ##" in " ".join(line.split())
 
 
+def test_variables_of_the_makefile_are_for_it_alone():
+    """Else the ``make`` inside of another, as in the tests of the README, would obey the outer one's."""
+    used = set(re.findall(r"\$\(([A-Z]+)\)", (PROJECT / "Makefile").read_text()))
+    assert {"ARGS", "SEED", "WAVES"} < used
+    assert used - {"PYTHON", "TOOL", "SIM"} <= set(installation.MAKE_VARIABLES)
+
+
 def test_missing_python_is_explained():
     done = make("help", "PYTHON=python-that-is-not-there")
     assert done.returncode != 0
