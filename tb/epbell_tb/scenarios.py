@@ -169,6 +169,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         target_error="Where nothing answers a ring is counted and no interrupt; the next good one works.",
     ),
     *_bench(
+        "bar_sizes",
+        bar_sizes_with_memory="BARs of any size have memory of their own, to the last dword, or refuse.",
+        bar_sizes_with_doorbells="Linux puts the doorbells behind BARs of any size: they ring, or it says -EINVAL.",
+        bar_sizes_by_hand="Behind BARs of any size a doorbell is at its address modulo the size.",
+    ),
+    *_bench(
         "windows",
         trees=("imx8-edma",),
         edma_target_error="Where nothing answers a ring of the eDMA is counted; the next good one works.",

@@ -122,17 +122,22 @@ class PciDevice:
             bar += 2 if found is not None and found.wide else 1
         await self._config.write32(COMMAND, command)
 
-    async def assign(self, base: int) -> int:
-        """Give every BAR an address from ``base`` on, largest first, naturally aligned; return the end."""
+    async def assign(self, base: int, above: int | None = None) -> int:
+        """Give every BAR an address from ``base`` on, largest first, naturally aligned; return the end.
+
+        64-bit ones go to addresses from ``above`` on instead, if it is given.
+        """
+        free = {False: base, True: above}
         present = [(bar, found) for bar, found in enumerate(self.resources) if found is not None]
         for bar, found in sorted(present, key=lambda item: -item[1].size):
-            base = -(-base // found.size) * found.size
-            await self._config.write32(_BAR0 + 4 * bar, base & 0xFFFF_FFFF)
+            apart = found.wide and above is not None
+            first = -(-(free[apart] or 0) // found.size) * found.size
+            await self._config.write32(_BAR0 + 4 * bar, first & 0xFFFF_FFFF)
             if found.wide:
-                await self._config.write32(_BAR0 + 4 * bar + 4, base >> 32)
-            self.resources[bar] = BarResource(base, found.size, found.wide, found.prefetchable)
-            base += found.size
-        return base
+                await self._config.write32(_BAR0 + 4 * bar + 4, first >> 32)
+            self.resources[bar] = BarResource(first, found.size, found.wide, found.prefetchable)
+            free[apart] = first + found.size
+        return free[False] or 0
 
     async def _size_bar(self, bar: int) -> BarResource | None:
         low, mask_low = await self._probe_ones(bar)

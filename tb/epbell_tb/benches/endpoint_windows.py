@@ -51,12 +51,19 @@ async def streaming(env, offsets):
         await read
 
 
+def looked_at(env):
+    """Return the pages, by their offsets, that the scenario looks at: the first ones and that of the doorbells."""
+    bells = env.board.map["mu_b"].base % env.bar_sizes[_BAR]
+    return sorted({*range(0, 4 * _PAGE, _PAGE), bells & ~(_PAGE - 1)})
+
+
 async def fill(env):
     """Write all of the RAM that the scenario looks at, so that a stray store would be noticed."""
     await env.use_max_payload(_BURST)
     ram = env.board.map["ram"].base
     await Window(env, 0).bar(_PROBE, ram)
-    await env.memory.write(env.address(_PROBE), env.random.randbytes(env.bar_sizes[_PROBE]))
+    for page in looked_at(env):
+        await env.memory.write(env.address(_PROBE, page), env.random.randbytes(_PAGE))
     await env.block.settle()
     return ram
 
@@ -64,8 +71,9 @@ async def fill(env):
 async def compare(env):
     """Read all of that RAM; the scoreboard knows every byte."""
     before = env.board.ram.compared
-    await env.memory.read(env.address(_PROBE), env.bar_sizes[_PROBE])
-    assert env.board.ram.compared == before + env.bar_sizes[_PROBE]
+    for page in looked_at(env):
+        await env.memory.read(env.address(_PROBE, page), _PAGE)
+    assert env.board.ram.compared == before + _PAGE * len(looked_at(env))
 
 
 def landed(env):
@@ -158,7 +166,7 @@ async def windows_at_their_edges(env):
     await touch({**edges, 3 * _PAGE: True}, "UPPER_LIMIT with INCREASE_REGION_SIZE")
     if start >= _HIGH:
         # The window begins 4 GiB below the BAR: the distance is added with all of its bits.
-        await window.addresses(inside[0] - _HIGH, inside[1], ram - _HIGH & (1 << 64) - 1, grows=True)
+        await window.addresses(inside[0] - _HIGH, inside[1], ram + _PAGE - _HIGH & (1 << 64) - 1, grows=True)
         await touch({**edges, _PAGE - 4: True}, "a base 4 GiB below")
     # A request is in one window as a whole, though another one begins where it ends.
     await window.addresses(start + _PAGE, start + 2 * _PAGE - 1, ram)
@@ -179,6 +187,7 @@ async def nothing_answers(env, bar, bell, silent):
     window = Window(env, controller.bar_to_window[bar])
     size, ram, home = env.bar_sizes[bar], env.board.map["ram"], bell[1]
     wrong = [home ^ 1 << bit for bit in (32, 33, 47, 63)]
+    wrong += [home ^ home >> 32 << 32] if home >> 32 else []
     wrong += [0, 0x4000_0000, ram.base + ram.size, ram.base - size, env.board.map.outbound.base]
     for target in wrong:
         target &= ~(size - 1)

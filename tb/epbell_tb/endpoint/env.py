@@ -204,8 +204,7 @@ class EndpointEnv:
     async def enumerate(self) -> None:
         """Size the BARs and give them addresses."""
         await self.device.scan()
-        wide = any(bar is not None and bar.wide for bar in self.bars)
-        await self.device.assign(_WIDE_WINDOW if wide else _WINDOW)
+        await self.device.assign(_WINDOW, _WIDE_WINDOW)
 
     async def use_max_payload(self, size: int) -> None:
         """Let both ends use payloads of up to ``size`` bytes: 128, 256, 512 or 1024."""
