@@ -2,7 +2,10 @@
 
 from epbell.bar import DEFAULT_BARS, Bar
 
-__all__ = ["BAR_SETS"]
+__all__ = [
+    "BAR_SETS",
+    "COMMON_SETS",
+]
 
 BAR_SETS: dict[str, tuple[Bar | None, ...]] = {
     "everyday": DEFAULT_BARS,
@@ -12,7 +15,7 @@ BAR_SETS: dict[str, tuple[Bar | None, ...]] = {
     "small": (Bar(2 << 10), Bar(128), Bar(256), Bar(512), Bar(1 << 10), Bar(4 << 10)),
     "large": (Bar(8 << 10), Bar(32 << 10), Bar(256 << 10), Bar(512 << 10), Bar(1 << 20), Bar(2 << 20)),
 }
-"""Small 32-bit ones, those that Linux's test function asks for, 64-bit pairs; others for scenarios about sizes.
+"""Small 32-bit ones, those that Linux's test function asks for, 64-bit pairs; others for scenarios about sizes."""
 
-Of the last three sets not every BAR has memory behind it, or may have a doorbell: see docs/endpoint.md.
-"""
+COMMON_SETS = ("everyday", "linux", "wide")
+"""Those on which every scenario runs. Of the others not every BAR has memory behind it, or can have a doorbell."""

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.bar_sets import COMMON_SETS
 from epbell_tb.cases import EVERYDAY, MSIX_WAYS
 from epbell_tb.scenarios import TREES, WIDTHS
 from epbell_tb.verdicts import FAIL, PASS
@@ -109,7 +109,7 @@ def _groups() -> Iterable[Group]:
     places = [(tree, width) for tree in TREES for width in WIDTHS]
     yield from (_scenarios("sim", *place) for place in places)
     yield from (_scenarios("port", *place, "--msix", MSIX_WAYS[1]) for place in places)
-    for bars in BAR_SETS:
+    for bars in COMMON_SETS:
         if bars != EVERYDAY:
             yield from (_scenarios("bars", *place, "--bars", bars) for place in places)
     for place in places:

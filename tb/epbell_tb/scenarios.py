@@ -160,6 +160,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         subrange_on_every_bar="Linux's BAR_SUBRANGE test passes on every BAR, and leaves each as it was.",
         inbound_windows_exhausted="Without a window to spare a BAR is not split: -ENOSPC, and it is whole.",
         subrange_on_the_doorbells_bar="A BAR that the doorbell was behind is split and restored; no window is stuck.",
+        subrange_while_the_doorbell_is_enabled="Split under an enabled doorbell, a BAR ends as memory; none is stuck.",
+        subrange_on_the_doorbell_without_windows="Without windows for that: -ENOSPC, and the BAR is memory.",
     ),
     *_bench(
         "windows",

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from epbell_tb import cli, installation, regress, selftest, sim_options, verdicts
-from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.bar_sets import COMMON_SETS
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.regress_groups import GROUPS, LARGE_SIZES, Ended, Group, chosen, outcome
 from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS
@@ -42,7 +42,7 @@ def test_every_scenario_runs_everywhere():
             places = [(tree, width) for tree in options.trees for width in options.widths]
             assert len(places) == 1
             run |= {(options.bars, options.msix, *places[0])}
-    ways = [(bars, MSIX_WAYS[0]) for bars in BAR_SETS] + [("everyday", MSIX_WAYS[1])]
+    ways = [(bars, MSIX_WAYS[0]) for bars in COMMON_SETS] + [("everyday", MSIX_WAYS[1])]
     assert run == {(*way, tree, width) for way in ways for tree in TREES for width in WIDTHS}
 
 

@@ -26,13 +26,13 @@ _COMMAND, _IRQ_NUMBER = 0x04, 0x28
 _ANSWERED = 8000
 
 
-async def command(env: EndpointEnv, word: int) -> int:
-    """Give the test function a command; return its STATUS when the one interrupt for it came."""
+async def command(env: EndpointEnv, word: int, limit: int = _ANSWERED) -> int:
+    """Give the test function a command; return its STATUS when the one interrupt for it came, in so many clocks."""
     fired = env.device.fired[0]
     await env.device.write32(0, STATUS, 0)
     await env.device.write32(0, _IRQ_NUMBER, 1)
     await env.device.write32(0, _COMMAND, word)
-    await env.until(lambda: env.device.fired[0] > fired, f"the interrupt for command {word:#x}", _ANSWERED)
+    await env.until(lambda: env.device.fired[0] > fired, f"the interrupt for command {word:#x}", limit)
     await env.clocks(SILENT)
     assert env.device.fired[0] == fired + 1
     return await env.device.read32(0, STATUS)
