@@ -24,7 +24,7 @@ __all__ = [
 _BENCH = "epbell_tb.benches.endpoint_selftest"
 _SMALL_TABLE = 512
 _LOOK_S = 0.2
-_LIMIT_S = 7200.0
+_LIMIT_S = 14400.0
 
 
 def simulate(
