@@ -18,6 +18,7 @@ from epbell_models.devicetree import DeviceTreeError
 from epbell_models.selftest.harness import Options, run, selected
 from epbell_models.selftest.model import ModelTarget
 from epbell_models.selftest.tests import SIZES
+from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.scenarios import WIDTHS
 
 __all__ = [
@@ -48,6 +49,8 @@ class Setup:
         How many inbound windows there are; None for as many as the device tree says.
     width, stalls, seed : int, bool, int
         Of the RTL: width of the PCIe streams in bits, whether they pause at random, seed of everything random.
+    msix_way : str
+        Of the RTL: how MSI-X messages leave, one of `MSIX_WAYS`.
     """
 
     dts: Path
@@ -56,6 +59,7 @@ class Setup:
     width: int = 256
     stalls: bool = False
     seed: int = 1
+    msix_way: str = "rq"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,8 +75,8 @@ def main(argv: Sequence[str]) -> int:
     simulates = given.target == "sim"
     if given.width not in (None, *WIDTHS):
         parser.error(f"--width must be one of {', '.join(map(str, WIDTHS))}, not {given.width}")
-    if not simulates and (given.width or given.stalls or given.seed is not None):
-        parser.error("--width, --stalls and --seed are of --target sim")
+    if not simulates and (given.width or given.stalls or given.msix_way or given.seed is not None):
+        parser.error("--width, --stalls, --msix-way and --seed are of --target sim")
     sizes = given.sizes or (_QUICK_SIZES if simulates else SIZES)
     msix = given.msix or _MOST_MSIX
     try:
@@ -86,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     dts = given.dts or devicetree.builtin(given.tree)
     windows = given.windows or (None if given.dts else _windows(dts))
     seed = 1 if given.seed is None else given.seed
-    setup = Setup(dts, msix, windows, given.width or 256, given.stalls, seed)
+    setup = Setup(dts, msix, windows, given.width or 256, given.stalls, seed, given.msix_way or "rq")
     try:
         return 0 if TARGETS[given.target](setup, options, _print) else 1
     except (DeviceTreeError, RuntimeError) as error:
@@ -108,6 +112,7 @@ def _sim(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
     return simulate(
         setup.dts, options, out,
         width=setup.width, stalls=setup.stalls, seed=setup.seed, msix=setup.msix, windows=setup.windows,
+        msix_way=setup.msix_way,
     )  # fmt: skip
 
 
@@ -152,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         " Linux's -ENOSPC skips; with --dts as your device tree says",
     )
     add("--width", type=int, metavar="BITS", help="sim: width of the PCIe streams, default 256")
+    add("--msix-way", choices=MSIX_WAYS, help="sim: MSI-X as memory writes on RQ (default) or by the hard block's port")
     add("--stalls", action="store_true", help="sim: let the streams pause at random")
     add("--seed", type=int, metavar="N", help="sim: seed of everything random, default 1")
     add("--rounds", type=_number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")

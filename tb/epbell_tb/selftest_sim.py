@@ -37,6 +37,7 @@ def simulate(
     seed: int,
     msix: int,
     windows: int | None,
+    msix_way: str = "rq",
 ) -> bool:
     """Run the tests on the RTL that a device tree describes; return whether none failed and no check complained.
 
@@ -54,6 +55,8 @@ def simulate(
         How many MSI-X vectors the function offers.
     windows : int or None
         How many inbound windows there are; None for as many as the device tree says.
+    msix_way : str
+        How MSI-X messages leave, as of `Endpoint`.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def simulate(
     # The table is in BAR 0.
     bars = "everyday" if msix <= _SMALL_TABLE else "msix"
     try:
-        build = build_variant(variant_of(tree, width, bars), say=lambda text: out(f"# {text}"))
+        build = build_variant(variant_of(tree, width, bars, msix_way), say=lambda text: out(f"# {text}"))
     except (VariantError, runner.SimulationError) as error:
         raise RuntimeError(str(error)) from error
     folder = build.folder / f"selftest-{dts.stem}-stalls-{'on' if stalls else 'off'}"
@@ -77,6 +80,7 @@ def simulate(
         "EPBELL_TAP": str(tap),
         "EPBELL_STALLS": str(int(stalls)),
         "EPBELL_BARS": bars,
+        "EPBELL_MSIX": msix_way,
         "EPBELL_DTS": str(dts),
         **({} if windows is None else {"EPBELL_WINDOWS": str(windows)}),
     }

@@ -33,6 +33,15 @@ def test_row35_same_tap_as_the_models(hardware, place, skipped, capsys):
     assert (status, lines) == tap(capsys, "--target", "model", *hardware)
 
 
+def test_interrupts_with_msix_through_the_port(capsys):
+    """On the RTL of the scenarios that do so."""
+    some = "--windows", "6", "--only", "*_IRQ_TEST", "--only", "*.MSI*_TEST", "--only", "*.DOORBELL_TEST"
+    status, lines = tap(capsys, "--target", "sim", "--width", "64", "--stalls", "--msix-way", "port", *some)
+    assert sum(line.startswith("ok") for line in lines) == 4
+    assert (status, lines) == tap(capsys, "--target", "model", *some)
+    assert [line.split()[2] for line in lines if "SKIP" in line] == ["pci_ep_basic.MSIX_TEST"]  # there are 8
+
+
 def test_a_test_that_fails(capsys):
     only = "--only", "*.DOORBELL_TEST", "--tree", "msi-enospc"
     status, lines = tap(capsys, "--target", "sim", *only)

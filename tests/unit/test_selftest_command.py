@@ -103,6 +103,7 @@ def test_a_broken_tree_is_one_sentence(tmp_path, capsys):
         (["--width", "64"], "--target sim"),
         (["--stalls"], "--target sim"),
         (["--seed", "0"], "--target sim"),
+        (["--msix-way", "port"], "--target sim"),
     ],
 )
 def test_wrong_command_lines(arguments, complaint, capsys):
