@@ -9,14 +9,15 @@ from test_endpoint_outbound import APERTURE, aim
 from usp_rig import Rig
 
 D0, D3HOT = 1, 4
-ANSWER = 4  # clocks from an interrupt at a port to its answer
 
 
 class HardBlock:
-    """Answers at every port after `ANSWER` clocks, and keeps what has begun to leave, with the clock.
+    """Answers at every port, and keeps what has begun to leave, with the clock.
 
     Attributes
     ----------
+    answer : int
+        Clocks from an interrupt at a port to its answer.
     left : list of (clock, what)
         MSIs as ``"msi 3"``, MSI-X through the port as ``"msix 3"``, INTx as ``"intx 1"`` when it is answered, requests
         as ``"rq"``, completions as ``"cc"``, each with its first clock.
@@ -24,6 +25,7 @@ class HardBlock:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        self.answer = 4
         self.left: list[tuple[int, str]] = []
         self._waits: dict[str, int] = {}
         self._line = 0
@@ -42,7 +44,7 @@ class HardBlock:
             wait = self._waits.get(name, 0)
             assert not (asked[name] and wait), f"{name}: again before the answer"
             ctx.set(pin, int(wait == 1))
-            self._waits[name] = ANSWER if asked[name] else max(0, wait - 1)
+            self._waits[name] = self.answer if asked[name] else max(0, wait - 1)
             if asked[name]:
                 self._note(name)
         self._streams()

@@ -259,7 +259,9 @@ def test_reset_of_the_function(start: int) -> None:
             for clock in range(40):
                 # The register of the level is cleared with the first clock of the reset.
                 wish = {"level": 0} if clock else {}
+                line = ctx.get(dut.hard.int)
                 await host.clock(ctx, pulse=int(clock < 3), flush=1, **wish)
+                assert ctx.get(dut.hard.int) <= line, "asserted because of what the reset is to forget"
                 if clock and ctx.get(dut.idle):
                     break
             assert clock < 20, "a reset that does not come to its end"
