@@ -18,6 +18,7 @@ from epbell_tb import runner
 from epbell_tb.sim_variant import VariantError, build_variant, variant_of
 
 __all__ = [
+    "bars_for",
     "simulate",
 ]
 
@@ -25,6 +26,11 @@ _BENCH = "epbell_tb.benches.endpoint_selftest"
 _SMALL_TABLE = 512
 _LOOK_S = 0.2
 _LIMIT_S = 14400.0
+
+
+def bars_for(msix: int) -> str:
+    """Return the name of a set of BARs whose BAR 0 has room for that many MSI-X vectors."""
+    return "everyday" if msix <= _SMALL_TABLE else "msix"
 
 
 def simulate(
@@ -66,8 +72,7 @@ def simulate(
     tree = devicetree.load(dts)
     if windows is not None:
         tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=windows))
-    # The table is in BAR 0.
-    bars = "everyday" if msix <= _SMALL_TABLE else "msix"
+    bars = bars_for(msix)
     try:
         build = build_variant(variant_of(tree, width, bars, msix_way), say=lambda text: out(f"# {text}"))
     except (VariantError, runner.SimulationError) as error:

@@ -6,8 +6,10 @@ import pytest
 
 from epbell_models import devicetree
 from epbell_tb import sim_options
+from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.scenarios import SCENARIOS, TREES, Scenario
+from epbell_tb.selftest_sim import bars_for
 from epbell_tb.sim_trees import kind_of, targets
 from epbell_tb.sim_variant import VariantError, variant_of
 from epbell_tb.variants import WIDTHS, module_name
@@ -126,6 +128,14 @@ def test_each_way_of_msix_is_a_build_of_its_own(trees):
     assert variants[0] == variant_of(trees["imx8"], 128, "linux")
     assert variants[0].name != variants[1].name
     assert dict(variants[1].parameters)["msix"] == "port"
+
+
+@pytest.mark.parametrize("vectors", [1, 512, 513, 2048])
+def test_the_selftest_has_room_for_its_table(vectors):
+    """At 0x80 of BAR 0, with the pending bits behind it."""
+    bar = BAR_SETS[bars_for(vectors)][0]
+    assert bar is not None
+    assert bar.size >= 0x80 + 16 * vectors + (vectors + 63) // 64 * 8
 
 
 @pytest.mark.parametrize("wrong", [(), ("imx8", "imx9")])
