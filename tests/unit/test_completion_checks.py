@@ -6,7 +6,7 @@ import pytest
 
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
 from epbell_tb.endpoint.monitors import MEM_READ, Request, SentCompletion
-from epbell_tb.endpoint.sidebands import check_completion_beat, check_request_beat
+from epbell_tb.endpoint.sidebands import check_completion_beat, check_request_beat, check_steady
 
 SC, UR, CA = 0, 1, 4
 READ_LOCKED, SWAP = 7, 5
@@ -128,3 +128,9 @@ def test_where_packets_begin_and_end_at_512_bits(check, starts, ends, lane):
     for wrong in (0, starts, ends | 5 << lane, starts | ends | 6 << lane):
         with pytest.raises(AssertionError, match="tuser"):
             check(wrong, 16, first=False, last=True, count=7)
+
+
+def test_a_packet_has_no_gaps():
+    check_steady(None)
+    with pytest.raises(AssertionError, match="clock 0"):
+        check_steady(0)

@@ -157,6 +157,7 @@ class PacketMonitor:
         while True:
             await edge
             if not valid.value:
+                self._paused()
                 await rising
             elif reset.value:
                 self._data, self.open_since = bytearray(), None
@@ -190,6 +191,9 @@ class PacketMonitor:
 
     def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
         """Check ``tuser`` of a beat of so many dwords; that of the hard block's streams is its own affair."""
+
+    def _paused(self) -> None:
+        """Look at a clock without ``tvalid``."""
 
     def _packet(self, first: int, packet: bytes) -> None:
         raise NotImplementedError

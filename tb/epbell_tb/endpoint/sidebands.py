@@ -6,6 +6,7 @@ Parity is off, so its bits are zero; so are hints, address offset, sequence numb
 __all__ = [
     "check_completion_beat",
     "check_request_beat",
+    "check_steady",
 ]
 
 _WIDE = 16
@@ -28,3 +29,8 @@ def check_request_beat(user: int, lanes: int, *, first: bool, last: bool, count:
         want = int(first) << 20 | last << 26 | (count - 1 << 28 if last else 0)
     found = user & ~enables
     assert found == want, f"tuser of RQ is {found:#x} besides the byte enables, not {want:#x}"
+
+
+def check_steady(open_since: int | None) -> None:
+    """Check a clock without ``tvalid``; the hard block nullifies a packet that has one."""
+    assert open_since is None, f"tvalid falls within the packet that has begun in clock {open_since}"

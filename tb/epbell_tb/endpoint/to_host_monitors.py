@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from epbell_tb.endpoint.monitors import PacketMonitor, cycle
-from epbell_tb.endpoint.sidebands import check_request_beat
+from epbell_tb.endpoint.sidebands import check_request_beat, check_steady
 
 __all__ = [
     "Answer",
@@ -83,6 +83,9 @@ class SentRequestMonitor(PacketMonitor):
 
     def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
         check_request_beat(user, self._lanes, first=first, last=last, count=count)
+
+    def _paused(self) -> None:
+        check_steady(self.open_since)
 
     def _packet(self, first: int, packet: bytes) -> None:
         low, high, third, fourth = struct.unpack_from("<4L", packet)
