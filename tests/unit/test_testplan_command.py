@@ -354,17 +354,25 @@ def test_sessions_write_their_verdicts(arguments, session):
     }
 
 
+LONG = "import pytest\n@pytest.mark.long\ndef test_long():\n    pass\ndef test_short():\n    assert False\n"
+
+
 @HOW
-def test_long_tests_run_when_they_are_asked_for(arguments, session):
+def test_a_session_without_its_long_tests_forgets_nothing(arguments, session):
     run, tests, path = session
-    long = "import pytest\n@pytest.mark.long\ndef test_long():\n    pass\n"
-    tests.write_text(f"{long}def test_short():\n    pass\ndef test_gone():\n    pass\n")
-    for option, ran in (((), "2 passed"), (("-m", "not simulation"), "2 passed"), (("-m", "long"), "1 passed")):
-        assert ran in run(*arguments, *option).stdout
-    assert len(verdicts.read(path)) == 3
-    tests.write_text(f"{long}def test_short():\n    assert False\n")
-    assert "1 failed" in run(*arguments).stdout
-    kept = {name.rpartition("::")[2]: one.verdict for name, one in verdicts.read(path).items()}
-    # The session did not run all of the file's tests, so none of its earlier verdicts is out of date for sure.
-    assert kept == {"test_long": PASS, "test_short": FAIL, "test_gone": PASS}
+    tests.write_text(LONG)
+    earlier = {f"tests/test_it.py::{name}": Verdict(PASS, OLD) for name in ("test_long", "test_gone")}
+    verdicts.merge(path, earlier)
+    assert re.search(r"^1 failed(, 1 deselected)? in", run(*arguments).stdout, re.MULTILINE)
+    # It did not run all of the file's tests, so none of the earlier verdicts is out of date for sure.
+    short = verdicts.read(path).pop("tests/test_it.py::test_short")
+    assert short.verdict == FAIL
+    assert verdicts.read(path) == {**earlier, "tests/test_it.py::test_short": short}
+
+
+def test_long_tests_run_when_they_are_asked_for(session):
+    run, tests, path = session
+    tests.write_text(LONG)
+    assert "1 failed, 1 deselected" in run("-m", "not simulation").stdout
+    assert "1 passed, 1 deselected" in run("-m", "long").stdout
     assert {name.rpartition("::")[2] for name in collect(path.parents[2])} == {"test_long", "test_short"}
