@@ -50,8 +50,9 @@ class Endpoint(wiring.Component):
     """PCIe endpoint with doorbells, behind the UltraScale+ hard block (AMD PG213; DWORD-aligned, no straddling).
 
     From the first CQ beat of a doorbell write to ``irq_mu`` or ``irq_edma``: 4, 3, 2 and 2 clocks at 64, 128, 256 and
-    512 bits; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read to the
-    first CC beat: 5, 4, 4 and 4 clocks. From the CPU's access of the aperture to the first RQ beat: 3 clocks.
+    512 bits; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read of
+    one dword to the first CC beat: 5, 4, 4 and 4 clocks; a longer completion begins when its last beat is there. From
+    the CPU's access of the aperture to the first RQ beat: 3 clocks.
 
     Parameters
     ----------
@@ -398,7 +399,7 @@ class Endpoint(wiring.Component):
         """Connect what the hard block says of the function's state."""
         function, blocks = self._function, self._blocks
         idle = self._parser.idle & self._target.idle & self._reader.idle
-        answered = idle & ~self._queue.o_valid & ~self.s_axis_cq.tvalid & ~self.m_axis_cc.tvalid
+        answered = idle & ~self._queue.o_valid & ~self.s_axis_cq.tvalid & self._sender.empty
         m.d.comb += [
             function.in_process.eq(self.cfg_flr_in_process),
             function.power_state.eq(self.cfg_function_power_state),

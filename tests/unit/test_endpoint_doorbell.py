@@ -112,7 +112,8 @@ def test_ram_takes_and_gives_a_beat_per_clock(width: int) -> None:
         assert [word for c in completions for word in c.data] == list(range(200)) * 3
         cc_beats = sum(-(-(3 + c.length) * 32 // width) for c in completions)
         last = -(-(3 + completions[-1].length) * 32 // width)
-        assert completions[-1].cycle + last - completions[0].cycle == cc_beats
+        # A completion begins when it is whole: at 64 bits a long one is not yet when a short one before it has gone.
+        assert completions[-1].cycle + last - completions[0].cycle == cc_beats + (width == 64)
 
     Rig(width).run(bench)
 

@@ -147,9 +147,9 @@ class Rig:
         """Hold the endpoint in reset, with the streams quiet; what was on its way is gone."""
         self.cq.clear()
         self._cc, self._cc_cycle, self._offered = [], 0, False
-        self.credits = 0
         self.ctx.set(self._simulation.rst, 1)
         await self.step(clocks)
+        self.credits = 0  # the hard block is in reset, too
         self.ctx.set(self._simulation.rst, 0)
         await self.step()
 

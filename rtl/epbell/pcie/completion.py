@@ -4,6 +4,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from epbell.pcie import usp
@@ -46,11 +47,18 @@ def beat_layout(lanes: int) -> data.StructLayout:
     })
 
 
+_DESCRIPTOR = 3
+_LARGEST = 1024 // 4  # dwords of the largest payload that the hard block can be set to
+_SPARE = 3  # beats that come while the first of a packet leaves
+
+
 class CompletionSender(wiring.Component):
     """Lays the descriptor over a beat's data and sends it on the CC stream of the UltraScale+ hard block (PG213).
 
-    A beat is on the stream in the clock after it came. Two beats fit in, so that neither the reader of the RAM nor the
-    stream has to wait for the other in steady flow; ``room`` looks at ``tready`` within the cycle.
+    The hard block wants ``tvalid`` to stay until the end of a packet, and nullifies one in which it falls: a packet
+    begins when its last beat comes. Then a beat is on the stream in each clock that ``tready`` allows; a packet of one
+    beat in the clock after it came, a longer one in the clock of its last beat. There is room for a packet of the
+    largest payload and for the beats that come while it leaves.
 
     Parameters
     ----------
@@ -65,6 +73,8 @@ class CompletionSender(wiring.Component):
         ``width / 32`` dwords from the RAM.
     room : Out(1)
         A beat may come in the next cycle.
+    empty : Out(1)
+        Nothing is left to send.
     cc : Out(usp.CompleterCompletion(width))
         The stream.
 
@@ -78,6 +88,7 @@ class CompletionSender(wiring.Component):
     beat: Any
     ram_data: Any
     room: Any
+    empty: Any
     cc: Any
 
     def __init__(self, width: int) -> None:
@@ -88,53 +99,58 @@ class CompletionSender(wiring.Component):
             "beat": In(beat_layout(self._lanes)),
             "ram_data": In(data.ArrayLayout(32, self._lanes)),
             "room": Out(1),
+            "empty": Out(1),
             "cc": Out(usp.CompleterCompletion(width)),
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Two registers in a row; the second is the stream's."""
+        """Keep the beats until their packet is whole."""
         m: Any = Module()
         cc = self.cc
-        layout = data.StructLayout({"tdata": self._width, "tkeep": self._lanes, "tuser": len(cc.tuser), "tlast": 1})
+        layout = data.StructLayout(
+            {"tdata": self._width, "count": range(self._lanes + 1), "first": 1, "last": 1}
+        )
+        depth = -(-(_DESCRIPTOR + _LARGEST) // self._lanes) + _SPARE
+        m.submodules.kept = kept = SyncFIFO(width=layout.size, depth=depth)
         come: Any = Signal(layout)
         shown: Any = Signal(layout)
-        spare: Any = Signal(layout)
-        spare_valid: Any = Signal()
+        whole: Any = Signal(range(depth + 1))  # packets of which the last beat is kept
+        comes_whole = self.valid & come.last
         sent = cc.tvalid & cc.tready
         m.d.comb += [
-            self.room.eq(~Mux(spare_valid, ~sent | self.valid, cc.tvalid & self.valid & ~sent)),
-            cc.tdata.eq(shown.tdata),
-            cc.tkeep.eq(shown.tkeep),
-            cc.tuser.eq(shown.tuser),
-            cc.tlast.eq(shown.tlast),
+            kept.w_en.eq(self.valid),
+            kept.w_data.eq(come.as_value()),
+            kept.r_en.eq(sent),
+            shown.as_value().eq(kept.r_data),
+            self.room.eq(kept.level < depth - 1),
+            self.empty.eq(~kept.r_rdy & ~self.valid),
+            cc.tvalid.eq(kept.r_rdy & (whole.any() | comes_whole)),
         ]
+        m.d.sync += whole.eq(whole + comes_whole - (sent & shown.last))
         self._assemble(m, come)
-        with m.If(sent | ~cc.tvalid):
-            m.d.sync += [
-                shown.eq(Mux(spare_valid, spare, come)),
-                cc.tvalid.eq(spare_valid | self.valid),
-                spare.eq(come),
-                spare_valid.eq(spare_valid & self.valid),
-            ]
-        with m.Elif(self.valid):
-            m.d.sync += [spare.eq(come), spare_valid.eq(1)]
+        self._show(m, shown)
         return m
+
+    def _show(self, m: Any, shown: Any) -> None:
+        """Put a beat on the stream."""
+        cc = self.cc
+        last_lane: Any = Signal(4)
+        m.d.comb += [
+            cc.tdata.eq(shown.tdata),
+            cc.tlast.eq(shown.last),
+            last_lane.eq(shown.count - 1),
+            cc.tuser.eq(usp.completion_user(self._width, sop=shown.first, eop=shown.last, last_lane=last_lane)),
+        ]
+        for lane in range(self._lanes):
+            m.d.comb += cc.tkeep[lane].eq(lane < shown.count)
 
     def _assemble(self, m: Any, come: Any) -> None:
         """Choose every dword's source: descriptor, RAM or registers."""
         beat = self.beat
+        m.d.comb += [come.count.eq(beat.count), come.first.eq(beat.first), come.last.eq(beat.last)]
         for lane in range(self._lanes):
             word = Mux(beat.from_ram, self.ram_data[lane], beat.words[lane])
             for position, flag in ((lane, beat.first), (lane + self._lanes, beat.second)):
-                if position < 3:
+                if position < _DESCRIPTOR:
                     word = Mux(flag, beat.descriptor.word_select(position, 32), word)
-            m.d.comb += [
-                come.tdata.word_select(lane, 32).eq(word),
-                come.tkeep[lane].eq(lane < beat.count),
-            ]
-        last_lane: Any = Signal(4)
-        m.d.comb += [
-            last_lane.eq(beat.count - 1),
-            come.tlast.eq(beat.last),
-            come.tuser.eq(usp.completion_user(self._width, sop=beat.first, eop=beat.last, last_lane=last_lane)),
-        ]
+            m.d.comb += come.tdata.word_select(lane, 32).eq(word)

@@ -13,7 +13,7 @@ import cocotb
 from cocotb.triggers import First, RisingEdge, ValueChange
 from cocotb.utils import get_sim_time
 
-from epbell_tb.endpoint.sidebands import check_completion_beat
+from epbell_tb.endpoint.sidebands import check_completion_beat, check_steady
 
 __all__ = [
     "MEM_READ",
@@ -156,12 +156,12 @@ class PacketMonitor:
         valid, ready, reset = self._pin["valid"], self._pin["ready"], self._dut.rst
         while True:
             await edge
+            if reset.value:
+                self._data, self.open_since = bytearray(), None
             if not valid.value:
                 self._paused()
                 await rising
-            elif reset.value:
-                self._data, self.open_since = bytearray(), None
-            elif ready.value:
+            elif ready.value and not reset.value:
                 self._beat()
 
     def _beat(self) -> None:
@@ -258,6 +258,9 @@ class CompletionMonitor(PacketMonitor):
 
     def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
         check_completion_beat(user, self._lanes, first=first, last=last, count=count)
+
+    def _paused(self) -> None:
+        check_steady(self.open_since)
 
     def _packet(self, first: int, packet: bytes) -> None:
         one, two, three = struct.unpack_from("<3L", packet)

@@ -1,0 +1,94 @@
+"""Completions on the CC stream: once begun, a packet goes on to its end; nothing is lost, and no clock is wasted."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from epbell.pcie.completion import CompletionSender
+from epbell.pcie.usp import WIDTHS
+
+LARGEST = 3 + 256
+
+
+def packets(rng, count):
+    sizes = [3, 4, LARGEST, 5, LARGEST, LARGEST, *(rng.choice((3, 4, 5, 11, 19, 35, LARGEST)) for _ in range(count))]
+    return [[rng.getrandbits(32) for _ in range(size)] for size in sizes]
+
+
+def beats(packet, lanes):
+    """How the reader hands a packet over: the descriptor beside the data, and the data in their lanes."""
+    descriptor = sum(word << 32 * lane for lane, word in enumerate(packet[:3]))
+    found = []
+    for start in range(0, len(packet), lanes):
+        words = packet[start : start + lanes]
+        found.append((start == 0, start == lanes, start + lanes >= len(packet), len(words), descriptor, words))
+    return found
+
+
+def run(width, wanted, comes, takes):
+    """Send packets; return those that came out, the clocks of their beats, and those of their last beats' arrival."""
+    lanes = width // 32
+    dut = CompletionSender(width)
+    came, seen, arrived = [], [], []
+
+    async def testbench(ctx):
+        queue = [beat for packet in wanted for beat in beats(packet, lanes)]
+        allowed, packet, clock = True, [], 0
+        while len(came) < len(wanted):
+            give = bool(queue) and allowed and comes()
+            ctx.set(dut.valid, give)
+            if give:
+                first, second, last, count, descriptor, words = queue.pop(0)
+                beat = {"first": first, "second": second, "last": last, "count": count, "descriptor": descriptor}
+                ctx.set(dut.beat, {**beat, "from_ram": 0, "words": [*words, *[0] * (lanes - count)]})
+                if last:
+                    arrived.append(clock)
+            ctx.set(dut.cc.tready, takes())
+            allowed = ctx.get(dut.room)
+            if ctx.get(dut.cc.tvalid):
+                assert not ctx.get(dut.empty)
+                if ctx.get(dut.cc.tready):
+                    seen.append(clock)
+                    keep, data = ctx.get(dut.cc.tkeep), ctx.get(dut.cc.tdata)
+                    packet += [data >> 32 * lane & 0xFFFFFFFF for lane in range(lanes) if keep >> lane & 1]
+                    if ctx.get(dut.cc.tlast):
+                        came.append(packet)
+                        packet = []
+            else:
+                assert not packet, "tvalid fell within a packet"
+            clock += 1
+            assert clock < 100_000, "stuck"
+            await ctx.tick()
+        assert ctx.get(dut.empty)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(4e-9)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    return came, seen, arrived
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("comes", "takes"), [(1, 1), (0.3, 1), (1, 0.3), (0.5, 0.5)])
+def test_packets_are_whole(width, comes, takes):
+    rng = random.Random(width)
+    wanted = packets(rng, 20)
+    came, _, _ = run(width, wanted, lambda: rng.random() < comes, lambda: rng.random() < takes)
+    assert came == wanted
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_clock_for_each_beat(width):
+    """A packet begins in the clock of its last beat, one of a single beat in the next; large ones follow unbroken."""
+    rng = random.Random(width)
+    lanes = width // 32
+    single = packets(rng, 0)[0][: min(3, lanes)] if lanes > 2 else None
+    long = [[rng.getrandbits(32) for _ in range(LARGEST)] for _ in range(4)]
+    for wanted in ([single] if single else [], [long[0]], long):
+        if not wanted:
+            continue
+        came, seen, arrived = run(width, wanted, lambda: True, lambda: True)
+        assert came == wanted
+        assert seen[0] == arrived[0] + (len(beats(wanted[0], lanes)) == 1)
+        assert seen == list(range(seen[0], seen[0] + sum(len(beats(packet, lanes)) for packet in wanted)))
