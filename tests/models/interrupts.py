@@ -98,3 +98,16 @@ def run(scenario, **options):
 async def line(world):
     await world.platform.sleep(1e-3)
     return world.link.intx.level(), world.link.intx.rises
+
+
+async def flr(world):
+    await world.link.config_write32(EXPRESS + 8, 0x8000)
+
+
+async def hot_reset(world):
+    world.link.reset_function()
+
+
+async def wake(world):
+    for state in (3, 0):
+        await world.link.config_write32(POWER + 4, state)

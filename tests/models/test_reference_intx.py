@@ -4,7 +4,6 @@ import pytest
 from interrupts import (
     COMMAND,
     CONTROLLER,
-    EXPRESS,
     HELD,
     INTX,
     INTX_DISABLE,
@@ -18,8 +17,11 @@ from interrupts import (
     SENT,
     SIZE,
     World,
+    flr,
+    hot_reset,
     line,
     run,
+    wake,
 )
 
 from epbell_models.host.pci import PciDevice, VectorKind
@@ -157,19 +159,6 @@ def test_only_byte_0_of_intx():
     world = World()
     world.write(INTX, 0x3, 0b1110)
     assert world.read(INTX) == (0,)
-
-
-async def flr(world):
-    await world.link.config_write32(EXPRESS + 8, 0x8000)
-
-
-async def hot_reset(world):
-    world.link.reset_function()
-
-
-async def wake(world):
-    for state in (3, 0):
-        await world.link.config_write32(POWER + 4, state)
 
 
 RESETS = [(flr, True), (hot_reset, True), (wake, False)]

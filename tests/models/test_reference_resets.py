@@ -1,7 +1,20 @@
 """Function-level reset and D3hot in the reference endpoint: what is forgotten, what stays, and who learns of it."""
 
 import pytest
-from interrupts import CONTROLLER, EXPRESS, INTX, MASTER, MSI_RAISE, POWER, SIZE, World, line, run
+from interrupts import (
+    CONTROLLER,
+    INTX,
+    MASTER,
+    MSI_RAISE,
+    POWER,
+    SIZE,
+    World,
+    flr,
+    hot_reset,
+    line,
+    run,
+    wake,
+)
 
 from epbell_models.platform import BusError
 from epbell_models.reference.endpoint import ReferenceEndpoint
@@ -52,19 +65,6 @@ def test_what_is_the_processors_own_stays():
     assert endpoint.cpu_read32(SIZE) == 1 << 31 | 5
     endpoint.host_write(0, TR0, bytes(4))
     assert [endpoint.cpu_read32(CONTROLLER + 0x100 + at) for at in (0, 4, 8)] == [2, 1, 0]
-
-
-async def flr(world):
-    await world.link.config_write32(EXPRESS + 8, 0x8000)
-
-
-async def hot_reset(world):
-    world.link.reset_function()
-
-
-async def wake(world):
-    for state in (3, 0):
-        await world.link.config_write32(POWER + 4, state)
 
 
 @pytest.mark.parametrize(("reset", "flrs"), [(flr, 1), (hot_reset, 0), (wake, 0)])

@@ -3,21 +3,14 @@
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
+from simulate import simulate
 
 from epbell.function import Function
 
 
-def simulate(bench: Any) -> None:
+def run(bench: Any) -> None:
     dut = Function()
-    sim = Simulator(dut)
-    sim.add_clock(1e-9)
-
-    async def testbench(ctx: Any) -> None:
-        await bench(ctx, dut)
-
-    sim.add_testbench(testbench)
-    sim.run()
+    simulate(dut, lambda ctx: bench(ctx, dut))
 
 
 async def trace(ctx: Any, dut: Function, asked: str, quiet: str) -> list[str]:
@@ -52,7 +45,7 @@ def test_reset(case: str) -> None:
     async def bench(ctx: Any, dut: Function) -> None:
         assert await trace(ctx, dut, asked, quiet) == expected
 
-    simulate(bench)
+    run(bench)
 
 
 def test_other_functions_are_done_at_once() -> None:
@@ -65,7 +58,7 @@ def test_other_functions_are_done_at_once() -> None:
         await ctx.tick()
         assert ctx.get(dut.done) == 0
 
-    simulate(bench)
+    run(bench)
 
 
 def test_power_states() -> None:
@@ -77,4 +70,4 @@ def test_power_states() -> None:
                 ctx.set(dut.power_state, others | state)
                 assert ctx.get(dut.awake) == awake
 
-    simulate(bench)
+    run(bench)

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from amaranth.sim import Simulator
+from simulate import simulate
 
 from epbell.msi import MsiSender
 
@@ -35,10 +35,9 @@ class HardBlock:
             self.under_way, self.wait = asked.bit_length() - 1, self.rng.randrange(1, 6)
 
 
-def simulate(bench: Any) -> None:
+def run(bench: Any) -> None:
+    """Run ``bench(ctx, dut)`` with everything enabled that a message needs."""
     dut = MsiSender(4)
-    sim = Simulator(dut)
-    sim.add_clock(1e-9)
 
     async def testbench(ctx: Any) -> None:
         ctx.set(dut.hard.enable, 1)
@@ -46,8 +45,7 @@ def simulate(bench: Any) -> None:
         ctx.set(dut.bus_master, 1)
         await bench(ctx, dut)
 
-    sim.add_testbench(testbench)
-    sim.run()
+    simulate(dut, testbench)
 
 
 def test_random_vectors() -> None:
@@ -73,7 +71,7 @@ def test_random_vectors() -> None:
             sent += ctx.get(dut.sent)
             await ctx.tick()
 
-    simulate(bench)
+    run(bench)
     assert block.delivered == wanted
     assert sent == len(wanted) > 300
     assert refused > 10
@@ -109,4 +107,4 @@ def test_waits_for_the_hosts_enables() -> None:
         assert [a for a in asked if a] == [1 << 5, 1 << 5]
         assert ctx.get(dut.busy) == 1
 
-    simulate(bench)
+    run(bench)

@@ -4,25 +4,14 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
 from test_msi import HardBlock
+from test_msi import run as run_enabled
 
 from epbell.msi import MsiSender
 
 
-def simulate(bench: Any) -> None:
-    dut = MsiSender(4)
-    sim = Simulator(dut)
-    sim.add_clock(1e-9)
-
-    async def testbench(ctx: Any) -> None:
-        ctx.set(dut.hard.enable, 1)
-        ctx.set(dut.hard.mmenable, 5)
-        ctx.set(dut.bus_master, 1)
-        await bench(ctx, dut, HardBlock(random.Random(1), 0.0))
-
-    sim.add_testbench(testbench)
-    sim.run()
+def run(bench: Any) -> None:
+    run_enabled(lambda ctx, dut: bench(ctx, dut, HardBlock(random.Random(1), 0.0)))
 
 
 async def clock(ctx: Any, dut: MsiSender, block: HardBlock, vector: int | None = None, flush: int = 0) -> None:
@@ -66,7 +55,7 @@ def test_in_each_clock(start: int, mask: int) -> None:
             await clock(ctx, dut, block)
         assert block.delivered == [*before, 7]
 
-    simulate(bench)
+    run(bench)
 
 
 def test_in_random_clocks() -> None:
@@ -99,5 +88,5 @@ def test_in_random_clocks() -> None:
             first += len(block.delivered) > already
         assert first > 200
 
-    simulate(bench)
+    run(bench)
     assert resets > 30

@@ -3,21 +3,14 @@
 import random
 from typing import Any
 
-from amaranth.sim import Simulator
+from simulate import simulate
 
 from epbell.msix_sender import HardMsix, MsixSender
 
 
-def simulate(bench: Any) -> None:
+def run(bench: Any) -> None:
     dut = MsixSender()
-    sim = Simulator(dut)
-    sim.add_clock(1e-9)
-
-    async def testbench(ctx: Any) -> None:
-        await bench(ctx, dut)
-
-    sim.add_testbench(testbench)
-    sim.run()
+    simulate(dut, lambda ctx: bench(ctx, dut))
 
 
 def test_random_messages() -> None:
@@ -58,7 +51,7 @@ def test_random_messages() -> None:
         assert taken is None
         assert offered is None
 
-    simulate(bench)
+    run(bench)
     assert outcomes["sent"] > 300
     assert outcomes["failed"] > 100
     assert outcomes["off"] > 30
@@ -77,7 +70,7 @@ def test_sent_counts_when_switched_off_in_the_same_clock() -> None:
         assert ctx.get(dut.i_sent) == 1
         assert ctx.get(dut.i_failed) == 0
 
-    simulate(bench)
+    run(bench)
 
 
 def test_enables_of_function_0() -> None:
@@ -88,7 +81,7 @@ def test_enables_of_function_0() -> None:
             assert (ctx.get(dut.enabled), ctx.get(dut.masked)) == (enable & 1, mask & 1)
         assert ctx.get(dut.hard.vec_pending) == 0
 
-    simulate(bench)
+    run(bench)
 
 
 def test_signature() -> None:
