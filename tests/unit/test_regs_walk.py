@@ -344,6 +344,16 @@ class EndpointPage(MuPage):
             self.far = Port(self.dut.cpu_axil, "sync", ENDPOINT["mu_b" if page == "mu_a" else "mu_a"])
             self.v2, self.mur, self.settling = True, 0x01, 8
 
+    async def provoke(self, ctx, register):
+        """What the hard block tells: a function-level reset, from its begin to its end."""
+        if register.name != "FUNCTION":
+            await super().provoke(ctx, register)
+            return
+        ctx.set(self.dut.cfg_flr_in_process, 1)
+        await self.port.until(ctx, self.dut.cfg_flr_done[0])
+        ctx.set(self.dut.cfg_flr_in_process, 0)
+        await self.port.wait(ctx, 4)
+
     async def extras(self, ctx, register, verdict):
         if register.name == "FEATURES":
             verdict.equal(
