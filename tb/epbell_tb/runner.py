@@ -34,7 +34,7 @@ TIME_LIMIT_S = 600.0
 #: One C++ file, no precompiled header; only the ports of the top level are visible to the bench.
 _VERILATOR_ARGS = ("-Wno-fatal", "--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
 #: Make variables: what runs once is not optimised, what runs every clock is, as far as it pays within seconds.
-_MAKE_VARIABLES = "OPT_FAST=-O1 OPT_SLOW=-O0"
+_MAKE_VARIABLES = "OPT_FAST=-Og OPT_SLOW=-O0"
 _OVERRULING = ("WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE", "COCOTB_TEST_MODULES", "COCOTB_RESULTS_FILE")
 #: Objects of Verilator's own library: the same for every module, so the first build's serve all. (Not verilator.o,
 #: cocotb's main(): the size of the model is compiled into it.)

@@ -154,8 +154,13 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
             await edge
             function = self.functions[0]
             self.cfg_max_payload.value = function.pcie_cap.max_payload_size & 3
-            enables = 0x7 if function.bus_master_enable else 0
-            self.cfg_function_status.value = enables | (0x8 if function.interrupt_disable else 0)
+            bits = (
+                function.io_space_enable,
+                function.memory_space_enable,
+                function.bus_master_enable,
+                function.interrupt_disable,
+            )
+            self.cfg_function_status.value = sum(bool(bit) << position for position, bit in enumerate(bits))
             self.show_interrupts()
             await self._config_written.wait()
 
