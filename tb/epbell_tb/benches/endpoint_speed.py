@@ -93,7 +93,7 @@ class Bench:
         ):
             await self.cpu.write(MAP.controller + CONTROLLER[register], value)
         self.clocked.dut.cfg_interrupt_msix_enable.value = 1
-        await self.clocked.step(20)
+        await self.clocked.step(200)  # the engine clears the pending bits, and looks through them once
 
     async def raised(self, register, vector, pin):
         """Write a raise register; return the clocks from the write's handshake until a pin of the way out is not 0."""
