@@ -261,7 +261,7 @@ VERBS: dict[str, Verb] = {
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
-    "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings")),
+    "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),
     "regs": Verb("write C headers, Markdown and HTML of the registers", _regs),
     "bench": Verb("measure latency and throughput", _delegate("epbell_tb.bench")),

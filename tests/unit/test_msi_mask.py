@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
-from test_msi import HardBlock, simulate
+from test_msi import HardBlock, run
 
 from epbell.msi import MsiSender
 
@@ -46,7 +46,7 @@ def test_pending_while_masked() -> None:
         await clocks(ctx, dut, block, 20, mask=0)
         assert len(block.delivered) == 4
 
-    simulate(bench)
+    run(bench)
 
 
 def test_unmasked_while_off() -> None:
@@ -65,7 +65,7 @@ def test_unmasked_while_off() -> None:
             assert block.delivered == [9]
             block.delivered.clear()
 
-    simulate(bench)
+    run(bench)
 
 
 @pytest.mark.parametrize("log2", range(6))
@@ -89,7 +89,7 @@ def test_fewer_vectors_than_there_are(log2: int) -> None:
         await clocks(ctx, dut, block, 40, mask=0)
         assert block.delivered[32:] == ([0] if count > 1 else []) + [masked]
 
-    simulate(bench)
+    run(bench)
 
 
 @pytest.mark.parametrize(("log2", "left"), [(5, 0x8000_4401), (4, 0xC401), (3, 0xC5), (2, 0xD), (1, 3), (0, 1)])
@@ -112,7 +112,7 @@ def test_pending_when_fewer_are_granted(log2: int, left: int) -> None:
         assert block.delivered == [vector for vector in range(32) if left >> vector & 1]
         assert ctx.get(dut.hard.pending_status) == ctx.get(dut.busy) == 0
 
-    simulate(bench)
+    run(bench)
 
 
 def test_changes_of_the_mask_around_the_raise() -> None:
@@ -134,7 +134,7 @@ def test_changes_of_the_mask_around_the_raise() -> None:
                     assert block.delivered == [5]
                     assert ctx.get(dut.busy) == 0
 
-                simulate(bench)
+                run(bench)
 
 
 def test_random_masks() -> None:
