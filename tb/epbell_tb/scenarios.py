@@ -61,6 +61,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         enumerate_and_size_bars="The host finds every BAR at its size and can use it from its first to its last dword.",
     ),
     *_bench(
+        "registers",
+        trees=("imx8", "rk3588"),
+        capabilities_by_probe="Linux's probe reads CAPS, which says what there is, and touches nothing else.",
+    ),
+    *_bench(
+        "registers",
+        register_block_is_memory="The idle function's registers are memory, but COMMAND, which a poll picks up.",
+    ),
+    *_bench(
         "bars",
         trees=("imx8", "hdma", "msi-enospc"),
         bar_test="Linux's BAR test passes on every BAR.",
@@ -117,6 +126,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         requesters_interleaved="Requesters with the same tags read RAM and registers while writes and rings go on.",
         streams_stand_still="CC or RQ stands still for long: credits run out, rings pass, nothing is lost or doubled.",
         link_credits_exhausted="The link's credits of each kind run out and come back: nothing is lost or doubled.",
+    ),
+    *_bench(
+        "rings_meanwhile",
+        trees=("imx8", "imx8-edma"),
+        transfers_while_doorbells_ring="READ, WRITE and COPY while doorbells ring in another BAR: no ring is lost.",
     ),
     *_bench(
         "errors",
