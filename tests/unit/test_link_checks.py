@@ -53,7 +53,9 @@ def refusal(**changes):
     ids=str,
 )  # fmt: skip
 def test_what_is_right(tlp):
-    LinkChecks(FUNCTION).check(tlp)
+    checks = LinkChecks(FUNCTION)
+    checks.check(tlp)
+    assert checks.kinds == {tlp.fmt_type: 1}
 
 
 @pytest.mark.parametrize(

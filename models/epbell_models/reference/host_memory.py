@@ -28,12 +28,14 @@ class HostMemory:
         Addresses of the endpoint's writes that reached nothing.
     doorbells
         Addresses that are no memory: a store of a dword to one calls with the word.
+    free
+        From where on `allocate` looks.
     """
 
     def __init__(self, base: int = 0x1_0000_0000) -> None:
         self.dropped: list[int] = []
         self.doorbells: dict[int, Callable[[int], None]] = {}
-        self._free = base
+        self.free = base
         self._granted: list[range] = []
         self._pages: dict[int, bytearray] = {}
         self._faults: list[tuple[range, Cause]] = []
@@ -53,10 +55,15 @@ class HostMemory:
 
     def allocate(self, size: int, alignment: int = 8) -> int:
         """Grant memory that nobody has yet; return its address."""
-        address = -(-self._free // alignment) * alignment
+        address = -(-self.free // alignment) * alignment
         self.grant(address, size)
-        self._free = address + size
+        self.free = address + size
         return address
+
+    @property
+    def granted(self) -> list[range]:
+        """Addresses that the endpoint may reach."""
+        return list(self._granted)
 
     def fail(self, address: int, cause: Cause, length: int = 4) -> None:
         """From now on, end reads of any of these bytes with `Cause` UNSUPPORTED, ABORTED, POISONED or TIMEOUT."""

@@ -2,6 +2,7 @@
 
 import cocotb
 from cocotb.triggers import Timer
+from cocotbext.pcie.core.tlp import TlpType
 
 from epbell_models.platform import BusError
 from epbell_models.reference.outbound import Cause
@@ -9,6 +10,13 @@ from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.to_host import CAUSES
 
 _SIZES = (1, 2, 3, 4, 5, 127, 1024, 1025)
+_PLACES = (0x2000_0000, 0x1_0000_0000, 0xFFFF_FE00)
+"""Where the host's buffers begin: below 4 GiB, above, and so that a long one lies on both sides."""
+
+_HEADERS = ((TlpType.MEM_READ, TlpType.MEM_READ_64), (TlpType.MEM_WRITE, TlpType.MEM_WRITE_64))
+_EACH = 256
+"""Requests with each size of header, at least."""
+
 _PIECES = 6
 _AHEAD = 24
 _ROUNDS = 4
@@ -41,11 +49,18 @@ async def _fails(env, access, cause, address):
 @cocotb.test(timeout_time=4000, timeout_unit="us")
 @scenario()
 async def transfers_of_every_size(env):
-    """Run Linux's READ, WRITE and COPY tests from a byte to a kilobyte and a byte."""
-    for size in _SIZES:
-        for test in (env.host.read_test, env.host.write_test, env.host.copy_test):
-            assert await test(size) == 0, f"{test.__name__}({size}): {env.software.log}"
-    counts = env.board.counts
+    """Run Linux's READ, WRITE and COPY tests from a byte to a kilobyte and a byte, below 4 GiB and above."""
+    memory, counts, kinds = env.to_host.memory, env.board.counts, env.link.kinds
+    for turn, size in enumerate(_SIZES):
+        for number, test in enumerate((env.host.read_test, env.host.write_test, env.host.copy_test)):
+            for place in _PLACES if env.thorough else (_PLACES[(turn + number) % len(_PLACES)],):
+                memory.free = place
+                assert await test(size) == 0, f"{test.__name__}({size}) at {place:#x}: {env.software.log}"
+    # Which header a request has is the hard block's choice; that it suits the address is seen on the link.
+    reads, writes = ((kinds[short], kinds[long]) for short, long in _HEADERS)
+    assert min(*reads, *writes) >= _EACH, f"few requests with 3 or with 4 dwords of header: {kinds}"
+    assert sum(reads) == counts["to_host_reads"]
+    assert sum(writes) == counts["to_host_writes"] + counts["msis"]
     assert counts["to_host_reads"] >= 2 * sum(_SIZES) // 4
     assert counts["to_host_writes"] >= 2 * sum(_SIZES) // 4
     assert not env.to_host.memory.dropped, "a write reached nothing"

@@ -89,6 +89,8 @@ class EndpointEnv:
         Configuration space of the endpoint, and of the root port above it.
     to_host
         What the endpoint reaches of the host: memory and INTx.
+    link
+        What was seen on the link of what the endpoint sends.
     irq_mu, irq_edma
         The interrupt lines: the Messaging Unit's, and those of the eDMA.
     board, counters
@@ -123,7 +125,8 @@ class EndpointEnv:
         self.bridge = RootPort(self.root, port)
         watch_bus_reset(port, HotReset(self).follow)
         self.to_host = HostPort(self.root, port, self.platform)
-        self.to_host.judge = LinkChecks(self.block.functions[0]).check
+        self.link = LinkChecks(self.block.functions[0])
+        self.to_host.judge = self.link.check
         self.cpu = CpuBus(dut, AddressMap.of(self.tree).outbound)
         self.irq_mu = CocotbIrqLine(dut.irq_mu)
         self.irq_edma = [CocotbIrqLine(dut.irq_edma, line) for line in range(self.tree.endpoint.edma.lines)]

@@ -4,6 +4,7 @@ What the endpoint sends is checked behind the hard block, which puts bus numbers
 is wrong with a packet for the endpoint makes it a malformed one, which the hard block drops.
 """
 
+from collections import Counter
 from typing import Any
 
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpFmt, TlpType
@@ -45,13 +46,20 @@ class LinkChecks:
     ----------
     function
         The hard block's function: its ID and what the host has set.
+
+    Attributes
+    ----------
+    kinds
+        How many packets of each kind there were; the header's size is part of the kind.
     """
 
     def __init__(self, function: Any) -> None:
+        self.kinds: Counter[TlpType] = Counter()
         self._function = function
 
     def check(self, tlp: Tlp) -> None:
         """Check one packet."""
+        self.kinds[tlp.fmt_type] += 1
         control = self._function.pcie_cap
         what = malformed(tlp, 128 << control.max_payload_size)
         assert what is None, f"the endpoint sends a malformed packet, {what}: {tlp!r}"
