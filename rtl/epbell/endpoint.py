@@ -193,7 +193,7 @@ class Endpoint(wiring.Component):
         read_layout: Any = self._target.read.shape()
         self._queue = Queue(read_layout, reads)
         self._credits = Credits(reads)
-        self._reader = ReadEngine(lanes, len(self._target.read.origin), len(host_pages))
+        self._reader = ReadEngine(lanes, len(self._target.read.either.fetch.origin), len(host_pages))
         self._sender = CompletionSender(width)
         self._ram = Ram(lanes, ram_size, patience=patience)
         self._pages = RegisterPages(_PAGES, self._host_names, aside=self._aside, patience=patience)

@@ -13,13 +13,15 @@ READ_LOCKED, SWAP = 7, 5
 REQUEST = Request(
     first=1, decided=2, last=2, kind=MEM_READ, bar=2, function=0, address=0xC000_0074, length=9, first_be=0xE,
     last_be=0x3, tag=9, requester=0x18, tc=5, attr=2, payload=b"", discontinued=False, at=1,
+    hint=0x5A << 3 | 2 << 1 | 1, descriptor=bytes(range(16)),
 )  # fmt: skip
 FIRST = SentCompletion(
     first=5, last=6, status=SC, byte_count=33, lower_address=0x75, length=3, tag=9, requester=0x18, tc=5, attr=2,
     data=bytes(12), discontinued=False, at=1,
 )  # fmt: skip
 SECOND = replace(FIRST, byte_count=22, lower_address=0, length=6, data=bytes(24))
-REFUSAL = replace(FIRST, status=UR, length=0, data=b"")
+HEADER = bytes([0x3E, 0b101, 0x5A, 0]) + bytes(range(16))
+REFUSAL = replace(FIRST, status=UR, length=0, data=HEADER)
 
 
 def test_what_is_right():
@@ -80,7 +82,14 @@ def test_pieces_end_on_multiples_of_128_and_not_of_64():
     check_piece(request, 0, replace(piece, length=64, data=bytes(256)), 256)
 
 
-@pytest.mark.parametrize("change", [{"length": 3}, {"data": bytes(4)}, {"byte_count": 4}, {"lower_address": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"length": 3}, {"length": 5}, {"byte_count": 4}, {"lower_address": 0}, {"data": b""}, {"data": HEADER[:16]},
+        {"data": HEADER + bytes(4)},
+        *({"data": bytes(byte ^ (n == at) << n % 8 for n, byte in enumerate(HEADER))} for at in range(20)),
+    ],
+)  # fmt: skip
 def test_a_refusal_that_is_wrong(change):
     with pytest.raises(AssertionError):
         check_refusal(REQUEST, replace(REFUSAL, **change))

@@ -36,7 +36,10 @@ async def still_works(rig: Rig) -> None:
 async def refused(rig: Rig, bar: int, offset: int, length: int = 1, **more: int) -> None:
     """A write and a read there: dropped, Unsupported Request; one more in each counter."""
     before = await rig.counters()
-    request = read(bar, offset, length, tag=11, requester=0xBEEF, tc=5, attr=3, **more)
+    random = rig.random
+    hint = random.randrange(2), random.randrange(4), random.randrange(256)
+    request = read(bar, offset, length, tag=11, requester=0xBEEF, tc=5, attr=3, tph=hint, **more)
+    request = dataclasses.replace(request, reserved=random.randrange(4))
     rig.send(write(bar, offset, *range(1, length + 1), **more), request)
     (completion,) = await rig.answers(1)
     assert [completion] == expected_completions(request, None, 128)

@@ -37,6 +37,8 @@ class Request:
     tc: int = 0
     attr: int = 0
     at: int = 0
+    tph: tuple[int, int, int] = (0, 0, 0)  # present, type, steering tag
+    reserved: int = 0  # bits 79 and 127 of the descriptor
     discontinue: frozenset[int] = frozenset()  # numbers of the beats that carry it
 
     @property
@@ -55,6 +57,26 @@ class Request:
     @property
     def address(self) -> int:
         return BAR_BASE[self.bar] + self.offset
+
+    @property
+    def descriptor(self) -> list[int]:
+        """The four dwords of the completer request descriptor."""
+        bar = BARS[self.bar] if self.bar < len(BARS) else None
+        value = (
+            (self.address & ~3 | self.at)
+            | self.length << 64
+            | self.kind << 75
+            | (self.reserved & 1) << 79
+            | self.requester << 80
+            | self.tag << 96
+            | self.function << 104
+            | self.bar << 112
+            | (bar.size.bit_length() - 1 if bar else 0) << 115
+            | self.tc << 121
+            | self.attr << 124
+            | self.reserved >> 1 << 127
+        )
+        return [value >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)]
 
 
 def write(bar: int, offset: int, *payload: int, **more: Any) -> Request:
@@ -79,18 +101,7 @@ def cq_beats(request: Request, width: int) -> list[Beat]:
     """Pack a request as the hard block does."""
     lanes = width // 32
     r = request
-    descriptor = (
-        (r.address & ~3 | r.at)
-        | r.length << 64
-        | r.kind << 75
-        | r.requester << 80
-        | r.tag << 96
-        | r.function << 104
-        | r.bar << 112
-        | r.tc << 121
-        | r.attr << 124
-    )
-    words = [descriptor >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)] + list(r.payload)
+    words = r.descriptor + list(r.payload)
     enables = [0, 0, 0, 0] + (r.enables if r.payload else [])
     beats = []
     for number, start in enumerate(range(0, len(words), lanes)):
@@ -99,6 +110,8 @@ def cq_beats(request: Request, width: int) -> list[Beat]:
         user = 0
         if start == 0:
             user |= r.first_be | r.last << (8 if big else 4) | 1 << (80 if big else 40)
+            for value, at in zip(r.tph, (97, 99, 103) if big else (42, 43, 45), strict=True):
+                user |= value << at
         last = start + lanes >= len(words)
         if big and last:
             user |= 1 << 86 | (len(chunk) - 1) << 88
@@ -157,7 +170,10 @@ def cc_packet(beats: list[tuple[int, int, int, int]], width: int, cycle: int) ->
     assert d1 & 0b11 << 14 == 0
     assert d2 & (0xFF << 16 | 1 << 24 | 1 << 31) == 0, "bus number or completer ID enable"
     length = d1 & 0x7FF
-    assert len(payload) == length, "length field and packet differ"
+    if d1 >> 11 & 7 == SC:
+        assert len(payload) == length, "length field and packet differ"
+    else:
+        assert (length, len(payload)) == (0, 5), "a refusal has no data, but five dwords of the request"
     return Completion(
         tag=d2 & 0xFF,
         status=d1 >> 11 & 7,
@@ -173,6 +189,13 @@ def cc_packet(beats: list[tuple[int, int, int, int]], width: int, cycle: int) ->
         locked=d0 >> 29 & 1,
         cycle=cycle,
     )
+
+
+def repeated(request: Request) -> list[int]:
+    """What a refusal says of its request (PG213, "Completions with Error Status (UR and CA)")."""
+    present, kind, steering_tag = request.tph
+    sideband = request.first_be | request.last << 4 | present << 8 | kind << 9 | steering_tag << 16
+    return [sideband, *request.descriptor]
 
 
 def expected_completions(request: Request, memory: bytes | None, mps: int) -> list[Completion]:
@@ -196,7 +219,7 @@ def expected_completions(request: Request, memory: bytes | None, mps: int) -> li
     first, last = wanted[0], wanted[-1]
     if memory is None:
         count, lower = (last - first + 1, request.address + first - request.offset & 0x7F) if memory_read else (4, 0)
-        return [Completion(status=UR, length=0, byte_count=count, lower=lower, data=[], **common)]
+        return [Completion(status=UR, length=0, byte_count=count, lower=lower, data=repeated(request), **common)]
     completions = []
     begin, end = request.offset, request.offset + 4 * request.length
     while begin < end:

@@ -7,16 +7,18 @@ from there, and lays the descriptor over the first three dwords. No data is ever
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from epbell.pcie import usp
+from epbell.pcie import tlp, usp
 from epbell.pcie.completion import beat_layout
-from epbell.pcie.tlp import CompletionStatus
+from epbell.pcie.tlp import CompletionStatus, RequestType
 
 __all__ = [
     "DESCRIPTOR",
+    "REFUSED",
+    "REPEATED",
     "ReadEngine",
     "payload_dwords",
     "read_request_layout",
@@ -25,7 +27,14 @@ __all__ = [
 DESCRIPTOR = 3
 """Dwords of a completion descriptor."""
 
+REFUSED = 5
+"""Dwords behind the descriptor of a refusal: what the hard block logs of the request."""
+
 _MAX_PAYLOAD = 256  # dwords: 1024 bytes, the most that cfg_max_payload can say
+
+
+REPEATED = ("length", "kind", "bar", "aperture", "spare", "tph")
+"""What a refusal repeats of the header besides what every completion needs, and the address."""
 
 
 def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
@@ -40,32 +49,34 @@ def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
 
     Attributes
     ----------
-    origin : address_width
-        Dword address of the first data dword minus 3, within the RAM or the page.
     ram : 1
         Read the RAM.
     pages : pages
         One-hot: read this register page. Neither: the answer is Unsupported Request.
-    chunk : range(257)
-        Data dwords of the first completion; 0 when refused.
-    rest : 11
-        Data dwords of the completions after the first.
+    fetch
+        What is to be read, or nothing of meaning when refused. ``origin`` (address_width): dword address of the first
+        data dword minus 3, within the RAM or the page. ``chunk`` (range(257)): data dwords of the first completion.
+        ``rest`` (11): data dwords of the completions after the first.
+    refused
+        In the same bits, of a refused request: ``address`` without bits 1:0, ``length``, ``kind``, ``bar``,
+        ``aperture``, ``spare``, ``tph`` as in the request.
     byte_count, lower : 13, 7
         Byte count and lower address of the first completion.
-    first_be, last_be, locked, at, tc, attr, tag, requester, function
+    first_be, last_be, at, tc, attr, tag, requester, function
         As in the request.
     """
+    fetch = data.StructLayout({"origin": address_width, "chunk": range(_MAX_PAYLOAD + 1), "rest": 11})
     return data.StructLayout({
-        "origin": address_width,
         "ram": 1,
         "pages": pages,
-        "chunk": range(_MAX_PAYLOAD + 1),
-        "rest": 11,
+        "either": data.UnionLayout({
+            "fetch": fetch,
+            "refused": data.StructLayout({"address": 62, **{name: tlp.HEADER[name].shape for name in REPEATED}}),
+        }),
         "byte_count": 13,
         "lower": 7,
         "first_be": 4,
         "last_be": 4,
-        "locked": 1,
         "at": 2,
         "tc": 3,
         "attr": 3,
@@ -85,7 +96,8 @@ class ReadEngine(wiring.Component):
 
     The RAM gives a beat per clock. A register page gives one dword per clock, ascending, and only dwords of which at
     least one byte is enabled are read at all: a zero-length read has no side effect. Every completion but a request's
-    last ends on a multiple of the maximum payload. A refused request is answered with one completion without data.
+    last ends on a multiple of the maximum payload. A refused request is answered with one completion without data, but
+    with what the hard block logs of the request (:func:`usp.refused_request`).
 
     Parameters
     ----------
@@ -172,9 +184,12 @@ class ReadEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Keep the request, the completion and the beat in progress."""
         m: Any = Module()
+        self._words: Any = Signal(data.ArrayLayout(32, self._lanes), name="collected")
         request: Any = Signal(self.i_data.shape())
+        refused: Any = Signal()
         active: Any = Signal()
-        origin: Any = Signal(len(request.origin))  # the beat's, as request.origin is the completion's
+        fetch = request.either.fetch
+        origin: Any = Signal(len(fetch.origin))  # the beat's, as fetch.origin is the completion's
         left: Any = Signal(range(_MAX_PAYLOAD + DESCRIPTOR + 1))  # dwords of the packet from this beat on
         first: Any = Signal()  # first beat of the packet
         issue: Any = Signal()
@@ -182,14 +197,15 @@ class ReadEngine(wiring.Component):
         last_packet: Any = Signal()
         m.d.comb += [
             last_beat.eq(left <= self._lanes),
-            last_packet.eq(~request.rest.any()),
+            refused.eq(_is_refused(request)),
+            last_packet.eq(refused | ~fetch.rest.any()),
             self.answered.eq(issue & last_beat & last_packet),
             self.i_ready.eq(~active | self.answered),
             self.idle.eq(~active & ~self.beat_valid),
             self.ram_addr.eq(origin),
         ]
         self._fetch(m, request, active, origin, left, first, issue)
-        self._send(m, request, left, first, issue)
+        self._send(m, request, refused, left, first, issue)
 
         following: Any = Signal(self.i_data.shape())
         self._next_packet(m, request, following)
@@ -199,8 +215,8 @@ class ReadEngine(wiring.Component):
             m.d.sync += [
                 active.eq(self.i_valid | ~self.i_ready),
                 request.eq(step),
-                origin.eq(step.origin),
-                left.eq(step.chunk + DESCRIPTOR),
+                origin.eq(step.either.fetch.origin),
+                left.eq(Mux(_is_refused(step), REFUSED, step.either.fetch.chunk) + DESCRIPTOR),
                 first.eq(1),
             ]
         with m.Elif(issue):
@@ -211,14 +227,15 @@ class ReadEngine(wiring.Component):
         """Compute the rest of the request after this completion; it begins on a multiple of the maximum payload."""
         limit: Any = Signal(9, name="payload_dwords")
         chunk: Any = Signal(9, name="next_chunk")
+        old, new = request.either.fetch, following.either.fetch
         m.d.comb += [
             limit.eq(payload_dwords(self.max_payload)),
-            chunk.eq(Mux(request.rest > limit, limit, request.rest)),
+            chunk.eq(Mux(old.rest > limit, limit, old.rest)),
             following.eq(request),
-            following.origin.eq(request.origin + request.chunk),
-            following.chunk.eq(chunk),
-            following.rest.eq(request.rest - chunk),
-            following.byte_count.eq(request.byte_count - (request.chunk << 2) + request.lower[:2]),
+            new.origin.eq(old.origin + old.chunk),
+            new.chunk.eq(chunk),
+            new.rest.eq(old.rest - chunk),
+            following.byte_count.eq(request.byte_count - (old.chunk << 2) + request.lower[:2]),
             following.lower.eq(0),
         ]
 
@@ -227,14 +244,14 @@ class ReadEngine(wiring.Component):
         lanes = self._lanes
         lane: Any = Signal(range(lanes))
         begin: Any = Signal(range(lanes))  # lane of the first data dword in the next beat
-        words: Any = Signal(data.ArrayLayout(32, lanes), name="collected")
+        words = self._words
         enables: Any = Signal(4)
         started: Any = Signal()  # the request's first dword has been read
         at_end: Any = Signal()  # this lane is the beat's last
         paged: Any = Signal()
         bare: Any = Signal()  # the beat has no data
         dword: Any = (origin + lane)[:14]
-        last_enables = Mux(request.rest.any() | (left > lanes) | ~at_end, 0b1111, request.last_be)
+        last_enables = Mux(request.either.fetch.rest.any() | (left > lanes) | ~at_end, 0b1111, request.last_be)
         m.d.comb += [
             paged.eq(request.pages.any()),
             bare.eq(~(request.ram | paged) | (first if lanes == 2 else 0)),
@@ -263,15 +280,14 @@ class ReadEngine(wiring.Component):
         """Lane of the first data dword in the beat after this one, in the same packet."""
         return Mux(first, 1, 0) if self._lanes == 2 else 0
 
-    def _send(self, m: Any, request: Any, left: Any, first: Any, issue: Any) -> None:
+    def _send(self, m: Any, request: Any, refused: Any, left: Any, first: Any, issue: Any) -> None:
         """Describe the beat for the next cycle, in which the data are there."""
-        refused = ~(request.ram | request.pages.any())
         descriptor = usp.completion_descriptor(
             lower_address=request.lower,
             at=request.at,
             byte_count=request.byte_count,
-            locked=request.locked,
-            length=request.chunk,
+            locked=refused & (request.either.refused.kind == RequestType.MEM_READ_LOCKED),
+            length=Mux(refused, 0, request.either.fetch.chunk),
             status=Mux(refused, CompletionStatus.UR.value, CompletionStatus.SC.value),
             requester=request.requester,
             tag=request.tag,
@@ -289,5 +305,24 @@ class ReadEngine(wiring.Component):
                 self.beat.from_ram.eq(request.ram),
                 self.beat.descriptor.eq(descriptor),
             ]
+        self._repeat(m, request, issue & refused, left)
 
+    def _repeat(self, m: Any, request: Any, begins: Any, left: Any) -> None:
+        """Lay what a refusal says of the request over the words of its beats; the descriptor covers the first three."""
+        asked = request.either.refused
+        members = {name: request[name] for name in ("first_be", "last_be", "at", "tc", "attr", "tag", "requester")}
+        members |= {name: asked[name] for name in REPEATED} | {"function": request.function}
+        header: Any = Signal(tlp.HEADER, name="refused_header")
+        m.d.comb += [*(header[name].eq(value) for name, value in members.items()), header.address[2:].eq(asked.address)]
+        packet: Any = Cat(Const(0, 32 * DESCRIPTOR), usp.refused_request(header))
+        whole = DESCRIPTOR + REFUSED
+        for start in range(0, whole, self._lanes):
+            with m.If(begins & (left == whole - start)):
+                for lane in range(min(self._lanes, whole)):
+                    m.d.sync += self._words[lane].eq(packet.word_select(start + lane, 32))
+
+
+def _is_refused(request: Any) -> Any:
+    """Whether a request is for nothing that there is."""
+    return ~(request.ram | request.pages.any())
 

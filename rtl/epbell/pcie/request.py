@@ -179,12 +179,12 @@ class RequestParser(wiring.Component):
         early: Any = Signal()
         held: Any = Signal(128)
         descriptor: Any = Signal(128)
-        enables: Any = Signal(8)
-        held_enables: Any = Signal(8)
-        sop_enables = Cat(user.first_be, user.last_be)
-        m.d.comb += enables.eq(Mux(user.sop, sop_enables, held_enables))
+        sideband: Any = Signal(19)
+        held_sideband: Any = Signal(19)
+        at_sop = Cat(user.first_be, user.last_be, user.tph)
+        m.d.comb += sideband.eq(Mux(user.sop, at_sop, held_sideband))
         with m.If(taken & user.sop):
-            m.d.sync += held_enables.eq(sop_enables)
+            m.d.sync += held_sideband.eq(at_sop)
         if self._width == 64:
             m.d.comb += [head.eq(early & ~user.sop), descriptor.eq(Cat(held[:64], Mux(head, cq.tdata, held[64:])))]
             with m.If(taken):
@@ -197,7 +197,7 @@ class RequestParser(wiring.Component):
             m.d.comb += [head.eq(user.sop), descriptor.eq(Mux(head, cq.tdata[:128], held))]
             with m.If(taken & head):
                 m.d.sync += held.eq(descriptor)
-        for name, value in usp.request_header(descriptor, enables[:4], enables[4:]).items():
+        for name, value in usp.request_header(descriptor, sideband[:4], sideband[4:8], sideband[8:]).items():
             m.d.comb += self.segment.header[name].eq(value)
         return early
 

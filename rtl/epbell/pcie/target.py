@@ -15,7 +15,7 @@ from amaranth.utils import exact_log2
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.csr_register import any_of
 from epbell.pcie import tlp
-from epbell.pcie.read import DESCRIPTOR, payload_dwords, read_request_layout
+from epbell.pcie.read import DESCRIPTOR, REPEATED, payload_dwords, read_request_layout
 from epbell.pcie.request import segment_layout
 from epbell.pcie.tlp import RequestType
 
@@ -267,6 +267,7 @@ class Target(wiring.Component):
         """Offer a non-posted request to the queue of the reads; return "the segment is one"."""
         segment = stage.segment
         header, read = segment.header, self.read
+        fetch, refused = read.either.fetch, read.either.refused
         answer: Any = Signal()
         good: Any = Signal(name="good_read")
         limit: Any = Signal(9, name="payload_dwords")
@@ -285,15 +286,20 @@ class Target(wiring.Component):
             to_end.eq(limit - (stage.local[2:10] & (limit - 1))),
             chunk.eq(Mux(header.length > to_end, to_end, header.length)),
             self.read_valid.eq(full & answer),
-            read.origin.eq(stage.local[2 : 2 + self._origin_bits] - DESCRIPTOR),
             read.ram.eq(good & ram),
             read.pages.eq(pages & good.replicate(len(pages))),
             read.byte_count.eq(Mux(reads_memory, tlp.byte_count(m, header), 4)),
             read.lower.eq(Mux(reads_memory, lower, 0)),
-            read.locked.eq(header.kind == RequestType.MEM_READ_LOCKED),
         ]
         with m.If(good & (ram | pages.any())):
-            m.d.comb += [read.chunk.eq(chunk), read.rest.eq(header.length - chunk)]
+            m.d.comb += [
+                fetch.origin.eq(stage.local[2 : 2 + self._origin_bits] - DESCRIPTOR),
+                fetch.chunk.eq(chunk),
+                fetch.rest.eq(header.length - chunk),
+            ]
+        with m.Else():
+            m.d.comb += refused.address.eq(header.address[2:])
+            m.d.comb += [refused[name].eq(header[name]) for name in REPEATED]
         for name in ("first_be", "last_be", "at", "tc", "attr", "tag", "requester", "function"):
             m.d.comb += read[name].eq(header[name])
         return answer

@@ -62,6 +62,9 @@ HEADER = data.StructLayout({
     "bar": 3,
     "first_be": 4,
     "last_be": 4,
+    "tph": 11,
+    "aperture": 6,
+    "spare": 2,
 })
 """A request's header.
 
@@ -79,6 +82,10 @@ HEADER = data.StructLayout({
     BAR that the request hit; 6 is the expansion ROM.
 ``first_be``, ``last_be``
     Byte enables of the first and of the last dword; ``last_be`` counts only when there are two dwords or more.
+``tph``
+    Processing hint: present, type (2 bits) and steering tag (8 bits), bit 0 first.
+``aperture``, ``spare``
+    Size of the BAR and reserved bits, as the hard block gave them. Like ``tph``, only for what a refusal repeats.
 """
 
 

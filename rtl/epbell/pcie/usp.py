@@ -9,6 +9,7 @@ CQ ``tuser``                64, 128, 256: 88 bits  512: 183 bits
 first, last byte enables    3:0, 7:4               3:0, 11:8
 start of packet             40                     80
 discontinue                 41                     96
+hint present, type, tag     42, 44:43, 52:45       97, 100:99, 110:103
 ==========================  =====================  ==========================
 
 CC ``tuser`` is all zero (no parity, nothing discontinued) at 64, 128 and 256 (33 bits); at 512 (81 bits) bit 0 is start
@@ -29,6 +30,7 @@ __all__ = [
     "check_width",
     "completion_descriptor",
     "completion_user",
+    "refused_request",
     "request_header",
     "request_user",
 ]
@@ -127,20 +129,20 @@ class CompleterCompletion(Stream):
     _user_width: ClassVar[dict[int, int]] = {64: 33, 128: 33, 256: 33, 512: 81}
 
 
-_REQUEST_USER = data.StructLayout({"first_be": 4, "last_be": 4, "sop": 1, "discontinue": 1})
+_REQUEST_USER = data.StructLayout({"first_be": 4, "last_be": 4, "sop": 1, "discontinue": 1, "tph": 11})
 
 
 def request_user(width: int, tuser: Any) -> Any:
-    """Byte enables, start of packet and discontinue of a CQ beat (members first_be, last_be, sop, discontinue)."""
+    """Byte enables, start of packet, discontinue and hint of a CQ beat (first_be, last_be, sop, discontinue, tph)."""
     if width == 512:
-        parts = (tuser[0:4], tuser[8:12], tuser[80], tuser[96])
+        parts = (tuser[0:4], tuser[8:12], tuser[80], tuser[96], tuser[97], tuser[99:101], tuser[103:111])
     else:
-        parts = (tuser[0:4], tuser[4:8], tuser[40], tuser[41])
+        parts = (tuser[0:4], tuser[4:8], tuser[40], tuser[41], tuser[42:53])
     return data.View(_REQUEST_USER, Cat(*parts))
 
 
-def request_header(descriptor: Any, first_be: Any, last_be: Any) -> dict[str, Any]:
-    """Fields of ``tlp.HEADER`` out of the 128-bit completer request descriptor."""
+def request_header(descriptor: Any, first_be: Any, last_be: Any, tph: Any) -> dict[str, Any]:
+    """Fields of ``tlp.HEADER`` out of the 128-bit completer request descriptor, and of ``tuser``."""
     d = descriptor
     return {
         "address": Cat(Const(0, 2), d[2:64]),
@@ -155,7 +157,29 @@ def request_header(descriptor: Any, first_be: Any, last_be: Any) -> dict[str, An
         "attr": d[124:127],
         "first_be": first_be,
         "last_be": last_be,
+        "tph": tph,
+        "aperture": d[115:121],
+        "spare": Cat(d[79], d[127]),
     }
+
+
+def refused_request(header: Any) -> Any:
+    """Return what follows the descriptor of a completion with UR or CA, 160 bits, for the hard block's header log.
+
+    One dword out of the request's ``tuser``, byte enables and hint, and the four of the request's descriptor (PG213,
+    "Completions with Error Status (UR and CA)").
+
+    Parameters
+    ----------
+    header : view of tlp.HEADER, or of what has its members
+        The request.
+    """
+    h = header
+    sideband = Cat(h.first_be, h.last_be, h.tph[0:3], Const(0, 5), h.tph[3:11], Const(0, 8))
+    low = Cat(h.at, h.address[2:64])
+    third = Cat(h.length, h.kind, h.spare[0], h.requester)
+    fourth = Cat(h.tag, h.function, h.bar, h.aperture, h.tc, h.attr, h.spare[1])
+    return Cat(sideband, low, third, fourth)
 
 
 def completion_descriptor(

@@ -150,7 +150,8 @@ async def errors_are_told(env):
         # The endpoint's own refusal.
         atomic = memory_request(env.address(_BAR), bytes(4), kind=TlpType.FETCH_ADD)
         assert await env.ask(atomic, _BAR) == CplStatus.UR
-        await told(Error.UNSUPPORTED, CORRECTABLE | REQUESTS, [ERR_COR] * wanted, advisory=True)
+        found = await told(Error.UNSUPPORTED, CORRECTABLE | REQUESTS, [ERR_COR] * wanted, advisory=True)
+        assert found.header == _logged(atomic)
         request = memory_request(env.address(_BAR), bytes(4))
         request.ep = True
         await env.memory.post(request)
@@ -160,6 +161,12 @@ async def errors_are_told(env):
         await reads.fails(Cause.TIMEOUT)
         status = _STATUS_MASTER_ABORT | _STATUS_TARGET_ABORT
         await told(Error.COMPLETION_TIMEOUT, NONFATAL, [ERR_NONFATAL] * wanted, status=status)
+
+
+def _logged(request):
+    """Return the header log of a request."""
+    packed = bytes(request.pack_header()).ljust(16, b"\0")
+    return tuple(int.from_bytes(packed[at : at + 4], "big") for at in range(0, 16, 4))
 
 
 async def _hole(env):

@@ -39,13 +39,30 @@ def check_echo(request: Request, completion: SentCompletion, status: int) -> Non
 
 
 def check_refusal(request: Request, completion: SentCompletion) -> None:
-    """Check one that ends a request without data."""
-    assert (completion.length, completion.data) == (0, b""), f"a refusal with data: {completion}"
+    """Check one that ends a request without data, and says whose header the hard block is to log."""
+    assert completion.length == 0, f"a refusal with data: {completion}"
+    _check_header(request, completion.data)
     reads = request.kind in (MEM_READ, _READ_LOCKED)
     want = byte_count(request) if reads else _NOT_A_READ
     assert completion.byte_count == want, f"byte count {completion.byte_count} of a refusal, not {want}"
     want = request.address + first_offset(request) & _LOWER if reads else 0
     assert completion.lower_address == want, f"lower address {completion.lower_address:#x} of a refusal, not {want:#x}"
+
+
+def _check_header(request: Request, dwords: bytes) -> None:
+    """Check what follows the descriptor of a refusal (AMD PG213, "Completions with Error Status (UR and CA)").
+
+    One dword with byte enables in bits 3:0 and 7:4, TPH present in 8, its type in 10:9, the steering tag in 23:16; then
+    the descriptor of the request.
+    """
+    size = _DWORD + len(request.descriptor)
+    assert len(dwords) == size, f"{len(dwords)} bytes behind the descriptor of a refusal, not {size}"
+    hint = request.hint
+    want = request.first_be | request.last_be << 4 | (hint & 1) << 8 | (hint >> 1 & 3) << 9 | (hint >> 3) << 16
+    got = int.from_bytes(dwords[:_DWORD], "little")
+    assert got == want, f"byte enables and hint {got:#010x} of the refused request, not {want:#010x}"
+    got, want = dwords[_DWORD:].hex(), request.descriptor.hex()
+    assert got == want, f"a refusal of the request {got}, not of {want}"
 
 
 def check_piece(request: Request, done: int, completion: SentCompletion, max_payload: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from cocotb.triggers import Event, RisingEdge
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
+from cocotbext.pcie.xilinx.us.interface import UsPcieFrame
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
 
 from epbell_tb.endpoint.interrupt_ports import InterruptPorts
@@ -28,9 +29,13 @@ from epbell_tb.endpoint.upstream.silent_errors import Error
 __all__ = [
     "HardBlock",
     "direct_link",
+    "refused_request",
 ]
 
 _CONFIG_WRITES = {TlpType.CFG_WRITE_0, TlpType.CFG_WRITE_1}
+_COMPLETION, _REQUEST = 3, 4
+_REFUSAL = _COMPLETION + 1 + _REQUEST
+"""Dwords of descriptors, and of a refusal."""
 
 
 def direct_link(bridge: Any, port: Any) -> None:
@@ -45,6 +50,20 @@ def direct_link(bridge: Any, port: Any) -> None:
 async def _hand_over(port: Any, tlp: Tlp) -> None:
     tlp.release_fc()
     port.rx_queue.put_nowait(Tlp(tlp))
+
+
+def refused_request(frame: UsPcieFrame) -> Tlp:
+    """Return the request that a completion with UR or CA refuses, as far as its header is told.
+
+    AMD PG213, "Completions with Error Status (UR and CA)": descriptor, byte enables, the request's descriptor.
+    """
+    dwords = frame.data
+    assert len(dwords) == _REFUSAL, f"a refusal of {len(dwords)} dwords, not {_REFUSAL}: the header log needs them all"
+    request = UsPcieFrame()
+    request.data = dwords[_COMPLETION + 1 :]
+    request.first_be, request.last_be = dwords[_COMPLETION] & 0xF, dwords[_COMPLETION] >> 4 & 0xF
+    request.byte_en = [0] * _REQUEST
+    return Tlp(Tlp_us.unpack_us_cq(request))
 
 
 class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
@@ -135,16 +154,17 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
 
     async def _run_cc_logic(self) -> None:
         while True:
-            completion = Tlp_us.unpack_us_cc(await self.cc_sink.recv(), self.enable_parity)
+            frame = await self.cc_sink.recv()
+            completion = Tlp_us.unpack_us_cc(frame, self.enable_parity)
             if completion.discontinue:
                 continue
             if not completion.completer_id_enable:
                 completion.completer_id = completion.completer_id._replace(bus=self.bus_num)
             if completion.status == CplStatus.UR:
-                await self.report(Error.UNSUPPORTED, advisory=True)
+                await self.report(Error.UNSUPPORTED, refused_request(frame), advisory=True)
             elif completion.status == CplStatus.CA:
                 self.functions[0].signaled_target_abort = True
-                await self.report(Error.COMPLETER_ABORT, advisory=True)
+                await self.report(Error.COMPLETER_ABORT, refused_request(frame), advisory=True)
             await self.send(Tlp(completion))
 
     async def _run_cfg_status_logic(self) -> None:

@@ -70,6 +70,9 @@ class Request:
     payload: bytes
     discontinued: bool
     at: int = 0
+    hint: int = 0
+    """Of ``tuser``: TPH present in bit 0, its type in bits 2:1, the steering tag in bits 10:3."""
+    descriptor: bytes = b""
 
     @property
     def posted(self) -> bool:
@@ -232,9 +235,15 @@ class RequestMonitor(PacketMonitor):
             address=high << 32 | low & ~3, length=third & 0x7FF,
             first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
             tag=fourth & 0xFF, requester=third >> 16, tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7,
-            payload=packet[16:], discontinued=self._discontinued, at=low & 3,
+            payload=packet[16:], discontinued=self._discontinued, at=low & 3, hint=self._hint(),
+            descriptor=packet[:16],
         )  # fmt: skip
         self._report(request)
+
+    def _hint(self) -> int:
+        present, kind, tag = (97, 99, 103) if self._wide else (42, 43, 45)
+        user = self._user
+        return user >> present & 1 | (user >> kind & 3) << 1 | (user >> tag & 0xFF) << 3
 
 
 class CompletionMonitor(PacketMonitor):

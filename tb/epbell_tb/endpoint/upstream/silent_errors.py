@@ -4,11 +4,10 @@ cocotbext-pcie 0.2.16: the registers exist (``core.caps.pcie``, ``core.caps.aer`
 clear them, but nothing ever sets a bit of them, whatever is received.
 
 What we do: `SilentErrors.report` does what PCI Express, 6.2.5 (figure "flowchart showing sequence of device error
-signaling and logging operations") has a function do for an error that its hard block detects. Two things are not known
-of silicon: a poisoned request is always a non-fatal error here, never an advisory one (6.2.3.2.4.3 allows either); the
-header of a request that the *user* answers with Unsupported Request is logged as zero, because the endpoint does not
-hand it back (AMD PG213, "Completions with Error Status", has five more dwords for that). Gone when
-``unsupported_request_detected`` is set after a request that no BAR claims.
+signaling and logging operations") has a function do for an error that its hard block detects. One thing is not known
+of silicon: a poisoned request is always a non-fatal error here, never an advisory one (6.2.3.2.4.3 allows either). The
+header of a request that the *user* refuses is the one that comes with the refusal (AMD PG213, "Completions with Error
+Status (UR and CA)"). Gone when ``unsupported_request_detected`` is set after a request that no BAR claims.
 """
 
 from enum import Enum
