@@ -1,16 +1,17 @@
 """The hard block's interrupt ports, mended: nothing is followed in every clock, and every request is answered.
 
 What differs from the stock model is in `epbell_tb.endpoint.upstream`; besides, mask bits are shown when the host
-changes them, pending bits follow the endpoint, and ``cfg_mgmt`` sleeps while nobody asks.
+changes them, pending bits follow the endpoint, and ``cfg_mgmt`` wakes up only to answer.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import cocotb
-from cocotb.triggers import First, RisingEdge, ValueChange
+from cocotb.triggers import RisingEdge, Timer, ValueChange
 
+from epbell_tb.endpoint.monitors import PERIOD_NS
 from epbell_tb.endpoint.pulse import pulse
 from epbell_tb.endpoint.upstream.interrupts_never_fail import InterruptsNeverFail, Wanted
 from epbell_tb.endpoint.upstream.no_intx import NoIntx
@@ -94,20 +95,23 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
         self.functions[0].interrupt_status = bool(functions & 1)
 
     async def _run_cfg_mgmt_logic(self) -> None:
-        edge = RisingEdge(self.user_clk)
-        reads, writes = self.cfg_mgmt_read, self.cfg_mgmt_write
-        asks = First(ValueChange(reads), ValueChange(writes))
+        cocotb.start_soon(self._answer(self.cfg_mgmt_write, self._write_config))
+        await self._answer(self.cfg_mgmt_read, self._read_config)
+
+    async def _answer(self, asked: Any, serve: Callable[[Any, int], Awaitable[None]]) -> None:
+        """Answer each request some clocks after it; the endpoint asks all the time, so nothing wakes up in between."""
+        request, edge = RisingEdge(asked), RisingEdge(self.user_clk)
         while True:
+            await request
+            await Timer(_CONFIG_CLOCKS * PERIOD_NS + PERIOD_NS // 2, unit="ns")
             await edge
-            if not reads.value and not writes.value:
-                await asks
-                continue
-            for _ in range(_CONFIG_CLOCKS):
-                await edge
-            function, register = self.functions[0], int(self.cfg_mgmt_addr.value)
-            if reads.value:
-                self.cfg_mgmt_read_data.value = await function.read_config_register(register)
-            else:
-                data, enables = int(self.cfg_mgmt_write_data.value), int(self.cfg_mgmt_byte_enable.value)
-                await function.write_config_register(register, data, enables)
-            await pulse(self.user_clk, self.cfg_mgmt_read_write_done)
+            if asked.value:  # a reset takes it back
+                await serve(self.functions[0], int(self.cfg_mgmt_addr.value))
+                await pulse(self.user_clk, self.cfg_mgmt_read_write_done)
+
+    async def _read_config(self, function: Any, register: int) -> None:
+        self.cfg_mgmt_read_data.value = await function.read_config_register(register)
+
+    async def _write_config(self, function: Any, register: int) -> None:
+        data, enables = int(self.cfg_mgmt_write_data.value), int(self.cfg_mgmt_byte_enable.value)
+        await function.write_config_register(register, data, enables)
