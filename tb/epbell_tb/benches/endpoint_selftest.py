@@ -10,9 +10,10 @@ from pathlib import Path
 import cocotb
 
 from epbell_models import devicetree
-from epbell_models.selftest.harness import DmaEngine, Options, run
+from epbell_models.selftest.harness import DmaEngine, Options, run, selected
 from epbell_models.selftest.model import heading
 from epbell_tb.endpoint.env import EndpointEnv
+from epbell_tb.endpoint.rounds import Rounds
 
 _PAYLOAD = 512
 
@@ -22,8 +23,9 @@ class SimTarget:
 
     dma: DmaEngine = "none"
 
-    def __init__(self, env):
+    def __init__(self, env, rounds):
         self.env = env
+        self.rounds = rounds
         self.platform = env.platform
 
     def heading(self):
@@ -37,6 +39,7 @@ class SimTarget:
         """Boot, enumerate, bind; nothing is set up that a test does not set up itself."""
         await self.env.start(irq_type=None)
         await self.env.use_max_payload(_PAYLOAD)
+        self.rounds.begin()
         return self.env.host
 
     def notes(self):
@@ -52,11 +55,18 @@ class SimTarget:
 
 @cocotb.test()
 async def endpoint_selftest(dut):
-    """Run the tests; write every line as it comes."""
+    """Run the tests; write every line as it comes. Each round leaves everything as it was before the first."""
     given = json.loads(os.environ["EPBELL_SELFTEST"])
     options = Options(tuple(given["sizes"]), tuple(given["only"]), given["rounds"], given["force_dma"], given["limit"])
     env = EndpointEnv(dut, "endpoint_selftest", msix=given["msix"])
+    rounds = Rounds(env, len(selected(options)) // options.rounds)
     with Path(os.environ["EPBELL_TAP"]).open("w", encoding="utf-8") as tap:
-        await run(SimTarget(env), options, lambda line: print(line, file=tap, flush=True))
+
+        def out(line):
+            print(line, file=tap, flush=True)
+            rounds.line(line)
+
+        await run(SimTarget(env, rounds), options, out)
+    assert rounds.ended == options.rounds
     await env.finish()
     env.report()
