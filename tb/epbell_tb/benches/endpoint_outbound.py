@@ -4,9 +4,9 @@ import cocotb
 from cocotb.triggers import Timer
 from cocotbext.pcie.core.tlp import TlpType
 
-from epbell_models.platform import BusError
 from epbell_models.reference.outbound import Cause
 from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.host_reads import fails
 from epbell_tb.endpoint.to_host import CAUSES
 
 _SIZES = (1, 2, 3, 4, 5, 127, 1024, 1025)
@@ -28,22 +28,6 @@ async def _map(env, address, size):
     assert not isinstance(mapping, int), f"no mapping: {mapping}"
     assert mapping.pci_size >= size
     return mapping
-
-
-async def _fails(env, access, cause, address):
-    """Do an access that must fail; see that the controller page says why and where, and that it can be cleared."""
-    failed = await env.counters.read("OUTBOUND_FAILED")
-    status = ""
-    try:
-        await access
-    except BusError as error:
-        status = error.status
-    assert status == ("UR" if cause is Cause.NO_WINDOW else "CA"), f"the CPU got {status or 'no error'}, not {cause!r}"
-    assert await env.counters.read("OUTBOUND_CAUSE") == cause
-    assert await env.counters.read("OUTBOUND_ADDRESS") == address
-    assert await env.counters.read("OUTBOUND_FAILED") == failed + 1
-    await env.counters.write("OUTBOUND_CAUSE", 0)
-    assert await env.counters.read("OUTBOUND_CAUSE") == Cause.NONE
 
 
 @cocotb.test(timeout_time=4000, timeout_unit="us")
@@ -111,7 +95,7 @@ async def failing_completions(env):
         at = 0x10 + 0x20 * number
         memory.fail(base + at, cause)
         before = cocotb.start_soon(env.cpu.read(mapping.address + at - 8, 8))
-        failing = cocotb.start_soon(_fails(env, env.cpu.read(mapping.address + at, 4), cause, mapping.address + at))
+        failing = cocotb.start_soon(fails(env, env.cpu.read(mapping.address + at, 4), cause, mapping.address + at))
         await Timer(40, unit="ns")
         after = cocotb.start_soon(env.cpu.read(mapping.address + at + 4, 12))
         assert await before == image[at - 8 : at]
@@ -119,7 +103,7 @@ async def failing_completions(env):
         assert await after == image[at + 4 : at + 16]
     memory.heal()
     assert await env.cpu.read(mapping.address, 0x100) == image
-    await _fails(env, env.cpu.read32(mapping.address + 0x1000), Cause.UNSUPPORTED, mapping.address + 0x1000)
+    await fails(env, env.cpu.read32(mapping.address + 0x1000), Cause.UNSUPPORTED, mapping.address + 0x1000)
     # A write is posted: nobody is told that the host has nothing there.
     await env.cpu.write32(mapping.address + 0x1000, 1)
     assert await env.cpu.read(mapping.address, 4) == image[:4]
@@ -137,20 +121,20 @@ async def no_window_and_no_bus_master(env):
     mapping = await _map(env, base, 0x1000)
     last = env.board.map.outbound
     outside = last.base + last.size - 4
-    await _fails(env, env.cpu.read32(outside), Cause.NO_WINDOW, outside)
-    await _fails(env, env.cpu.write32(outside, 1), Cause.NO_WINDOW, outside)
+    await fails(env, env.cpu.read32(outside), Cause.NO_WINDOW, outside)
+    await fails(env, env.cpu.write32(outside, 1), Cause.NO_WINDOW, outside)
     word = env.random.getrandbits(32)
     await env.cpu.write32(mapping.address, word)
     sent = await _sent(env)
     await device.disable()
-    await _fails(env, env.cpu.read32(mapping.address), Cause.NOT_MASTER, mapping.address)
-    await _fails(env, env.cpu.write32(mapping.address + 8, 1), Cause.NOT_MASTER, mapping.address + 8)
+    await fails(env, env.cpu.read32(mapping.address), Cause.NOT_MASTER, mapping.address)
+    await fails(env, env.cpu.write32(mapping.address + 8, 1), Cause.NOT_MASTER, mapping.address + 8)
     assert await _sent(env) == sent, "a request left although the endpoint is no bus master"
     await device.set_master()
     assert await env.cpu.read32(mapping.address) == word
     assert memory.peek(base + 8, 4) == bytes(4)
     await env.software.epc.mem_unmap(mapping)
-    await _fails(env, env.cpu.read32(mapping.address), Cause.NO_WINDOW, mapping.address)
+    await fails(env, env.cpu.read32(mapping.address), Cause.NO_WINDOW, mapping.address)
     assert not env.block.not_master
 
 

@@ -48,6 +48,7 @@ class _Access:
     sent: bool = False
     answer: Answer | None = None
     cut: bool = False  # a reset of the function came meanwhile
+    lost: bool = False  # the endpoint has given it up; its tag is in use until an answer comes
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class ToHost:
         self._is_master = is_master
         self._counts = counts
         self._changed = -_CHANGE
+        self._patience: int | None = None
+        self._every = _TAGS
         self.causes: Counter[Cause] = Counter()
         self.reset()
 
@@ -115,6 +118,10 @@ class ToHost:
             self._written += sum(access not in self._answers for access in self._writes)
             for queue in (self._writes, self._reads, self._raised):
                 queue.clear()
+
+    def gives_up(self, timeout: int, tags: int) -> None:
+        """Note that the endpoint gives a read up after so many clocks, and that it has so many tags."""
+        self._patience, self._every = timeout, tags
 
     @property
     def answered(self) -> int:
@@ -164,9 +171,23 @@ class ToHost:
             self._counts["outbound_failed"] += not good
             return
         self._counts["outbound_failed"] += 1
-        self._refused(expected, access)
+        if self._given_up(expected, access):
+            expected.lost = True
+        else:
+            self._refused(expected, access)
         if expected in self._reads:
             self._reads.remove(expected)
+
+    def _given_up(self, expected: _Access, access: CpuAccess) -> bool:
+        """Return whether the endpoint has given a read up in its own time, or at once for want of a tag."""
+        if self._patience is None or expected.target is None:
+            return False
+        late = access.ended - access.started > self._patience
+        none_left = sum(read.lost for read in self._tags.values()) == self._every
+        if not (late if expected.sent else none_left):
+            return False
+        assert (access.response, access.data) == (_SLVERR, 0), f"a read that was given up: {access}"
+        return True
 
     def _access(self, address: int, strobes: int, data: bytes) -> _Access:
         target = self._reference.outbound.translate(address & ~3)
@@ -231,7 +252,7 @@ class ToHost:
         if access is not None and answer.ends:
             del self._tags[answer.tag]
             access.answer = answer
-            if not answer.good:
+            if not answer.good and not access.lost:
                 self.causes[_cause(answer)] += 1
 
     # -- MSI-X ---------------------------------------------------------------------------------------------------------
