@@ -19,7 +19,7 @@ from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
 from epbell.edma import EdmaShape
-from epbell.function import Function
+from epbell.function import DEFAULT_FLR_TIMEOUT, Function
 from epbell.inbound import Inbound
 from epbell.interrupts import Interrupts
 from epbell.intx import HardIntx
@@ -92,6 +92,8 @@ class Endpoint(wiring.Component):
         MSI-X vectors at most, 1 to 2048. None: as many as half of the RAM has room for.
     msix : str
         How MSI-X messages leave: ``"rq"``, as memory writes, or ``"port"``, through the hard block's port.
+    flr_timeout : int
+        Clocks after which a function-level reset is done at the latest, 2 to 2 ** 24.
 
     Attributes
     ----------
@@ -106,7 +108,8 @@ class Endpoint(wiring.Component):
     cfg_interrupt_msi, cfg_interrupt_msix, cfg_interrupt
         Ports for MSI, MSI-X and INTx (:class:`HardMsi`, :class:`HardMsix`, :class:`HardIntx`).
     cfg_flr_in_process, cfg_flr_done : In(4), Out(4)
-        Function-level reset of function 0: what the host was to be told is forgotten. Answered when all is quiet.
+        Function-level reset of function 0: what the host was to be told is forgotten. Answered when all is quiet, or when
+        `flr_timeout` is over.
     cfg_function_power_state : In(12)
         Power states, 3 bits each. In another one than D0 nothing leaves but completions.
     cfg_mgmt : Out(HardConfig())
@@ -169,6 +172,7 @@ class Endpoint(wiring.Component):
         timeout: int = DEFAULT_TIMEOUT,
         msix_vectors: int | None = None,
         msix: str = "rq",
+        flr_timeout: int = DEFAULT_FLR_TIMEOUT,
     ) -> None:
         self._width = usp.check_width(width)
         self._map = AddressMap() if address_map is None else address_map
@@ -206,7 +210,7 @@ class Endpoint(wiring.Component):
         self._outbound = outbound
         self._interrupts = interrupts
         self._config = ConfigReader()
-        self._function = Function()
+        self._function = Function(flr_timeout)
         self._ram_share = RamShare(len(self._ram.cpu_w_addr))
         self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)
         super().__init__({
@@ -399,7 +403,7 @@ class Endpoint(wiring.Component):
         """Connect what the hard block says of the function's state."""
         function, blocks = self._function, self._blocks
         idle = self._parser.idle & self._target.idle & self._reader.idle
-        answered = idle & ~self._queue.o_valid & ~self.s_axis_cq.tvalid & self._sender.empty
+        answered = idle & ~self._queue.o_valid & self._sender.empty
         m.d.comb += [
             function.in_process.eq(self.cfg_flr_in_process),
             function.power_state.eq(self.cfg_function_power_state),

@@ -2,11 +2,19 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Function"]
+__all__ = [
+    "DEFAULT_FLR_TIMEOUT",
+    "Function",
+]
+
+DEFAULT_FLR_TIMEOUT = 1 << 20
+"""Clocks: 4 ms at 250 MHz. A host may use the function 100 ms after it has asked for the reset (section 6.6.2)."""
+
+_LONGEST = 1 << 24  # 67 ms at 250 MHz
 
 
 class Function(wiring.Component):
@@ -15,9 +23,15 @@ class Function(wiring.Component):
     The hard block holds ``in_process`` until ``done``. ``reset`` is high from the first clock of ``in_process`` to the
     one after its last; should the hard block take it back before everything is quiet, until everything is. ``done``
     comes two clocks after ``in_process`` or later, after the first clock in which everything is quiet, and falls one
-    clock after ``in_process``. Functions 1 to 3 do not exist: they are done in the next clock.
+    clock after ``in_process``. It waits for `timeout` clocks at most: should a stream stand still or an answer be missing
+    for so long, the reset is done all the same. Functions 1 to 3 do not exist: they are done in the next clock.
 
     A function in another state than D0 makes no requests (PCI Express Base 6.0, section 5.3.1).
+
+    Parameters
+    ----------
+    timeout : int
+        Clocks from the first one of ``in_process`` to ``done`` at most, 2 to 2 ** 24.
 
     Attributes
     ----------
@@ -33,6 +47,11 @@ class Function(wiring.Component):
         What the host was to be told is to be forgotten, and nothing new is taken for it.
     awake : Out(1)
         The function is in D0.
+
+    Raises
+    ------
+    ValueError
+        If `timeout` is out of its range.
     """
 
     in_process: Any
@@ -43,7 +62,10 @@ class Function(wiring.Component):
     reset: Any
     awake: Any
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: int = DEFAULT_FLR_TIMEOUT) -> None:
+        if not isinstance(timeout, int) or not 2 <= timeout <= _LONGEST:
+            raise ValueError(f"A function-level reset must be done after 2 to {_LONGEST} clocks, not {timeout!r}")
+        self._timeout = timeout
         super().__init__({
             "in_process": In(4),
             "done": Out(4),
@@ -62,7 +84,8 @@ class Function(wiring.Component):
         under_way: Any = Signal()  # since the clock before, or longer
         done: Any = Signal()
         others: Any = Signal(3)
-        over = under_way & self.quiet
+        patience: Any = Signal(range(self._timeout - 1))  # clocks left to wait for quiet
+        over = under_way & (self.quiet | ~patience.any())
         m.d.comb += [
             self.begins.eq(asked & ~was_asked),
             self.reset.eq(asked | under_way),
@@ -74,5 +97,6 @@ class Function(wiring.Component):
             under_way.eq(asked | (under_way & ~over)),
             done.eq(asked & (done | over)),
             others.eq(self.in_process[1:]),
+            patience.eq(Mux(self.begins, self._timeout - 2, patience - patience.any())),
         ]
         return m

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from resets_rig import bring_up, flr, kind, post
 from test_endpoint_interrupts import HELD, INTX, LAST, MSI_RAISE, PBA, RAISE, ROOM, SENT, SIZE, STATUS, pba
 from test_endpoint_outbound import APERTURE, CAUSE, TIMED_OUT
-from usp_packets import read, write
+from usp_packets import cq_beats, read, write
 from usp_rig import CONTROLLER, EDMA, MU_A, MU_B, RAM, RCR, RSR, TR, CpuAccess, Rig
 
 FUNCTION, FLRS, REFUSED, MSI_STATUS = (CONTROLLER + at for at in (0xA8, 0xAC, 0x1C, 0x14))
 FLR, IN_FLR = 1, 2
+TIMEOUT = 200
 DEASSERTED = {"intx": ["intx 1", "intx 0"], "level": ["intx 1"]}
 
 
@@ -218,3 +221,109 @@ def test_around_requests_of_both_sides() -> None:
         assert answered == {(2, 2, 2)}
 
     Rig(128).run(bench)
+
+
+async def in_time(rig: Rig) -> int:
+    """A reset that never gets quiet; return the clock in which it is done, which must be the last one allowed."""
+    ctx, dut, began = rig.ctx, rig.dut, rig.cycle
+    ctx.set(dut.cfg_flr_in_process, 1)
+    while not ctx.get(dut.cfg_flr_done):
+        await rig.step()
+        assert rig.cycle <= began + TIMEOUT
+    assert rig.cycle == began + TIMEOUT
+    await rig.step(2)
+    ctx.set(dut.cfg_flr_in_process, 0)
+    await rig.step(2)
+    assert (ctx.get(dut.cfg_flr_done), await rig.cpu_read(FUNCTION) & IN_FLR) == (0, 0)
+    return rig.cycle
+
+
+@pytest.mark.parametrize(("which", "way"), [("msi", "rq"), ("msix", "port"), ("intx", "rq"), ("level", "rq")])
+def test_a_port_that_does_not_answer(which: str, way: str) -> None:
+    """The reset is done in time; once there is an answer, what is raised next comes."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await kind(rig, which)
+        hard.answer = 2 * TIMEOUT
+        post(rig, which)
+        await rig.step(20)
+        assert hard.waits
+        await in_time(rig)
+        hard.answer = 4
+        while hard.waits:
+            await rig.step()
+        await rig.step(12)
+        hard.left.clear()
+        post(rig, which)
+        await rig.step(24)
+        assert hard.since(0) == DEASSERTED.get(which, [f"{which} 3"])
+
+    Rig(128, **({"msix": way} if way == "port" else {}), flr_timeout=TIMEOUT).run(bench)
+
+
+@pytest.mark.parametrize("width", [64, 128])
+def test_streams_that_stand_still(width: int) -> None:
+    """What has begun goes on after the reset, whole; the completion that waited behind it, too, and no request."""
+
+    async def bench(rig: Rig) -> None:
+        await bring_up(rig)
+        await rig.cpu_write(RAM + 0x100, 0xABCD)
+        for again in range(2):
+            # A beat of each at 64 bits, where packets have more.
+            rig.cc_ready = rig.rq_ready = lambda until=rig.cycle + 60: width == 64 and rig.cycle == until
+            rig.send(read(0, 0x100, tag=1), read(0, 0x100, tag=2))
+            for word in range(3):
+                await rig.cpu_write(APERTURE + 4 * word, word)
+            await rig.step(80)
+            await in_time(rig)
+            rig.cc_ready = rig.rq_ready = lambda: True
+            await rig.step(30)
+            assert [(one.tag, one.data) for one in rig.completions] == [(1, [0xABCD]), (2, [0xABCD])]
+            assert [sent.data for _, sent in rig.sent] == [0], f"reset {again}"
+            rig.completions.clear()
+            rig.sent.clear()
+        await rig.cpu_write(APERTURE, 7)
+        rig.send(read(0, 0x100, tag=3))
+        await rig.step(40)
+        assert [sent.data for _, sent in rig.sent] == [7]
+        assert [completion.tag for completion in rig.completions] == [3]
+
+    Rig(width, flr_timeout=TIMEOUT).run(bench)
+
+
+@pytest.mark.parametrize("flows", [True, False], ids=["taken", "never taken"])
+def test_requests_all_the_time(flows: bool) -> None:
+    """CQ is valid in each clock: the reset is done in time, and each request that was taken is done."""
+
+    async def bench(rig: Rig) -> None:
+        await bring_up(rig)
+        rig.first_beats.clear()
+        rig.cc_ready = lambda: flows
+        rig.send(*(read(0, 0x100, 1, tag=n % 256) for n in range(4 * TIMEOUT)))
+        await rig.step(80)
+        assert rig.ctx.get(rig.dut.s_axis_cq.tvalid)
+        await in_time(rig)
+        assert rig.ctx.get(rig.dut.s_axis_cq.tvalid)
+        rig.cc_ready = lambda: True
+        while len(rig.cq) > 1:  # the beat that is offered stays
+            rig.cq.pop()
+        await rig.step(80)
+        assert [completion.tag for completion in rig.completions] == [n % 256 for n in range(len(rig.first_beats))]
+
+    Rig(128, flr_timeout=TIMEOUT).run(bench)
+
+
+def test_a_stream_that_is_valid_but_not_taken_holds_nothing_up() -> None:
+    """Junk without a start of packet, as it may be left of a packet that a reset has cut."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        began = rig.cycle
+        alone = await flr(rig, hard) - began
+        rig.cq += [dataclasses.replace(beat, last=0, user=0) for beat in cq_beats(write(0, 0, 1), 128)] * 100
+        began = rig.cycle
+        assert await flr(rig, hard) == began + alone
+        assert rig.ctx.get(rig.dut.s_axis_cq.tvalid)
+
+    Rig(128, flr_timeout=TIMEOUT).run(bench)

@@ -39,6 +39,7 @@ from epbell.share import Share
         ({"width": 64, "address_map": AddressMap(outbound=0x70010000)}, "its size 0x10000000, not 0x70010000"),
         ({"width": 64, "address_map": AddressMap(edma=0x70010000)}, "'edma' must be outside the aperture"),
         ({"width": 64, "address_map": AddressMap(ram=0x70200000)}, "aperture at 0x70000000, not at 0x70200000"),
+        ({"width": 64, "flr_timeout": 1}, "done after 2 to 16777216 clocks, not 1"),
         ({"width": 64, "outbound_windows": 17}, "outbound windows must be 1 to 16, not 17"),
         ({"width": 64, "outbound_reads": 33}, "1 to 32, not 33"),
         ({"width": 64, "address_map": AddressMap(ram=0x60010000)}, "multiple of its size 0x200000, not 0x60010000"),

@@ -8,8 +8,8 @@ from simulate import simulate
 from epbell.function import Function
 
 
-def run(bench: Any) -> None:
-    dut = Function()
+def run(bench: Any, *timeout: int) -> None:
+    dut = Function(*timeout)
     simulate(dut, lambda ctx: bench(ctx, dut))
 
 
@@ -46,6 +46,31 @@ def test_reset(case: str) -> None:
         assert await trace(ctx, dut, asked, quiet) == expected
 
     run(bench)
+
+
+@pytest.mark.parametrize("timeout", [2, 3, 9])
+def test_never_quiet(timeout: int) -> None:
+    """Done after its time; the next reset has all of its time again, and none when it is taken back early."""
+
+    async def bench(ctx: Any, dut: Function) -> None:
+        for _ in range(2):
+            asked = "0" + "1" * (timeout + 4) + "0000"
+            begins, reset, done = await trace(ctx, dut, asked, "0" * len(asked))
+            assert begins == "01".ljust(len(asked), "0")
+            assert done == "0" * (timeout + 1) + "11111" + "000"
+            assert reset == "0" + "1" * (timeout + 5) + "000"
+        asked = "010".ljust(timeout + 6, "0")
+        _, reset, done = await trace(ctx, dut, asked, "0" * len(asked))
+        assert done == "0" * len(asked)
+        assert reset == ("0" + "1" * timeout).ljust(len(asked), "0")
+
+    run(bench, timeout)
+
+
+@pytest.mark.parametrize("timeout", [1, 0, -5, (1 << 24) + 1, 2.0, None])
+def test_refused_timeout(timeout: Any) -> None:
+    with pytest.raises(ValueError, match=f"must be done after 2 to 16777216 clocks, not {timeout!r}"):
+        Function(timeout)
 
 
 def test_other_functions_are_done_at_once() -> None:
