@@ -108,8 +108,8 @@ class Endpoint(wiring.Component):
     cfg_interrupt_msi, cfg_interrupt_msix, cfg_interrupt
         Ports for MSI, MSI-X and INTx (:class:`HardMsi`, :class:`HardMsix`, :class:`HardIntx`).
     cfg_flr_in_process, cfg_flr_done : In(4), Out(4)
-        Function-level reset of function 0: what the host was to be told is forgotten. Answered when all is quiet, or when
-        `flr_timeout` is over.
+        Function-level reset of function 0: what the host was to be told is forgotten. Answered when all is quiet, at
+        the latest when `flr_timeout` is over.
     cfg_function_power_state : In(12)
         Power states, 3 bits each. In another one than D0 nothing leaves but completions.
     cfg_mgmt : Out(HardConfig())

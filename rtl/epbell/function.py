@@ -23,8 +23,8 @@ class Function(wiring.Component):
     The hard block holds ``in_process`` until ``done``. ``reset`` is high from the first clock of ``in_process`` to the
     one after its last; should the hard block take it back before everything is quiet, until everything is. ``done``
     comes two clocks after ``in_process`` or later, after the first clock in which everything is quiet, and falls one
-    clock after ``in_process``. It waits for `timeout` clocks at most: should a stream stand still or an answer be missing
-    for so long, the reset is done all the same. Functions 1 to 3 do not exist: they are done in the next clock.
+    clock after ``in_process``. It waits for `timeout` clocks at most: should a stream stand still or an answer be
+    missing for so long, the reset is done all the same. Functions 1 to 3 do not exist: they are done in the next clock.
 
     A function in another state than D0 makes no requests (PCI Express Base 6.0, section 5.3.1).
 
