@@ -4,6 +4,7 @@ import random
 
 import pytest
 from amaranth.sim import Simulator
+from simulate import simulate
 
 from epbell.pcie.completion import CompletionSender
 from epbell.pcie.usp import WIDTHS
@@ -92,3 +93,18 @@ def test_a_clock_for_each_beat(width):
         assert came == wanted
         assert seen[0] == arrived[0] + (len(beats(wanted[0], lanes)) == 1)
         assert seen == list(range(seen[0], seen[0] + sum(len(beats(packet, lanes)) for packet in wanted)))
+
+
+def test_a_beat_without_room_is_seen():
+    """The reader's promise is asserted in the RTL: a beat that there is no room for ends the simulation."""
+    dut = CompletionSender(512)
+
+    async def bench(ctx):
+        ctx.set(dut.valid, 1)
+        while ctx.get(dut.room):
+            await ctx.tick()
+        for _ in range(2):
+            await ctx.tick()
+
+    with pytest.raises(AssertionError, match="without room"):
+        simulate(dut, bench)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
+from simulate import simulate as run_alone
 
 from epbell.pcie.outstanding import DEFAULT_TIMEOUT, Outstanding
 from epbell.pcie.requester import Cause
@@ -506,3 +507,17 @@ def test_parameters_out_of_range(parameters: dict[str, Any], what: str) -> None:
 
 def test_the_default_time_limit_is_within_the_default_range_of_the_specification() -> None:
     assert 10e-3 <= DEFAULT_TIMEOUT * 4e-9 <= 50e-3
+
+
+def test_a_read_without_room_is_seen() -> None:
+    """The promise of whoever takes reads is asserted in the RTL."""
+    dut = Outstanding(2, tags=2)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.valid, 1)
+        while ctx.get(dut.ready):
+            await ctx.tick()
+        await ctx.tick()
+
+    with pytest.raises(AssertionError, match="without room"):
+        run_alone(dut, bench)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -68,7 +68,7 @@ class CompletionSender(wiring.Component):
     Attributes
     ----------
     valid, beat : In(1), In(beat_layout(width / 32))
-        A beat; it is never refused.
+        A beat; it is never refused, and comes only after a clock with ``room`` (asserted).
     ram_data : In
         ``width / 32`` dwords from the RAM.
     room : Out(1)
@@ -127,6 +127,7 @@ class CompletionSender(wiring.Component):
             cc.tvalid.eq(kept.r_rdy & (whole.any() | comes_whole)),
         ]
         m.d.sync += whole.eq(whole + comes_whole - (sent & shown.last))
+        m.d.sync += Assert(~self.valid | kept.w_rdy, "a completion's beat comes without room for it")
         self._assemble(m, come)
         self._show(m, shown)
         return m

@@ -12,7 +12,7 @@ is free.
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
@@ -162,6 +162,7 @@ class Outstanding(wiring.Component):
             order.w_en.eq(self.valid),
             oldest.as_value().eq(order.r_data),
         ]
+        m.d.sync += Assert(~self.valid | self.ready, "a read of the CPU is taken without room for it")
         late: Any = Signal()
         age: Any = Signal(clock_bits)
         m.d.comb += [age.eq(now - oldest.taken), late.eq((age >= self._timeout) | ends)]
