@@ -150,6 +150,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         trees=("imx8", "imx8-edma"),
         flr_while_pending="A function-level reset: the CPU keeps a pending ring, the host hears nothing of before.",
         hot_reset_while_pending="A hot reset takes a pending ring away; the doorbell comes back.",
+        link_lost_while_busy="The link goes down under a ring and reads: nothing is stale when the host probes anew.",
     ),
     *_bench(
         "resets",

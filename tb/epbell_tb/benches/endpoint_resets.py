@@ -25,11 +25,16 @@ from epbell_tb.endpoint.reset_cases import (
     stalled,
     until_fired,
 )
+from epbell_tb.endpoint.resets import HotReset
 
 _VECTORS = 8
 _WORDS = 4
 _READS_AFTER = 40
 _BEGUN_NS = 3000
+_LINK_DOWN = 500
+_LINK_UP = 100e-3
+"""Seconds that the host waits after the link has come up (PCI Express, 6.6.1)."""
+
 _DELAYS = (5_000, 15_000, 28_000, 31_000)
 """Nanoseconds until the host answers: while the function is in reset, and after it has been set up again."""
 
@@ -151,6 +156,54 @@ async def _while_reading(env, kind):
     for test in (env.host.copy_test, env.host.write_test):
         assert await test(100) == 0, env.software.log
     assert await env.host.doorbell_test() == 0, env.software.log
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario()
+async def link_lost_while_busy(env):
+    """Lose the link unasked, with a ring pending and reads under way both ways: the host finds a new function."""
+    bell, link, memory = Bell(env), HotReset(env), env.to_host.memory
+    assert await env.host.doorbell_test() == 0, env.software.log
+    mapping = await map_host(env, memory.allocate(0x1000, 0x1000))
+    image = env.random.randbytes(0x200)
+    await env.device.write(4, 0, image)
+    await bell.enable()
+    env.to_host.delay = lambda: _DELAYS[-1]
+    sent = env.board.counts["to_host_reads"]
+    failing = cocotb.start_soon(_fails(env, mapping.address, 4))
+    await env.until(lambda: env.board.counts["to_host_reads"] > sent, "the CPU's read has left")
+    await bell.ring_unseen()
+    async with stalled(env, env.block.cc_sink, env.block.rq_sink, after_ns=_BEGUN_NS):
+        asked = host_reads(env, 4, len(image))
+        await env.clocks(100)
+        assert bell.line(), "the ring is still pending"
+    # Nobody has written to Bridge Control: the hard block loses the link and resets its user.
+    await link.follow(True)
+    for offset, read in asked:
+        data = await read
+        assert data in (image[offset : offset + len(data)], b"\xff" * len(data)), "a read of the host got other data"
+    assert env.device.refused_reads, "no read was under way when the link was lost"
+    await env.host.remove()
+    await env.clocks(_LINK_DOWN)
+    await link.follow(False)
+    await failing
+    await env.platform.sleep(_LINK_UP / HASTE)
+    assert env.software.epc.init_complete, "the endpoint's software must be back before the host goes on"
+    await env.software.epc.mem_unmap(mapping)
+    assert not bell.line(), "a ring from before the link was lost"
+    env.to_host.delay = lambda: 0
+    await function_is_fresh(env)
+    await env.enumerate()
+    await env.device.enable()
+    await env.device.set_master()
+    await env.start_host()
+    await silent(env)
+    # To the endpoint's Linux the doorbell is enabled still, and it enables none twice: the new host disables it first.
+    await bell.disable()
+    for test in (env.host.write_test, env.host.read_test):
+        assert await test(100) == 0, env.software.log
+    for _ in range(2):
+        assert await env.host.doorbell_test() == 0, env.software.log
 
 
 async def _fails(env, address, size):

@@ -38,7 +38,7 @@ class RootPort:
 
 
 class HotReset:
-    """What a hot reset does: the hard block resets its user, and the endpoint's Linux sets up again what was taken.
+    """What a hot reset or a lost link does: the hard block resets its user, and the endpoint's Linux sets up again.
 
     Until then the CPU stands still, between two accesses or, for those to the host, after one that failed.
 
