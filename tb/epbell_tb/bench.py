@@ -46,7 +46,7 @@ class Figure:
     title : str
         What the table calls it.
     unit : str
-        ``"clocks"``, or ``"1/s"`` of wall-clock time.
+        ``"clocks"``, ``"bytes/clock"``, or ``"1/s"`` of wall-clock time.
     goals : dict
         Most clocks that each subject (a width, a layout, or ``"edma"``) may take; empty where there is only something
         to report.
@@ -87,12 +87,15 @@ FIGURES: tuple[Figure, ...] = (
     Figure("host_write_to_irq_edma", "first CQ beat to irq_edma", "clocks", _widths(4, 3, 2, 2)),
     Figure("edma_doorbells_sustained", "from eDMA doorbell to doorbell", "clocks", _widths(3, 2, 1, 1)),
     Figure("read_round_trip", "read, first CQ to first CC beat", "clocks", {}),
+    Figure("read_256", "256 bytes read, first CQ to last CC", "clocks", {}),
+    Figure("read_4096", "4 KiB read, first CQ to last CC", "clocks", {}),
     Figure("raise_to_rq", "MSIX_RAISE written to first RQ beat", "clocks", {}),
     Figure("raise_to_msi_port", "MSI_RAISE written to MSI port", "clocks", {}),
     Figure("mu_write_to_irq", "write handshake to a_irq", "clocks", dict.fromkeys(LAYOUTS, 1)),
     Figure("mu_doorbells_sustained", "from doorbell to doorbell", "clocks", dict.fromkeys(LAYOUTS, 1)),
     Figure("edma_write_to_irq", "write handshake to irq", "clocks", {"edma": 1}),
     Figure("edma_writes_sustained", "from doorbell to doorbell", "clocks", {"edma": 1}),
+    Figure("read_bytes_per_clock", "reads of 4 KiB back to back", "bytes/clock", {}),
     Figure("cycles_per_second", "idle clocks", "1/s", {}),
     Figure("doorbells_per_second", "doorbells, driven at the pins", "1/s", {}),
 )
@@ -101,6 +104,7 @@ FIGURES: tuple[Figure, ...] = (
 
 _TABLES = (
     ("endpoint, in clocks", tuple(map(str, WIDTHS)), "clocks"),
+    ("endpoint, in bytes per clock", tuple(map(str, WIDTHS)), "bytes/clock"),
     ("Messaging Unit, in clocks", tuple(LAYOUTS), "clocks"),
     ("eDMA page, in clocks", ("edma",), "clocks"),
     ("simulation, in thousands per second", tuple(map(str, WIDTHS)), "1/s"),
@@ -197,7 +201,7 @@ def _jobs(widths: Iterable[int]) -> list[_Job]:
         _Job(f"epbell_mu_{layout}", f"{benches}.mu_speed", layout, {"EPBELL_MU_LAYOUT": layout}, 2)
         for layout in LAYOUTS
     ]
-    endpoints = [_Job(f"epbell_endpoint_usp{w}", f"{benches}.endpoint_speed", str(w), {}, 8) for w in widths]
+    endpoints = [_Job(f"epbell_endpoint_usp{w}", f"{benches}.endpoint_speed", str(w), {}, 9) for w in widths]
     return [*endpoints, *units, _Job("epbell_edma", f"{benches}.edma_speed", "edma", {}, 2)]
 
 
@@ -290,6 +294,6 @@ def _table(title: str, found: list[Measurement], subjects: list[str]) -> Table:
 def _cell(item: Measurement | None) -> str:
     if item is None:
         return "-"
-    if _unit(item.figure) == "clocks":
+    if _unit(item.figure) != "1/s":
         return f"{item.value:g}"
     return f"{item.value / 1000:.1f} ({item.minimum / 1000:.1f}-{item.maximum / 1000:.1f})"

@@ -21,6 +21,7 @@ __all__ = [
     "Beat",
     "Clocked",
     "CompleterRequests",
+    "Completions",
     "memory_read",
     "memory_write",
     "start",
@@ -46,14 +47,14 @@ def memory_write(width: int, bar: int, address: int, data: int) -> list[Beat]:
     return _beats(width, _WRITE, bar, address, (data,))
 
 
-def memory_read(width: int, bar: int, address: int) -> list[Beat]:
-    """Beats of a single-dword read from `bar` (0 to 5) at the PCI address `address`, on a stream of `width` bits."""
-    return _beats(width, _READ, bar, address, ())
+def memory_read(width: int, bar: int, address: int, dwords: int = 1) -> list[Beat]:
+    """Beats of a read of whole dwords from `bar` (0 to 5) at the PCI address `address`, on a stream of `width` bits."""
+    return _beats(width, _READ, bar, address, (), dwords)
 
 
-def _beats(width: int, kind: int, bar: int, address: int, payload: Sequence[int]) -> list[Beat]:
+def _beats(width: int, kind: int, bar: int, address: int, payload: Sequence[int], dwords: int = 1) -> list[Beat]:
     lanes, wide = width // 32, width == 512
-    descriptor = address & ~3 | 1 << 64 | kind << 75 | 0x0100 << 80 | bar << 112
+    descriptor = address & ~3 | dwords << 64 | kind << 75 | 0x0100 << 80 | bar << 112
     words = [*(descriptor >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)), *payload]
     beats = []
     for start in range(0, len(words), lanes):
@@ -61,6 +62,8 @@ def _beats(width: int, kind: int, bar: int, address: int, payload: Sequence[int]
         user = 0
         if start == 0:
             user |= 0xF | 1 << (80 if wide else 40)  # first byte enables, start of packet
+            if dwords > 1:
+                user |= 0xF << (8 if wide else 4)  # last byte enables
         for lane in range(len(chunk)):
             if start + lane >= 4:
                 user |= 0xF << (16 if wide else 8) + 4 * lane
@@ -174,6 +177,39 @@ class CompleterRequests:
             self.offered.append(self._clocked.cycle + 1)
         for pin, value in zip(self._pins, (beat.data, beat.keep, beat.user, beat.last), strict=True):
             pin.value = value
+
+
+class Completions:
+    """The receiver of the CC stream, always ready: checks that each is successful.
+
+    Attributes
+    ----------
+    dwords : int
+        How many dwords of data have come.
+    ends : list of int
+        For each packet, the clock of its last beat.
+    """
+
+    def __init__(self, clocked: Clocked) -> None:
+        dut = clocked.dut
+        self._clocked = clocked
+        self._data, self._valid, self._last = dut.m_axis_cc_tdata, dut.m_axis_cc_tvalid, dut.m_axis_cc_tlast
+        self._starts = True
+        self.dwords = 0
+        self.ends: list[int] = []
+        dut.m_axis_cc_tready.value = 1
+        clocked.parts.append(self._clock)
+
+    def _clock(self) -> None:
+        if self._valid.value != 1:
+            return
+        if self._starts:
+            descriptor = int(self._data.value)
+            assert descriptor >> 43 & 0x7 == 0, "a completion without success"
+            self.dwords += descriptor >> 32 & 0x7FF
+        self._starts = self._last.value == 1
+        if self._starts:
+            self.ends.append(self._clocked.cycle)
 
 
 class AxiLite:

@@ -43,7 +43,10 @@ def test_judge(value, goal, verdict):
     assert bench.judge(value, goal) == verdict
 
 
-REPORTED = ("read_round_trip", "raise_to_rq", "raise_to_msi_port", "cycles_per_second", "doorbells_per_second")
+REPORTED = (
+    *("read_round_trip", "read_256", "read_4096", "read_bytes_per_clock", "raise_to_rq", "raise_to_msi_port"),
+    *("cycles_per_second", "doorbells_per_second"),
+)
 MEASURED = {**GOALS, **{(name, str(width)): 7 for name in REPORTED for width in bench.WIDTHS}}
 
 
@@ -81,6 +84,9 @@ def test_everything_at_its_goal(measured, tmp_path, capsys):
     assert len(json.loads((tmp_path / "report" / "bench.json").read_text())["figures"]) == len(MEASURED)
     for title in (
         "read, first CQ to first CC beat",
+        "256 bytes read, first CQ to last CC",
+        "4 KiB read, first CQ to last CC",
+        "reads of 4 KiB back to back",
         "MSIX_RAISE written to first RQ beat",
         "MSI_RAISE written to MSI port",
     ):
@@ -122,6 +128,10 @@ def test_real_figures_at_256_bits(capsys):
     assert found["host_write_to_irq_edma", "256"]["samples"] == 16
     assert found["edma_write_to_irq", "edma"]["samples"] == 16
     assert found["read_round_trip", "256"]["value"] >= 2
+    # Of 256 bits there are 32 bytes in a clock at the most, and three dwords before every 256 of them.
+    assert 9 + 2 <= found["read_256", "256"]["value"] <= 20
+    assert 16 * 9 + 2 <= found["read_4096", "256"]["value"] <= 16 * 9 + 20
+    assert 25 <= found["read_bytes_per_clock", "256"]["value"] <= 32 * 256 / (256 + 12)
     for name in ("raise_to_rq", "raise_to_msi_port"):
         entry = found[name, "256"]
         assert entry["samples"] == 16

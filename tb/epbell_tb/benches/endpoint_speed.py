@@ -16,6 +16,8 @@ from epbell_tb import figures, pins
 
 BAR, BAR_BASE = 1, 0x8000_4000
 EDMA_BAR, EDMA_BAR_BASE = 2, 0x8000_8000
+MEMORY_BAR, MEMORY_BAR_BASE = 3, 0x8000_C000
+PAYLOAD, LONG_READS = 256, 5
 DOORBELLS = 240
 VECTORS = 4
 MAP, MU, IATU, CONTROLLER = AddressMap(), offsets("mu_imx8ulp"), offsets("iatu"), offsets("controller")
@@ -33,15 +35,16 @@ REPEATS = int(os.environ.get("EPBELL_BENCH_REPEATS", "5"))
 
 
 class Bench:
-    """The endpoint with BAR 1 on the Messaging Unit, all four vectors enabled, and BAR 2 on the eDMA page."""
+    """The endpoint: BAR 1 on the Messaging Unit, all four vectors enabled, BAR 2 on the eDMA page, BAR 3 on memory."""
 
     def __init__(self, dut):
         self.clocked = pins.start(dut)
         self.width = len(dut.s_axis_cq_tdata)
         self.cq = pins.CompleterRequests(self.clocked)
         self.cpu = pins.AxiLite(self.clocked, "cpu_axil")
+        self.completions = pins.Completions(self.clocked)
         self.irq, self.irq_edma = dut.irq_mu, dut.irq_edma
-        dut.m_axis_cc_tready.value = dut.m_axis_rq_tready.value = 1
+        dut.m_axis_rq_tready.value = 1
         dut.cfg_max_payload.value = 0
         dut.cfg_function_status.value = 7
         for name in QUIET:
@@ -50,9 +53,10 @@ class Bench:
             pulse.value = 0
 
     async def start(self):
-        """Reset; aim inbound windows at side B and at the eDMA; enable the interrupts on side A."""
+        """Reset; aim inbound windows at side B, the eDMA and memory; enable the interrupts on side A."""
         await self.clocked.reset()
-        for window, (bar, target) in enumerate(((BAR, MAP.mu_b), (EDMA_BAR, MAP.edma))):
+        aims = (BAR, MAP.mu_b), (EDMA_BAR, MAP.edma), (MEMORY_BAR, MAP.ram)
+        for window, (bar, target) in enumerate(aims):
             for register, value in (
                 ("LOWER_TARGET", target),
                 ("UPPER_TARGET", 0),
@@ -103,6 +107,16 @@ class Bench:
         seen = self.clocked.cycle
         await self.cpu.drain()
         return seen - self.cpu.written[begin]
+
+    async def read(self, size):
+        """Read memory; return the clocks from the first beat of the request to the last one of its completions."""
+        seen = self.completions
+        wanted, packets = seen.dwords + size // 4, len(seen.ends) + size // PAYLOAD
+        self.cq.queue += pins.memory_read(self.width, MEMORY_BAR, MEMORY_BAR_BASE, size // 4)
+        await self.clocked.until(lambda: len(seen.ends) == packets, limit=10_000)
+        assert seen.dwords == wanted
+        await self.clocked.step(20)
+        return seen.ends[-1] - self.cq.offered[-1]
 
     async def rung(self):
         """Read how often each vector was rung."""
@@ -187,6 +201,25 @@ async def read_round_trip(dut):
         trips.append(bench.clocked.cycle - bench.cq.offered[-1])
         await bench.clocked.step(10 + number)
     figures.append(figure="read_round_trip", values=trips)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def long_reads(dut):
+    """First CQ beat of a read -> last beat of its last completion; bytes per clock of reads back to back."""
+    bench = Bench(dut)
+    dut.cfg_max_payload.value = PAYLOAD.bit_length() - 8
+    await bench.start()
+    for size in (256, 4096):
+        clocks = [await bench.read(size) for _ in range(4)]
+        figures.append(figure=f"read_{size}", values=clocks)
+    seen, packets = bench.completions, 4096 // PAYLOAD
+    begin, dwords = len(seen.ends), seen.dwords
+    for _ in range(LONG_READS):
+        bench.cq.queue += pins.memory_read(bench.width, MEMORY_BAR, MEMORY_BAR_BASE, 1024)
+    await bench.clocked.until(lambda: len(seen.ends) == begin + LONG_READS * packets, limit=10_000)
+    assert seen.dwords == dwords + LONG_READS * 1024
+    ends = seen.ends[begin + packets - 1 :: packets]
+    figures.append(figure="read_bytes_per_clock", values=[4096 * (LONG_READS - 1) / (ends[-1] - ends[0])])
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
