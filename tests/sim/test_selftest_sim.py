@@ -1,8 +1,10 @@
 """`epbell selftest --target sim`: the RTL gives the same TAP as the models, and what does not come up is an error."""
 
+import re
+
 import pytest
 
-from epbell_tb import selftest
+from epbell_tb import selftest, selftest_sim
 
 COMMON = ("--sizes", "1,1024,1025", "--msix", "8")
 
@@ -14,6 +16,14 @@ def tap(capsys, *arguments):
     return status, [line for line in lines if not line.startswith("#")]
 
 
+@pytest.fixture
+def room_for_2048_vectors(monkeypatch):
+    """One RTL for several tests, with the larger BAR 0 also where there are fewer vectors."""
+    monkeypatch.setattr(selftest_sim, "bars_for", lambda msix: "msix")
+
+
+@pytest.mark.xdist_group("selftest")
+@pytest.mark.usefixtures("room_for_2048_vectors")
 @pytest.mark.parametrize(
     ("hardware", "place", "skipped", "rounds"),
     [
@@ -33,6 +43,22 @@ def test_row35_same_tap_as_the_models(hardware, place, skipped, rounds, capsys):
     assert (status, lines) == tap(capsys, "--target", "model", *hardware)
 
 
+@pytest.mark.xdist_group("selftest")
+def test_every_vector_and_the_doorbell_with_the_defaults(capsys):
+    """8 windows, 2048 vectors of MSI-X, each raised and heard once; nothing is skipped."""
+    some = "--only", "*.MSIX_TEST", "--only", "*.DOORBELL_TEST"
+    assert selftest.main(["--target", "sim", *some]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line for line in said if not line.startswith("#")] == [
+        "TAP version 13",
+        "1..2",
+        "ok 1 pci_ep_basic.MSIX_TEST",
+        "ok 2 pcie_ep_doorbell.DOORBELL_TEST",
+    ]
+    (interrupts,) = (re.search(r"(\d+) interrupts", line) for line in said if "interrupts" in line)
+    assert int(interrupts[1]) >= 2048 + 3
+
+
 def test_interrupts_with_msix_through_the_port(capsys):
     """On the RTL of the scenarios that do so."""
     some = "--windows", "6", "--only", "*_IRQ_TEST", "--only", "*.MSI*_TEST", "--only", "*.DOORBELL_TEST"
@@ -42,6 +68,8 @@ def test_interrupts_with_msix_through_the_port(capsys):
     assert [line.split()[2] for line in lines if "SKIP" in line] == ["pci_ep_basic.MSIX_TEST"]  # there are 8
 
 
+@pytest.mark.xdist_group("selftest")
+@pytest.mark.usefixtures("room_for_2048_vectors")
 def test_a_test_that_fails(capsys):
     only = "--only", "*.DOORBELL_TEST", "--tree", "msi-enospc"
     status, lines = tap(capsys, "--target", "sim", *only)
