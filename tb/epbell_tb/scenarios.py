@@ -77,6 +77,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "bars",
         consecutive_bar_test="Linux's consecutive BAR test passes: no BAR is another one's memory.",
+        both_ends_store_to_the_same_words="Host and CPU store to the same words at once: one of the two stays.",
         reads_of_every_alignment="Reads of 0 to 4096 bytes at every alignment are answered right, several at a time.",
     ),
     *_bench(

@@ -11,7 +11,7 @@ BASE = 0x6000_0000
 def ram(*writes):
     shadow = ShadowRam(BASE, 0x1000)
     for address, data, until in writes:
-        shadow.write(address, data, (1 << len(data)) - 1, host_until=until, cpu_until=until)
+        shadow.write(address, data, (1 << len(data)) - 1, by_host=True, since=until, host_until=until, cpu_until=until)
     return shadow
 
 
@@ -32,7 +32,7 @@ def test_shadow_learns_what_it_does_not_know():
 
 def test_shadow_honours_byte_enables():
     shadow = ram((BASE, bytes(4), 0))
-    shadow.write(BASE, b"\xff\xff\xff\xff", 0b0101, host_until=1, cpu_until=1)
+    shadow.write(BASE, b"\xff\xff\xff\xff", 0b0101, by_host=True, since=1, host_until=1, cpu_until=1)
     shadow.check(BASE, b"\xff\x00\xff\x00", 5, host=True, what="read")
 
 
@@ -45,10 +45,47 @@ def test_an_old_value_is_allowed_while_its_write_may_be_under_way_only():
 
 def test_host_and_cpu_see_a_write_at_different_times():
     shadow = ram((BASE, b"\x01", 0))
-    shadow.write(BASE, b"\x02", 1, host_until=10, cpu_until=FOREVER)
+    shadow.write(BASE, b"\x02", 1, by_host=True, since=1, host_until=10, cpu_until=FOREVER)
     shadow.check(BASE, b"\x01", 50, host=False, what="read")
     with pytest.raises(AssertionError):
         shadow.check(BASE, b"\x01", 50, host=True, what="read")
+
+
+def both(*, cpu_until, host_since):
+    """Let the CPU write a dword from cycle 10 on, and the host half of it until cycle 20."""
+    shadow = ram((BASE, bytes(4), 0))
+    own = shadow.write(BASE, b"\x11" * 4, 0xF, by_host=False, since=10, host_until=FOREVER, cpu_until=FOREVER)
+    own.host_until = own.cpu_until = cpu_until
+    shadow.write(BASE, b"\x22" * 4, 0b0011, by_host=True, since=host_since, host_until=20, cpu_until=20)
+    return shadow
+
+
+def test_either_of_two_writes_at_a_time_may_stay_and_then_it_is_the_one():
+    for stays in (b"\x11\x11", b"\x22\x22", b"\x11\x22"):
+        shadow = both(cpu_until=30, host_since=18)
+        shadow.check(BASE, b"\x11", 25, host=True, what="read before both are done")
+        shadow.check(BASE, b"\x22", 25, host=True, what="read before both are done")
+        shadow.check(BASE, stays + b"\x11\x11", 31, host=True, what="read")
+        shadow.check(BASE, stays + b"\x11\x11", 40, host=False, what="read")
+        for wrong in (b"\x11\x11\x22\x11", bytes(4), bytes(byte ^ 0x33 for byte in stays) + b"\x11\x11"):
+            with pytest.raises(AssertionError):
+                shadow.check(BASE, wrong, 41, host=True, what="read")
+
+
+def test_a_write_after_both_is_the_only_one():
+    shadow = both(cpu_until=30, host_since=18)
+    shadow.write(BASE, b"\x44" * 4, 0xF, by_host=True, since=50, host_until=51, cpu_until=51)
+    shadow.check(BASE, b"\x44" * 4, 60, host=False, what="read")
+    for wrong in (b"\x11", b"\x22"):
+        with pytest.raises(AssertionError):
+            shadow.check(BASE, wrong, 60, host=False, what="read")
+
+
+def test_of_two_writes_one_after_the_other_the_later_one_stays():
+    shadow = both(cpu_until=15, host_since=16)
+    with pytest.raises(AssertionError):
+        shadow.check(BASE, b"\x11", 21, host=True, what="read")
+    shadow.check(BASE, b"\x22\x22\x11\x11", 21, host=True, what="read")
 
 
 def test_a_forgotten_byte_may_be_anything_once():

@@ -98,3 +98,25 @@ async def _odd_enables(env, bar, image):
         answer = await env.memory.complete(request)
         assert answer.status == CplStatus.SC
         assert answer.completions == 1
+
+
+@cocotb.test(timeout_time=800, timeout_unit="us")
+@scenario()
+async def both_ends_store_to_the_same_words(env):
+    """Let the host and the CPU store to the same words at the same time: one of the two stays, at both ends."""
+    bar, size = 4, 0x200
+    behind = env.software.function.epf.bars[bar]
+    for turn in range(6):
+        words = [env.random.randbytes(size) for _ in range(2)]
+        # The CPU stores dword by dword, and the host, which begins later, comes past it.
+        storing = cocotb.start_soon(env.cpu.write(behind.phys_addr, words[0]))
+        for offset in range(0, size, 64):
+            await env.clocks(env.random.randrange(1, 8 << turn))
+            await env.device.write(bar, offset, words[1][offset : offset + 64])
+        await storing
+        await env.block.settle()
+        found = await env.device.read(bar, 0, size)
+        for offset in range(0, size, 4):
+            stored = [word[offset : offset + 4] for word in words]
+            assert found[offset : offset + 4] in stored, f"neither end's word at {offset:#x}"
+        assert await env.cpu.read(behind.phys_addr, size) == found, "the two ends read different words"

@@ -185,7 +185,8 @@ class Scoreboard:
                 self.latch.kick(request.first, request.last, result.data, result.strobes)
             elif isinstance(result, outcome.RamWrite):
                 until = {"host_until": request.last, "cpu_until": request.last + SETTLE}
-                self.ram.write(result.address, result.data, result.enables, **until)
+                where = result.address, result.data, result.enables
+                self.ram.write(*where, by_host=True, since=request.first, **until)
             elif isinstance(result, outcome.Refused):
                 self.counts["refused_writes"] += 1
 
@@ -273,8 +274,9 @@ class Scoreboard:
         if place is not None:
             self.counts[f"writes_{place.name}"] += 1
         if place is not None and place.name == "ram":
+            word, now = data.to_bytes(4, "little"), cycle()
             until = {"host_until": FOREVER, "cpu_until": FOREVER}
-            entry = self.ram.write(address, data.to_bytes(4, "little"), strobes, **until)
+            entry = self.ram.write(address, word, strobes, by_host=False, since=now, **until)
         elif place is not None and place.name == "edma":
             entry = self.latch.write_started(cycle(), address - place.base, data, strobes)
         elif place is not None:

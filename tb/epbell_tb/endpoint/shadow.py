@@ -1,4 +1,8 @@
-"""What the RAM must hold, as far as the pins tell: two masters write it, and a write may be done a little later."""
+"""What the RAM must hold, as far as the pins tell: two masters write it, and a write may be done a little later.
+
+When the host and the CPU write the same byte at the same time the pins do not tell which of them is last. Either value
+may stay; which one it is, the first read after both says, and then it is known.
+"""
 
 from collections import deque
 from dataclasses import dataclass
@@ -10,17 +14,32 @@ __all__ = [
 
 FOREVER = 1 << 62
 _KEPT = 4096
+_LATEST = 256
+_PACKET = 4096
+"""Clocks that a packet may take: one that began before may end after another master's write."""
 
 
 @dataclass
 class Overwritten:
-    """What a write replaced, and the last cycles in which the host and the CPU may still read it."""
+    """What a write of a master replaced, and the last cycles in which the host and the CPU may still read it."""
 
     start: int
     old: bytes
     known: bytes
     host_until: int
     cpu_until: int
+    new: bytes
+    enables: int
+    by_host: bool
+
+    def writes(self, index: int) -> bool:
+        """Return whether it writes that byte."""
+        at = index - self.start
+        return 0 <= at < len(self.new) and bool(self.enables >> at & 1)
+
+    def done(self, since: int) -> bool:
+        """Return whether it was done before a cycle."""
+        return max(self.host_until, self.cpu_until) < since
 
 
 class ShadowRam:
@@ -44,14 +63,23 @@ class ShadowRam:
         self._data = bytearray(size)
         self._known = bytearray(size)
         self._recent: deque[Overwritten] = deque(maxlen=_KEPT)
+        self._latest = {by_host: deque[Overwritten](maxlen=_LATEST) for by_host in (False, True)}
+        self._rivals: dict[int, list[Overwritten]] = {}
         self.compared = 0
         self.volatile = range(0)
 
-    def write(self, address: int, data: bytes, enables: int, *, host_until: int, cpu_until: int) -> Overwritten:
-        """Store the enabled bytes; until then a read of either master may still see the old ones."""
+    def write(
+        self, address: int, data: bytes, enables: int, *, by_host: bool, since: int, host_until: int, cpu_until: int
+    ) -> Overwritten:
+        """Store the enabled bytes; until then a read of either master may still see the old ones.
+
+        The write begins in cycle ``since``. What the other master writes at the same time may stay instead.
+        """
         start = address - self._base
         end = start + len(data)
-        entry = Overwritten(start, bytes(self._data[start:end]), bytes(self._known[start:end]), host_until, cpu_until)
+        old, known = bytes(self._data[start:end]), bytes(self._known[start:end])
+        entry = Overwritten(start, old, known, host_until, cpu_until, data, enables, by_host)
+        self._note_rivals(entry, since)
         if enables == (1 << len(data)) - 1:
             self._data[start:end] = data
             self._known[start:end] = b"\x01" * len(data)
@@ -67,6 +95,8 @@ class ShadowRam:
         """Note that bytes may have any value from now on."""
         start = address - self._base
         self._known[start : start + length] = bytes(length)
+        for index in range(start, start + length):
+            self._rivals.pop(index, None)
 
     def check(self, address: int, data: bytes, since: int, *, host: bool, what: str) -> None:
         """Compare what a read that began in cycle ``since`` returned with what the RAM held since then."""
@@ -74,10 +104,12 @@ class ShadowRam:
         end = start + len(data)
         known = self._known[start:end]
         self.compared += sum(known)
-        if all(known) and self._data[start:end] == data:
+        if all(known) and self._data[start:end] == data and not self._rivals:
             return
         for index, byte in enumerate(data, start):
             if index + self._base in self.volatile:
+                continue
+            if self._one_of_rivals(index, byte, since):
                 continue
             if not self._known[index]:
                 if not self._was(index, byte, since, host):
@@ -85,6 +117,34 @@ class ShadowRam:
             elif byte != self._data[index] and not self._was(index, byte, since, host):
                 want = self._data[index]
                 raise AssertionError(f"{what}: byte at {self._base + index:#x} is {byte:#04x}, not {want:#04x}")
+
+    def _note_rivals(self, entry: Overwritten, since: int) -> None:
+        """Note, byte by byte, what the other master has begun to write and may do after this write."""
+        end = entry.start + len(entry.new)
+        latest = self._latest[not entry.by_host]
+        while latest and latest[0].done(since - _PACKET):
+            latest.popleft()
+        near = [one for one in latest if one.start < end and entry.start < one.start + len(one.new)]
+        others = [one for one in near if not one.done(since)]
+        self._latest[entry.by_host].append(entry)
+        for index in range(entry.start, end) if others or self._rivals else ():
+            if not entry.writes(index):
+                continue
+            rivals = [other for other in others if other.writes(index)]
+            if rivals:
+                self._rivals[index] = [*rivals, entry]
+            else:
+                self._rivals.pop(index, None)
+
+    def _one_of_rivals(self, index: int, byte: int, since: int) -> bool:
+        """Return whether one of two writes at a time may have left a byte; a read after both says which it was."""
+        rivals = self._rivals.get(index)
+        if rivals is None or byte not in [rival.new[index - rival.start] for rival in rivals]:
+            return False
+        if all(rival.done(since) for rival in rivals):
+            self._data[index] = byte
+            del self._rivals[index]
+        return True
 
     def _was(self, index: int, byte: int, since: int, host: bool) -> bool:
         """Return whether a byte may have had a value that was overwritten at or after ``since``."""
