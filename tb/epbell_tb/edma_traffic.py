@@ -79,6 +79,7 @@ class Traffic:
         self._channels = {"wr": page.write_channels, "rd": page.read_channels}
         self._hdma = page.personality == "hdma"
         self.kinds = _WRITES[page.personality]
+        self._weights = [_WEIGHTS.get(kind, 2) for kind in self.kinds]
         channels = {"write_channels": page.write_channels, "read_channels": page.read_channels}
         if self._hdma:
             self._offset = epbell_regs.offsets("hdma", **channels)
@@ -101,7 +102,7 @@ class Traffic:
             kind, ring, pulse = next(self._table)
             pulses = {pulse: self._some(pulse)} if pulse else {}
         else:
-            kind = rng.choices(self.kinds, [_WEIGHTS.get(kind, 2) for kind in self.kinds])[0]
+            kind = rng.choices(self.kinds, self._weights)[0]
             ring = rng.random() < 0.2
             pulses = {pulse: self._some(pulse) for pulse in PULSES if rng.random() < 0.06}
         write, cleared = self._write(kind)
@@ -191,7 +192,7 @@ class Coverage:
         self._status = dict.fromkeys(PULSES, 0)
         self._channels = {"wr": page.write_channels, "rd": page.read_channels}
         self.rings: Counter[tuple[str, bool, bool]] = Counter()
-        self.meetings: Counter[tuple[str, int, bool, bool, bool]] = Counter()
+        self._words: Counter[tuple[str, int, int, int]] = Counter()
         self.levels: Counter[tuple[bool, bool]] = Counter()
         self.accesses = 0
 
@@ -202,10 +203,18 @@ class Coverage:
         self.levels[self._page.latched, self._page.irq] += 1
         for pulse in PULSES:
             sets, clears = stimulus.pulses.get(pulse, 0), stimulus.cleared.get(pulse, 0)
+            status = self._status[pulse]
+            self._words[pulse, sets, clears, status] += 1
+            self._status[pulse] = status & ~clears | sets
+
+    @property
+    def meetings(self) -> Counter[tuple[str, int, bool, bool, bool]]:
+        """The second table: input, channel, set, clear, and the status bit before; how often."""
+        found: Counter[tuple[str, int, bool, bool, bool]] = Counter()
+        for (pulse, sets, clears, status), times in self._words.items():
             for n in range(self._channels[pulse[:2]]):
-                bits = tuple(bool(value >> n & 1) for value in (sets, clears, self._status[pulse]))
-                self.meetings[pulse, n, bits[0], bits[1], bits[2]] += 1
-            self._status[pulse] = self._status[pulse] & ~clears | sets
+                found[pulse, n, bool(sets >> n & 1), bool(clears >> n & 1), bool(status >> n & 1)] += times
+        return found
 
     def missing(self) -> list[str]:
         """List what has not happened yet."""
@@ -216,13 +225,14 @@ class Coverage:
             for kind, ring, latched in itertools.product(self._kinds, (False, True), states)
             if not self.rings[kind, ring, latched]
         ]
+        met = self.meetings
         meetings = [
             f"{pulse} of channel {n}: {'set' if sets else '-'} with {'clear' if clears else '-'} while {int(state)}"
             for pulse in PULSES
             for n, sets, clears, state in itertools.product(
                 range(self._channels[pulse[:2]]), (False, True), (False, True), (False, True)
             )
-            if not self.meetings[pulse, n, sets, clears, state]
+            if not met[pulse, n, sets, clears, state]
         ]
         levels = [(False, False), (False, True), *([(True, True)] if emulation else [])]
         return rings + meetings + [f"latch {a}, line {b}" for a, b in levels if not self.levels[a, b]]
