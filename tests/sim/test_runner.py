@@ -117,6 +117,17 @@ def test_changed_is_built_again_with_the_library_of_the_first(tiny, tmp_path):
     assert not result.passed, "it ran on the binary of the other design"
 
 
+def test_compiler_cache_is_used_if_there_is_one(folder, tmp_path, monkeypatch):
+    """Another name of the same design has other sources, but its library's objects are there already."""
+    calls, cache = tmp_path / "calls", tmp_path / "ccache"
+    cache.write_text(f'#!/bin/sh\necho "$*" >> {calls}\nexec "$@"\n')
+    cache.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    build = runner.build("cached", builder=Tiny)
+    assert "Vtop__ALL.cpp" in calls.read_text()
+    run(build, "passes", tmp_path, expected=1)
+
+
 def test_waves(folder, tmp_path):
     build = runner.build("tiny", builder=Tiny, waves=True)
     run(build, "passes", tmp_path, expected=1)
