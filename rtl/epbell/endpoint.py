@@ -300,36 +300,19 @@ class Endpoint(wiring.Component):
     def _masters(self, m: Any) -> None:
         """Connect host and CPU to the RAM and the register pages."""
         target, reader, cpu, ram, pages = self._target, self._reader, self._cpu, self._ram, self._pages
+        share = self._ram_share
+        _drive(m, ram, "host_w_", target, "ram_", "valid", "addr", "data", "strb", back="ready")
+        _drive(m, ram, "host_r_", reader, "ram_", "valid", "addr", back="ready")
+        _drive(m, share, "cpu_w_", cpu, "w_", "data", "strb")
+        _drive(m, ram, "cpu_w_", share, "w_", "data", "strb")
+        _drive(m, pages, "host_w_", target, "bus_", "valid", "pages", "addr", "data", "strb", back="ready")
+        _drive(m, pages, "host_r_", reader, "bus_", "valid", "pages", "addr", back="ready")
+        _drive(m, pages, "cpu_w_", cpu, "w_", "data", "strb")
         m.d.comb += [
-            ram.host_w_valid.eq(target.ram_valid),
-            target.ram_ready.eq(ram.host_w_ready),
-            ram.host_w_addr.eq(target.ram_addr),
-            ram.host_w_data.eq(target.ram_data),
-            ram.host_w_strb.eq(target.ram_strb),
-            ram.host_r_valid.eq(reader.ram_valid),
-            reader.ram_ready.eq(ram.host_r_ready),
-            ram.host_r_addr.eq(reader.ram_addr),
-            self._ram_share.cpu_w_data.eq(cpu.w_data),
-            self._ram_share.cpu_w_strb.eq(cpu.w_strb),
-            ram.cpu_w_data.eq(self._ram_share.w_data),
-            ram.cpu_w_strb.eq(self._ram_share.w_strb),
-            cpu.r_ram_data.eq(ram.r_data[0]),
-            pages.host_w_valid.eq(target.bus_valid),
-            target.bus_ready.eq(pages.host_w_ready),
-            pages.host_w_pages.eq(target.bus_pages),
-            pages.host_w_addr.eq(target.bus_addr),
-            pages.host_w_data.eq(target.bus_data),
-            pages.host_w_strb.eq(target.bus_strb),
-            pages.host_r_valid.eq(reader.bus_valid),
-            reader.bus_ready.eq(pages.host_r_ready),
-            pages.host_r_pages.eq(reader.bus_pages),
-            pages.host_r_addr.eq(reader.bus_addr),
             reader.bus_data.eq(pages.host_r_data),
-            pages.cpu_w_data.eq(cpu.w_data),
-            pages.cpu_w_strb.eq(cpu.w_strb),
+            cpu.r_ram_data.eq(ram.r_data[0]),
             cpu.r_page_data.eq(pages.cpu_r_data),
         ]
-        share = self._ram_share
         for way in ("w", "r"):
             address = getattr(cpu, f"{way}_addr")
             m.d.comb += [
@@ -380,20 +363,13 @@ class Endpoint(wiring.Component):
     def _to_host(self, m: Any) -> None:
         """Connect the CPU with host memory, and account for what fails."""
         cpu, outbound, blocks = self._cpu, self._outbound, self._blocks
+        _drive(m, outbound, "w_", cpu, "w_", "addr", "data", "strb")
+        _drive(m, outbound, "w_", cpu, "w_host_", "valid", back="ready")
+        _drive(m, outbound, "r_", cpu, "r_", "addr")
+        _drive(m, outbound, "r_", cpu, "r_host_", "valid", back="ready")
+        _drive(m, cpu, "d_", outbound, "d_", "valid", "data", "error", back="ready")
         m.d.comb += [
-            outbound.w_valid.eq(cpu.w_host_valid),
-            cpu.w_host_ready.eq(outbound.w_ready),
             cpu.w_host_error.eq(outbound.w_error),
-            outbound.w_addr.eq(cpu.w_addr),
-            outbound.w_data.eq(cpu.w_data),
-            outbound.w_strb.eq(cpu.w_strb),
-            outbound.r_valid.eq(cpu.r_host_valid),
-            cpu.r_host_ready.eq(outbound.r_ready),
-            outbound.r_addr.eq(cpu.r_addr),
-            cpu.d_valid.eq(outbound.d_valid),
-            outbound.d_ready.eq(cpu.d_ready),
-            cpu.d_data.eq(outbound.d_data),
-            cpu.d_error.eq(outbound.d_error),
             blocks.outbound_failed.eq(outbound.failed),
             blocks.outbound_cause.eq(outbound.cause),
             blocks.outbound_address.eq(outbound.cause_address),
@@ -450,6 +426,14 @@ class Endpoint(wiring.Component):
             blocks.torn.eq(self._parser.torn),
             self.irq_mu.eq(blocks.irq_mu),
         ]
+
+
+def _drive(m: Any, far: Any, to: str, near: Any, of: str, *names: str, back: str = "") -> None:
+    """Connect ports of two blocks, ``near.<of><name>`` to ``far.<to><name>``, and the other way round for `back`."""
+    for name in names:
+        m.d.comb += getattr(far, to + name).eq(getattr(near, of + name))
+    if back:
+        m.d.comb += getattr(near, of + back).eq(getattr(far, to + back))
 
 
 def _check(
