@@ -25,7 +25,10 @@ FUNCTION = ("flr_begins", "in_flr", "low_power")
 """What the page shows of the function's state."""
 
 _BELL_EVENTS = ("rung", "merged", "delivered")
-_INTERRUPT_EVENTS = ("msi_sent", "msi_refused", "msix_sent", "msix_held", "msix_merged")
+_INTERRUPT_EVENTS = (
+    *("msi_sent", "msi_held", "msi_merged", "msi_refused"),
+    *("msix_sent", "msix_held", "msix_merged", "intx_merged"),
+)
 _EDMA_EVENTS = {"edma_rung": 2, "edma_merged": 2, "edma_delivered": 1}  # at most in a clock
 
 
@@ -213,7 +216,7 @@ class Controller(wiring.Component):
             out.msix_table.eq(Cat(Const(0, 3), self._value("MSIX_TABLE", "ADDRESS"))),
             out.msix_pba.eq(Cat(Const(0, 3), self._value("MSIX_PBA", "ADDRESS"))),
             level.clear.eq(self.in_flr),
-            out.intx_write.eq(level.w_stb),
+            out.intx_raise.eq(level.w_stb & level.w_data),
             out.intx_level.eq(level.value),
             out.intx_pulse.eq(field("INTX", "PULSE").pulse),
         ]

@@ -18,6 +18,7 @@ from epbell.address_map import PAGE_BITS, AddressMap, HostPage
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
+from epbell.csr_register import any_of
 from epbell.edma import EdmaShape
 from epbell.function import DEFAULT_FLR_TIMEOUT, Function
 from epbell.inbound import Inbound
@@ -44,6 +45,7 @@ __all__ = ["Endpoint"]
 
 _PAGES = ("mu_a", "mu_b", "controller", "edma", "iatu")
 _GUARDED_PAGES = ("mu_b", "edma")
+_PULSE = 1  # bit of INTX
 
 
 class Endpoint(wiring.Component):
@@ -329,12 +331,18 @@ class Endpoint(wiring.Component):
             ]
 
     def _waits(self, way: str) -> Any:
-        """Whether the CPU's access has to wait: a vector is raised for which there is no room."""
+        """Whether the CPU's access has to wait: an interrupt is raised for which there is no room."""
         if way == "r":
             return 0
-        cpu, raises = self._cpu, epbell_regs.offsets("controller")["MSIX_RAISE"]
-        here = cpu.w_pages[_PAGES.index("controller")] & (cpu.w_addr[2:PAGE_BITS] == raises >> 2)
-        return here & ~self._interrupts.registers.msix_room.any()
+        cpu, interrupts, offsets = self._cpu, self._interrupts, epbell_regs.offsets("controller")
+        page = cpu.w_pages[_PAGES.index("controller")]
+        pulses = cpu.w_strb[0] & cpu.w_data[_PULSE]
+        full = {
+            "MSI_RAISE": interrupts.msi_full,
+            "MSIX_RAISE": interrupts.msix_full,
+            "INTX": interrupts.intx_full & pulses,
+        }
+        return page & any_of([(cpu.w_addr[2:PAGE_BITS] == offsets[name] >> 2) & wait for name, wait in full.items()])
 
     def _raise_interrupts(self, m: Any) -> None:
         """Connect the interrupts of the host: registers, ports of the hard block, RAM, RQ."""
@@ -351,6 +359,7 @@ class Endpoint(wiring.Component):
             interrupts.function_reset.eq(self._function.reset),
             interrupts.entered.eq(outbound.entered),
             interrupts.left.eq(outbound.left),
+            interrupts.leaving.eq(self.m_axis_rq.tvalid),
             interrupts.i_ready.eq(outbound.i_ready),
             interrupts.mem_ready.eq(share.mem_ready),
             interrupts.mem_rvalid.eq(share.mem_rvalid),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -12,6 +12,7 @@ from epbell.intx import HardIntx, Intx
 from epbell.msi import HardMsi, MsiSender
 from epbell.msix import Msix
 from epbell.msix_sender import HardMsix, MsixSender
+from epbell.patience import PATIENCE
 
 __all__ = [
     "MSIX_WAYS",
@@ -22,7 +23,10 @@ __all__ = [
 MSIX_WAYS = ("rq", "port")
 """How MSI-X messages leave: as memory writes on RQ, or through the hard block's MSI-X port."""
 
+_MSIS = 16  # MSIs that can wait
 _QUEUE = 16  # MSI-X vectors that can wait to be looked at
+_PULSES = 16  # of INTx that can wait
+_MSI_EVENTS = ("sent", "held", "merged", "refused")
 
 
 class InterruptRegisters(wiring.Signature):
@@ -40,13 +44,13 @@ class InterruptRegisters(wiring.Signature):
         Raise an MSI-X vector; only while there is room.
     msix_enabled, msix_masked, msix_room, msix_busy, msix_pending : In
         State of MSI-X: 1, 1, 6, 1 and 1 bits.
-    intx_write, intx_level, intx_pulse : Out(1)
-        The register is being written; INTA is wanted from the next clock on; one pulse.
+    intx_raise, intx_level, intx_pulse : Out(1)
+        The level is being written as 1; INTA is wanted from the next clock on; one pulse.
     intx_busy, intx_asserted : In(1)
         State of INTx.
     bus_master : In(1)
         The host has enabled bus mastering.
-    msi_sent, msi_refused, msix_sent, msix_held, msix_merged : In(1)
+    msi_sent, msi_held, msi_merged, msi_refused, msix_sent, msix_held, msix_merged, intx_merged : In(1)
         Events.
     """
 
@@ -71,13 +75,15 @@ class InterruptRegisters(wiring.Signature):
             "msix_room": In(6),
             "msix_busy": In(1),
             "msix_pending": In(1),
-            "intx_write": Out(1),
+            "intx_raise": Out(1),
             "intx_level": Out(1),
             "intx_pulse": Out(1),
             "intx_busy": In(1),
             "intx_asserted": In(1),
             "bus_master": In(1),
-            **{event: In(1) for event in ("msi_sent", "msi_refused", "msix_sent", "msix_held", "msix_merged")},
+            **{f"msi_{event}": In(1) for event in _MSI_EVENTS},
+            **{f"msix_{event}": In(1) for event in ("sent", "held", "merged")},
+            "intx_merged": In(1),
         })
 
     def __eq__(self, other: object) -> bool:
@@ -95,11 +101,20 @@ class Interrupts(wiring.Component):
 
     No interrupt overtakes a request of the CPU to the host that was taken before it was raised. On RQ the order does
     it; an interrupt through a port of the hard block does not begin before all these requests have been accepted on RQ
-    (INTx: before INTA is asserted; it is deasserted at any time).
+    (INTx: before INTA is asserted; it is deasserted at any time). What is requested later does not hold it up, however
+    many interrupts follow; for the level of INTx it is the write that sets it that counts, or while INTx is disabled
+    the last one that does.
+
+    Nothing is refused or lost but in the reset of the function: who raises waits while there is no room (``msi_full``,
+    ``msix_full``, ``intx_full``). There will be some: what may not be sent becomes pending or is merged, and the rest
+    needs only that the host lets RQ go on and that the hard block answers.
 
     In the reset of the function everything is forgotten, and what is raised is dropped. What the hard block has been
-    asked for goes on to its answer, and an asserted INTA is deasserted; then, and when the PBA of MSI-X has been
-    zeroed, all is ``quiet``.
+    asked for goes on to its answer, which is waited for `patience` clocks at most, and an asserted INTA is deasserted;
+    then, and when the PBA of MSI-X has been zeroed, all is ``quiet``.
+
+    There is one answer at a time to wait for at the ports of MSI and MSI-X, which have one pair of pins for it in some
+    hard blocks.
 
     Parameters
     ----------
@@ -109,6 +124,8 @@ class Interrupts(wiring.Component):
         MSI-X vectors at most, 1 to 2048.
     msix : str
         How MSI-X messages leave, one of :data:`MSIX_WAYS`.
+    patience : int
+        Clocks that an answer of the hard block is waited for while there may be none, 1 or more.
 
     Attributes
     ----------
@@ -124,8 +141,10 @@ class Interrupts(wiring.Component):
         The function is in D0. Otherwise nothing is sent: as without bus mastering, and INTx as with Interrupt Disable.
     quiet : Out(1)
         Nothing is to be sent, and nothing is on its way; from the second clock of `function_reset` on.
-    entered, left : In(1)
-        A request to the host has been taken, has left.
+    entered, left, leaving : In(1)
+        A request to the host has been taken, has left; one has begun to leave, and has not left in an earlier clock.
+    msi_full, msix_full, intx_full : Out(1)
+        There is no room for an MSI, an MSI-X vector, a pulse of INTx, and there will be some soon.
     host_wrote, host_address, host_written
         The host's writes to the RAM, for :class:`Msix`.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data, mem_rvalid, mem_rdata
@@ -149,6 +168,10 @@ class Interrupts(wiring.Component):
     quiet: Any
     entered: Any
     left: Any
+    leaving: Any
+    msi_full: Any
+    msix_full: Any
+    intx_full: Any
     host_wrote: Any
     host_address: Any
     host_written: Any
@@ -164,15 +187,16 @@ class Interrupts(wiring.Component):
     i_address: Any
     i_data: Any
 
-    def __init__(self, *, ram_size: int, lanes: int, vectors: int, msix: str = "rq") -> None:
+    def __init__(self, *, ram_size: int, lanes: int, vectors: int, msix: str = "rq", patience: int = PATIENCE) -> None:
         if msix not in MSIX_WAYS:
             raise ValueError(f"The way of MSI-X messages must be one of {', '.join(MSIX_WAYS)}, not {msix!r}")
         self._way = msix
         self._engine = Msix(vectors, ram_size=ram_size, lanes=lanes, queue=_QUEUE)
-        self._hand = MsixSender()
-        self._msi = MsiSender()
-        self._intx = Intx()
-        self._fence = Fence()
+        self._hand = MsixSender(patience)
+        self._msi = MsiSender(_MSIS, patience=patience)
+        self._intx = Intx(_PULSES, patience=patience)
+        depths = {"msi": _MSIS, "msix": _QUEUE, "level": 1, "pulse": _PULSES}
+        self._fences = {name: Fence(depth) for name, depth in depths.items()}
         self._address = exact_log2(ram_size // 4)
         super().__init__({
             "registers": In(InterruptRegisters()),
@@ -185,6 +209,10 @@ class Interrupts(wiring.Component):
             "quiet": Out(1),
             "entered": In(1),
             "left": In(1),
+            "leaving": In(1),
+            "msi_full": Out(1),
+            "msix_full": Out(1),
+            "intx_full": Out(1),
             "host_wrote": In(1),
             "host_address": In(self._address),
             "host_written": In(lanes),
@@ -204,9 +232,15 @@ class Interrupts(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Connect the three, each behind its registers."""
         m: Any = Module()
-        registers, fence = self.registers, self._fence
-        # The reset drops what has entered and has not left.
-        m.submodules.fence = ResetInserter(self.function_reset)(fence)
+        registers = self.registers
+        for name, fence in self._fences.items():
+            m.submodules[f"{name}_fence"] = fence
+            m.d.comb += [
+                fence.entered.eq(self.entered),
+                fence.left.eq(self.left),
+                fence.flush.eq(self.function_reset),
+                fence.leaving.eq(self.leaving),
+            ]
         m.submodules.msi, m.submodules.intx = self._msi, self._intx
         m.submodules.msix, m.submodules.hand = self._engine, self._hand
         self._may_request: Any = Signal()
@@ -214,9 +248,10 @@ class Interrupts(wiring.Component):
             self._may_request.eq(self.function_status[2] & self.awake),
             self.quiet.eq(self._msi.idle & self._hand.idle & self._intx.idle & ~self._engine.busy),
             registers.bus_master.eq(self.function_status[2]),
-            fence.entered.eq(self.entered),
-            fence.left.eq(self.left),
-            fence.mark.eq(registers.msi_raise | registers.msix_raise | registers.intx_write),
+            self.msi_full.eq(~registers.msi_room.any()),
+            self.msix_full.eq(~registers.msix_room.any()),
+            # Without bus mastering requests stand, and pulses that announce them.
+            self.intx_full.eq(self._intx.full & self._may_request),
         ]
         self._connect_msi(m)
         self._connect_msix(m)
@@ -225,7 +260,7 @@ class Interrupts(wiring.Component):
         return m
 
     def _connect_msi(self, m: Any) -> None:
-        registers, sender = self.registers, self._msi
+        registers, sender, fence = self.registers, self._msi, self._fences["msi"]
         wiring.connect(m, wiring.flipped(self.msi), sender.hard)
         m.d.comb += [
             registers.msi_enabled.eq(self.msi.enable[0]),
@@ -234,12 +269,14 @@ class Interrupts(wiring.Component):
             registers.msi_busy.eq(sender.busy),
             registers.msi_mask.eq(self.msi.data),
             registers.msi_pending.eq(self.msi.pending_status),
-            registers.msi_sent.eq(sender.sent),
-            registers.msi_refused.eq(sender.refused),
+            *(getattr(registers, f"msi_{event}").eq(getattr(sender, event)) for event in _MSI_EVENTS),
             sender.valid.eq(registers.msi_raise),
             sender.vector.eq(registers.msi_vector),
             sender.bus_master.eq(self._may_request),
-            sender.hold.eq(self._fence.closed),
+            fence.raised.eq(sender.queued),
+            fence.taken.eq(sender.taken),
+            sender.hold.eq(~fence.open),
+            sender.hold_pending.eq(fence.closed),
             sender.flush.eq(self.function_reset),
         ]
 
@@ -291,8 +328,13 @@ class Interrupts(wiring.Component):
                 registers.msix_sent.eq(engine.sent),
             ]
             return
-        free = ~self._fence.closed
+        fence = self._fences["msix"]
+        free = ~fence.closed & self._msi.idle
         m.d.comb += [
+            fence.raised.eq(engine.queued),
+            fence.taken.eq(engine.taken),
+            engine.hold.eq(~fence.open),
+            self._msi.wait.eq(~hand.idle | hand.i_valid),
             hand.i_valid.eq(engine.i_valid & free),
             hand.i_address.eq(engine.i_address),
             hand.i_data.eq(engine.i_data),
@@ -305,13 +347,21 @@ class Interrupts(wiring.Component):
 
     def _connect_intx(self, m: Any) -> None:
         registers, intx = self.registers, self._intx
+        level, pulse = self._fences["level"], self._fences["pulse"]
         wiring.connect(m, wiring.flipped(self.intx), intx.hard)
         m.d.comb += [
             intx.level.eq(registers.intx_level),
             intx.pulse.eq(registers.intx_pulse),
             intx.disabled.eq(self.function_status[3] | self.msi.enable[0] | self.msix.enable[0] | ~self.awake),
             intx.flush.eq(self.function_reset),
-            intx.hold.eq(self._fence.closed),
+            # Without a message meanwhile, the last write that asks for the level is the one that counts.
+            level.mark.eq(registers.intx_raise & (~registers.intx_level | intx.disabled)),
+            intx.hold_level.eq(level.closed),
+            pulse.raised.eq(intx.queued),
+            pulse.taken.eq(intx.done),
+            pulse.mark.eq(intx.merged),
+            intx.hold_pulse.eq(~pulse.open | pulse.closed),
+            registers.intx_merged.eq(intx.merged),
             registers.intx_busy.eq(intx.busy),
             registers.intx_asserted.eq(intx.told),
         ]

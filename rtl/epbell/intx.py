@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from epbell.patience import PATIENCE, Patience, check_answers
 
 __all__ = [
     "HardIntx",
@@ -18,7 +20,7 @@ class HardIntx(wiring.Signature):
     Attributes
     ----------
     sent : In(1)
-        The change of ``int`` has gone to the host as a message.
+        The change of ``int`` has been accepted, and has gone to the host as a message unless the host has disabled it.
     int : Out(4)
         INTA to INTD.
     pending : Out(4)
@@ -45,14 +47,23 @@ class Intx(wiring.Component):
     to the level that there is then. By pulses: each pulse asserts INTA, waits until that has gone, and deasserts it;
     pulses wait for each other, and for a time when ``level`` is low, so that the host gets one Assert_INTA for each.
 
-    While ``disabled``, INTA is deasserted. Pulses wait, and so does the level. An assertion that is answered while
-    ``disabled`` has not reached the host: INTA is deasserted, and later asserted again if there is still a reason.
-    Interrupt Status (``hard.pending[0]``) shows what there is to tell the host, disabled or not.
+    While ``disabled``, INTA is deasserted; the level waits, and so do pulses. The hard block answers all the same: its
+    answer says that it has accepted the change, and whether there was a message is not known if ``disabled`` has
+    changed in between. So an assertion counts as heard only if ``disabled`` has been low in every clock from the one in
+    which it was asked for to its answer, both included. Otherwise INTA is deasserted, and later asserted again if there
+    is still a reason. The host may then be told twice of one event, but the line is not: it gets a Deassert_INTA in
+    between. Interrupt Status (``hard.pending[0]``) shows what there is to tell the host, disabled or not.
+
+    A pulse that comes while ``disabled`` is merged with the last one that waits; so is one for which there is no place.
+    All these are told after it came. Who wants a message for each has ``full`` to wait for: it falls, when the host
+    lets messages go.
 
     Parameters
     ----------
     pulses : int
-        Pulses that can wait, with the one under way, 1 to 63.
+        Pulses that can wait, with the one under way, 2 to 63.
+    patience : int
+        Clocks of ``flush`` after which no answer is waited for any more, 1 or more.
 
     Attributes
     ----------
@@ -65,18 +76,21 @@ class Intx(wiring.Component):
     flush : In(1)
         Forget the pulses, one in the same clock too, and deassert INTA whatever the level: for the reset of the
         function.
-    hold : In(1)
-        Do not assert INTA: what it announces is still on its way. Deasserting goes on.
+    hold_level, hold_pulse : In(1)
+        Do not assert INTA for the level, for the oldest pulse: what it announces is still on its way. Deasserting goes
+        on.
     hard : Out(HardIntx())
         The hard block's port.
     told : Out(1)
         INTA as the host knows it by the last message.
     room : Out(6)
         Pulses for which there is room.
+    full : Out(1)
+        There is no room, and there will be some without ``level`` or ``disabled`` changing.
     asserted, deasserted : Out(1)
-        A message has gone to the host; `asserted` not if it was disabled meanwhile.
-    done, refused : Out(1)
-        A pulse has reached the host, its deassertion is to come; a pulse has been refused, there was no room.
+        A message has gone to the host; `asserted` only if that is sure.
+    queued, done, merged : Out(1)
+        A pulse has got a place; one has reached the host, its deassertion is to come; one has been merged.
     idle : Out(1)
         INTA is deasserted, and no answer of the hard block is awaited.
     busy : Out(1)
@@ -85,66 +99,78 @@ class Intx(wiring.Component):
     Raises
     ------
     ValueError
-        If `pulses` is out of range.
+        If a parameter is out of range.
     """
 
     level: Any
     pulse: Any
     disabled: Any
     flush: Any
-    hold: Any
+    hold_level: Any
+    hold_pulse: Any
     hard: Any
     told: Any
     room: Any
+    full: Any
     asserted: Any
     deasserted: Any
+    queued: Any
     done: Any
-    refused: Any
+    merged: Any
     idle: Any
     busy: Any
 
-    def __init__(self, pulses: int = 16) -> None:
-        if not isinstance(pulses, int) or not 1 <= pulses <= 63:
-            raise ValueError(f"The number of INTx pulses that can wait must be 1 to 63, not {pulses!r}")
+    def __init__(self, pulses: int = 16, *, patience: int = PATIENCE) -> None:
+        if not isinstance(pulses, int) or not 2 <= pulses <= 63:
+            raise ValueError(f"The number of INTx pulses that can wait must be 2 to 63, not {pulses!r}")
         self._pulses = pulses
+        self._patience = check_answers(patience)
         super().__init__({
-            **{name: In(1) for name in ("level", "pulse", "disabled", "flush", "hold")},
+            **{name: In(1) for name in ("level", "pulse", "disabled", "flush", "hold_level", "hold_pulse")},
             "hard": Out(HardIntx()),
             "told": Out(1),
             "room": Out(6),
-            **{name: Out(1) for name in ("asserted", "deasserted", "done", "refused", "idle", "busy")},
+            **{name: Out(1) for name in ("full", "asserted", "deasserted", "queued", "done", "merged", "idle", "busy")},
         })
 
     def elaborate(self, platform: object) -> Module:
         """Count the pulses, and change the line when the last change has been answered."""
         m: Any = Module()
+        m.submodules.patience = patience = Patience(self._patience)
         line: Any = Signal()  # what the hard block has been told
         asked: Any = Signal()  # and has not answered yet
         pulsing: Any = Signal()  # the line was asserted for a pulse, not for the level
-        unheard: Any = Signal()  # the host did not want to hear of the line's assertion
+        doubt: Any = Signal()  # INTx was disabled since the line's change was asked for
+        unheard: Any = Signal()  # the host may not have heard of the line's assertion
         waiting: Any = Signal(6)  # pulses, with the one under way until it is done
         wanted: Any = Signal()
-        answered = asked & self.hard.sent
-        took = self.pulse & self.room.any() & ~self.flush
+        sure = ~doubt & ~self.disabled
+        answered = asked & (self.hard.sent | patience.over)
+        merges = waiting.any() & (self.disabled | ~self.room.any())
         m.d.comb += [
             # A pulse ends as soon as the host has it; the level takes the line over, or keeps it.
             wanted.eq(((self.level & ~unheard) | (waiting.any() & ~line)) & ~self.disabled & ~self.flush),
+            patience.waits.eq(self.flush),
             self.hard.int[0].eq(line),
             self.hard.pending[0].eq(((self.level | waiting.any()) & ~self.flush) | line),
             self.idle.eq(~line & ~asked),
             self.room.eq(self._pulses - waiting),
-            self.asserted.eq(answered & line & ~self.disabled),
+            self.full.eq(~self.room.any() & ~self.level & ~self.disabled),
+            self.asserted.eq(answered & line & sure),
             self.deasserted.eq(answered & ~line),
             self.done.eq(self.asserted & pulsing & waiting.any()),
-            self.refused.eq(self.pulse & ~self.room.any()),
+            self.queued.eq(self.pulse & ~merges & ~self.flush),
+            self.merged.eq(self.pulse & merges & ~self.flush),
             self.busy.eq(asked | (line != wanted)),
         ]
         with m.If(answered):
-            m.d.sync += [asked.eq(0), unheard.eq(line & self.disabled), self.told.eq(line)]
-        with m.Elif(~asked & (line != wanted) & ~(wanted & self.hold)):
-            m.d.sync += [line.eq(wanted), asked.eq(1), pulsing.eq(~self.level)]
+            m.d.sync += [asked.eq(0), unheard.eq(line & ~sure), self.told.eq(line)]
+        with m.Elif(asked):
+            m.d.sync += doubt.eq(~sure)
+        with m.Elif((line != wanted) & ~(wanted & Mux(self.level, self.hold_level, self.hold_pulse))):
+            m.d.sync += [line.eq(wanted), asked.eq(1), doubt.eq(0), pulsing.eq(~self.level)]
         with m.If(self.flush):
             m.d.sync += [waiting.eq(0), pulsing.eq(0)]
         with m.Else():
-            m.d.sync += waiting.eq(waiting + took - self.done)
+            m.d.sync += waiting.eq(waiting + self.queued - self.done)
         return m

@@ -4,10 +4,12 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Module, ResetInserter, Signal
+from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+
+from epbell.patience import PATIENCE, Patience, check_answers
 
 __all__ = [
     "HardMsi",
@@ -69,15 +71,18 @@ class MsiSender(wiring.Component):
     """Sends queued vectors one at a time, and none of them twice.
 
     A vector is on ``hard.int``, one-hot, for one clock; it leaves the queue when the hard block answers ``sent`` and is
-    tried again when it answers ``fail``, or when the host switches MSI off before there is any answer. While MSI or bus
-    mastering is off, vectors wait in the queue. A vector beyond those that the host has granted is sent as the one with
-    the same low bits of its number, and masked with it, since the hard block would refuse it for ever; pending ones
-    are moved, and merged, when fewer are granted.
+    tried again when it answers ``fail``. The answer is waited for as long as MSI is enabled. While it is not, as after
+    a reset of the function, the vector counts as not sent after `patience` clocks without an answer. An answer that
+    comes while none is awaited is ignored. A vector beyond those that the host has granted is sent as the one with the
+    same low bits of its number, and masked with it, since the hard block would refuse it for ever; pending ones are
+    moved, and merged, when fewer are granted.
 
     A masked vector that comes to the front of the queue becomes pending (PCI Express Base 6.0, section 6.1.4): it is
     shown on ``hard.pending_status``, and sent once when it is unmasked, before what is in the queue. If it is pending
-    already, it is merged. The mask that counts is the one in the clock before ``hard.int``; a vector that is masked
-    when its answer is not ``sent`` becomes pending, or stays so. Function 0 only.
+    already, it is merged. While MSI or bus mastering is off, every vector becomes pending like this, so that the queue
+    never stands: with MSI off as itself, whatever was granted before. The mask that counts is the one in the clock
+    before ``hard.int``; a vector that is masked when its answer is not ``sent`` becomes pending, or stays so. Function
+    0 only.
 
     While ``flush`` is high, nothing is queued or begun and what was queued or pending is forgotten. A vector that the
     hard block has been asked for still waits for its answer: see ``idle``.
@@ -86,6 +91,8 @@ class MsiSender(wiring.Component):
     ----------
     depth : int
         Vectors that fit into the queue, 1 to 63.
+    patience : int
+        Clocks that an answer is waited for while MSI is off, 1 or more.
 
     Attributes
     ----------
@@ -93,8 +100,11 @@ class MsiSender(wiring.Component):
         Queue this vector; refused when the queue is full, or flushed.
     bus_master : In(1)
         The host has enabled bus mastering.
-    hold : In(1)
-        Begin nothing new: what a vector announces is still on its way.
+    hold, hold_pending : In(1)
+        Do not begin to send the oldest vector of the queue, nor let it become pending because of its mask; do not begin
+        to send a pending one: what they announce is still on its way.
+    wait : In(1)
+        Begin to send nothing: the hard block owes an answer of another kind.
     flush : In(1)
         Forget everything, for the reset of the function.
     hard : Out(HardMsi())
@@ -105,96 +115,113 @@ class MsiSender(wiring.Component):
         Something is waiting in the queue or on its way. A pending vector that the host masks does not count.
     idle : Out(1)
         No answer of the hard block is awaited.
+    queued, taken : Out(1)
+        A vector enters the queue; the oldest one leaves it.
     sent, held, merged, refused : Out(1)
         An MSI has gone; a vector has become pending, or was pending; a vector has been refused.
 
     Raises
     ------
     ValueError
-        If `depth` is out of range.
+        If a parameter is out of range.
     """
 
     valid: Any
     vector: Any
     bus_master: Any
     hold: Any
+    hold_pending: Any
+    wait: Any
     flush: Any
     hard: Any
     room: Any
     busy: Any
     idle: Any
+    queued: Any
+    taken: Any
     sent: Any
     held: Any
     merged: Any
     refused: Any
 
-    def __init__(self, depth: int = 16) -> None:
+    def __init__(self, depth: int = 16, *, patience: int = PATIENCE) -> None:
         if not isinstance(depth, int) or not 1 <= depth <= 63:
             raise ValueError(f"The depth of the MSI queue must be 1 to 63, not {depth!r}")
         self._depth = depth
+        self._patience = check_answers(patience)
         super().__init__({
             "valid": In(1),
             "vector": In(5),
             "bus_master": In(1),
-            "hold": In(1),
-            "flush": In(1),
+            **{name: In(1) for name in ("hold", "hold_pending", "wait", "flush")},
             "hard": Out(HardMsi()),
             "room": Out(6),
             "busy": Out(1),
             "idle": Out(1),
-            **{name: Out(1) for name in ("sent", "held", "merged", "refused")},
+            **{name: Out(1) for name in ("queued", "taken", "sent", "held", "merged", "refused")},
         })
 
     def elaborate(self, platform: object) -> Module:
         """Build a queue, and a machine that waits for the answer."""
         m: Any = Module()
         m.submodules.queue = ResetInserter(self.flush)(queue := SyncFIFO(width=5, depth=self._depth))
+        m.submodules.patience = patience = Patience(self._patience)
         state: Any = Signal(_State)
         pending: Any = Signal(VECTORS)
         moved: Any = Signal(VECTORS)  # the pending ones as vectors that are granted
         unmasked: Any = Signal(VECTORS)  # of these
         front: Any = Signal(VECTORS)
         asked: Any = Signal(VECTORS)  # as it was on hard.int, if it was pending
-        masked: Any = Signal()  # the vector at the front
-        multiple = self.hard.mmenable[:3]
-        granted = ((Const(1) << multiple) - 1).as_unsigned()
-        m.d.comb += moved.eq(pending)
-        with m.Switch(multiple):
-            for log2 in range(len(self.vector)):
-                with m.Case(log2):
-                    count = 1 << log2
-                    m.d.comb += moved.eq(reduce(or_, (pending[at : at + count] for at in range(0, VECTORS, count))))
-        with m.If((state == _State.IDLE) & self.hard.enable[0]):
-            m.d.sync += pending.eq(moved)
+        may_send: Any = Signal()
+        keep: Any = Signal()  # let the front of the queue become pending
+        self._grants(m, pending, moved, front, queue.r_data)
         m.d.comb += [
             unmasked.eq(moved & ~self.hard.data),
-            front.eq(Const(1, VECTORS) << (queue.r_data & granted)),
-            masked.eq((front & self.hard.data).any()),
+            may_send.eq(self.hard.enable[0] & self.bus_master),
+            patience.waits.eq((state == _State.ASKED) & ~self.hard.enable[0]),
             self.hard.pending_status.eq(pending),
             self.hard.pending_status_data_enable.eq(1),
             queue.w_en.eq(self.valid & ~self.flush),
             queue.w_data.eq(self.vector),
-            queue.r_en.eq((self.sent & ~asked.any()) | self.held | self.merged),
+            queue.r_en.eq((self.sent & ~asked.any()) | keep),
+            self.queued.eq(queue.w_en & queue.w_rdy),
+            self.taken.eq(queue.r_en & queue.r_rdy),
             self.room.eq(self._depth - queue.level),
             self.busy.eq(queue.r_rdy | unmasked.any() | (state == _State.ASKED)),
             self.idle.eq(state == _State.IDLE),
             self.refused.eq(self.valid & (self.flush | ~queue.w_rdy)),
             self.sent.eq((state == _State.ASKED) & self.hard.sent),
+            self.merged.eq(keep & (moved & front).any()),
+            self.held.eq(keep & ~self.merged),
         ]
         m.d.sync += self.hard.int.eq(0)
-        with m.If(state == _State.IDLE), m.If(self.hard.enable[0] & self.bus_master & ~self.hold & ~self.flush):
-            with m.If(unmasked.any()):
+        with m.If(state == _State.IDLE):
+            m.d.sync += pending.eq(moved | (front & keep.replicate(VECTORS)))
+            with m.If(~self.flush & ~may_send):
+                m.d.comb += keep.eq(queue.r_rdy)
+            with m.Elif(~self.flush & unmasked.any()), m.If(~self.hold_pending & ~self.wait):
                 lowest = unmasked & (-unmasked)[:VECTORS]
                 m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]
-            with m.Elif(queue.r_rdy & masked):
-                m.d.comb += [self.merged.eq((moved & front).any()), self.held.eq(~self.merged)]
-                m.d.sync += pending.eq(moved | front)
-            with m.Elif(queue.r_rdy):
-                m.d.sync += [self.hard.int.eq(front), asked.eq(0), state.eq(_State.ASKED)]
+            with m.Elif(~self.flush & queue.r_rdy & ~self.hold):
+                masked = (front & self.hard.data).any()
+                m.d.comb += keep.eq(masked)
+                with m.If(~masked & ~self.wait):
+                    m.d.sync += [self.hard.int.eq(front), asked.eq(0), state.eq(_State.ASKED)]
         with m.Elif(self.hard.sent):
             m.d.sync += [pending.eq(pending & ~asked), state.eq(_State.IDLE)]
-        with m.Elif(self.hard.fail | ~self.hard.enable[0]):
+        with m.Elif(self.hard.fail | patience.over):
             m.d.sync += state.eq(_State.IDLE)
         with m.If(self.flush):
             m.d.sync += pending.eq(0)
         return m
+
+    def _grants(self, m: Any, pending: Any, moved: Any, front: Any, vector: Any) -> None:
+        """Find out as what vectors are sent: while MSI is off, nobody knows."""
+        multiple, enabled = self.hard.mmenable[:3], self.hard.enable[0]
+        granted = ((Const(1) << multiple) - 1).as_unsigned()
+        m.d.comb += [moved.eq(pending), front.eq(Const(1, VECTORS) << (vector & Mux(enabled, granted, VECTORS - 1)))]
+        with m.If(enabled), m.Switch(multiple):
+            for log2 in range(len(self.vector)):
+                with m.Case(log2):
+                    count = 1 << log2
+                    m.d.comb += moved.eq(reduce(or_, (pending[at : at + count] for at in range(0, VECTORS, count))))

@@ -82,6 +82,12 @@ class Msix(wiring.Component):
         Raise a vector.
     room : Out(6)
         Free entries of the queue of raised vectors.
+    hold : In(1)
+        Leave the oldest raised vector in the queue as long as vectors can be sent: what it announces is still on its
+        way.
+    queued, taken, open : Out(1)
+        A vector enters the queue; the oldest one leaves it; vectors can be sent: ``set_up``, ``enabled``, not
+        ``masked``, ``bus_master``.
     host_wrote, host_address, host_written : In(1), In, In(lanes)
         The host writes to the RAM: dword address of lane 0, and the lanes of which it writes at least one byte.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data : Out(1), In(1), Out(1), Out, Out(32)
@@ -118,6 +124,10 @@ class Msix(wiring.Component):
     raise_vector: Any
     raise_ready: Any
     room: Any
+    hold: Any
+    queued: Any
+    taken: Any
+    open: Any
     host_wrote: Any
     host_address: Any
     host_written: Any
@@ -167,6 +177,8 @@ class Msix(wiring.Component):
             "raise_vector": In(11),
             "raise_ready": Out(1),
             "room": Out(6),
+            "hold": In(1),
+            **{name: Out(1) for name in ("queued", "taken", "open")},
             "host_wrote": In(1),
             "host_address": In(address),
             "host_written": In(lanes),
@@ -193,7 +205,6 @@ class Msix(wiring.Component):
         m: Any = Module()
         self._state: Any = Signal(_State)
         self._last: Any = Signal(11)
-        self._open: Any = Signal()
         self._vector: Any = Signal(11)  # in hand
         self._word: Any = Signal(32)  # of the pending bits, with those of the neighbours of the vector in hand
         self._held: Any = Signal()  # the vector in hand is pending
@@ -201,7 +212,7 @@ class Msix(wiring.Component):
         self._wiped: Any = Signal(range(self._words))
         m.d.comb += [
             self._last.eq(Mux(self.last < self._vectors, self.last, self._vectors - 1)),
-            self._open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master),
+            self.open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master),
         ]
         self._raises(m)
         self._watch(m)
@@ -241,6 +252,8 @@ class Msix(wiring.Component):
             queue.w_en.eq(taken & known),
             self.raise_ready.eq(queue.w_rdy),
             self.refused.eq(taken & ~known),
+            self.queued.eq(queue.w_en & queue.w_rdy),
+            self.taken.eq(queue.r_en & queue.r_rdy),
             self.room.eq(self._depth - queue.level),
         ]
 
@@ -270,9 +283,9 @@ class Msix(wiring.Component):
     def _rescan(self, m: Any) -> None:
         """Look at every pending vector after the host has opened the way, or has unmasked too many in a short time."""
         was_open: Any = Signal()
-        m.d.sync += was_open.eq(self._open)
+        m.d.sync += was_open.eq(self.open)
         lost = self._snoop.control_many | (self._snoop.control_valid & ~self._checks.w_rdy)
-        with m.If((self._open & ~was_open) | lost):
+        with m.If((self.open & ~was_open) | lost):
             m.d.sync += self._again.eq(1)
 
     def _memory(self, m: Any) -> None:
@@ -320,7 +333,7 @@ class Msix(wiring.Component):
         last: Any = Signal(_Job)
         job: Any = Signal(_Job)
         scan = self._scanning | self._again
-        wanted = (scan, self._queue.r_rdy, self._checks.r_rdy)
+        wanted = (scan, self._queue.r_rdy & ~(self.hold & self.open), self._checks.r_rdy)
         with m.Switch(last):
             for turn in range(3):
                 with m.Case(turn):
@@ -340,7 +353,7 @@ class Msix(wiring.Component):
         with m.If(job != _Job.SCAN):
             self._go(m, _State.LOOK)
         with m.Elif(scan):
-            with m.If(self._open & self.pending.any()):
+            with m.If(self.open & self.pending.any()):
                 m.d.sync += self._scanning.eq(1)
                 with m.If(~self._scanning):
                     m.d.sync += self._again.eq(0)
@@ -355,7 +368,7 @@ class Msix(wiring.Component):
         m.d.comb += self.merged.eq(self.set_up & self._raised & here)
         with m.If(self._raised == here):
             self._go(m, _State.IDLE)
-        with m.Elif(self._open):
+        with m.Elif(self.open):
             self._go(m, _State.FETCH)
         with m.Elif(self._raised):
             self._go(m, _State.HOLD)
@@ -384,7 +397,7 @@ class Msix(wiring.Component):
         with m.If(self._reader.done):
             with m.If(self._stale):
                 self._go(m, _State.RETRY)
-            with m.Elif(~self._open | self._reader.entry.control[0]):
+            with m.Elif(~self.open | self._reader.entry.control[0]):
                 self._keep(m)
             with m.Elif(self._held):
                 self._go(m, _State.RELEASE)
@@ -415,7 +428,7 @@ class Msix(wiring.Component):
             self._go(m, _State.OFFER)
 
     def _offer(self, m: Any) -> None:
-        m.d.comb += self.i_valid.eq(self._open & ~self._stale)
+        m.d.comb += self.i_valid.eq(self.open & ~self._stale)
         with m.If(self.i_valid & self.i_ready):
             self._answer(m)
         with m.Elif(~self.i_valid):
@@ -431,7 +444,7 @@ class Msix(wiring.Component):
             self._go(m, _State.ANSWER)
 
     def _retry(self, m: Any) -> None:
-        with m.If(self._open):
+        with m.If(self.open):
             self._go(m, _State.FETCH)
         with m.Else():
             self._keep(m)

@@ -6,6 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.patience import PATIENCE, Patience, check_answers
+
 __all__ = [
     "HardMsix",
     "MsixSender",
@@ -52,8 +54,14 @@ class MsixSender(wiring.Component):
     """Hands the messages of :class:`epbell.msix.Msix` to the hard block, one at a time, for function 0.
 
     A message is on ``hard.address`` and ``hard.data`` from the clock after it is taken until the next one, and
-    ``hard.int`` is high in the first of these clocks. Its answer is passed on in the clock in which it comes. When the
-    host switches MSI-X off before there is an answer, the message has failed; an answer in the same clock counts.
+    ``hard.int`` is high in the first of these clocks. Its answer is passed on in the clock in which it comes, and
+    waited for as long as MSI-X is enabled. While it is not, as after a reset of the function, the message has failed
+    after `patience` clocks without an answer. An answer that comes while none is awaited is ignored.
+
+    Parameters
+    ----------
+    patience : int
+        Clocks that an answer is waited for while MSI-X is off, 1 or more.
 
     Attributes
     ----------
@@ -65,6 +73,11 @@ class MsixSender(wiring.Component):
         No answer of the hard block is awaited.
     hard : Out(HardMsix())
         The hard block's port.
+
+    Raises
+    ------
+    ValueError
+        If `patience` is out of range.
     """
 
     i_valid: Any
@@ -78,7 +91,8 @@ class MsixSender(wiring.Component):
     idle: Any
     hard: Any
 
-    def __init__(self) -> None:
+    def __init__(self, patience: int = PATIENCE) -> None:
+        self._patience = check_answers(patience)
         super().__init__({
             "i_valid": In(1),
             "i_ready": Out(1),
@@ -96,6 +110,7 @@ class MsixSender(wiring.Component):
         """Keep the message, and wait for the answer."""
         m: Any = Module()
         asked: Any = Signal()
+        m.submodules.patience = patience = Patience(self._patience)
         takes = self.i_valid & self.i_ready
         m.d.comb += [
             self.enabled.eq(self.hard.enable[0]),
@@ -103,7 +118,8 @@ class MsixSender(wiring.Component):
             self.idle.eq(~asked),
             self.i_ready.eq(~asked),
             self.i_sent.eq(asked & self.hard.sent),
-            self.i_failed.eq(asked & ~self.hard.sent & (self.hard.fail | ~self.enabled)),
+            patience.waits.eq(asked & ~self.enabled),
+            self.i_failed.eq(asked & ~self.hard.sent & (self.hard.fail | patience.over)),
         ]
         m.d.sync += self.hard.int.eq(takes)
         with m.If(takes):

@@ -145,6 +145,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         msix_held_back="An MSI-X vector raised while masked, disabled or not bus master is pending, and sent once.",
         msi_held_back="An MSI raised while masked or without bus mastering is sent once when it may be.",
         intx_follows_its_level="The host's INTx line follows the level asked for, unless Interrupt Disable is set.",
+        disabled_before_the_answer="MSI and MSI-X that are switched off between message and answer are not sent twice.",
+        intx_disabled_before_the_answer="A pulse of which the host may not have heard is told again.",
+        raises_wait_for_room="Raises for which there is no room wait for it: none is refused, lost or doubled.",
     ),
     *_bench(
         "resets",
@@ -202,7 +205,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         msi_grants="The host grants 1 to 32 MSIs of those it is offered: each arrives as itself, data are aligned.",
         msi_test_of_each_count="Linux's MSI test passes on functions with 1 to 32 vectors; one more is -EINVAL.",
         msi_masked_one_by_one="Each MSI raised while masked is pending, and sent once at its own unmask.",
-        msi_raised_while_disabled="MSIs raised while MSI is disabled are sent once when it is enabled; 16 find room.",
+        msi_raised_while_disabled="MSIs raised while they may not be sent, however many, are sent once when they may.",
     ),
     *_bench(
         "msix",

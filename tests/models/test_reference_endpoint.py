@@ -227,8 +227,8 @@ def test_msi_queue(endpoint):
     sent = []
     while (vector := controller.next_msi()) is not None:
         sent.append(vector)
-    assert sent == list(range(16))
-    assert (endpoint.cpu_read32(CONTROLLER + 0x18), endpoint.cpu_read32(CONTROLLER + 0x1C)) == (16, 24)
+    assert sent == [0], "one vector is granted: they are all the same"
+    assert [endpoint.cpu_read32(CONTROLLER + at) for at in (0x18, 0x1C, 0xB0, 0xB4)] == [1, 0, 32, 8]
 
 
 def test_reset_clears_everything_but_ram(endpoint):

@@ -94,6 +94,7 @@ def test_d3hot_by_hand():
     endpoint = ReferenceEndpoint(SIZES)
     controller = endpoint.controller
     controller.enabled = controller.master = controller.intx.allowed = True
+    controller.multiple = 2
     endpoint.power(d3hot=True)
     endpoint.cpu_write32(MSI_RAISE, 3)
     endpoint.cpu_write32(INTX, 1)

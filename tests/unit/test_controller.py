@@ -149,13 +149,13 @@ def test_msi_queue() -> None:
         rig.ctx.set(hard.enable, 1)
         rig.ctx.set(hard.mmenable, 5)
         await rig.step(20)
-        assert await rig.cpu_read(CONTROLLER + 0x14) == 1 | 5 << 1 | 1 << 16
-        assert await rig.cpu_read(CONTROLLER + 0x1C) == 1
+        assert await rig.cpu_read(CONTROLLER + 0x14) == 1 | 5 << 1 | 16 << 8 | 1 << 16
+        assert await rig.cpu_read(CONTROLLER + 0x70) == 0x3FFF7
         assert not sent
         rig.function_status = 0x7
         await rig.step(100)
-        assert sent == [v for v in range(17) if v != 3]
-        assert await rig.cpu_read(CONTROLLER + 0x18) == 16
+        assert sent == [v for v in range(18) if v != 3]
+        assert [await rig.cpu_read(CONTROLLER + at) for at in (0x18, 0x1C, 0xB0, 0xB4)] == [17, 0, 17, 0]
         assert await rig.cpu_read(CONTROLLER + 0x14) == 1 | 5 << 1 | 16 << 8 | 1 << 17
 
     Rig(64).run(bench)

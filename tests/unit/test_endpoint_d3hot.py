@@ -15,7 +15,7 @@ UNINITIALIZED = 0
 
 
 @pytest.mark.parametrize(
-    ("which", "way", "longest"), [("msi", "rq", 11), ("msix", "rq", 17), ("msix", "port", 20), ("level", "rq", 7)]
+    ("which", "way", "longest"), [("msi", "rq", 11), ("msix", "rq", 17), ("msix", "port", 20), ("level", "rq", 11)]
 )
 def test_around_an_interrupt(which: str, way: str, longest: int) -> None:
     """In each clock from the raise on, for one clock and for longer."""
@@ -50,7 +50,8 @@ def test_around_an_interrupt(which: str, way: str, longest: int) -> None:
             hard.left.clear()
 
     Rig(128, msix=way).run(bench)
-    assert outcomes == {True, False}, "never held back, or always"
+    # The level is told again in any case: the line was deasserted, or it is not sure that the host has heard of it.
+    assert outcomes == ({True} if which == "level" else {True, False}), "never held back, or always"
 
 
 def test_requests_of_the_cpu() -> None:

@@ -3,41 +3,125 @@
 import random
 from typing import Any
 
-from amaranth.sim import Simulator
+import pytest
+from simulate import simulate
 
 from epbell.fence import Fence
 
 
-def test_random_traffic() -> None:
-    rng = random.Random(1)
-    dut = Fence()
-    closed = opened = 0
+class Traffic:
+    """Requests and raised interrupts, each with the clock in which it was taken or raised."""
+
+    def __init__(self) -> None:
+        self.under_way: list[int] = []
+        self.raised: list[int] = []
+        self.mark = -1
+        self.now = 0
+
+    async def clock(self, ctx: Any, dut: Fence, *, take: bool | None = False, **now: int) -> tuple[int, int]:
+        """A clock; take the oldest if it is asked for, or if it is open (None). Return open and closed."""
+        under_way, raised = self.under_way, self.raised
+        for name in ("entered", "left", "raised", "mark", "flush", "leaving"):
+            ctx.set(getattr(dut, name), now.get(name, 0))
+        opened, closed = ctx.get(dut.open), ctx.get(dut.closed)
+        if raised:
+            assert opened == (not any(start < raised[0] for start in under_way))
+        assert closed == any(start < self.mark for start in under_way)
+        takes = bool(raised) and (bool(opened) if take is None else take)
+        ctx.set(dut.taken, int(takes))
+        if takes:
+            boundary = raised.pop(0)
+            if not opened:
+                self.mark = max(self.mark, boundary)
+        if now.get("left"):
+            under_way.pop(0)
+        if now.get("entered"):
+            under_way.append(self.now)
+        if now.get("raised"):
+            raised.append(self.now)
+        if now.get("mark"):
+            self.mark = self.now
+        if now.get("flush"):
+            self.under_way, self.raised, self.mark = under_way[: now["leaving"] - now.get("left", 0)], [], -1
+        await ctx.tick()
+        self.now += 1
+        return opened, closed
+
+
+@pytest.mark.parametrize("merges", [False, True])
+@pytest.mark.parametrize("depth", [1, 3, 16])
+def test_random_traffic(depth: int, merges: bool) -> None:
+    """Each interrupt with its own boundary; taken early now and then or merged, and dropped with what has not left."""
+    rng, dut, traffic = random.Random(depth), Fence(depth), Traffic()
+    seen = {"closed": 0, "shut": 0, "early": 0, "taken": 0}
 
     async def bench(ctx: Any) -> None:
-        nonlocal closed, opened
-        under_way: list[int] = []
-        mark = -1
         for clock in range(4000):
-            left = bool(under_way) and rng.random() < 0.4
-            entered = len(under_way) < 7 and rng.random() < (0.8 if clock // 100 % 2 else 0.2)
-            marks = rng.random() < 0.1
-            ctx.set(dut.left, left)
-            ctx.set(dut.entered, entered)
-            ctx.set(dut.mark, marks)
-            expected = any(start < mark for start in under_way)
-            assert ctx.get(dut.closed) == expected
-            closed, opened = closed + expected, opened + (not expected)
-            if left:
-                under_way.pop(0)
-            if entered:
-                under_way.append(clock)
-            if marks:
-                mark = clock
-            await ctx.tick()
+            busy = clock // 100 % 2
+            left = bool(traffic.under_way) and rng.random() < (0.4 if busy else 0.9)
+            entered = len(traffic.under_way) < 7 and rng.random() < (0.8 if busy else 0.2)
+            raises = len(traffic.raised) < depth and rng.random() < 0.3
+            flush = rng.random() < 0.01
+            # What follows the one that has begun is dropped.
+            leaving = flush and bool(traffic.under_way) and (left or rng.random() < 0.5)
+            early = not merges and rng.random() < 0.02
+            before = len(traffic.raised)
+            opened, closed = await traffic.clock(
+                ctx,
+                dut,
+                take=True if early else None if rng.random() < 0.5 else False,
+                entered=int(entered and not flush),
+                left=left,
+                raised=int(raises and not flush),
+                mark=int(merges and not flush and rng.random() < 0.02),
+                flush=int(flush),
+                leaving=int(leaving),
+            )
+            seen["closed"] += closed
+            seen["shut"] += bool(before) and not opened
+            seen["early"] += bool(before) and early and not opened
+            seen["taken"] += before > len(traffic.raised)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-9)
-    simulator.add_testbench(bench)
-    simulator.run()
-    assert closed > 300
-    assert opened > 300
+    simulate(dut, bench)
+    assert min(seen["shut"], seen["taken"]) > 300, seen
+    assert seen["closed"] > 50
+    assert seen["early"] > 5 or merges
+
+
+def test_others_do_not_move_the_boundary() -> None:
+    """Requests leave one clock in four and never run out, interrupts are raised all the time: each goes in its time."""
+    dut, traffic = Fence(16), Traffic()
+    waits: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        for clock in range(2000):
+            oldest = traffic.raised[0] if traffic.raised else None
+            await traffic.clock(
+                ctx,
+                dut,
+                take=None,
+                entered=int(len(traffic.under_way) < 7),
+                left=int(clock % 4 == 0 and bool(traffic.under_way)),
+                raised=int(len(traffic.raised) < 16),
+            )
+            if oldest is not None and oldest not in traffic.raised[:1]:
+                waits.append(clock - oldest)
+
+    simulate(dut, bench)
+    assert len(waits) > 500
+    assert max(waits) <= 4 * 7 + 16 + 1, "seven requests, one clock in four; then one interrupt in a clock"
+
+
+def test_far_behind() -> None:
+    """One that waits while more requests leave than the counts can tell apart: once it may go, it may go."""
+    dut, traffic = Fence(4), Traffic()
+
+    async def bench(ctx: Any) -> None:
+        for clock in range(500):
+            under_way = len(traffic.under_way)
+            opened, _ = await traffic.clock(
+                ctx, dut, entered=1, left=int(under_way > 3), raised=int(clock in (10, 12, 300))
+            )
+            assert opened or not clock > 20
+
+    simulate(dut, bench)

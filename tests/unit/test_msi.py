@@ -3,9 +3,12 @@
 import random
 from typing import Any
 
+import pytest
 from simulate import simulate
 
 from epbell.msi import MsiSender
+
+PATIENCE = 40
 
 
 class HardBlock:
@@ -37,7 +40,7 @@ class HardBlock:
 
 def run(bench: Any) -> None:
     """Run ``bench(ctx, dut)`` with everything enabled that a message needs."""
-    dut = MsiSender(4)
+    dut = MsiSender(4, patience=PATIENCE)
 
     async def testbench(ctx: Any) -> None:
         ctx.set(dut.hard.enable, 1)
@@ -77,34 +80,157 @@ def test_random_vectors() -> None:
     assert refused > 10
 
 
-def test_waits_for_the_hosts_enables() -> None:
+class Slow:
+    """Notes what is asked for, and answers when it is told to."""
+
+    def __init__(self, ctx: Any, dut: MsiSender) -> None:
+        self.ctx, self.dut, self.asked, self.sent = ctx, dut, list[int](), 0
+
+    async def clocks(self, count: int, answer: str = "") -> None:
+        """Some clocks; the answer comes in the first."""
+        ctx, dut = self.ctx, self.dut
+        for now in range(count):
+            for name in ("sent", "fail"):
+                ctx.set(getattr(dut.hard, name), int(name == answer and not now))
+            self.sent += ctx.get(dut.sent)
+            if asked := ctx.get(dut.hard.int):
+                self.asked.append(asked.bit_length() - 1)
+            await ctx.tick()
+
+    async def queue(self, *vectors: int) -> None:
+        self.ctx.set(self.dut.valid, 1)
+        for vector in vectors:
+            self.ctx.set(self.dut.vector, vector)
+            await self.clocks(1)
+        self.ctx.set(self.dut.valid, 0)
+
+
+@pytest.mark.parametrize("gate", ["enable", "bus_master"])
+def test_pending_without_the_hosts_enables(gate: str) -> None:
+    """While MSI or bus mastering is off: pending and merged, the queue never stands; each is sent once afterwards."""
+
     async def bench(ctx: Any, dut: MsiSender) -> None:
-        asked: list[int] = []
-
-        async def clocks(count: int) -> None:
-            for _ in range(count):
-                asked.append(ctx.get(dut.hard.int))
-                await ctx.tick()
-
-        ctx.set(dut.hard.enable, 0)
-        ctx.set(dut.valid, 1)
-        ctx.set(dut.vector, 5)
-        await ctx.tick()
-        ctx.set(dut.valid, 0)
-        await clocks(20)
-        ctx.set(dut.hard.enable, 1)
-        ctx.set(dut.bus_master, 0)
-        await clocks(20)
-        assert not any(asked)
-        ctx.set(dut.bus_master, 1)
-        await clocks(10)
-        assert [a for a in asked if a] == [1 << 5]
-        # The host switches MSI off before there is an answer: the vector stays, and goes when it is on again.
-        ctx.set(dut.hard.enable, 0)
-        await clocks(5)
-        ctx.set(dut.hard.enable, 1)
-        await clocks(5)
-        assert [a for a in asked if a] == [1 << 5, 1 << 5]
-        assert ctx.get(dut.busy) == 1
+        block, pin = Slow(ctx, dut), dut.hard.enable if gate == "enable" else dut.bus_master
+        held = merged = 0
+        ctx.set(pin, 0)
+        # Vectors that are granted again later are not those that were granted before.
+        ctx.set(dut.hard.mmenable, 0 if gate == "enable" else 5)
+        for vector in (31, 5, 9, 5, 5, 0, 1, 31):
+            ctx.set(dut.valid, 1)
+            ctx.set(dut.vector, vector)
+            held, merged = held + ctx.get(dut.held), merged + ctx.get(dut.merged)
+            assert ctx.get(dut.refused) == 0
+            await block.clocks(1)
+            ctx.set(dut.valid, 0)
+        held, merged = held + ctx.get(dut.held), merged + ctx.get(dut.merged)
+        await block.clocks(10)
+        assert (held, merged, block.asked) == (5, 3, [])
+        assert (ctx.get(dut.room), ctx.get(dut.hard.pending_status)) == (4, 1 << 31 | 1 << 9 | 1 << 5 | 3)
+        ctx.set(dut.hard.mmenable, 5)
+        ctx.set(pin, 1)
+        for _ in range(8):
+            await block.clocks(3, "sent")
+        assert block.asked == [0, 1, 5, 9, 31]
+        assert (ctx.get(dut.busy), ctx.get(dut.hard.pending_status)) == (0, 0)
 
     run(bench)
+
+
+@pytest.mark.parametrize("pending", [False, True])
+@pytest.mark.parametrize(("on_again", "answered"), [(None, 9), (4, 9), (4, 300), (11, 300)])
+def test_switched_off_before_the_answer(pending: bool, on_again: int | None, answered: int) -> None:
+    """The answer is waited for, the longer if MSI is on again: the vector has gone, and is not sent again."""
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        block = Slow(ctx, dut)
+        ctx.set(dut.hard.data, 0x20 * pending)
+        await block.queue(5)
+        await block.clocks(4)
+        ctx.set(dut.hard.data, 0)
+        await block.clocks(4)
+        assert block.asked == [5]
+        ctx.set(dut.hard.enable, 0)
+        for clock in range(answered):
+            if clock == on_again:
+                ctx.set(dut.hard.enable, 1)
+            await block.clocks(1)
+        assert ctx.get(dut.idle) == 0
+        await block.clocks(1, "sent")
+        ctx.set(dut.hard.enable, 1)
+        await block.clocks(20)
+        assert (block.asked, block.sent, ctx.get(dut.busy)) == ([5], 1, 0)
+
+    run(bench)
+
+
+@pytest.mark.parametrize("flush", [0, 1])
+def test_no_answer(flush: int) -> None:
+    """While MSI is off, it is waited for as long as it is said; then the vector is to be sent again."""
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        block = Slow(ctx, dut)
+        await block.queue(5)
+        await block.clocks(300)
+        assert (block.asked, ctx.get(dut.idle)) == ([5], 0), "no end while MSI is on"
+        ctx.set(dut.hard.enable, 0)
+        ctx.set(dut.flush, flush)
+        await block.clocks(PATIENCE - 1)
+        assert ctx.get(dut.idle) == 0
+        await block.clocks(1)
+        assert ctx.get(dut.idle) == 1
+        ctx.set(dut.flush, 0)
+        await block.clocks(5)
+        # Nobody waits for an answer any more.
+        await block.clocks(5, "sent")
+        assert (block.sent, ctx.get(dut.hard.pending_status)) == (0, 0 if flush else 1 << 5)
+        ctx.set(dut.hard.enable, 1)
+        await block.queue(6)
+        await block.clocks(5)
+        await block.clocks(5, "sent")
+        await block.clocks(5, "sent")
+        assert (block.asked, block.sent) == ([5, 6] if flush else [5, 5, 6], 1 if flush else 2)
+
+    run(bench)
+
+
+def test_what_they_announce() -> None:
+    """The oldest of the queue and the pending ones can be held each on its own; all wait for another answer."""
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        block = Slow(ctx, dut)
+        ctx.set(dut.hold, 1)
+        ctx.set(dut.hard.data, 1 << 7)
+        await block.queue(7)
+        await block.clocks(5)
+        assert (block.asked, ctx.get(dut.room), ctx.get(dut.hard.pending_status)) == ([], 3, 0)
+        ctx.set(dut.hold, 0)
+        await block.clocks(5)
+        assert (block.asked, ctx.get(dut.room), ctx.get(dut.hard.pending_status)) == ([], 4, 1 << 7)
+        ctx.set(dut.hold_pending, 1)
+        ctx.set(dut.hard.data, 0)
+        await block.clocks(5)
+        assert block.asked == []
+        ctx.set(dut.hold_pending, 0)
+        ctx.set(dut.wait, 1)
+        await block.clocks(5)
+        assert block.asked == []
+        ctx.set(dut.wait, 0)
+        await block.clocks(3)
+        assert block.asked == [7]
+        await block.clocks(1, "sent")
+        ctx.set(dut.wait, 1)
+        await block.queue(8)
+        await block.clocks(5)
+        assert block.asked == [7]
+        ctx.set(dut.wait, 0)
+        await block.clocks(5)
+        assert block.asked == [7, 8]
+
+    run(bench)
+
+
+@pytest.mark.parametrize("parameter", [{"depth": 0}, {"depth": 64}, {"patience": 0}, {"patience": "1"}])
+def test_wrong_parameters(parameter: dict[str, Any]) -> None:
+    (value,) = parameter.values()
+    with pytest.raises(ValueError, match=f"must be 1 .*, not {value!r}"):
+        MsiSender(**parameter)

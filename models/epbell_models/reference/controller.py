@@ -5,14 +5,13 @@ from collections.abc import Callable
 
 from .edma import PERSONALITIES, EdmaPage
 from .intx import Intx
-from .msi import QUEUE_DEPTH, MsiQueue
+from .msi import MsiQueue
 from .msix import Msix
 from .mu import MessagingUnit
 from .outbound import Cause
 from .ram import Ram
 
 __all__ = [
-    "QUEUE_DEPTH",
     "ControllerPage",
 ]
 
@@ -39,6 +38,7 @@ _MSIX_TABLE, _MSIX_PBA, _MSIX_SIZE = 0x050, 0x054, 0x058
 _OUTBOUND_CAUSE, _OUTBOUND_ADDRESS = 0x060, 0x064
 _MSI_MASK, _MSI_PENDING = 0x06C, 0x070
 _MSIX_SENT, _MSIX_HELD, _MSIX_MERGED = 0x074, 0x078, 0x07C
+_MSI_HELD, _MSI_MERGED, _INTX_MERGED = 0x0B0, 0x0B4, 0x0B8
 _BARS = 0x090
 _FUNCTION = 0x0A8
 
@@ -197,6 +197,9 @@ class ControllerPage:
             _MSIX_SENT: lambda: self.msix.sent,
             _MSIX_HELD: lambda: self.msix.held,
             _MSIX_MERGED: lambda: self.msix.merged,
+            _MSI_HELD: lambda: self.msi.held,
+            _MSI_MERGED: lambda: self.msi.merged,
+            _INTX_MERGED: lambda: self.intx.merged,
             _FUNCTION: lambda: self.flr | self._d3hot << 2,
         }.get(offset)
         return constants.get(offset, 0) if read is None else read()
@@ -231,10 +234,8 @@ class ControllerPage:
 
     def _write_byte_0(self, offset: int, value: int) -> None:
         if offset == _MSI_RAISE:
-            if self.msi.raise_(value & 0x1F):
-                self.on_raise()
-            else:
-                self.counts["msi_refused"] += 1
+            self.msi.raise_(value & 0x1F)
+            self.on_raise()
         elif offset == _CLEAR and value & 1:
             self._clear()
         elif offset == _INTX:
@@ -261,7 +262,8 @@ class ControllerPage:
         msi = self.msi
         msi.update()
         status = msi.enabled | msi.multiple << 1 | self.master << 17
-        return status | (QUEUE_DEPTH - len(msi.queue)) << 8 | bool(msi.queue) << 16
+        busy = bool(msi.queue) or bool(msi.pending & ~msi.mask)
+        return status | msi.room << 8 | busy << 16
 
     def _msix_status(self) -> int:
         msix = self.msix
@@ -271,6 +273,7 @@ class ControllerPage:
     def _clear(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
         self.msix.clear_counts()
+        self.msi.held = self.msi.merged = self.intx.merged = 0
         self._bells_at_clear = self._bells()
 
     def _bells(self) -> list[tuple[int, ...]]:

@@ -6,7 +6,7 @@ __all__ = [
 ]
 
 PULSES = 16
-"""Pulses that can wait, with the one under way."""
+"""Pulses that can wait, with the one under way. Where hardware lets the processor wait for room, more can."""
 
 
 class Intx:
@@ -14,25 +14,25 @@ class Intx:
 
     The host hears of changes only: the level wanted while a message is on its way is what counts when it has arrived. A
     pulse is a message to assert and one to deassert. Pulses wait for each other, and for a time when the level is down,
-    so that the host hears of each; one for which there is no room is lost. What may not be said is said later.
+    so that the host hears of each. What may not be said is said later. A pulse that comes meanwhile is one with the
+    last that waits, and so is one for which there is no room because of the level. An assertion counts only if it could
+    be said from its begin to its end: else it is taken back, and made again.
 
     Attributes
     ----------
-    allowed
-        Whether the host lets the function assert: Interrupt Disable clear, neither MSI nor MSI-X enabled, and a pin to
-        do it with. When it no longer does, an asserted line is deasserted.
-    asleep
-        Whether the function is in D3hot: as if it were not allowed.
     level
         The level that the processor wants.
     asserted
         What the host was told by the last message that arrived.
     busy
         A message is on its way.
+    merged
+        How many pulses became one with another.
     """
 
     def __init__(self) -> None:
-        self.allowed = self.asleep = False
+        self._allowed = self._asleep = False
+        self.merged = 0
         self.reset()
 
     def reset(self) -> None:
@@ -43,6 +43,30 @@ class Intx:
         self._waiting = 0
         self._pulsing = False
         self._unheard = False
+        self._doubt = False
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the host lets the function assert: no Interrupt Disable, no MSI or MSI-X, and a pin to do it with.
+
+        When it no longer does, an asserted line is deasserted.
+        """
+        return self._allowed
+
+    @allowed.setter
+    def allowed(self, value: bool) -> None:
+        self._allowed = value
+        self._doubt |= not value
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the function is in D3hot: as if it were not allowed."""
+        return self._asleep
+
+    @asleep.setter
+    def asleep(self, value: bool) -> None:
+        self._asleep = value
+        self._doubt |= value
 
     @property
     def pending(self) -> bool:
@@ -56,7 +80,10 @@ class Intx:
 
     def pulse(self) -> None:
         """Want a pulse."""
-        self._waiting = min(PULSES, self._waiting + 1)
+        if self._waiting and (not self._may_say or (self.level and self._waiting >= PULSES)):
+            self.merged += 1
+        else:
+            self._waiting += 1
 
     def next(self) -> bool | None:
         """Take the message that is due: True assert, False deassert, None for none. `sent` ends it."""
@@ -65,18 +92,22 @@ class Intx:
         self._told = not self._told
         self._pulsing = not self.level
         self.busy = True
+        self._doubt = False
         return self._told
 
     def sent(self) -> None:
-        """Note that the message has arrived. An assertion that may not be said by now is deasserted, and said again."""
+        """Note that the message has arrived. An assertion in doubt is deasserted, and said again."""
         self.busy = False
         self.asserted = self._told
-        heard = self.allowed and not self.asleep
-        self._unheard = self._told and not heard
-        if self._told and heard and self._pulsing and self._waiting:
+        self._unheard = self._told and self._doubt
+        if self._told and not self._doubt and self._pulsing and self._waiting:
             self._waiting -= 1
 
+    @property
+    def _may_say(self) -> bool:
+        return self._allowed and not self._asleep
+
     def _wanted(self) -> bool:
-        if not self.allowed or self.asleep:
+        if not self._may_say:
             return False
         return (self.level and not self._unheard) or (bool(self._waiting) and not self._told)

@@ -9,25 +9,31 @@ __all__ = [
 
 QUEUE_DEPTH = 16
 
+_ANY = 31
+
 
 class MsiQueue:
     """What the processor raised, in order, until the host lets us send it.
 
-    While MSI is disabled or the function is no bus master the queue stands. Otherwise a vector that the host masked
-    leaves it and is pending, however often it was raised, until the host unmasks it: then it is sent once, before what
-    is queued, the lowest vector first. Vectors beyond those that the host granted alias to them, also for masking.
+    A vector that the host masked leaves the queue and is pending, however often it was raised, until the host unmasks
+    it: then it is sent once, before what is queued, the lowest vector first. So is every vector while MSI is disabled
+    or the function no bus master. Vectors beyond those that the host granted alias to them, also for masking, and also
+    the pending ones when it grants fewer; while MSI is disabled nobody knows yet.
 
     Attributes
     ----------
     queue
-        The vectors.
+        The vectors. Where hardware lets the processor wait for room, this queue grows.
     enabled, multiple, master, mask
         State of the function's MSI capability and command register: MSI enabled, log2 of the vectors, bus master, mask
         bits.
+    held, merged
+        How many vectors became pending, were pending already.
     """
 
     def __init__(self) -> None:
         self.queue: deque[int] = deque()
+        self.held = self.merged = 0
         self.enabled = self.master = False
         self.multiple = 0
         self.mask = 0
@@ -40,19 +46,22 @@ class MsiQueue:
         return self._pending
 
     @property
+    def room(self) -> int:
+        """How many more vectors hardware would take without waiting."""
+        self.update()
+        return max(0, QUEUE_DEPTH - len(self.queue))
+
+    @property
     def due(self) -> bool:
         """Whether one is to be sent now."""
         self.update()
         return self.enabled and self.master and bool(self.queue or self._pending & ~self.mask)
 
-    def raise_(self, vector: int) -> bool:
-        """Queue a vector; False when there is no room."""
+    def raise_(self, vector: int) -> None:
+        """Queue a vector."""
         self.update()
-        if len(self.queue) == QUEUE_DEPTH:
-            return False
         self.queue.append(vector)
         self.update()
-        return True
 
     def next(self) -> int | None:
         """Take the vector that is to be sent now, None when there is none or the host does not let us."""
@@ -71,9 +80,15 @@ class MsiQueue:
         self._pending = 0
 
     def update(self) -> None:
-        """Let what is masked leave the queue."""
-        if not self.enabled or not self.master:
-            return
-        granted = (1 << self.multiple) - 1
-        while self.queue and self.mask >> (self.queue[0] & granted) & 1:
-            self._pending |= 1 << (self.queue.popleft() & granted)
+        """Let what may not be sent now leave the queue."""
+        granted = (1 << self.multiple) - 1 if self.enabled else _ANY
+        before = [vector for vector in range(_ANY + 1) if self._pending >> vector & 1]
+        self._pending = sum(1 << vector for vector in {vector & granted for vector in before})
+        while self.queue and not self._may_go(self.queue[0] & granted):
+            bit = 1 << (self.queue.popleft() & granted)
+            self.merged += bool(self._pending & bit)
+            self.held += not self._pending & bit
+            self._pending |= bit
+
+    def _may_go(self, vector: int) -> bool:
+        return self.enabled and self.master and not self.mask >> vector & 1

@@ -42,6 +42,7 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
     def take_time(self, source: random.Random) -> None:
         """Let answers of MSI and MSI-X take their time, at random, and some of them be failures."""
         self.answer_after = lambda: source.randrange(_SLOWEST_ANSWER)
+        self.answer_takes = lambda: source.randrange(_SLOWEST_ANSWER)
         self.refuses = lambda: source.random() < _REFUSED
 
     def show_interrupts(self) -> None:

@@ -370,11 +370,6 @@ class Scoreboard:
         else:  # further raises of a masked vector are merged with the first
             self._msis = [raised for raised in self._msis if raised[0] % granted != vector]
 
-    def msi_refused(self) -> None:
-        """Note that there was no room for the MSI that was raised last."""
-        del self._msis[-1]
-        self.counts["msis_refused"] += 1
-
     def _raise(self, register: int, data: int, strobes: int) -> None:
         """Follow the registers of the controller page that interrupt the host."""
         msix = self.reference.controller.msix

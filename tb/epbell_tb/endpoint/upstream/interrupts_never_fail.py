@@ -36,13 +36,16 @@ class InterruptsNeverFail(_Stock):
     Attributes
     ----------
     answer_after
-        How many clocks a request for an MSI or MSI-X waits for its answer, anew for each.
+        How many clocks a request for an MSI or MSI-X waits until it is sent or fails, anew for each.
+    answer_takes
+        How many clocks after it was sent the answer comes, anew for each.
     refuses
         Whether a request fails that could be granted, anew for each.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.answer_after: Callable[[], int] = lambda: 0
+        self.answer_takes: Callable[[], int] = lambda: 0
         self.refuses: Callable[[], bool] = lambda: False
         super().__init__(*args, **kwargs)
 
@@ -64,6 +67,9 @@ class InterruptsNeverFail(_Stock):
             good = allowed() and not self.refuses()
             if good:
                 await send()
+                for _ in range(self.answer_takes()):
+                    await edge
+                    assert not int(pin.value), "asked for an interrupt again before the answer"
             await pulse(self.user_clk, *(self._sent_pins if good else self._fail_pins))
 
     @property

@@ -2,7 +2,8 @@
 
 cocotbext-pcie 0.2.16, ``xilinx.us.usp_model``, ``_run_cfg_int_logic``: ``cfg_interrupt_int`` is not looked at,
 ``cfg_interrupt_sent`` never answers. The hard block turns each change into an Assert or Deassert message and answers
-(AMD PG213, "Legacy Interrupt Mode"), unless Interrupt Disable is set (PCI Express, 2.2.8.1).
+(AMD PG213, "Legacy Interrupt Mode"); there is no message while Interrupt Disable is set (PCI Express, 2.2.8.1), but an
+answer.
 
 What we do: `NoIntx.follow_intx`. Gone when ``_run_cfg_int_logic`` reads ``cfg_interrupt_int``.
 """
@@ -36,10 +37,13 @@ class NoIntx(_Stock):
     ----------
     line_after
         How many more clocks a change of INTA waits. Linux takes a pulse that outlasts its handler for two interrupts.
+    line_takes
+        How many clocks after it was accepted, with a message or without, the answer comes.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.line_after: Callable[[], int] = lambda: 0
+        self.line_takes: Callable[[], int] = lambda: 0
         self._told = False
         super().__init__(*args, **kwargs)
 
@@ -58,6 +62,9 @@ class NoIntx(_Stock):
                 await edge
                 assert bool(int(self.cfg_interrupt_int.value) & 1) == level, "INTA changed before the answer"
             await self._tell(level and not self.functions[0].interrupt_disable)
+            for _ in range(self.line_takes()):
+                await edge
+                assert bool(int(self.cfg_interrupt_int.value) & 1) == level, "INTA changed before the answer"
             await pulse(self.user_clk, self.cfg_interrupt_sent)
 
     async def _tell(self, level: bool) -> None:
