@@ -33,9 +33,11 @@ from epbell_tb.endpoint.link_checks import LinkChecks
 from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor, cycle
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
-from epbell_tb.endpoint.resets import HotReset, RootPort, watch_bus_reset
+from epbell_tb.endpoint.resets import HotReset, RootPort
 from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_monitors import AnswerMonitor, SentRequestMonitor
+from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
+from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 
 __all__ = [
     "EndpointEnv",
@@ -120,6 +122,7 @@ class EndpointEnv:
         _quieten(dut)
         make_quick()
         self.root: Any = RootComplex()
+        refuse_vectors(self.root)
         self.block = self._hard_block()
         port = self._link()
         self.bridge = RootPort(self.root, port)

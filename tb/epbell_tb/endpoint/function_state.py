@@ -17,6 +17,7 @@ from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
 from cocotbext.pcie.xilinx.us.tlp import ErrorCode, Tlp_us
 
 from epbell_tb.endpoint.hard_block import HardBlock
+from epbell_tb.endpoint.upstream.no_function_level_reset import on_function_level_reset
 
 __all__ = [
     "PINS",
@@ -75,8 +76,7 @@ class StatefulBlock(HardBlock):
         super().__init__(*args, **kwargs)
         function = self.functions[0]
         function.pm_cap.no_soft_reset = True
-        function.pcie_cap.function_level_reset_capability = True
-        function.pcie_cap.initiate_function_level_reset = self._begin_flr
+        on_function_level_reset(function, self._begin_flr)
 
     @property
     def awake(self) -> bool:

@@ -1,6 +1,5 @@
 """Hot reset in the scenarios: the root port's Bridge Control, and what comes of it at the endpoint."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import cocotb
@@ -9,7 +8,6 @@ from cocotb.triggers import Timer
 __all__ = [
     "HotReset",
     "RootPort",
-    "watch_bus_reset",
 ]
 
 
@@ -74,17 +72,3 @@ class HotReset:
         software = self._env.software
         error = await software.after_reset()
         assert error == 0, f"the endpoint's software must get over a reset, not end with {error}: {software.log}"
-
-
-def watch_bus_reset(port: Any, changed: Callable[[bool], Awaitable[None]]) -> None:
-    """Call with the new level when Secondary Bus Reset changes, which the stock model stores only."""
-    write = port.write_config_register
-
-    async def written(register: int, data: int, mask: int) -> None:
-        before = bool(port.secondary_bus_reset)
-        await write(register, data, mask)
-        now = bool(port.secondary_bus_reset)
-        if now != before:
-            await changed(now)
-
-    port.write_config_register = written
