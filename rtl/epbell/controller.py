@@ -27,7 +27,7 @@ FUNCTION = ("flr_begins", "in_flr", "low_power")
 _BELL_EVENTS = ("rung", "merged", "delivered")
 _INTERRUPT_EVENTS = (
     *("msi_sent", "msi_held", "msi_merged", "msi_refused"),
-    *("msix_sent", "msix_held", "msix_merged", "intx_merged"),
+    *("msix_sent", "msix_held", "msix_merged", "msix_refused", "intx_merged"),
 )
 _EDMA_EVENTS = {"edma_rung": 2, "edma_merged": 2, "edma_delivered": 1}  # at most in a clock
 

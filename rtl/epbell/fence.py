@@ -37,6 +37,8 @@ class Fence(wiring.Component):
         The oldest one leaves the queue.
     mark : In(1)
         An interrupt has become one with another.
+    forget : In(1)
+        The interrupts that wait are dropped, and those that are raised in this clock.
     flush : In(1)
         What has been taken and has not begun to leave is dropped, and so is what waits.
     leaving : In(1)
@@ -54,6 +56,7 @@ class Fence(wiring.Component):
     raised: Any
     taken: Any
     mark: Any
+    forget: Any
     flush: Any
     leaving: Any
     open: Any
@@ -62,7 +65,9 @@ class Fence(wiring.Component):
     def __init__(self, depth: int = 1) -> None:
         self._depth = depth
         super().__init__({
-            **{name: In(1) for name in ("entered", "left", "raised", "taken", "mark", "flush", "leaving")},
+            **{name: In(1) for name in (
+                "entered", "left", "raised", "taken", "mark", "forget", "flush", "leaving",
+            )},
             "open": Out(1),
             "closed": Out(1),
         })
@@ -75,8 +80,9 @@ class Fence(wiring.Component):
         under_way: Any = Signal(_BITS)
         boundaries: Any = Array(Signal(_COUNT, name=f"boundary{n}") for n in range(self._depth))
         last = self._depth - 1
-        newest: Any = Signal(range(self._depth))  # where the next one is put
-        looked_at: Any = Signal(range(self._depth))
+        places = range(max(2, self._depth))  # exported signals have a bit at least
+        newest: Any = Signal(places)  # where the next one is put
+        looked_at: Any = Signal(places)
         behind: Any = Signal(range(self._depth + 1))  # interrupts whose requests have not left, as far as is known
         passed: Any = Signal(range(self._depth + 1))
         ahead: Any = Signal(_COUNT)  # requests before the one that is looked at
@@ -106,6 +112,7 @@ class Fence(wiring.Component):
         with m.If(moves):
             m.d.sync += looked_at.eq(Mux(looked_at == last, 0, looked_at + 1))
         with m.If(self.flush):
-            m.d.sync += [entered.eq(self.leaving & ~self.left), left.eq(0), before.eq(0)]
-            m.d.sync += [behind.eq(0), passed.eq(0), newest.eq(0), looked_at.eq(0)]
+            m.d.sync += [entered.eq(self.leaving & ~self.left), left.eq(0)]
+        with m.If(self.flush | self.forget):
+            m.d.sync += [before.eq(0), behind.eq(0), passed.eq(0), newest.eq(0), looked_at.eq(0)]
         return m

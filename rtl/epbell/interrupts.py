@@ -50,7 +50,7 @@ class InterruptRegisters(wiring.Signature):
         State of INTx.
     bus_master : In(1)
         The host has enabled bus mastering.
-    msi_sent, msi_held, msi_merged, msi_refused, msix_sent, msix_held, msix_merged, intx_merged : In(1)
+    msi_sent, msi_held, msi_merged, msi_refused, msix_sent, msix_held, msix_merged, msix_refused, intx_merged : In(1)
         Events.
     """
 
@@ -82,7 +82,7 @@ class InterruptRegisters(wiring.Signature):
             "intx_asserted": In(1),
             "bus_master": In(1),
             **{f"msi_{event}": In(1) for event in _MSI_EVENTS},
-            **{f"msix_{event}": In(1) for event in ("sent", "held", "merged")},
+            **{f"msix_{event}": In(1) for event in ("sent", "held", "merged", "refused")},
             "intx_merged": In(1),
         })
 
@@ -251,7 +251,7 @@ class Interrupts(wiring.Component):
             self.msi_full.eq(~registers.msi_room.any()),
             self.msix_full.eq(~registers.msix_room.any()),
             # Without bus mastering requests stand, and pulses that announce them.
-            self.intx_full.eq(self._intx.full & self._may_request),
+            self.intx_full.eq(self._intx.full & (self._may_request | ~self._intx.hold_pulse)),
         ]
         self._connect_msi(m)
         self._connect_msix(m)
@@ -312,6 +312,7 @@ class Interrupts(wiring.Component):
             registers.msix_pending.eq(engine.pending.any()),
             registers.msix_held.eq(engine.held),
             registers.msix_merged.eq(engine.merged),
+            registers.msix_refused.eq(registers.msix_raise & ~engine.queued),
         ]
 
     def _connect_messages(self, m: Any) -> None:
@@ -333,6 +334,7 @@ class Interrupts(wiring.Component):
         m.d.comb += [
             fence.raised.eq(engine.queued),
             fence.taken.eq(engine.taken),
+            fence.forget.eq(~engine.set_up),
             engine.hold.eq(~fence.open),
             self._msi.wait.eq(~hand.idle | hand.i_valid),
             hand.i_valid.eq(engine.i_valid & free),

@@ -1,5 +1,6 @@
 """MSIs towards the host, through the hard block's interrupt port (AMD PG213, "Configuration Interrupt Interface")."""
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -70,29 +71,28 @@ class _State(enum.Enum):
 class MsiSender(wiring.Component):
     """Sends queued vectors one at a time, and none of them twice.
 
-    A vector is on ``hard.int``, one-hot, for one clock; it leaves the queue when the hard block answers ``sent`` and is
-    tried again when it answers ``fail``. The answer is waited for as long as MSI is enabled. While it is not, as after
-    a reset of the function, the vector counts as not sent after `patience` clocks without an answer. An answer that
-    comes while none is awaited is ignored. A vector beyond those that the host has granted is sent as the one with the
-    same low bits of its number, and masked with it, since the hard block would refuse it for ever; pending ones are
-    moved, and merged, when fewer are granted.
+    A vector is on ``hard.int``, one-hot, for one clock, and leaves the queue with that. When the hard block answers
+    ``fail``, it becomes pending and is tried again. The answer is waited for as long as MSI stays enabled. Once it has
+    been off, as after a reset of the function, the vector counts as not sent after `patience` clocks without an answer.
+    An answer that comes while none is awaited is ignored. A vector beyond those that the host has granted is sent as
+    the one with the same low bits of its number, and masked with it, since the hard block would refuse it for ever;
+    pending ones are moved, and merged, when fewer are granted.
 
     A masked vector that comes to the front of the queue becomes pending (PCI Express Base 6.0, section 6.1.4): it is
     shown on ``hard.pending_status``, and sent once when it is unmasked, before what is in the queue. If it is pending
     already, it is merged. While MSI or bus mastering is off, every vector becomes pending like this, so that the queue
-    never stands: with MSI off as itself, whatever was granted before. The mask that counts is the one in the clock
-    before ``hard.int``; a vector that is masked when its answer is not ``sent`` becomes pending, or stays so. Function
-    0 only.
+    never stands, whatever the hard block owes: with MSI off as itself, whatever was granted before. The mask that
+    counts is the one in the clock before ``hard.int``. Function 0 only.
 
-    While ``flush`` is high, nothing is queued or begun and what was queued or pending is forgotten. A vector that the
-    hard block has been asked for still waits for its answer: see ``idle``.
+    While ``flush`` is high, nothing is queued or begun and what was queued or pending is forgotten; so is a vector that
+    the hard block has been asked for, but its answer is still waited for: see ``idle``.
 
     Parameters
     ----------
     depth : int
         Vectors that fit into the queue, 1 to 63.
     patience : int
-        Clocks that an answer is waited for while MSI is off, 1 or more.
+        Clocks that an answer is waited for once MSI has been off, 1 or more.
 
     Attributes
     ----------
@@ -118,7 +118,8 @@ class MsiSender(wiring.Component):
     queued, taken : Out(1)
         A vector enters the queue; the oldest one leaves it.
     sent, held, merged, refused : Out(1)
-        An MSI has gone; a vector has become pending, or was pending; a vector has been refused.
+        An MSI has gone; a vector of the queue has become pending; a vector was pending already, when it was to become
+        so; a vector has been refused.
 
     Raises
     ------
@@ -171,19 +172,24 @@ class MsiSender(wiring.Component):
         moved: Any = Signal(VECTORS)  # the pending ones as vectors that are granted
         unmasked: Any = Signal(VECTORS)  # of these
         front: Any = Signal(VECTORS)
-        asked: Any = Signal(VECTORS)  # as it was on hard.int, if it was pending
+        asked: Any = Signal(VECTORS)  # what the answer is for: neither in the queue nor pending; none after a flush
+        owed: Any = Signal(VECTORS)  # the same as a vector that is granted
+        shown: Any = Signal()  # it was pending, and is shown so
+        doubt: Any = Signal()  # MSI has been off since it was asked for
         may_send: Any = Signal()
-        keep: Any = Signal()  # let the front of the queue become pending
-        self._grants(m, pending, moved, front, queue.r_data)
+        takes: Any = Signal()  # ask for the front of the queue
+        keep: Any = Signal()  # let it become pending
+        returns: Any = Signal()  # what was asked for has not been sent
+        self._grants(m, ((pending, moved), (asked, owed)), front, queue.r_data)
         m.d.comb += [
             unmasked.eq(moved & ~self.hard.data),
             may_send.eq(self.hard.enable[0] & self.bus_master),
-            patience.waits.eq((state == _State.ASKED) & ~self.hard.enable[0]),
-            self.hard.pending_status.eq(pending),
+            patience.waits.eq((state == _State.ASKED) & (doubt | ~self.hard.enable[0])),
+            self.hard.pending_status.eq(pending | (asked & shown.replicate(VECTORS))),
             self.hard.pending_status_data_enable.eq(1),
             queue.w_en.eq(self.valid & ~self.flush),
             queue.w_data.eq(self.vector),
-            queue.r_en.eq((self.sent & ~asked.any()) | keep),
+            queue.r_en.eq(takes | keep),
             self.queued.eq(queue.w_en & queue.w_rdy),
             self.taken.eq(queue.r_en & queue.r_rdy),
             self.room.eq(self._depth - queue.level),
@@ -191,37 +197,46 @@ class MsiSender(wiring.Component):
             self.idle.eq(state == _State.IDLE),
             self.refused.eq(self.valid & (self.flush | ~queue.w_rdy)),
             self.sent.eq((state == _State.ASKED) & self.hard.sent),
-            self.merged.eq(keep & (moved & front).any()),
-            self.held.eq(keep & ~self.merged),
+            self.merged.eq((keep & (moved & front).any()) | (returns & (moved & owed).any())),
+            self.held.eq(keep & ~(moved & front).any()),
         ]
         m.d.sync += self.hard.int.eq(0)
+        m.d.sync += [pending.eq(moved | (front & keep.replicate(VECTORS))), doubt.eq(doubt | ~self.hard.enable[0])]
         with m.If(state == _State.IDLE):
-            m.d.sync += pending.eq(moved | (front & keep.replicate(VECTORS)))
+            m.d.sync += doubt.eq(0)
             with m.If(~self.flush & ~may_send):
                 m.d.comb += keep.eq(queue.r_rdy)
             with m.Elif(~self.flush & unmasked.any()), m.If(~self.hold_pending & ~self.wait):
                 lowest = unmasked & (-unmasked)[:VECTORS]
+                m.d.sync += [pending.eq(moved & ~lowest), shown.eq(1)]
                 m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]
             with m.Elif(~self.flush & queue.r_rdy & ~self.hold):
                 masked = (front & self.hard.data).any()
                 m.d.comb += keep.eq(masked)
                 with m.If(~masked & ~self.wait):
-                    m.d.sync += [self.hard.int.eq(front), asked.eq(0), state.eq(_State.ASKED)]
+                    m.d.comb += takes.eq(1)
+                    m.d.sync += [shown.eq(0), asked.eq(Const(1, VECTORS) << queue.r_data)]
+                    m.d.sync += [self.hard.int.eq(front), state.eq(_State.ASKED)]
         with m.Elif(self.hard.sent):
-            m.d.sync += [pending.eq(pending & ~asked), state.eq(_State.IDLE)]
+            m.d.sync += [asked.eq(0), state.eq(_State.IDLE)]
         with m.Elif(self.hard.fail | patience.over):
-            m.d.sync += state.eq(_State.IDLE)
+            m.d.comb += returns.eq(1)
+            m.d.sync += [pending.eq(moved | owed), asked.eq(0), state.eq(_State.IDLE)]
+        with m.Else():
+            m.d.comb += keep.eq(queue.r_rdy & ~may_send & ~self.flush)
         with m.If(self.flush):
-            m.d.sync += pending.eq(0)
+            m.d.sync += [pending.eq(0), asked.eq(0)]
         return m
 
-    def _grants(self, m: Any, pending: Any, moved: Any, front: Any, vector: Any) -> None:
-        """Find out as what vectors are sent: while MSI is off, nobody knows."""
+    def _grants(self, m: Any, moved: Iterable[tuple[Any, Any]], front: Any, vector: Any) -> None:
+        """Find out as what vectors are sent, pending ones and that of the queue: while MSI is off, nobody knows."""
         multiple, enabled = self.hard.mmenable[:3], self.hard.enable[0]
         granted = ((Const(1) << multiple) - 1).as_unsigned()
-        m.d.comb += [moved.eq(pending), front.eq(Const(1, VECTORS) << (vector & Mux(enabled, granted, VECTORS - 1)))]
-        with m.If(enabled), m.Switch(multiple):
-            for log2 in range(len(self.vector)):
-                with m.Case(log2):
-                    count = 1 << log2
-                    m.d.comb += moved.eq(reduce(or_, (pending[at : at + count] for at in range(0, VECTORS, count))))
+        m.d.comb += front.eq(Const(1, VECTORS) << (vector & Mux(enabled, granted, VECTORS - 1)))
+        for vectors, target in moved:
+            m.d.comb += target.eq(vectors)
+            with m.If(enabled), m.Switch(multiple):
+                for log2 in range(len(self.vector)):
+                    with m.Case(log2):
+                        groups = (vectors[at : at + (1 << log2)] for at in range(0, VECTORS, 1 << log2))
+                        m.d.comb += target.eq(reduce(or_, groups))

@@ -55,13 +55,13 @@ class MsixSender(wiring.Component):
 
     A message is on ``hard.address`` and ``hard.data`` from the clock after it is taken until the next one, and
     ``hard.int`` is high in the first of these clocks. Its answer is passed on in the clock in which it comes, and
-    waited for as long as MSI-X is enabled. While it is not, as after a reset of the function, the message has failed
-    after `patience` clocks without an answer. An answer that comes while none is awaited is ignored.
+    waited for as long as MSI-X stays enabled. Once it has been off, as after a reset of the function, the message has
+    failed after `patience` clocks without an answer. An answer that comes while none is awaited is ignored.
 
     Parameters
     ----------
     patience : int
-        Clocks that an answer is waited for while MSI-X is off, 1 or more.
+        Clocks that an answer is waited for once MSI-X has been off, 1 or more.
 
     Attributes
     ----------
@@ -110,6 +110,7 @@ class MsixSender(wiring.Component):
         """Keep the message, and wait for the answer."""
         m: Any = Module()
         asked: Any = Signal()
+        doubt: Any = Signal()  # MSI-X has been off since
         m.submodules.patience = patience = Patience(self._patience)
         takes = self.i_valid & self.i_ready
         m.d.comb += [
@@ -118,10 +119,10 @@ class MsixSender(wiring.Component):
             self.idle.eq(~asked),
             self.i_ready.eq(~asked),
             self.i_sent.eq(asked & self.hard.sent),
-            patience.waits.eq(asked & ~self.enabled),
+            patience.waits.eq(asked & (doubt | ~self.enabled)),
             self.i_failed.eq(asked & ~self.hard.sent & (self.hard.fail | patience.over)),
         ]
-        m.d.sync += self.hard.int.eq(takes)
+        m.d.sync += [self.hard.int.eq(takes), doubt.eq(asked & (doubt | ~self.enabled))]
         with m.If(takes):
             m.d.sync += [self.hard.address.eq(self.i_address), self.hard.data.eq(self.i_data), asked.eq(1)]
         with m.Elif(self.i_sent | self.i_failed):

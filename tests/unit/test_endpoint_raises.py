@@ -9,7 +9,8 @@ from test_endpoint_outbound import APERTURE
 from usp_packets import read
 from usp_rig import CONTROLLER, RAM, CpuAccess, Rig
 
-MSI_REFUSED, INTX_MERGED = CONTROLLER + 0x1C, CONTROLLER + 0xB8
+MSI_REFUSED, INTX_MERGED, MSIX_REFUSED = CONTROLLER + 0x1C, CONTROLLER + 0xB8, CONTROLLER + 0xBC
+MSIX_SIZE, MSIX_SENT = CONTROLLER + 0x58, CONTROLLER + 0x74
 NO_MASTER, MASTER = 3, 7
 RAISES = {"msi": MSI_RAISE, "msix": RAISE, "intx": INTX}
 KINDS = pytest.mark.parametrize("which", RAISES)
@@ -161,5 +162,83 @@ def test_a_request_that_is_leaving_in_a_reset() -> None:
             await rig.cpu_write(MSI_RAISE, 3)
             await rig.step(10)
             assert hard.since(done) == ["msi 3"]
+
+    Rig(128, msix="port").run(bench)
+
+
+def test_pulses_need_no_bus_mastering() -> None:
+    """Without it, and with nothing that they announce, each is told: whoever raises the seventeenth waits."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await kind(rig, "intx")
+        hard.answer = 40
+        rig.function_status = NO_MASTER
+        for _ in range(24):
+            raise_(rig, "intx", 0)
+        await rig.drain(2000)
+        await rig.step(2000)
+        assert len(of("intx", hard.left)) == 24
+        assert await rig.cpu_read(INTX_MERGED) == 0
+
+    Rig(128, msix="port").run(bench)
+
+
+def test_vectors_of_an_earlier_table_leave_no_boundary() -> None:
+    """What was raised before the table is set up anew is forgotten; the next vector waits for its own write."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await kind(rig, "msix")
+        size = await rig.cpu_read(MSIX_SIZE)
+        for _ in range(3):
+            begun = rig.cycle
+            rig.rq_ready = lambda: False
+            await rig.cpu_write(APERTURE, 1)
+            for vector in (2, 4, 5, 6):
+                await rig.cpu_write(RAISE, vector)
+            await rig.cpu_write(MSIX_SIZE, 0)
+            await rig.cpu_write(MSIX_SIZE, size)
+            rig.rq_ready = lambda: True
+            await rig.step(100)
+            assert not [what for what in hard.since(begun) if what.startswith("msix")]
+            rig.rq_ready = lambda: False
+            await rig.cpu_write(APERTURE, 2)
+            await rig.cpu_write(RAISE, 3)
+            await rig.step(100)
+            assert not [what for what in hard.since(begun) if what.startswith("msix")], "before its write"
+            rig.rq_ready = lambda: True
+            await rig.step(60)
+            assert [what for what in hard.since(begun) if what.startswith("msix")] == ["msix 3"]
+
+    Rig(128, msix="port").run(bench)
+
+
+def test_vectors_that_there_are_not_are_counted() -> None:
+    """Raised above the last one, while the table is off, or in a function-level reset."""
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await kind(rig, "msix")
+        size = await rig.cpu_read(MSIX_SIZE)
+        last = size & 0x7FF
+        await rig.cpu_write(RAISE, last + 1)
+        await rig.cpu_write(RAISE, last)
+        await rig.step(60)
+        assert await rig.cpu_read(MSIX_REFUSED) == 1
+        await rig.cpu_write(MSIX_SIZE, last)
+        await rig.cpu_write(RAISE, 0)
+        assert await rig.cpu_read(MSIX_REFUSED) == 2
+        await rig.cpu_write(MSIX_SIZE, size)
+        await rig.step(100)
+        rig.ctx.set(rig.dut.cfg_flr_in_process, 1)
+        await rig.step(4)
+        await rig.cpu_write(RAISE, 1)
+        await flr(rig, hard)
+        assert await rig.cpu_read(MSIX_REFUSED) == 3
+        await rig.cpu_write(RAISE, 2)
+        await rig.step(100)
+        assert [what for _, what in of("msix", hard.left)] == [f"msix {last}", "msix 2"]
+        assert await rig.cpu_read(MSIX_REFUSED) == 3
 
     Rig(128, msix="port").run(bench)

@@ -21,7 +21,7 @@ class Traffic:
     async def clock(self, ctx: Any, dut: Fence, *, take: bool | None = False, **now: int) -> tuple[int, int]:
         """A clock; take the oldest if it is asked for, or if it is open (None). Return open and closed."""
         under_way, raised = self.under_way, self.raised
-        for name in ("entered", "left", "raised", "mark", "flush", "leaving"):
+        for name in ("entered", "left", "raised", "mark", "forget", "flush", "leaving"):
             ctx.set(getattr(dut, name), now.get(name, 0))
         opened, closed = ctx.get(dut.open), ctx.get(dut.closed)
         if raised:
@@ -41,6 +41,8 @@ class Traffic:
             raised.append(self.now)
         if now.get("mark"):
             self.mark = self.now
+        if now.get("forget"):
+            self.raised, self.mark = [], -1
         if now.get("flush"):
             self.under_way, self.raised, self.mark = under_way[: now["leaving"] - now.get("left", 0)], [], -1
         await ctx.tick()
@@ -61,7 +63,7 @@ def test_random_traffic(depth: int, merges: bool) -> None:
             left = bool(traffic.under_way) and rng.random() < (0.4 if busy else 0.9)
             entered = len(traffic.under_way) < 7 and rng.random() < (0.8 if busy else 0.2)
             raises = len(traffic.raised) < depth and rng.random() < 0.3
-            flush = rng.random() < 0.01
+            flush, forget = rng.random() < 0.01, rng.random() < 0.01
             # What follows the one that has begun is dropped.
             leaving = flush and bool(traffic.under_way) and (left or rng.random() < 0.5)
             early = not merges and rng.random() < 0.02
@@ -72,8 +74,9 @@ def test_random_traffic(depth: int, merges: bool) -> None:
                 take=True if early else None if rng.random() < 0.5 else False,
                 entered=int(entered and not flush),
                 left=left,
-                raised=int(raises and not flush),
-                mark=int(merges and not flush and rng.random() < 0.02),
+                raised=int(raises and not flush and not forget),
+                mark=int(merges and not flush and not forget and rng.random() < 0.02),
+                forget=int(forget),
                 flush=int(flush),
                 leaving=int(leaving),
             )

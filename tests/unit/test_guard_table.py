@@ -160,7 +160,7 @@ def test_the_endpoint_does_as_the_table_says(personality: str, guard: bool, widt
         rig.send(*(request for request, _ in wanted))
         for (request, done), answer in zip(asked, await rig.answers(len(asked)), strict=True):
             assert (answer.status == 0) == done, f"{request.length} dwords at {request.bar}:{request.offset:#x}"
-            assert len(answer.data) == (request.length if done else 0)
+            assert answer.length == (request.length if done else 0)
         await rig.drain()
         refused = sum(not done for request, done in wanted if request.payload)
         assert (await rig.counters())["writes"] - before["writes"] == refused

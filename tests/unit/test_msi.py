@@ -66,7 +66,7 @@ def test_random_vectors() -> None:
             ctx.set(dut.vector, vector)
             block.clock(ctx, dut)
             room = ctx.get(dut.room)
-            assert ctx.get(dut.busy) == (room < 4)
+            assert ctx.get(dut.busy) == (room < 4 or not ctx.get(dut.idle) or bool(ctx.get(dut.hard.pending_status)))
             assert ctx.get(dut.refused) == (offer and room == 0)
             if offer and room:
                 wanted.append(vector)
@@ -84,7 +84,8 @@ class Slow:
     """Notes what is asked for, and answers when it is told to."""
 
     def __init__(self, ctx: Any, dut: MsiSender) -> None:
-        self.ctx, self.dut, self.asked, self.sent = ctx, dut, list[int](), 0
+        self.ctx, self.dut, self.asked = ctx, dut, list[int]()
+        self.sent = self.held = self.merged = 0
 
     async def clocks(self, count: int, answer: str = "") -> None:
         """Some clocks; the answer comes in the first."""
@@ -93,6 +94,8 @@ class Slow:
             for name in ("sent", "fail"):
                 ctx.set(getattr(dut.hard, name), int(name == answer and not now))
             self.sent += ctx.get(dut.sent)
+            self.held += ctx.get(dut.held)
+            self.merged += ctx.get(dut.merged)
             if asked := ctx.get(dut.hard.int):
                 self.asked.append(asked.bit_length() - 1)
             await ctx.tick()
@@ -137,9 +140,9 @@ def test_pending_without_the_hosts_enables(gate: str) -> None:
 
 
 @pytest.mark.parametrize("pending", [False, True])
-@pytest.mark.parametrize(("on_again", "answered"), [(None, 9), (4, 9), (4, 300), (11, 300)])
+@pytest.mark.parametrize(("on_again", "answered"), [(None, 9), (4, 9), (4, PATIENCE - 1), (11, PATIENCE - 1)])
 def test_switched_off_before_the_answer(pending: bool, on_again: int | None, answered: int) -> None:
-    """The answer is waited for, the longer if MSI is on again: the vector has gone, and is not sent again."""
+    """The answer is waited for, whether MSI is on again or not: the vector has gone, and is not sent again."""
 
     async def bench(ctx: Any, dut: MsiSender) -> None:
         block = Slow(ctx, dut)
@@ -159,6 +162,83 @@ def test_switched_off_before_the_answer(pending: bool, on_again: int | None, ans
         ctx.set(dut.hard.enable, 1)
         await block.clocks(20)
         assert (block.asked, block.sent, ctx.get(dut.busy)) == ([5], 1, 0)
+
+    run(bench)
+
+
+def test_on_again_and_never_answered() -> None:
+    """What was asked for before MSI was off is not waited for without an end: it is sent again, and so is the rest."""
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        block = Slow(ctx, dut)
+        await block.queue(5, 6)
+        await block.clocks(4)
+        ctx.set(dut.hard.enable, 0)
+        await block.clocks(1)
+        ctx.set(dut.hard.enable, 1)
+        await block.clocks(PATIENCE - 2)
+        assert (block.asked, ctx.get(dut.idle)) == ([5], 0)
+        await block.clocks(5)
+        assert block.asked == [5, 5]
+        await block.clocks(5, "sent")
+        await block.clocks(5, "sent")
+        assert (block.asked, block.sent, ctx.get(dut.busy)) == ([5, 5, 6], 2, 0)
+
+    run(bench)
+
+
+def test_an_answer_from_before_a_flush_takes_no_vector() -> None:
+    """The vector that is raised after the flush is sent, although the answer to the one before comes only then."""
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        block = Slow(ctx, dut)
+        await block.queue(5)
+        await block.clocks(4)
+        ctx.set(dut.flush, 1)
+        await block.clocks(4)
+        ctx.set(dut.flush, 0)
+        await block.queue(6)
+        await block.clocks(4)
+        assert (block.asked, ctx.get(dut.room)) == ([5], 3)
+        await block.clocks(5, "sent")
+        assert (block.asked, ctx.get(dut.room)) == ([5, 6], 4)
+        await block.clocks(5, "sent")
+        assert (block.asked, block.sent, ctx.get(dut.busy)) == ([5, 6], 2, 0)
+
+    run(bench)
+
+
+@pytest.mark.parametrize("answer", ["sent", "fail"])
+@pytest.mark.parametrize("was_pending", [False, True])
+def test_the_queue_never_stands_behind_an_answer(answer: str, was_pending: bool) -> None:
+    """Without bus mastering what is behind the vector that was asked for becomes pending, and is merged with it."""
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        block = Slow(ctx, dut)
+        ctx.set(dut.hard.data, 0x20 * was_pending)
+        await block.queue(5)
+        await block.clocks(4)
+        ctx.set(dut.hard.data, 0)
+        await block.clocks(4)
+        assert block.asked == [5]
+        ctx.set(dut.bus_master, 0)
+        for vector in (7, 5, 7, 5, 8, 9, 0):
+            ctx.set(dut.valid, 1)
+            ctx.set(dut.vector, vector)
+            assert ctx.get(dut.refused) == 0
+            await block.clocks(1)
+        ctx.set(dut.valid, 0)
+        for clock in range(6):
+            await block.clocks(1, answer if clock == 3 else "")
+        assert (ctx.get(dut.room), ctx.get(dut.hard.pending_status)) == (4, 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1)
+        ctx.set(dut.bus_master, 1)
+        for _ in range(6):
+            await block.clocks(5, "sent" if block.asked != [5] else "")
+        # 7 and 5 once more each; 5 with the one that failed, too.
+        assert block.asked == [5, 0, 5, 7, 8, 9]
+        assert block.sent == 5 + (answer == "sent")
+        assert block.held == 5 + was_pending
+        assert block.merged == 2 + (answer == "fail")
 
     run(bench)
 

@@ -36,7 +36,7 @@ def test_random_messages() -> None:
                 ctx.set(dut.i_address, offered[0])
                 ctx.set(dut.i_data, offered[1])
             wait -= wait > 0
-            off = off + 1 if taken is not None and not enabled else 0
+            off = off + 1 if taken is not None and (off or not enabled) else 0
             answer = rng.choice(["sent", "sent", "fail"]) if taken and not wait else None
             ctx.set(dut.hard.sent, int(answer == "sent" or (taken is None and rng.random() < 0.3)))
             ctx.set(dut.hard.fail, int(answer == "fail" or (taken is None and rng.random() < 0.3)))

@@ -273,7 +273,7 @@ CONTROLLER = {
     "EDMA_LATENCY_MAX": (0x08C, 0, BYTES, {"CYCLES": (31, 0, "ro")}),
     **{f"BAR{n}": (0x090 + 4 * n, 0, BYTES, {"BAR": (31, 0, "ro")}) for n in range(6)},
     "FUNCTION": (0x0A8, 0, BYTES, {"FLR": (0, 0, "w1c"), "IN_FLR": (1, 1, "ro"), "LOW_POWER": (2, 2, "ro")}),
-    **counters(FLRS=0xAC, MSI_HELD=0xB0, MSI_MERGED=0xB4, INTX_MERGED=0xB8),
+    **counters(FLRS=0xAC, MSI_HELD=0xB0, MSI_MERGED=0xB4, INTX_MERGED=0xB8, MSIX_REFUSED=0xBC),
     **counters(BELL0_RUNG=0x100, BELL0_MERGED=0x104, BELL0_DELIVERED=0x108),
     **counters(BELL1_RUNG=0x110, BELL1_MERGED=0x114, BELL1_DELIVERED=0x118),
     **counters(BELL2_RUNG=0x120, BELL2_MERGED=0x124, BELL2_DELIVERED=0x128),

@@ -38,7 +38,7 @@ _MSIX_TABLE, _MSIX_PBA, _MSIX_SIZE = 0x050, 0x054, 0x058
 _OUTBOUND_CAUSE, _OUTBOUND_ADDRESS = 0x060, 0x064
 _MSI_MASK, _MSI_PENDING = 0x06C, 0x070
 _MSIX_SENT, _MSIX_HELD, _MSIX_MERGED = 0x074, 0x078, 0x07C
-_MSI_HELD, _MSI_MERGED, _INTX_MERGED = 0x0B0, 0x0B4, 0x0B8
+_MSI_HELD, _MSI_MERGED, _INTX_MERGED, _MSIX_REFUSED = 0x0B0, 0x0B4, 0x0B8, 0x0BC
 _BARS = 0x090
 _FUNCTION = 0x0A8
 
@@ -200,6 +200,7 @@ class ControllerPage:
             _MSI_HELD: lambda: self.msi.held,
             _MSI_MERGED: lambda: self.msi.merged,
             _INTX_MERGED: lambda: self.intx.merged,
+            _MSIX_REFUSED: lambda: self.msix.refused,
             _FUNCTION: lambda: self.flr | self._d3hot << 2,
         }.get(offset)
         return constants.get(offset, 0) if read is None else read()
