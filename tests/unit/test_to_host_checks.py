@@ -7,12 +7,14 @@ import pytest
 
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess
+from epbell_tb.endpoint.permissions import Allowed, Permissions
 from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.endpoint.to_host_monitors import Answer, SentRequest
 
 APERTURE = 0x7000_0000
 HOST = 0x1_2345_6000
 OKAY, SLVERR, DECERR = 0, 2, 3
+NOW = 100
 WRITE = SentRequest(
     first=10, last=10, kind=MEM_WRITE, address=HOST + 8, length=1, first_be=0xF, last_be=0, tag=0, requester=0,
     own_requester=False, completer=0, at=0, tc=0, attr=0, poisoned=False, ecrc=False, data=b"\x78\x56\x34\x12",
@@ -26,7 +28,9 @@ def board(*, master=True):
     reference = ReferenceEndpoint((0x4000,) * 6)
     for offset, value in ((0x08, APERTURE), (0x10, APERTURE), (0x14, HOST & 0xFFFF_FFFF), (0x18, 1), (0x04, 1 << 31)):
         reference.cpu_write32(reference.map["iatu"].base + offset, value)
-    return ToHost(reference, lambda: master, Counter())
+    permissions = Permissions()
+    permissions.history.change(0, Allowed(requests=True, msix=True))
+    return ToHost(reference, lambda: master, Counter(), permissions, lambda check: check())
 
 
 def access(offset, response, *, data=0, strobes=0):
@@ -132,11 +136,11 @@ MESSAGE = 0x12_3450, b"\xfe\xca\0\0"
 def test_a_message_at_the_port():
     """It may be asked for again until it is sent."""
     to_host = with_msix("port")
-    to_host.asked(*MESSAGE)
-    to_host.asked(*MESSAGE)()
+    to_host.asked(*MESSAGE, NOW)
+    to_host.asked(*MESSAGE, NOW)()
     to_host.check_empty(merged=0)
     with pytest.raises(AssertionError, match="nobody asked for"):
-        to_host.asked(*MESSAGE)
+        to_host.asked(*MESSAGE, NOW)
 
 
 def test_a_message_at_the_port_that_overtakes():
@@ -144,15 +148,15 @@ def test_a_message_at_the_port_that_overtakes():
     to_host.write_started(APERTURE + 8, 1, 0xF)
     to_host.write_ended(access(8, OKAY, strobes=0xF))
     to_host.raised(1)
-    to_host.asked(*MESSAGE)()
+    to_host.asked(*MESSAGE, NOW)()
     with pytest.raises(AssertionError, match="overtaken"):
-        to_host.asked(*MESSAGE)
+        to_host.asked(*MESSAGE, NOW)
 
 
 @pytest.mark.parametrize(("address", "data"), [(0x12_3450, b"\xfe\xca\0\1"), (0x12_3454, MESSAGE[1])])
 def test_a_message_that_the_table_does_not_hold(address, data):
     with pytest.raises(AssertionError, match="nobody asked for"):
-        with_msix("port").asked(address, data)
+        with_msix("port").asked(address, data, NOW)
     with pytest.raises(AssertionError, match="nobody asked for"):
         with_msix("rq").sent(replace(WRITE, address=address, data=data))
 
@@ -160,7 +164,7 @@ def test_a_message_that_the_table_does_not_hold(address, data):
 def test_a_message_the_other_way():
     to_host = with_msix("rq")
     with pytest.raises(AssertionError, match="at the port"):
-        to_host.asked(*MESSAGE)
+        to_host.asked(*MESSAGE, NOW)
     to_host.sent(replace(WRITE, address=MESSAGE[0], data=MESSAGE[1]))
     to_host.check_empty(merged=0)
     with pytest.raises(AssertionError, match="nobody asked for"):

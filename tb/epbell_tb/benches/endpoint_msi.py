@@ -105,7 +105,6 @@ async def msi_test_of_each_count(env):
 @scenario()
 async def msi_masked_one_by_one(env):
     """Raise every MSI twice while masked; unmask one after the other: each is sent then, once, and no other one."""
-    env.board.msis_in_order = False
     assert await env.host.clear_irq() == 0
     for granted, wide in ((32, True), (4, False)):
         _offer(env, 32, wide)
@@ -136,7 +135,6 @@ async def msi_masked_one_by_one(env):
 @scenario()
 async def msi_raised_while_disabled(env):
     """Raise more MSIs than the queue has room for while they may not be sent: each vector is sent once afterwards."""
-    env.board.msis_in_order = False
     at = await env.device.find_capability(MSI_CAPABILITY)
     held = merged = 0
     for where, bit in ((at, _ENABLE), (COMMAND, MASTER)):

@@ -52,6 +52,12 @@ class Counters:
             value, want = await self.read(name), board.counts[key]
             assert value == want, f"{name} is {value}; the pins showed {want}"
 
+    async def check_interrupts(self, board: Scoreboard, rises: int) -> None:
+        """Compare what became of interrupts that had to wait; so many times INTA was asserted since the reset."""
+        held, merged, pending = [await self.read(f"MSI_{name}") for name in ("HELD", "MERGED", "PENDING")]
+        board.msis.check_counters(held, merged, pending.bit_count())
+        board.pulses.check_counter(await self.read("INTX_MERGED"), rises)
+
     async def check_bells(self, board: Scoreboard, pending: int) -> int:
         """Compare the bells: every ring was merged, delivered or is pending. Return how many were merged."""
         merges = 0

@@ -148,7 +148,8 @@ class EndpointEnv:
         self.block.on_flr, self.block.on_power = self.board.flr, self.board.power
         self.block.on_master_change = self.board.to_host.master_changed
         self.board.to_host.msix = os.environ.get("EPBELL_MSIX", "rq")
-        self.block.on_msix = self.board.to_host.asked
+        self.block.on_msi, self.block.on_msix = self.board.permissions.check_msi, self.board.to_host.asked
+        self.block.on_shown = self.board.permissions.shown
         self.completions = CompletionMonitor(dut, self.board.completion)
         board = self.board
         CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
@@ -158,6 +159,7 @@ class EndpointEnv:
         IrqMonitor(dut.irq_edma, self.board.irq_edma, len(self.irq_edma))
         self.counters = Counters(self.cpu, self.board.map["controller"].base)
         self.merged: int | None = None
+        self._rises = 0
         self.outcome: dict[str, Any] = {}
 
     # -- bring-up ------------------------------------------------------------------------------------------------------
@@ -206,6 +208,7 @@ class EndpointEnv:
         self.dut.rst.value = 1
         self.block.drop_everything()
         self.board.reset()
+        self._rises = self.to_host.intx.rises
 
     async def enumerate(self) -> None:
         """Size the BARs and give them addresses."""
@@ -313,7 +316,7 @@ class EndpointEnv:
     def _heard(self, word: int) -> None:
         msi = self.block.functions[0].msi_cap
         if msi.msi_enable:  # else it is MSI-X, which the scoreboard sees on the RQ stream
-            self.board.msi(word - msi.msi_message_data, 1 << msi.msi_multiple_message_enable)
+            self.board.msis.arrived(word - msi.msi_message_data, 1 << msi.msi_multiple_message_enable)
         self.msis.deliver(word)
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -329,6 +332,7 @@ class EndpointEnv:
         assert board.counts["completions"], "no completion has been checked"
         page = self.counters
         await page.check(board)
+        await page.check_interrupts(board, self.to_host.intx.rises - self._rises)
         pending = await self.pending()
         level = bool(pending & await self.enabled())
         assert self.irq_mu.level() == level, f"irq_mu must be {level} with vectors {pending:#x} pending"

@@ -84,11 +84,6 @@ class StatefulBlock(HardBlock):
         return self._power == _D0
 
     @property
-    def may_request(self) -> bool:
-        """Whether the function may make requests."""
-        return bool(self.functions[0].bus_master_enable) and self.awake
-
-    @property
     def decodes(self) -> bool:
         """Whether memory requests are given to the user."""
         return super().decodes and self.awake

@@ -11,7 +11,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange
 
-from epbell_tb.endpoint.monitors import PERIOD_NS
+from epbell_tb.endpoint.monitors import PERIOD_NS, cycle
+from epbell_tb.endpoint.permissions import Allowed
 from epbell_tb.endpoint.pulse import pulse
 from epbell_tb.endpoint.upstream.interrupts_never_fail import InterruptsNeverFail, Wanted
 from epbell_tb.endpoint.upstream.no_intx import NoIntx
@@ -30,13 +31,19 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
 
     Attributes
     ----------
+    on_shown
+        Called with what the host allows of interrupts, when the pins begin to show it.
+    on_msi
+        Called with what is asked for at the MSI port, and with the cycle.
     on_msix
-        Called with address and data of a message that was asked for at the MSI-X port; what it returns is called when
-        the message is sent.
+        Called with address and data of a message that was asked for at the MSI-X port, and with the cycle; what it
+        returns is called when the message is sent.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.on_msix: Callable[[int, bytes], Callable[[], None]] = lambda address, data: lambda: None
+        self.on_shown: Callable[[Allowed], None] = lambda _: None
+        self.on_msi: Callable[[int, int], None] = lambda bits, now: None
+        self.on_msix: Callable[[int, bytes, int], Callable[[], None]] = lambda address, data, now: lambda: None
         super().__init__(*args, **kwargs)
 
     def take_time(self, source: random.Random) -> None:
@@ -54,6 +61,21 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
         self.cfg_interrupt_msi_data.value = msi.msi_mask_bits
         self.cfg_interrupt_msix_enable.value = int(msix.msix_enable)
         self.cfg_interrupt_msix_mask.value = int(msix.msix_function_mask)
+        requests, enabled = self.may_request, (bool(msi.msi_enable), bool(msix.msix_enable))
+        granted = 1 << msi.msi_multiple_message_enable
+        intx = self.awake and not (any(enabled) or function.interrupt_disable)
+        masks = msi.msi_mask_bits, bool(msix.msix_function_mask)
+        self.on_shown(Allowed(requests, enabled[0], granted, masks[0], enabled[1], masks[1], intx))
+
+    @property
+    def awake(self) -> bool:
+        """Whether the function is in D0."""
+        return True
+
+    @property
+    def may_request(self) -> bool:
+        """Whether the function may make requests."""
+        return bool(self.functions[0].bus_master_enable) and self.awake
 
     async def _run_cfg_int_logic(self) -> None:
         cocotb.start_soon(self._follow(self.cfg_interrupt_msi_pending_status, self._show_pending))
@@ -65,6 +87,7 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
     def _msi_wanted(self, bits: int) -> Wanted:
         function, vector = self.functions[0], bits.bit_length() - 1
         msi = function.msi_cap
+        self.on_msi(bits, cycle())
 
         def allowed() -> bool:
             exists = bits == 1 << vector and vector < 1 << msi.msi_multiple_message_enable
@@ -75,7 +98,7 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
     def _msix_wanted(self, _: int) -> Wanted:
         function = self.functions[0]
         address, data = int(self.cfg_interrupt_msix_address.value), int(self.cfg_interrupt_msix_data.value)
-        sent = self.on_msix(address, data.to_bytes(4, "little"))
+        sent = self.on_msix(address, data.to_bytes(4, "little"), cycle())
 
         async def send() -> None:
             sent()

@@ -139,6 +139,8 @@ class PacketMonitor:
     ----------
     open_since
         Cycle of the first beat of a packet under way, None between packets.
+    offered_since
+        First cycle in which the latest packet's first beat was on the stream, taken or not.
     """
 
     def __init__(self, dut: Any, prefix: str) -> None:
@@ -152,6 +154,8 @@ class PacketMonitor:
         self._user = 0
         self._discontinued = False
         self.open_since: int | None = None
+        self.offered_since = 0
+        self._waits = False
         cocotb.start_soon(self._run(), name=f"{prefix} monitor")
 
     async def _run(self) -> None:
@@ -160,11 +164,15 @@ class PacketMonitor:
         while True:
             await edge
             if reset.value:
-                self._data, self.open_since = bytearray(), None
+                self._data, self.open_since, self._waits = bytearray(), None, False
             if not valid.value:
                 self._paused()
                 await rising
-            elif ready.value and not reset.value:
+                continue
+            if self.open_since is None and not self._waits:
+                self.offered_since, self._waits = cycle(), True
+            if ready.value and not reset.value:
+                self._waits = False
                 self._beat()
 
     def _beat(self) -> None:

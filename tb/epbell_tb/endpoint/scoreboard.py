@@ -17,6 +17,8 @@ from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
 from epbell_tb.endpoint.latch import Latch, PageWrite
 from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion, cycle
+from epbell_tb.endpoint.msis import Msis, Pulses
+from epbell_tb.endpoint.permissions import Permissions
 from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
 from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.mu_traffic import Registers
@@ -27,7 +29,7 @@ __all__ = [
 
 _VECTORS = 4
 _SC, _UR = 0, 1
-_MSI_RAISE = 0x010
+_MSI_RAISE, _INTX = 0x010, 0x044
 _MSIX_RAISE, _MSIX_SIZE = 0x048, 0x058
 _LONE = 64
 """Clocks around a ring in which nothing else may have moved the line, for its latency to be known."""
@@ -67,8 +69,8 @@ class Scoreboard:
         What the endpoint sends to the host.
     aims
         The inbound windows, cycle by cycle.
-    msis_in_order
-        Whether MSIs arrive in the order in which they were raised, as they do while the host masks none.
+    permissions, msis, pulses
+        What the host allows of interrupts, the MSIs that are due, the pulses of INTx.
     counts
         What was seen: ``requests completions refused_writes refused_reads unsupported discontinued msis rings irqs
         kicks edma_irqs writes_iatu ...``.
@@ -96,8 +98,10 @@ class Scoreboard:
         self.counts: Counter[str] = Counter()
         self.latencies: list[int] = []
         self.latencies_before = self.irqs_before = 0
-        self.to_host = ToHost(self.reference, is_master, self.counts)
-        self.msis_in_order = True
+        self.permissions = Permissions()
+        self.to_host = ToHost(self.reference, is_master, self.counts, self.permissions, self._now_or_later)
+        self.msis = Msis(self.permissions, self.to_host.follows, self.counts)
+        self.pulses = Pulses(self.permissions)
         self._sizes = bar_sizes
         self._edma = tree.endpoint.edma
         self._fixed_bar = tree.endpoint.fixed_bar
@@ -108,7 +112,6 @@ class Scoreboard:
         self._reads: dict[tuple[int, int], _Expected] = {}
         self._later: list[Callable[[], None]] = []
         self._cpu_writes: deque[Overwritten | PageWrite | None] = deque()
-        self._msis: list[tuple[int, int]] = []  # vector, writes to the host that were answered before
         self._mu_touched = self._flr_ended = -FOREVER
 
     def reset(self) -> None:
@@ -118,11 +121,13 @@ class Scoreboard:
         self.bells = [Bell(bell.name) for bell in self.bells]
         self.latch = self._new_latch()
         self.latencies_before, self.irqs_before = len(self.latencies), self.counts["irqs"]
-        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msis_since_reset", "flrs"):
+        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "flrs"):
             self.counts[name] = 0
-        for queue in (self._reads, self._later, self._cpu_writes, self._msis):
+        for queue in (self._reads, self._later, self._cpu_writes):
             queue.clear()
         self.to_host.reset()
+        self.msis.reset()
+        self.pulses.reset()
         self.ram.volatile = range(0)
 
     def flr(self, begins: bool) -> None:
@@ -137,7 +142,8 @@ class Scoreboard:
             return
         self._flr_ended = cycle()
         self._reads.clear()
-        self._msis.clear()
+        self.msis.flr()
+        self.pulses.flr()
 
     def power(self, d3hot: bool) -> None:
         """Take a change of the function's power state."""
@@ -187,6 +193,7 @@ class Scoreboard:
                 until = {"host_until": request.last, "cpu_until": request.last + SETTLE}
                 where = result.address, result.data, result.enables
                 self.ram.write(*where, by_host=True, since=request.first, **until)
+                self.to_host.host_wrote(result.address, len(result.data), request.first, request.last)
             elif isinstance(result, outcome.Refused):
                 self.counts["refused_writes"] += 1
 
@@ -357,26 +364,15 @@ class Scoreboard:
     def _quiet(self, since: int) -> bool:
         return self._mu_touched < since - _LONE
 
-    def msi(self, vector: int, granted: int = 32) -> None:
-        """Take an MSI at the host, which granted so many vectors: the others go as those with the same low bits."""
-        self.counts["msis"] += 1
-        self.counts["msis_since_reset"] += 1
-        found = next((raised for raised in self._msis if raised[0] % granted == vector), None)
-        assert found is not None, f"MSI {vector} that nobody raised"
-        assert self.to_host.follows(found[1]), f"MSI {vector} has overtaken a write of the CPU"
-        if self.msis_in_order:
-            assert found is self._msis[0], f"MSI {vector}, not {self._msis[0][0]}"
-            del self._msis[0]
-        else:  # further raises of a masked vector are merged with the first
-            self._msis = [raised for raised in self._msis if raised[0] % granted != vector]
-
     def _raise(self, register: int, data: int, strobes: int) -> None:
         """Follow the registers of the controller page that interrupt the host."""
         msix = self.reference.controller.msix
         if register == _MSI_RAISE and strobes & 1:
-            self._msis.append((data & 0x1F, self.to_host.answered))
+            self.msis.raised(data & 0x1F, self.to_host.answered)
         elif register == _MSIX_RAISE and strobes & 3 and msix.on and data & 0x7FF <= msix.last:
             self.to_host.raised(data & 0x7FF)
+        elif register == _INTX and strobes & 1:
+            self.pulses.written(data)
         elif register == _MSIX_SIZE:
             self.to_host.switched_off()
             size = (msix.last // 64 + 1) * 8 if msix.on else 0
@@ -387,7 +383,7 @@ class Scoreboard:
     def check_empty(self) -> None:
         """Check that nothing is due any more."""
         assert not self._reads, f"reads without completion: {[e.request for e in self._reads.values()]}"
-        assert not self._msis, f"MSIs that never came: {self._msis}"
+        self.msis.check_empty()
         self.to_host.check_empty(merged=self.counts["msix_merged"])
         assert not self._later, "checks that were never made"
         assert not self._cpu_writes, "writes of the CPU that were never answered"

@@ -11,6 +11,7 @@ from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.iatu import Refusal
 from epbell_models.reference.outbound import Cause
 from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, cycle
+from epbell_tb.endpoint.permissions import Permissions
 from epbell_tb.endpoint.to_host_monitors import Answer, SentRequest
 
 __all__ = [
@@ -70,6 +71,10 @@ class ToHost:
         Tells whether the host has bus mastering enabled, as the hard block says it.
     counts
         Counts ``to_host_writes to_host_reads outbound_failed msix msix_since_reset``.
+    permissions
+        What the host allows of interrupts.
+    now_or_later
+        Runs a check when no request is under way: it may be done before its last beat.
 
     Attributes
     ----------
@@ -79,8 +84,17 @@ class ToHost:
         How often reads ended badly, and how.
     """
 
-    def __init__(self, reference: ReferenceEndpoint, is_master: Callable[[], bool], counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        reference: ReferenceEndpoint,
+        is_master: Callable[[], bool],
+        counts: Counter[str],
+        permissions: Permissions,
+        now_or_later: Callable[[Callable[[], None]], None],
+    ) -> None:
         self.msix = "rq"
+        self._permissions = permissions
+        self._now_or_later = now_or_later
         self._reference = reference
         self._is_master = is_master
         self._counts = counts
@@ -98,6 +112,7 @@ class ToHost:
         self._read_answers: deque[_Access] = deque()
         self._tags: dict[int, _Access] = {}
         self._raised: list[_Raised] = []
+        self._permissions.table_moved()
         self._written = 0
         self._answered = 0
         for name in ("outbound_failed", "msix_since_reset"):
@@ -264,12 +279,22 @@ class ToHost:
     def switched_off(self) -> None:
         """Note that the CPU takes the MSI-X table away: nothing is due any more."""
         self._raised.clear()
+        self._permissions.table_moved()
 
-    def asked(self, address: int, data: bytes) -> Callable[[], None]:
-        """Take a message that the hard block is asked to send; return what to call when it does."""
+    def host_wrote(self, address: int, length: int, first: int, last: int) -> None:
+        """Note the masks in the table that the host has written; in which cycles the request was on the stream."""
+        msix = self._reference.controller.msix
+        if not msix.on:
+            return
+        start = address - msix.table - _VECTOR_CONTROL
+        for vector in range(max(0, -(-(start - 3) // _ENTRY)), min(msix.last, (start + length - 1) // _ENTRY) + 1):
+            self._permissions.vector_masked(vector, self._masked(vector), first, last)
+
+    def asked(self, address: int, data: bytes, now: int) -> Callable[[], None]:
+        """Take a message that the hard block is asked for in a cycle; return what to call when it is sent."""
         what = f"a message that nobody asked for: {data.hex()} to {address:#x}"
         assert self.msix == "port", f"{what}, at the port"
-        found = self._due(address, data, what)
+        found = self._due(address, data, what, now)
         return lambda: self._left(found)
 
     def _message(self, request: SentRequest, access: _Access | None) -> None:
@@ -277,12 +302,14 @@ class ToHost:
         what = f"a write that nobody asked for: {request}; the next of the CPU's is {access}"
         assert request.first_be == 0xF, what
         assert self.msix == "rq", what
-        self._left(self._due(request.address, request.data, what))
+        self._left(self._due(request.address, request.data, what, request.offered))
 
-    def _due(self, address: int, data: bytes, what: str) -> _Raised:
+    def _due(self, address: int, data: bytes, what: str, now: int) -> _Raised:
         found = next((one for one in self._raised if self._entry(one.vector) == (address, data)), None)
         assert found is not None, what
         assert self.follows(found.after), f"MSI-X {found.vector} has overtaken a write of the CPU: {what}"
+        check, vector = self._permissions.check_msix, found.vector
+        self._now_or_later(lambda: check(vector, self._masked(vector), now))
         return found
 
     def _left(self, raised: _Raised) -> None:
@@ -291,11 +318,18 @@ class ToHost:
         self._counts["msix"] += 1
         self._counts["msix_since_reset"] += 1
 
-    def _entry(self, vector: int) -> tuple[int, bytes]:
-        """Return address and word of a vector, from the table in RAM."""
+    def _row(self, vector: int) -> bytes:
+        """Return the entry of a vector, from the table in RAM."""
         msix = self._reference.controller.msix
         start = msix.table - self._reference.map["ram"].base + _ENTRY * vector
-        entry = bytes(self._reference.ram[start : start + _ENTRY])
+        return bytes(self._reference.ram[start : start + _ENTRY])
+
+    def _masked(self, vector: int) -> bool:
+        return bool(self._row(vector)[_VECTOR_CONTROL] & 1)
+
+    def _entry(self, vector: int) -> tuple[int, bytes]:
+        """Return address and word of a vector."""
+        entry = self._row(vector)
         return int.from_bytes(entry[:_DATA], "little") & ~3, entry[_DATA:_VECTOR_CONTROL]
 
     # -- the end -------------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ class SentRequest:
     ecrc: bool
     data: bytes
     discontinued: bool
+    offered: int = 0
+    """First cycle in which its first beat was on the stream, taken or not."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class SentRequestMonitor(PacketMonitor):
             first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF, tag=fourth & 0xFF,
             requester=third >> 16, own_requester=bool(fourth >> 24 & 1), completer=fourth >> 8 & 0xFFFF, at=low & 3,
             tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7, poisoned=bool(third >> 15 & 1), ecrc=bool(fourth >> 31),
-            data=packet[16:], discontinued=self._discontinued,
+            data=packet[16:], discontinued=self._discontinued, offered=self.offered_since,
         )  # fmt: skip
         self._report(request)
 

@@ -1,0 +1,147 @@
+"""MSIs: each that was raised arrives, in its turn, unless the host held it back; then it may be late, or merged.
+
+Of the pulses of INTx it is known how many may have been merged.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epbell_tb.endpoint.monitors import cycle
+from epbell_tb.endpoint.permissions import Permissions
+
+__all__ = [
+    "Msis",
+    "Pulses",
+]
+
+_LEVEL, _PULSE = 1 << 0, 1 << 1
+
+
+@dataclass(eq=False)
+class _Raised:
+    """A vector, the cycle in which it was raised, and how many writes of the CPU had been answered before."""
+
+    vector: int
+    since: int
+    after: int
+    merged: bool = False  # perhaps, with one that has arrived
+
+
+class Msis:
+    """Judges the MSIs that arrive.
+
+    Parameters
+    ----------
+    permissions
+        What the host has allowed.
+    follows
+        Tells whether so many writes of the CPU have left.
+    counts
+        Counts ``msis msis_since_reset msis_raised msis_held msis_moved``, all but the first since the reset: how many
+        have arrived, have arrived, were raised, arrived that may have been pending, and may have been one with another
+        only when the host granted fewer, which the endpoint does not count.
+
+    Attributes
+    ----------
+    cut
+        Whether a function-level reset has forgotten what was raised, since the latest reset of everything.
+    """
+
+    def __init__(self, permissions: Permissions, follows: Callable[[int], bool], counts: Counter[str]) -> None:
+        self._permissions = permissions
+        self._follows = follows
+        self._counts = counts
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._due: list[_Raised] = []
+        self.cut = False
+        for name in ("msis_since_reset", "msis_raised", "msis_held", "msis_moved"):
+            self._counts[name] = 0
+
+    def flr(self) -> None:
+        """Note the end of a function-level reset: nothing is due any more."""
+        self._due.clear()
+        self.cut = True
+
+    def raised(self, vector: int, answered: int) -> None:
+        """Take a vector that the CPU raises when so many of its writes have been answered."""
+        self._counts["msis_raised"] += 1
+        self._due.append(_Raised(vector, cycle(), answered))
+
+    def arrived(self, vector: int, granted: int) -> None:
+        """Take an MSI at the host, which granted so many vectors: the others go as those with the same low bits."""
+        self._counts["msis"] += 1
+        self._counts["msis_since_reset"] += 1
+        found = next((raised for raised in self._due if raised.vector % granted == vector), None)
+        assert found is not None, f"MSI {vector} that nobody raised"
+        assert self._follows(found.after), f"MSI {vector} has overtaken a write of the CPU"
+        for earlier in self._due[: self._due.index(found)]:
+            assert earlier.merged or self._may_wait(earlier), f"MSI {vector}, not {earlier.vector}"
+        self._due.remove(found)
+        self._counts["msis_held"] += self._may_wait(found)
+        for other in self._due:
+            if other.vector % granted == vector and not other.merged and self._may_wait(other):
+                other.merged = True
+                self._counts["msis_moved"] += self._permissions.regranted(other.since)
+
+    def check_empty(self) -> None:
+        """Check that nothing is due any more."""
+        due = [raised for raised in self._due if not raised.merged]
+        assert not due, f"MSIs that never came: {due}"
+
+    def _may_wait(self, raised: _Raised) -> bool:
+        return self._permissions.held_msi(raised.vector, raised.since)
+
+    def check_counters(self, held: int, merged: int, pending: int) -> None:
+        """Compare what the endpoint has counted: each that was raised was sent or merged, or is pending."""
+        counts = self._counts
+        rest = counts["msis_raised"] - counts["msis_since_reset"] - pending
+        figures = f"MSI_HELD {held}, MSI_MERGED {merged}, {pending} pending, {counts['msis_raised']} raised"
+        figures += f", {counts['msis_since_reset']} sent, {counts['msis_held']} of them late"
+        least = 0 if self.cut else rest - counts["msis_moved"]
+        assert least <= merged <= rest, figures
+        most = counts["msis_raised"] if self.cut else counts["msis_held"] + counts["msis_moved"] + pending
+        assert max(pending, merged > 0) <= held <= most, figures
+
+
+class Pulses:
+    """Counts what may have become of the pulses of INTx.
+
+    Parameters
+    ----------
+    permissions
+        What the host has allowed.
+    """
+
+    def __init__(self, permissions: Permissions) -> None:
+        self._permissions = permissions
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._raised = self._from = 0
+        self._level = self._waited = self._cut = False
+
+    def flr(self) -> None:
+        """Note the end of a function-level reset: what was waiting is forgotten."""
+        self._level, self._cut = False, True
+
+    def written(self, data: int) -> None:
+        """Take what the CPU writes to INTX."""
+        self._level = bool(data & _LEVEL)
+        self._waited |= self._level
+        if data & _PULSE:
+            self._from = self._from if self._raised else cycle()
+            self._raised += 1
+
+    def check_counter(self, merged: int, rises: int) -> None:
+        """Compare what the endpoint has counted; so many times INTA was asserted since the reset."""
+        figures = f"INTX_MERGED is {merged}; {self._raised} pulses were raised, and INTA {rises} times"
+        held = bool(self._raised) and (self._waited or self._permissions.held_intx(self._from))
+        assert merged <= (max(0, self._raised - 1) if held else 0), figures
+        now = self._permissions.history.now
+        if now.intx and now.requests and not (self._level or self._cut):
+            assert self._raised - merged <= rises, figures

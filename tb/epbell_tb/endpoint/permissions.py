@@ -1,0 +1,161 @@
+"""What the host allows of interrupts, as it was clock by clock: nothing else may be sent, and the rest may be held.
+
+The state is the one of configuration space, and the masks are those of the table that the host has written: neither is
+what the endpoint says.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from epbell_tb.endpoint.monitors import cycle
+
+__all__ = [
+    "DECIDED",
+    "MASKED",
+    "Allowed",
+    "History",
+    "Permissions",
+]
+
+DECIDED = 1
+"""Clocks from the one in which the endpoint decides to send an interrupt to the one in which a pin shows it: the mask
+that counts is the one in the clock before ``cfg_interrupt_msi_int`` (`epbell.msi`), a message at the port of MSI-X is
+there in the clock after it is taken (`epbell.msix_sender`), one on RQ in the clock after the handshake
+(`epbell.pcie.requester`)."""
+
+MASKED = 20
+"""Clocks from the last beat of a write to the MSI-X table to the last in which a message may be there that it masks:
+the write is done within 4 clocks, as a ring is (docs/endpoint.md, "Figures"), and ends the offer of a message
+(`epbell.msix`); four dwords to registers may be before it, and an access of the CPU that has waited long enough."""
+
+_KEPT = 1024
+_EVER = -1
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What the host allows.
+
+    Attributes
+    ----------
+    requests
+        Bus Master Enable, in D0.
+    msi, granted, mask
+        MSI Enable, how many vectors it has granted, Mask Bits.
+    msix, function_mask
+        MSI-X Enable, Function Mask.
+    intx
+        INTx: no Interrupt Disable, MSI and MSI-X off, in D0.
+    """
+
+    requests: bool = False
+    msi: bool = False
+    granted: int = 1
+    mask: int = 0
+    msix: bool = False
+    function_mask: bool = False
+    intx: bool = False
+
+    def sends_msi(self, vector: int) -> bool:
+        """Return whether an MSI may be sent: as the vector that its low bits name if the host granted fewer."""
+        return self.requests and self.msi and not self.mask >> vector % self.granted & 1
+
+    def sends_msix(self) -> bool:
+        """Return whether MSI-X messages may be sent, but for the masks in the table."""
+        return self.requests and self.msix and not self.function_mask
+
+
+class History(Generic[State]):
+    """A state, and the ones before it.
+
+    Parameters
+    ----------
+    state
+        The state from ever on.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._changes: deque[tuple[int, State]] = deque([(_EVER, state)], maxlen=_KEPT)
+
+    @property
+    def now(self) -> State:
+        """The latest state."""
+        return self._changes[-1][1]
+
+    def change(self, since: int, state: State) -> None:
+        """Note a state that begins in a cycle; the one before it counts in that cycle, too."""
+        if state != self.now:
+            self._changes.append((since, state))
+
+    def ever(self, holds: Callable[[State], bool], first: int, last: int) -> bool:
+        """Return whether something held in one of these cycles, both included."""
+        until = last
+        for since, state in reversed(self._changes):
+            if since <= last and until >= first and holds(state):
+                return True
+            if since < first:
+                return False
+            until = since
+        return False
+
+
+class Permissions:
+    """Keeps what the host has allowed, and judges what is sent.
+
+    Attributes
+    ----------
+    history
+        What the host allows, from the clock on in which pins show it.
+    """
+
+    def __init__(self) -> None:
+        self.history = History(Allowed())
+        self._masks: dict[int, History[bool]] = {}
+
+    def shown(self, allowed: Allowed) -> None:
+        """Take what the host allows, in the clock in which pins begin to show it."""
+        self.history.change(cycle(), allowed)
+
+    def table_moved(self) -> None:
+        """Forget the masks of the MSI-X table: it is another one."""
+        self._masks.clear()
+
+    def vector_masked(self, vector: int, masked: bool, first: int, last: int) -> None:
+        """Take the mask of an MSI-X vector as a write of the host leaves it that was on the stream so long."""
+        history = self._masks.setdefault(vector, History(False))
+        history.change(last if masked else first, masked)
+
+    def check_msi(self, bits: int, now: int) -> None:
+        """Check what is asked for at the port of MSI: one vector, which the host has granted and allows."""
+        vector = bits.bit_length() - 1
+        assert bits == 1 << vector, f"MSIs {bits:#x} at once"
+        first = now - DECIDED
+        ever = self.history.ever
+        assert ever(lambda at: vector < at.granted, first, now), f"MSI {vector} of {self.history.now.granted}"
+        allowed = ever(lambda at: at.sends_msi(vector), first, now)
+        assert allowed, f"MSI {vector} is sent, which the host does not allow: {self.history.now}"
+
+    def check_msix(self, vector: int, masked: bool, now: int) -> None:
+        """Check that an MSI-X message may be there, of a vector that is masked now or not."""
+        allowed = self.history.ever(Allowed.sends_msix, now - DECIDED, now)
+        assert allowed, f"MSI-X {vector} is sent, which the host does not allow: {self.history.now}"
+        history = self._masks.get(vector, History(masked))
+        unmasked = history.ever(lambda hidden: not hidden, now - MASKED, now)
+        assert unmasked, f"MSI-X {vector} is sent, which is masked in the table"
+
+    def regranted(self, since: int) -> bool:
+        """Return whether the host has granted another number of MSIs since a cycle."""
+        granted = self.history.now.granted
+        return self.history.ever(lambda at: at.granted != granted, since, cycle())
+
+    def held_intx(self, since: int) -> bool:
+        """Return whether a pulse that was raised in a cycle may have had to wait for the host."""
+        return self.history.ever(lambda at: not (at.intx and at.requests), since, cycle())
+
+    def held_msi(self, vector: int, since: int) -> bool:
+        """Return whether an MSI that was raised in a cycle may have become pending, or merged with a pending one."""
+        return self.history.ever(lambda at: not at.sends_msi(vector), since, cycle())

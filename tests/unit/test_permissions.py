@@ -1,0 +1,216 @@
+"""What the scoreboard says of interrupts that the host does not allow, without a simulator: it can say no."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from epbell_tb.endpoint import msis, permissions
+from epbell_tb.endpoint.msis import Msis, Pulses
+from epbell_tb.endpoint.permissions import DECIDED, MASKED, Allowed, History, Permissions
+
+MSI = Allowed(requests=True, msi=True, granted=32)
+MSIX = Allowed(requests=True, msix=True)
+INTX = Allowed(requests=True, intx=True)
+CHANGE = 100
+
+
+class Clock:
+    now = 0
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    clock = Clock()
+    for module in (permissions, msis):
+        monkeypatch.setattr(module, "cycle", lambda: clock.now)
+    return clock
+
+
+@pytest.fixture
+def changes(clock):
+    """Return permissions that change from one state to another in a cycle."""
+
+    def make(*states):
+        found = Permissions()
+        for number, state in enumerate(states):
+            clock.now = number * CHANGE
+            found.shown(state)
+        return found
+
+    return make
+
+
+def test_a_history():
+    history = History(0)
+    for since, state in ((10, 1), (12, 1), (20, 2), (30, 3)):
+        history.change(since, state)
+
+    def ever(state, first, last):
+        return history.ever(lambda at: at == state, first, last)
+
+    for first, last, states in (
+        *((0, 9, {0}), (0, 10, {0, 1}), (10, 10, {0, 1}), (11, 19, {1})),
+        *((15, 25, {1, 2}), (0, 99, {0, 1, 2, 3}), (31, 40, {3}), (21, 29, {2})),
+    ):
+        assert {state for state in range(4) if ever(state, first, last)} == states, (first, last)
+
+
+@pytest.mark.parametrize("shut", [replace(MSI, mask=1 << 5), replace(MSI, msi=False), replace(MSI, requests=False)])
+def test_an_msi_around_a_change(changes, shut):
+    closes, opens = changes(MSI, shut), changes(shut, MSI)
+    for now in range(CHANGE, CHANGE + DECIDED + 1):
+        closes.check_msi(1 << 5, now)
+        opens.check_msi(1 << 5, now)
+    with pytest.raises(AssertionError, match="MSI 5 is sent, which the host does not allow"):
+        closes.check_msi(1 << 5, CHANGE + DECIDED + 1)
+    with pytest.raises(AssertionError, match="does not allow"):
+        opens.check_msi(1 << 5, CHANGE - 1)
+
+
+def test_a_mask_is_of_its_vector():
+    found = Permissions()
+    found.history.change(0, replace(MSI, mask=1 << 5))
+    found.check_msi(1 << 4, CHANGE)
+    found.history.change(10, replace(MSI, granted=4))
+    with pytest.raises(AssertionError, match="MSI 4 of 4"):
+        found.check_msi(1 << 4, CHANGE)
+    with pytest.raises(AssertionError, match="at once"):
+        found.check_msi(3, CHANGE)
+    assert not replace(MSI, granted=4, mask=1 << 1).sends_msi(13)
+
+
+@pytest.mark.parametrize(
+    "shut", [replace(MSIX, function_mask=True), replace(MSIX, msix=False), replace(MSIX, requests=False)]
+)
+def test_a_message_around_a_change(changes, shut):
+    closes = changes(MSIX, shut)
+    closes.check_msix(3, False, CHANGE + DECIDED)
+    with pytest.raises(AssertionError, match="MSI-X 3 is sent, which the host does not allow"):
+        closes.check_msix(3, False, CHANGE + DECIDED + 1)
+
+
+def test_a_message_around_a_change_of_its_mask(changes):
+    found = changes(MSIX)
+    with pytest.raises(AssertionError, match="masked in the table"):
+        found.check_msix(3, True, CHANGE)
+    found.vector_masked(3, True, CHANGE, CHANGE + 2)
+    found.check_msix(3, True, CHANGE + 2 + MASKED)
+    found.check_msix(4, False, CHANGE + 2 + MASKED + 1)
+    with pytest.raises(AssertionError, match="masked in the table"):
+        found.check_msix(3, True, CHANGE + 2 + MASKED + 1)
+    found.vector_masked(3, False, 2 * CHANGE, 2 * CHANGE + 2)
+    found.check_msix(3, False, 2 * CHANGE)
+    with pytest.raises(AssertionError, match="masked in the table"):
+        found.check_msix(3, False, 2 * CHANGE - 1)
+    found.table_moved()
+    found.check_msix(3, False, 2 * CHANGE - 1)
+
+
+@pytest.fixture
+def board(clock):
+    """Return MSIs that are due, of a host that allows them; and a way to raise some and let some arrive."""
+    found = Permissions()
+    found.shown(MSI)
+
+    class Board(Msis):
+        def does(self, *events):
+            for name, *of in events:
+                clock.now += 10
+                if name == "shown":
+                    found.shown(*of)
+                elif name == "raised":
+                    self.raised(*of, 0)
+                else:
+                    self.arrived(*of, found.history.now.granted)
+
+    return Board(found, lambda _: True, Counter())
+
+
+def test_msis_arrive_in_their_turn(board):
+    board.does(("raised", 3), ("raised", 3), ("raised", 7), ("arrived", 3), ("arrived", 3), ("arrived", 7))
+    board.check_empty()
+    board.check_counters(0, 0, 0)
+    with pytest.raises(AssertionError, match="nobody raised"):
+        board.does(("arrived", 3))
+    with pytest.raises(AssertionError, match="MSI 5, not 4"):
+        board.does(("raised", 4), ("raised", 5), ("arrived", 5))
+
+
+def test_a_second_raise_that_is_lost(board):
+    """Only what the host has held back may be merged."""
+    board.does(("shown", replace(MSI, mask=1 << 3)), ("shown", MSI), ("raised", 3), ("raised", 3), ("arrived", 3))
+    with pytest.raises(AssertionError, match="never came"):
+        board.check_empty()
+    board.does(("arrived", 3))
+    board.check_empty()
+
+
+@pytest.mark.parametrize("shut", [replace(MSI, mask=1 << 3), replace(MSI, msi=False), replace(MSI, requests=False)])
+def test_raises_that_are_held_back(board, shut):
+    board.does(("shown", shut), ("raised", 3), ("raised", 3), ("raised", 3), ("raised", 6))
+    board.does(("shown", MSI), ("arrived", 6), ("arrived", 3))
+    board.check_empty()
+    board.check_counters(1 if shut.mask else 2, 2, 0)
+    for held, merged, pending in ((1, 1, 0), (1, 3, 0), (0, 2, 0), (3, 2, 0), (1, 2, 1)):
+        with pytest.raises(AssertionError, match="MSI_MERGED"):
+            board.check_counters(held, merged, pending)
+
+
+def test_another_mask_holds_nothing_back(board):
+    board.does(("shown", replace(MSI, mask=1 << 9)), ("raised", 3), ("raised", 3), ("arrived", 3))
+    with pytest.raises(AssertionError, match="never came"):
+        board.check_empty()
+
+
+def test_vectors_that_become_one(board):
+    """The endpoint does not count two pending ones as merged, of which the host has granted only one."""
+    board.does(("shown", replace(MSI, msi=False)), ("raised", 1), ("raised", 5))
+    board.does(("shown", replace(MSI, granted=4)), ("arrived", 1))
+    board.check_empty()
+    for merged in (0, 1):
+        board.check_counters(2, merged, 0)
+    with pytest.raises(AssertionError, match="MSI_MERGED"):
+        board.check_counters(2, 2, 0)
+
+
+def test_a_function_level_reset_takes_what_is_due(board):
+    board.does(("raised", 1), ("raised", 2))
+    board.flr()
+    board.check_empty()
+    board.check_counters(0, 0, 0)
+    with pytest.raises(AssertionError, match="MSI_MERGED"):
+        board.check_counters(0, 3, 0)
+
+
+@pytest.mark.parametrize("way", ["nothing", "level", "disabled", "reset"])
+def test_pulses(clock, way):
+    found = Permissions()
+    found.shown(INTX)
+    pulses = Pulses(found)
+    pulses.check_counter(0, 0)
+    for _ in range(3):
+        clock.now += 10
+        pulses.written(2 | (way == "level"))
+        if way == "disabled":
+            found.shown(replace(INTX, intx=False))
+    found.shown(INTX)
+    clock.now += 10
+    pulses.written(0)
+    if way == "reset":
+        pulses.flr()
+    pulses.check_counter(0, 3)
+    good = way in ("level", "disabled")
+    for merged, rises, fits in (
+        (1, 3, good),
+        (1, 2, good),
+        (2, 1, good),
+        (1, 1, False),
+        (3, 3, False),
+        (0, 2, way == "reset"),
+    ):
+        if fits:
+            pulses.check_counter(merged, rises)
+        else:
+            with pytest.raises(AssertionError, match="INTX_MERGED"):
+                pulses.check_counter(merged, rises)
