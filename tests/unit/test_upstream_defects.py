@@ -122,9 +122,10 @@ def test_atomics_raise(kind):
         stock.receive(request)
 
 
-def test_credits_lost_in_stalls(clocks):
-    """Credits that are given while the stream takes nothing are not counted."""
-    stalled = True
+@pytest.mark.parametrize("stalls", [False, True])
+def test_credits_lost_in_stalls(clocks, stalls):
+    """Credits that are given while the stream takes nothing are not counted, and others are."""
+    stalled, given = stalls, 3
 
     async def send(_):
         while stalled:
@@ -138,12 +139,12 @@ def test_credits_lost_in_stalls(clocks):
     running = UltraScalePlusPcieDevice._run_cq_logic(stock)
     clocks(running, 3)
     stock.pcie_cq_np_req.value = 1
-    clocks(running, 3)
+    clocks(running, given)
     stock.pcie_cq_np_req.value = 0
     stalled = False
     clocks(running, 8)
     assert stock.cq_queue.empty()
-    assert stock.cq_np_req_count == 0
+    assert stock.cq_np_req_count == (0 if stalls else given)
 
 
 class Waiting(deque):
