@@ -216,6 +216,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         interrupts_queue_up="Interrupts raised while one is under way wait for it; none is lost or doubled.",
         interrupts_follow_their_writes="No interrupt comes before what the CPU wrote first, however long RQ stalls.",
         irq_type_changed_before_the_ring="IRQ_TYPE changed between enable and ring: the ring uses the new one.",
+        irq_number_zero_or_over_count="IRQ_NUMBER of 0 or beyond the granted ones: nothing comes, the work goes on.",
     ),
     *_bench(
         "backends",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -57,12 +58,14 @@ def test_the_selftest_runs_everywhere(capsys):
             large = ",".join(map(str, LARGE_SIZES)) in words
             assert large == (group.kind == "large")
             assert large or "1,1024,1025" in words
+            for arguments in (group.arguments, group.models):
+                assert large or ("--rounds", "2") in pairwise(arguments), "twice, here and on the models"
             assert cli.main([*words, "--list"]) == cli.main([*group.models, "--list"]) == 0
             assert "--width" not in group.models
     assert found["selftest"] == found["selftest stalls"] == everywhere
     assert {tree for tree, _ in found["large"]} == set(TREES)
     assert {width for _, width in found["large"]} == {str(width) for width in WIDTHS}
-    assert len(capsys.readouterr().out.splitlines()) == 2 * (48 * 23 + 6 * 3)
+    assert len(capsys.readouterr().out.splitlines()) == 2 * (48 * 2 * 23 + 6 * 3)
     assert set(LARGE_SIZES) < set(selftest.SIZES)
 
 

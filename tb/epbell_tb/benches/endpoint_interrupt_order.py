@@ -135,3 +135,28 @@ async def irq_type_changed_before_the_ring(env):
             assert status == Status.DOORBELL_SUCCESS | Status.IRQ_RAISED
         status = await answered(second, 1, lambda: command(Command.DISABLE_DOORBELL))
         assert status == Status.DISABLE_SUCCESS | Status.IRQ_RAISED
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@scenario(msix=_VECTORS)
+async def irq_number_zero_or_over_count(env):
+    """Command interrupts with IRQ_NUMBER 0 and one too many: none comes, and the next good one does."""
+    device = env.device
+    for kind, bit in ((MSI, Command.RAISE_MSI), (MSIX, Command.RAISE_MSIX)):
+        assert await env.host.set_irqtype(kind) == 0
+        before, raised = list(device.fired), env.software.function.irqs_raised
+        for number, comes in ((0, False), (len(before) + 1, False), (len(before), True)):
+            await device.write32(0, Register.STATUS, 0)
+            await device.write32(0, Register.IRQ_TYPE, kind)
+            await device.write32(0, Register.IRQ_NUMBER, number)
+            await device.write32(0, Register.COMMAND, bit)
+            if comes:
+                await until_fired(env, before, [number - 1], 8000)
+                raised += 1
+            await silent(env)
+            assert await device.read32(0, Register.COMMAND) == 0, "the command has been taken"
+            assert await device.read32(0, Register.STATUS) == Status.IRQ_RAISED
+            assert sum(device.fired) == sum(before) + comes
+        assert env.software.function.irqs_raised == raised
+        test = env.host.msi_test if kind == MSI else env.host.msix_test
+        assert await test(1) == 0, env.software.log
