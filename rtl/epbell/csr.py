@@ -48,7 +48,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell.csr_field import Field, FieldSignature
-from epbell.csr_register import Register, any_of, registers_of
+from epbell.csr_register import Register, registers_of
 
 if TYPE_CHECKING:
     from systemrdl.node import AddrmapNode
@@ -225,26 +225,28 @@ class Block(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the decoders, the fields and the read multiplexer."""
         m: Any = Module()
-        words: list[Value] = []
-        for register in self._registers:
-            words += self._elaborate_register(m, register)
-        m.d.comb += self.bus.r_data.eq(any_of(words))
+        words = {register.address >> 2: self._elaborate_register(m, register) for register in self._registers}
+        with m.If(self.bus.r_en), m.Switch(self.bus.r_addr[2:]):
+            for address, word in words.items():
+                if word is not None:
+                    with m.Case(address):
+                        m.d.comb += self.bus.r_data.eq(word)
         return m
 
-    def _elaborate_register(self, m: Any, register: Register) -> list[Value]:
-        """Decode one register; return what it contributes to the read data, if anything."""
+    def _elaborate_register(self, m: Any, register: Register) -> Value | None:
+        """Decode one register; return what it reads as, None when that is always zero."""
         strobes = register.write_strobes(m, self.bus)
         reads = register.read_select(m, self.bus)
         values: dict[str, Value] = {}
         for field in register.fields:
             port = getattr(self, f"{register.name}__{field.name}") if field.signature.members else None
-            value = field.elaborate(m, register.name, port, strobes, self.bus.w_data, reads)
+            value = field.elaborate(m, register.name, port, self.bus, strobes, reads)
             if value is not None:
                 values[field.name] = value
         if not values:
-            return []
+            return None
         word: Any = Signal(32, name=f"{register.name}_word")
         for field in register.fields:
             if field.name in values:
                 m.d.comb += word[field.low : field.low + field.width].eq(values[field.name])
-        return [word & reads.replicate(32)]
+        return word

@@ -128,7 +128,7 @@ class Field:
         _refuse_combinations(node, self.action, options)
         self.signature = FieldSignature(self.action, self.width, frozenset(options))
 
-    def elaborate(self, m: Module, register: str, port: Any, strobes: Any, w_data: Any, reads: Any) -> Any:
+    def elaborate(self, m: Module, register: str, port: Any, bus: Any, strobes: Any, reads: Any) -> Any:
         """Add the logic of the field; return what it reads as, or None when that is zero.
 
         Parameters
@@ -139,15 +139,15 @@ class Field:
             Flat name of the register, for naming signals.
         port : interface or None
             Ports of the field, None when it has none.
+        bus : interface
+            Register port of the block.
         strobes : Value(4)
-            Bytes of the register that are being written in this cycle.
-        w_data : Value(32)
-            Data being written to the register.
+            Bytes of the register that are being written in this cycle; none while ``bus.w_en`` is low.
         reads : Value(1)
             Whether the register is being read in this cycle.
         """
         mask: Any = Cat(strobes[bit // 8] for bit in range(self.low, self.low + self.width))
-        data = w_data[self.low : self.low + self.width]
+        data = bus.w_data[self.low : self.low + self.width]
         members = self.signature.members
         if "r_stb" in members:
             m.d.comb += port.r_stb.eq(reads)
@@ -165,17 +165,19 @@ class Field:
         if "value" in members:
             m.d.comb += port.value.eq(value)
         if self.action is Action.STORAGE:
-            self._elaborate_storage(m, port, value, strobes, data, mask)
+            self._elaborate_storage(m, port, value, bus.w_en, strobes, data, mask)
         else:
             self._elaborate_sticky(m, port, value, data & mask)
         return value
 
-    def _elaborate_storage(self, m: Any, port: Any, value: Any, strobes: Any, data: Any, mask: Any) -> None:
+    def _elaborate_storage(
+        self, m: Any, port: Any, value: Any, writes: Any, strobes: Any, data: Any, mask: Any
+    ) -> None:
         for lane in range(4):
             first = max(self.low, 8 * lane) - self.low
             last = min(self.low + self.width, 8 * lane + 8) - self.low
             if first < last:
-                with m.If(strobes[lane]):
+                with m.If(writes), m.If(strobes[lane]):
                     m.d.sync += value[first:last].eq(data[first:last])
         if "clear" in self.signature.members:
             for bit in range(self.width):
