@@ -65,11 +65,16 @@ class ConfigReader(wiring.Component):
     for two. With a hard block that answers in the N-th clock after the first one of ``hard.read`` (0: in the same), a
     read takes N + 2 clocks and a round 6 * (N + 2). The copy follows a change of the register one round after the
     answer that just missed it: 7 * N + 12 clocks after the change at most, whenever in these N clocks the hard block
-    looks.
+    looks. With `rest`, that many clocks later: after each round the port is left alone for so long.
 
     Without an answer the copy stays as it is, zero after a reset. The first answer after a reset is not used: it may be
     to a read from before the reset. Each register is read by itself: the halves of a 64-bit BAR are not of one time.
     Nothing is ever written.
+
+    Parameters
+    ----------
+    rest : int
+        Clocks between two rounds in which nothing is asked for.
 
     Attributes
     ----------
@@ -82,7 +87,8 @@ class ConfigReader(wiring.Component):
     hard: Any
     bars: Any
 
-    def __init__(self) -> None:
+    def __init__(self, rest: int = 0) -> None:
+        self._rest = rest
         super().__init__({"hard": Out(HardConfig()), "bars": Out(32).array(BARS)})
 
     def elaborate(self, platform: object) -> Module:
@@ -91,6 +97,7 @@ class ConfigReader(wiring.Component):
         hard, bars = self.hard, self.bars
         which: Any = Signal(range(BARS))
         answered: Any = Signal()  # any read since the reset
+        rests: Any = Signal(range(self._rest + 2))  # clocks for which nothing is asked for
         m.d.comb += hard.addr.eq(_BAR0 + which)
         with m.If(hard.read & hard.read_write_done):
             m.d.sync += [hard.read.eq(0), answered.eq(1)]
@@ -101,7 +108,9 @@ class ConfigReader(wiring.Component):
                         with m.Case(number):
                             m.d.sync += bar.eq(hard.read_data)
                 with m.If(which == BARS - 1):
-                    m.d.sync += which.eq(0)
+                    m.d.sync += [which.eq(0), rests.eq(self._rest)]
+        with m.Elif(rests.any()):
+            m.d.sync += rests.eq(rests - 1)
         with m.Elif(~hard.read & ~hard.read_write_done):
             m.d.sync += hard.read.eq(1)
         return m

@@ -46,6 +46,7 @@ __all__ = ["Endpoint"]
 _PAGES = ("mu_a", "mu_b", "controller", "edma", "iatu")
 _GUARDED_PAGES = ("mu_b", "edma")
 _PULSE = 1  # bit of INTX
+_CONFIG_REST = 240  # clocks: the base address registers are read once in a microsecond
 
 
 class Endpoint(wiring.Component):
@@ -95,8 +96,8 @@ class Endpoint(wiring.Component):
     msix : str
         How MSI-X messages leave: ``"rq"``, as memory writes, or ``"port"``, through the hard block's port.
     flr_timeout : int
-        Clocks after which a function-level reset is done at the latest, 2 to 2 ** 24; less than 65536 ends it before the
-        wait for an answer about an interrupt, which then goes on.
+        Clocks after which a function-level reset is done at the latest, 2 to 2 ** 24. Less than 65536 ends it before
+        the wait for an answer about an interrupt, which then goes on.
 
     Attributes
     ----------
@@ -212,7 +213,7 @@ class Endpoint(wiring.Component):
         )
         self._outbound = outbound
         self._interrupts = interrupts
-        self._config = ConfigReader()
+        self._config = ConfigReader(_CONFIG_REST)
         self._function = Function(flr_timeout)
         self._ram_share = RamShare(len(self._ram.cpu_w_addr))
         self._blocks = Peripherals(layout=layout, edma=self._shape, data_width=width, windows=windows, guard=guard)

@@ -33,10 +33,11 @@ class HardBlock:
         What has been answered, 0 for BAR 0.
     """
 
-    def __init__(self, delay: Callable[[], int | None], *, early: bool = False, hold: int = 0, seed: int = 1) -> None:
+    def __init__(self, delay: Callable[[], int | None], *, early: bool = False, hold: int = 0, seed: int = 1,
+                 rest: int = 0) -> None:  # fmt: skip
         self.delay, self.early, self.hold = delay, early, hold
         self.rng = random.Random(seed)
-        self.dut = ConfigReader()
+        self.dut = ConfigReader(rest)
         self.rst = Signal()
         self.ctx: Any = None
         self.bars = [0] * 6
@@ -120,6 +121,23 @@ class HardBlock:
 
 def distinct(rng: random.Random) -> list[int]:
     return [rng.getrandbits(28) << 4 | number for number in range(6)]
+
+
+@pytest.mark.parametrize("delay", [0, 3])
+@pytest.mark.parametrize("rest", [1, 2, 50])
+def test_rest(delay: int, rest: int) -> None:
+    """The first round begins at once, each other one so many clocks later than without a rest."""
+
+    async def bench(block: HardBlock) -> None:
+        block.bars = distinct(block.rng)
+        await block.clock(1 + 7 * (delay + 2) - 1)
+        assert block.copy() == block.bars
+        await block.clock(2 * (6 * (delay + 2) + rest))
+        first, each = 1 + delay, delay + 2
+        rounds = [first + each + turn * (6 * each + rest) + bar * each for turn in range(3) for bar in range(6)]
+        assert [clock for clock, _ in block.answers] == [first, *rounds]
+
+    HardBlock(lambda: delay, rest=rest).run(bench)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 2, 4, 13])

@@ -6,6 +6,7 @@ from usp_rig import CONTROLLER, WIDTHS, Rig
 BARS = [CONTROLLER + 0x90 + 4 * number for number in range(6)]
 ANSWER = 4  # clocks
 ROUND = 6 * (ANSWER + 2)
+REST = 240  # clocks between two rounds
 
 
 def connect(rig: Rig, registers: list[int]) -> None:
@@ -38,7 +39,7 @@ def test_bars(width: int) -> None:
         assert [await rig.cpu_read(at) for at in BARS] == registers
         for number in range(6):
             registers[number] ^= 0xFFFF_0000
-            await rig.step(7 * ANSWER + 12)
+            await rig.step(7 * ANSWER + 12 + REST)
             assert [await rig.cpu_read(at) for at in BARS] == registers
 
     Rig(width).run(bench)
