@@ -262,6 +262,7 @@ VERBS: dict[str, Verb] = {
     "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
+    "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),

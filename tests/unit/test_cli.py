@@ -34,6 +34,7 @@ def test_targets_are_those_of_the_issue():
         "selftest",
         "test",
         "regress",
+        "soak",
         "unit",
         "lint",
         "type",
@@ -100,7 +101,7 @@ def test_help_lists_every_verb(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["setup", "sim", "selftest", "regress", "verilog", "regs", "bench", "mutants", "testplan", "clean"]
+    "verb", ["setup", "sim", "selftest", "regress", "soak", "verilog", "regs", "bench", "mutants", "testplan", "clean"]
 )
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as done:

@@ -1,0 +1,116 @@
+"""Compile the metal tier: the endpoint, its top level and the C++ around it, into one shared library."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from epbell import export
+from epbell_tb import runner, toolchain
+from epbell_tb.native.top import Pins, header, top
+
+__all__ = ["library"]
+
+_HERE = Path(__file__).parent
+_SOURCES = ("endpoint.h", "endpoint.cpp", "metal.h", "metal.cpp")
+# The design is looked at from nowhere but its pins, so that Verilator may do what it likes with the rest.
+_COMPILER = ("-std=c++20", "-fPIC", "-march=native")
+_VERILATOR = (
+    *("--cc", "--build", "--timing", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
+    *("--prefix", "Vtop", "--top-module", "top", "--output-split", "0", "-Wno-fatal"),
+    *("-CFLAGS", " ".join(_COMPILER)),
+)
+_MAKE = "OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
+_MODEL = ("-O2", *_COMPILER, *(f"-DVM_{what}=0" for what in ("COVERAGE", "SC", "TRACE")), "-DVM_TIMING=1")
+
+
+def library(module: str, *, lose: int = 0, say: Callable[[str], None] | None = None) -> Path:
+    """Return the shared library of an endpoint, compiled unless it is there already.
+
+    Parameters
+    ----------
+    module : str
+        Name of an exported endpoint.
+    lose : int
+        A planted defect: one in so many rings is swallowed on its way to the endpoint. 0: none.
+    say : callable, optional
+        Told in a sentence when a compilation starts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module, or `lose` is negative.
+    epbell_tb.runner.SimulationError
+        If Verilator or the C++ compiler refuses it.
+    """
+    if lose < 0:
+        raise ValueError(f"The number of rings of which one is lost must be 0 or more, not {lose}")
+    text = runner.source(module)
+    files = {name: (_HERE / name).read_text(encoding="utf-8") for name in _SOURCES}
+    pins = Pins(export.ports_of(text, module))
+    files |= {"pins.h": header(pins), "top.sv": top(module, pins), "design.sv": text}
+    verilator = toolchain.find_verilator()
+    key = "\n".join([*files.values(), *_VERILATOR, *_MODEL, _MAKE, verilator.version, str(verilator.program)])
+    root = runner.sim_build() / f"native-{module}"
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root / hashlib.sha256(key.encode()).hexdigest()[:12]
+    made = folder / (f"lose-{lose}.so" if lose else "whole.so")
+    with FileLock(root / "lock"):
+        if made.exists():
+            return made
+        if not (folder / "done").exists():
+            if say is not None:
+                say(f"compiling {module} for the metal tier")
+            for old in root.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old, ignore_errors=True)
+            folder.mkdir()
+            for name, content in files.items():
+                (folder / name).write_text(content, encoding="utf-8")
+            _verilate(folder, str(verilator.program))
+            (folder / "done").touch()
+        _link(folder, _root(verilator), made, lose)
+    return made
+
+
+def _root(verilator: toolchain.Verilator) -> Path:
+    """Return the folder with Verilator's headers."""
+    if verilator.root is not None:
+        return verilator.root
+    command = [str(verilator.program), "--getenv", "VERILATOR_ROOT"]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def _verilate(folder: Path, verilator: str) -> None:
+    env = {"MAKEFLAGS": f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE}"}
+    if shutil.which("ccache"):
+        env["OBJCACHE"] = os.environ.get("OBJCACHE", "ccache")
+    _call([verilator, *_VERILATOR, "-Mdir", "out", "design.sv", "top.sv"], folder, env)
+
+
+def _link(folder: Path, verilator: Path, made: Path, lose: int) -> None:
+    """Compile the model, which is quickly done, and link it with the endpoint."""
+    compiler = os.environ.get("CXX", "g++")
+    scratch = made.with_name(f"{made.stem}-{os.getpid()}")
+    include = [f"-I{path}" for path in (folder / "out", verilator / "include", verilator / "include" / "vltstd")]
+    planted = [f"-DEPBELL_LOSE={lose}"] if lose else []
+    sources = [name for name in _SOURCES if name.endswith(".cpp")]
+    parts = [*sources, *(str(folder / "out" / f"lib{name}.a") for name in ("Vtop", "verilated"))]
+    _call([compiler, *_MODEL, *planted, *include, "-shared", "-o", str(scratch), *parts, "-lpthread"], folder, {})
+    scratch.rename(made)
+
+
+def _call(command: list[str], folder: Path, extra: Mapping[str, str]) -> None:
+    log = folder / "build.log"
+    env = {**os.environ, **toolchain.verilator_env(), **extra}
+    with log.open("a", encoding="utf-8") as out:
+        code = subprocess.call(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    if code != 0:
+        text = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:])
+        raise runner.SimulationError(f"{Path(command[0]).name} ended with {code}; see {log}\n{text}")
