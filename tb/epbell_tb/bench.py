@@ -1,9 +1,9 @@
 """``make bench``: measure latency and throughput of the exported modules on Verilator, against their goals.
 
 The benches :mod:`epbell_tb.benches.endpoint_speed`, :mod:`epbell_tb.benches.mu_speed` and
-:mod:`epbell_tb.benches.edma_speed` count clocks at the pins; this builds, runs them, judges and prints. Figures go to
-``sim_build/report/bench.json`` too. Exit status: 0, 1 if a goal is missed or a bench fails, 2 if the command line is
-wrong.
+:mod:`epbell_tb.benches.edma_speed` count clocks at the pins; this builds, runs them, judges and prints. Then it
+compares the speeds of the simulation, :mod:`epbell_tb.bench_tiers`. Figures go to ``sim_build/report/bench.json``
+too. Exit status: 0, 1 if a goal is missed or a bench fails, 2 if the command line is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epbell.mu import LAYOUTS
-from epbell_tb import figures, runner, toolchain
+from epbell_tb import bench_tiers, figures, runner, toolchain
 
 __all__ = [
     "FIGURES",
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 WIDTHS = (64, 128, 256, 512)
+_WHAT = ("clocks", "tiers")
 
 
 @dataclass(frozen=True)
@@ -135,33 +136,52 @@ def main(argv: Sequence[str]) -> int:
     """
     options = _arguments(argv)
     console = Console(stderr=True)
-    jobs = _jobs(options.width)
-    try:
-        builds = _build(jobs, lambda text: console.print(text, highlight=False))
-    except runner.SimulationError as error:
-        print(f"epbell: {error}", file=sys.stderr)
-        return 1
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False)
+
     folder = runner.sim_build() / "report"
     folder.mkdir(parents=True, exist_ok=True)
+    found: list[Measurement] = []
+    tiers: list[bench_tiers.TierFigure] = []
+    failures: list[str] = []
+    try:
+        if "clocks" in options.what:
+            found, failures = _measure(options, folder, say)
+        if "tiers" in options.what:
+            tiers = bench_tiers.measure(options.repeats, say)
+    except runner.SimulationError as error:
+        failures.append(str(error))
+    _write(folder / "bench.json", found, tiers, failures)
+    if options.json:
+        print((folder / "bench.json").read_text(encoding="utf-8"), end="")
+    else:
+        shown = Console(width=None if sys.stdout.isatty() else 120)
+        _print(found, shown)
+        if tiers:
+            shown.print(bench_tiers.table(tiers))
+    for failure in failures:
+        print(f"epbell: {failure}", file=sys.stderr)
+    return 1 if failures or any(item.verdict == "MISSED" for item in (*found, *tiers)) else 0
+
+
+def _measure(
+    options: argparse.Namespace, folder: Path, say: Callable[[str], None]
+) -> tuple[list[Measurement], list[str]]:
+    """Run the benches at the pins; return what they found, and what failed."""
+    jobs = _jobs(options.width)
+    builds = _build(jobs, say)
     lines: list[tuple[str, dict[str, Any]]] = []
     failures: list[str] = []
     # One after the other: they are also measured with the wall clock.
     for job in jobs:
-        console.print(f"measuring {job.module}", highlight=False)
+        say(f"measuring {job.module}")
         report = folder / f"bench-{job.module}.jsonl"
         report.unlink(missing_ok=True)
         failures += _run(builds[job.module], job, report, options.repeats)
         lines += [(job.subject, line) for line in figures.read(report)]
     found = [_measurement(subject, line) for subject, line in lines]
-    failures += _missing(found, jobs)
-    _write(folder / "bench.json", found, failures)
-    if options.json:
-        print((folder / "bench.json").read_text(encoding="utf-8"), end="")
-    else:
-        _print(found, Console(width=None if sys.stdout.isatty() else 120))
-    for failure in failures:
-        print(f"epbell: {failure}", file=sys.stderr)
-    return 1 if failures or any(item.verdict == "MISSED" for item in found) else 0
+    return found, failures + _missing(found, jobs)
 
 
 def judge(value: float, goal: float | None) -> str:
@@ -175,10 +195,22 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="epbell bench", description=(__doc__ or "").splitlines()[0], allow_abbrev=False
     )
+    parser.add_argument(
+        "--what", type=_what, default=_WHAT, metavar="LIST",
+        help="clocks: at the pins of each module; tiers: the speeds of the simulation; both by default",
+    )  # fmt: skip
     parser.add_argument("--width", type=_width_list, default=WIDTHS, metavar="LIST", help="64,128,256,512 by default")
     parser.add_argument("--repeats", type=_count, default=5, metavar="N", help="of wall-clock measurements, default 5")
     parser.add_argument("--json", action="store_true", help="print bench.json instead of tables")
     return parser.parse_args(argv)
+
+
+def _what(text: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in text.split(","))
+    wrong = [part for part in parts if part not in _WHAT]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"it must be some of {', '.join(_WHAT)}, not {wrong[0]!r}")
+    return parts
 
 
 def _width_list(text: str) -> tuple[int, ...]:
@@ -247,9 +279,12 @@ def _missing(found: list[Measurement], jobs: list[_Job]) -> list[str]:
     ]
 
 
-def _write(path: Path, found: list[Measurement], failures: list[str]) -> None:
+def _write(
+    path: Path, found: list[Measurement], tiers: list[bench_tiers.TierFigure], failures: list[str]
+) -> None:
     content = {
         "figures": [asdict(item) for item in found],
+        "tiers": [asdict(item) for item in tiers],
         "failures": failures,
         "versions": toolchain.versions(),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from epbell_tb import bench, figures, runner
+from epbell_tb import bench, bench_tiers, figures, runner
 
 GOALS = {
     ("host_write_to_irq", "64"): 4,
@@ -68,6 +68,7 @@ def measured(monkeypatch, tmp_path):
         return [runner.Result(f"test{n}", True, 0, 0, "") for n in range(expected)]
 
     monkeypatch.setattr(runner, "run", run)
+    monkeypatch.setattr(bench_tiers, "measure", lambda repeats, say: [])
     return changes
 
 
@@ -119,7 +120,7 @@ def test_bench_that_fails(measured, monkeypatch, capsys):
 @pytest.mark.xdist_group("256-flowing")
 def test_real_figures_at_256_bits(capsys):
     """The benches themselves, on the RTL."""
-    assert bench.main(["--width", "256", "--repeats", "1", "--json"]) == 0
+    assert bench.main(["--what", "clocks", "--width", "256", "--repeats", "1", "--json"]) == 0
     found = {(entry["figure"], entry["subject"]): entry for entry in json.loads(capsys.readouterr().out)["figures"]}
     for key, goal in GOALS.items():
         if key in found:
@@ -139,12 +140,66 @@ def test_real_figures_at_256_bits(capsys):
     assert found["cycles_per_second", "256"]["value"] > 1000
 
 
-@pytest.mark.parametrize(("arguments", "text"), [(["--width", "32"], "not '32'"), (["--repeats", "0"], "not '0'")])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(["--width", "32"], "not '32'"), (["--repeats", "0"], "not '0'"), (["--what", "all"], "not 'all'")],
+)
 def test_wrong_argument(arguments, text, capsys):
     with pytest.raises(SystemExit) as ended:
         bench.main(arguments)
     assert ended.value.code == 2
     assert text in capsys.readouterr().err
+
+
+def tier_values(**changes):
+    values = {
+        (tier, figure): [1000.0 * factor] * 3
+        for tier, factor in (("reference", 1), ("model", 8), ("metal", 300), ("limit", 600))
+        for figure in ("writes", "reads", "idle")
+        if (tier, figure) != ("limit", "reads")
+    }
+    return {**values, **{tuple(name.split("_")): value for name, value in changes.items()}}
+
+
+@pytest.fixture
+def tiers(measured, monkeypatch):
+    """Tiers that are as fast as the test wants."""
+
+    def become(values):
+        found = [bench_tiers._figure(values, tier, figure) for tier, figure in values]
+        monkeypatch.setattr(bench_tiers, "measure", lambda repeats, say: found)
+
+    return become
+
+
+def test_the_tiers_are_multiples_of_the_reference(tiers, tmp_path, capsys):
+    tiers(tier_values())
+    assert bench.main(["--what", "tiers"]) == 0
+    out = capsys.readouterr().out
+    assert "300.0x" in out
+    assert "MISSED" not in out
+    entries = json.loads((tmp_path / "report" / "bench.json").read_text())["tiers"]
+    metal = next(entry for entry in entries if (entry["tier"], entry["figure"]) == ("metal", "writes"))
+    assert (metal["ratio"], metal["of_limit"], metal["goal"], metal["verdict"]) == (300, 0.5, 250, "pass")
+
+
+@pytest.mark.parametrize(
+    ("slow", "value"),
+    [("model_writes", 2400), ("model_reads", 2499), ("model_idle", 5900), ("metal_writes", 249_000)],
+)
+def test_a_slow_tier_misses_its_goal(slow, value, tiers, capsys):
+    tiers(tier_values(**{slow: [1e9, value, 0.0]}))  # its median counts
+    assert bench.main(["--what", "tiers"]) == 1
+    assert "MISSED" in capsys.readouterr().out
+
+
+def test_a_tier_that_fails_is_told(measured, monkeypatch, capsys):
+    def fail(repeats, say):
+        raise runner.SimulationError("planted")
+
+    monkeypatch.setattr(bench_tiers, "measure", fail)
+    assert bench.main(["--what", "tiers"]) == 1
+    assert "epbell: planted" in capsys.readouterr().err
 
 
 def test_figures_file(tmp_path, monkeypatch):

@@ -1,0 +1,55 @@
+"""Speed of the model tier: what `epbell_tb.bench_reference` does, in the environment of the scenarios, checked by all.
+
+Figures (:mod:`epbell_tb.figures`): ``model_writes``, ``model_reads`` and ``model_idle``, per second of wall-clock time.
+"""
+
+import time
+
+import cocotb
+from cocotb.triggers import Timer
+
+from epbell_models.reference.address_map import AddressMap
+from epbell_regs import offsets
+from epbell_tb import figures
+from epbell_tb.bench_reference import BAR, IDLE_CLOCKS, PERIOD_NS, READS, REPEATS, VECTORS, WRITES
+from epbell_tb.endpoint.env import EndpointEnv
+
+MU, IATU = offsets("mu_imx8ulp"), offsets("iatu")
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def model_speed(dut):
+    """Doorbells posted one after the other, reads that wait for their data, and time in which nothing happens."""
+    env = EndpointEnv(dut, "model_speed")
+    await env.start(linux=False)
+    places = AddressMap.of(env.tree)
+    mu_a, iatu = places["mu_a"].base, places["iatu"].base
+    for register, value in (
+        ("LOWER_TARGET", places["mu_b"].base), ("UPPER_TARGET", 0), ("CTRL1", 0), ("CTRL2", 3 << 30 | BAR << 8),
+    ):  # fmt: skip
+        await env.cpu.write32(iatu + IATU[f"IB0_{register}"], value)
+    await env.cpu.write32(mu_a + MU["RCR"], (1 << VECTORS) - 1)
+    bells = [env.address(BAR, MU[f"TR{vector}"]) for vector in range(VECTORS)]
+    flags = env.address(BAR, MU["TSR"])
+    writes, reads, idle = [], [], []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        for number in range(WRITES):
+            await env.memory.write32(bells[number % VECTORS], number)
+        assert await env.memory.read32(flags) == 0, "no vector has been read by the CPU"
+        writes.append(WRITES / (time.perf_counter() - begin))
+    for vector in range(VECTORS):
+        assert await env.cpu.read32(mu_a + MU[f"RR{vector}"]) == WRITES - VECTORS + vector
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        for _ in range(READS):
+            assert await env.memory.read32(flags) == (1 << VECTORS) - 1
+        reads.append(READS / (time.perf_counter() - begin))
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        await Timer(PERIOD_NS * IDLE_CLOCKS, unit="ns")
+        idle.append(IDLE_CLOCKS / (time.perf_counter() - begin))
+    await env.finish()
+    figures.append(figure="model_writes", values=writes)
+    figures.append(figure="model_reads", values=reads)
+    figures.append(figure="model_idle", values=idle)
