@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import C, Module, Signal, Value
+from amaranth.hdl import C, Signal, Value
 from systemrdl.node import AddrmapNode, FieldNode, MemNode, Node, RegfileNode, RegNode
 
 from epbell.csr_field import Field
@@ -49,7 +49,7 @@ class Register:
     whole_word: bool
     fields: tuple[Field, ...]
 
-    def write_strobes(self, m: Module, bus: Any) -> Signal:
+    def write_strobes(self, m: Any, bus: Any) -> Signal:
         """One bit for each byte of this register that is being written in this cycle."""
         strobes = Signal(4, name=f"{self.name}_w")
         # One in the other: a simulator that knows that nothing is written asks no register for its address.
@@ -57,7 +57,7 @@ class Register:
             m.d.comb += strobes.eq(bus.w_strb.all().replicate(4) if self.whole_word else bus.w_strb)
         return strobes
 
-    def read_select(self, m: Module, bus: Any) -> Signal:
+    def read_select(self, m: Any, bus: Any) -> Signal:
         """High while this register is being read."""
         select = Signal(name=f"{self.name}_r")
         m.d.comb += select.eq(bus.r_en & (bus.r_addr[2:] == self.address >> 2))
