@@ -5,7 +5,6 @@ What differs from the stock model:
 - what is in `epbell_tb.endpoint.upstream`, a file for each defect, and what `RequesterSide` and `InterruptPorts` say;
 - malformed packets are dropped, and errors logged and signalled, as a hard block does;
 - configuration outputs and credits are followed on changes and not in every clock;
-- memory requests of the host skip the root complex's switch (`direct_route`);
 - the link takes no time: packets reach the other end in their order, with no wire, no ACK and no flow control, unless
   `LinkCredits` limits them.
 """
@@ -30,7 +29,6 @@ from epbell_tb.endpoint.upstream.silent_errors import Error
 __all__ = [
     "HardBlock",
     "direct_link",
-    "direct_route",
     "refused_request",
 ]
 
@@ -47,19 +45,6 @@ def direct_link(bridge: Any, port: Any) -> None:
         near.send = partial(_hand_over, far)
         near.fc_initialized = True
     bridge.downstream_tx_handler = upper.send
-
-
-def direct_route(root: Any, bridge: Any) -> None:
-    """Let memory requests of the host that a root port forwards skip the way through the root complex's switch."""
-    routed = root.downstream_send
-
-    async def send(tlp: Tlp) -> None:
-        if tlp.fmt_type in MEMORY_REQUESTS and not tlp.ep and bridge.match_tlp_secondary(tlp):
-            await bridge.downstream_tx_handler(tlp)
-        else:
-            await routed(tlp)
-
-    root.downstream_send = send
 
 
 async def _hand_over(port: Any, tlp: Tlp) -> None:
