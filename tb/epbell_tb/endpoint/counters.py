@@ -18,6 +18,7 @@ _COUNTED = {
     "MALFORMED": "malformed",
     "OUTBOUND_FAILED": "outbound_failed",
     "MSIX_SENT": "msix_since_reset",
+    "MSIX_REFUSED": "msix_refused",
     "FLRS": "flrs",
 }
 

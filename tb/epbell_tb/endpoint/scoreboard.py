@@ -121,7 +121,7 @@ class Scoreboard:
         self.bells = [Bell(bell.name) for bell in self.bells]
         self.latch = self._new_latch()
         self.latencies_before, self.irqs_before = len(self.latencies), self.counts["irqs"]
-        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "flrs"):
+        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msix_refused", "flrs"):
             self.counts[name] = 0
         for queue in (self._reads, self._later, self._cpu_writes):
             queue.clear()
@@ -369,8 +369,11 @@ class Scoreboard:
         msix = self.reference.controller.msix
         if register == _MSI_RAISE and strobes & 1:
             self.msis.raised(data & 0x1F, self.to_host.answered)
-        elif register == _MSIX_RAISE and strobes & 3 and msix.on and data & 0x7FF <= msix.last:
-            self.to_host.raised(data & 0x7FF)
+        elif register == _MSIX_RAISE and strobes & 3:
+            if msix.on and data & 0x7FF <= msix.last:
+                self.to_host.raised(data & 0x7FF)
+            else:
+                self.counts["msix_refused"] += 1
         elif register == _INTX and strobes & 1:
             self.pulses.written(data)
         elif register == _MSIX_SIZE:
