@@ -23,6 +23,7 @@ from rich.table import Table
 
 from epbell.mu import LAYOUTS
 from epbell_tb import bench_tiers, figures, runner, toolchain
+from epbell_tb.arguments import number
 
 __all__ = [
     "FIGURES",
@@ -200,7 +201,9 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="clocks: at the pins of each module; tiers: the speeds of the simulation; both by default",
     )  # fmt: skip
     parser.add_argument("--width", type=_width_list, default=WIDTHS, metavar="LIST", help="64,128,256,512 by default")
-    parser.add_argument("--repeats", type=_count, default=5, metavar="N", help="of wall-clock measurements, default 5")
+    parser.add_argument(
+        "--repeats", type=number(1, 100), default=5, metavar="N", help="of wall-clock measurements, default 5"
+    )
     parser.add_argument("--json", action="store_true", help="print bench.json instead of tables")
     return parser.parse_args(argv)
 
@@ -219,12 +222,6 @@ def _width_list(text: str) -> tuple[int, ...]:
     if wrong:
         raise argparse.ArgumentTypeError(f"a width must be one of {', '.join(known)}, not {wrong[0]!r}")
     return tuple(dict.fromkeys(known[part.strip()] for part in text.split(",")))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"it must be a number from 1 to 100, not {text!r}")
-    return int(text)
 
 
 def _jobs(widths: Iterable[int]) -> list[_Job]:

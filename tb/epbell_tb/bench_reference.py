@@ -23,24 +23,17 @@ from epbell.address_map import AddressMap
 from epbell.bar import DEFAULT_BARS
 from epbell_regs import offsets
 from epbell_tb import figures
+from epbell_tb.endpoint.function_state import PINS
+from epbell_tb.window_writes import bar_window
 
 PERIOD_NS = 4
 BAR = 1
 VECTORS = 4
 WRITES, READS, IDLE_CLOCKS = 400, 100, 20_000
 REPEATS = int(os.environ.get("EPBELL_BENCH_REPEATS", "5"))
-MAP, MU, IATU = AddressMap(), offsets("mu_imx8ulp"), offsets("iatu")
-CONNECTED = (
-    *("pcie_cq_np_req", "cfg_max_payload", "cfg_function_status", "cfg_function_power_state"),
-    *("cfg_flr_in_process", "cfg_flr_done", "cfg_interrupt_int", "cfg_interrupt_sent", "cfg_interrupt_pending"),
-    *(f"cfg_interrupt_msi_{name}" for name in ("enable", "mmenable", "data", "select", "int", "sent", "fail")),
-    *(f"cfg_interrupt_msi_{name}" for name in ("attr", "function_number", "pending_status")),
-    *(f"cfg_interrupt_msix_{name}" for name in ("enable", "mask", "address", "data", "int")),
-    *(f"cfg_mgmt_{name}" for name in ("addr", "function_number", "write", "write_data", "byte_enable")),
-    *(f"cfg_mgmt_{name}" for name in ("read", "read_data", "read_write_done", "debug_access")),
-)
+MAP, MU = AddressMap(), offsets("mu_imx8ulp")
 QUIET = (
-    *("cfg_interrupt_msi_mask_update", "cfg_interrupt_msix_sent", "cfg_interrupt_msix_fail"),
+    "cfg_interrupt_msi_mask_update",
     *(f"edma_{way}_{what}" for way in ("wr", "rd") for what in ("done", "abort")),
 )
 
@@ -57,7 +50,7 @@ class Reference:
             pf0_msi_enable=True, pf0_msi_count=VECTORS,
             cq_bus=AxiStreamBus.from_prefix(dut, "s_axis_cq"), cc_bus=AxiStreamBus.from_prefix(dut, "m_axis_cc"),
             rq_bus=AxiStreamBus.from_prefix(dut, "m_axis_rq"), rc_bus=AxiStreamBus.from_prefix(dut, "s_axis_rc"),
-            **{name: getattr(dut, name) for name in CONNECTED},
+            **{name: getattr(dut, name) for name in PINS},
         )  # fmt: skip
         for name in QUIET:
             getattr(dut, name).value = 0
@@ -76,10 +69,8 @@ class Reference:
         await function.enable_device()
         await function.set_master()
         self.window = function.bar_window[BAR]
-        for register, value in (
-            ("LOWER_TARGET", MAP.mu_b), ("UPPER_TARGET", 0), ("CTRL1", 0), ("CTRL2", 1 << 31 | 1 << 30 | BAR << 8),
-        ):  # fmt: skip
-            await self.cpu.write_dword(MAP.iatu + IATU[f"IB0_{register}"], value)
+        for address, value in bar_window(MAP.iatu, 0, BAR, MAP.mu_b):
+            await self.cpu.write_dword(address, value)
         await self.cpu.write_dword(MAP.mu_a + MU["RCR"], (1 << VECTORS) - 1)
 
 

@@ -29,9 +29,9 @@ from rich.table import Table
 from rich.text import Text
 
 from epbell_tb import installation, verdicts
+from epbell_tb.arguments import number
 from epbell_tb.progress import display
 from epbell_tb.regress_groups import Ended, Group, chosen, outcome, read, tap
-from epbell_tb.sim_options import number
 from epbell_tb.verdicts import FAIL, PASS
 
 __all__ = ["FILE", "main", "run_group", "sources"]

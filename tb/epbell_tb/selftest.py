@@ -7,7 +7,6 @@ The tests are in ``epbell_models.selftest``; here is the command line, and the t
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from epbell_models.devicetree import DeviceTreeError
 from epbell_models.selftest.harness import Options, run, selected
 from epbell_models.selftest.model import ModelTarget
 from epbell_models.selftest.tests import SIZES
+from epbell_tb.arguments import device_tree_file, number
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.scenarios import WIDTHS
 
@@ -145,13 +145,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
-    which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of a shipped one")
+    which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead of a shipped one")
     add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
     add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {sizes}; of sim {quick}")
-    add("--msix", type=_number(1, _MOST_MSIX), metavar="N", help=f"MSI-X vectors of the function, default {_MOST_MSIX}")
+    add("--msix", type=number(1, _MOST_MSIX), metavar="N", help=f"MSI-X vectors of the function, default {_MOST_MSIX}")
     add(
         "--windows",
-        type=_number(1, 16),
+        type=number(1, 16),
         metavar="N",
         help=f"inbound windows, default at least {_WINDOWS}, so that each BAR can be split; 6, as silicon has, shows"
         " Linux's -ENOSPC skips; with --dts as your device tree says",
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--msix-way", choices=MSIX_WAYS, help="sim: MSI-X as memory writes on RQ (default) or by the hard block's port")
     add("--stalls", action="store_true", help="sim: let the streams pause at random")
     add("--seed", type=int, metavar="N", help="sim: seed of everything random, default 1")
-    add("--rounds", type=_number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")
+    add("--rounds", type=number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")
     add(
         "--dma",
         action="store_true",
@@ -171,26 +171,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"it must be a number from {low} to {high}, not {text!r}")
-        return int(text)
-
-    return number
-
-
 def _windows(dts: Path) -> int:
     """Return how many inbound windows a shipped device tree's selftest has: enough for all its tests."""
     return max(_WINDOWS, devicetree.load(dts).endpoint.inbound_windows)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(_number(1, _MOST_SIZE)(part.strip()) for part in text.split(","))
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise argparse.ArgumentTypeError(f"it must be a device tree file that can be read, not {text!r}")
-    return path.absolute()
+    return tuple(number(1, _MOST_SIZE)(part.strip()) for part in text.split(","))

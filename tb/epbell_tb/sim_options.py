@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib.metadata
-import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from epbell_tb import runner, toolchain
+from epbell_tb.arguments import device_tree_file, number
 from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.installation import PROJECT
 from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS, Scenario
 
-__all__ = ["DEFAULT_SEED", "Options", "number", "parse", "versions"]
+__all__ = ["DEFAULT_SEED", "Options", "parse", "versions"]
 
 DEFAULT_SEED = 1
 _STALLS = {"on": (True,), "off": (False,), "both": (False, True)}
@@ -136,7 +136,9 @@ def parse(argv: Sequence[str]) -> Options:
     add("--msix", choices=MSIX_WAYS, default="rq", help="MSI-X as memory writes on RQ (default) or by the block's port")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", type=_trees, default=TREES, metavar="LIST", help=f"default {','.join(TREES)}")
-    which.add_argument("--dts", type=_file, metavar="FILE", help="your device tree instead of the shipped ones")
+    which.add_argument(
+        "--dts", type=device_tree_file, metavar="FILE", help="your device tree instead of the shipped ones"
+    )
     add("--thorough", action="store_true", help="every value of each sweep, which takes long, as in `make regress`")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
     add("--jobs", type=number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
@@ -162,17 +164,6 @@ def versions() -> dict[str, str]:
     except importlib.metadata.PackageNotFoundError:
         own = "not installed"
     return {"epbell": own, **toolchain.versions()}
-
-
-def number(low: int, high: int) -> Callable[[str], int]:
-    """Return what reads an argument that is a number from `low` to `high`."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"it must be a number from {low} to {high}, not {text!r}")
-        return int(text)
-
-    return read
 
 
 def _list(text: str) -> list[str]:
@@ -218,10 +209,3 @@ def _bars(text: str) -> str:
     if text not in BAR_SETS:
         raise argparse.ArgumentTypeError(f"it must be one of {', '.join(BAR_SETS)}, not {text!r}")
     return text
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise argparse.ArgumentTypeError(f"it must be a device tree file that can be read, not {text!r}")
-    return path.absolute()

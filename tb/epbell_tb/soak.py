@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epbell_tb import progress, runner, toolchain
+from epbell_tb.arguments import number
 from epbell_tb.native.metal import Counts, Metal, rings
 
 __all__ = ["main"]
@@ -75,7 +76,6 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="epbell soak", description=(__doc__ or "").splitlines()[0].partition(": ")[2], allow_abbrev=False
     )
-    number = _number
     parser.add_argument("--rings", type=number(1, 1 << 31), default=10_000_000, metavar="N", help="default 10000000")
     parser.add_argument("--width", type=int, choices=_WIDTHS, default=256, help="of the streams in bits, default 256")
     parser.add_argument("--seed", type=number(1, (1 << 32) - 1), default=1, help="of rings, gaps and delays, default 1")
@@ -94,15 +94,6 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print soak.json instead of a table")
     return parser.parse_args(argv)
-
-
-def _number(least: int, most: int) -> Any:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"it must be a number from {least} to {most}, not {text!r}")
-        return int(text)
-
-    return parse
 
 
 def _run(options: argparse.Namespace, console: Console) -> tuple[Counts, float]:

@@ -100,6 +100,15 @@ class Slow:
                 self.asked.append(asked.bit_length() - 1)
             await ctx.tick()
 
+    async def ask(self, vector: int, pending: bool) -> None:
+        """Raise a vector and let it be asked for, straight from the queue or after it was pending."""
+        self.ctx.set(self.dut.hard.data, pending << vector)
+        await self.queue(vector)
+        await self.clocks(4)
+        self.ctx.set(self.dut.hard.data, 0)
+        await self.clocks(4)
+        assert self.asked == [vector]
+
     async def queue(self, *vectors: int) -> None:
         self.ctx.set(self.dut.valid, 1)
         for vector in vectors:
@@ -146,12 +155,7 @@ def test_switched_off_before_the_answer(pending: bool, on_again: int | None, ans
 
     async def bench(ctx: Any, dut: MsiSender) -> None:
         block = Slow(ctx, dut)
-        ctx.set(dut.hard.data, 0x20 * pending)
-        await block.queue(5)
-        await block.clocks(4)
-        ctx.set(dut.hard.data, 0)
-        await block.clocks(4)
-        assert block.asked == [5]
+        await block.ask(5, pending)
         ctx.set(dut.hard.enable, 0)
         for clock in range(answered):
             if clock == on_again:
@@ -215,12 +219,7 @@ def test_the_queue_never_stands_behind_an_answer(answer: str, was_pending: bool)
 
     async def bench(ctx: Any, dut: MsiSender) -> None:
         block = Slow(ctx, dut)
-        ctx.set(dut.hard.data, 0x20 * was_pending)
-        await block.queue(5)
-        await block.clocks(4)
-        ctx.set(dut.hard.data, 0)
-        await block.clocks(4)
-        assert block.asked == [5]
+        await block.ask(5, was_pending)
         ctx.set(dut.bus_master, 0)
         for vector in (7, 5, 7, 5, 8, 9, 0):
             ctx.set(dut.valid, 1)

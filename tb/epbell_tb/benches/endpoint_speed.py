@@ -13,6 +13,7 @@ from cocotb.triggers import Timer
 from epbell.address_map import AddressMap
 from epbell_regs import offsets
 from epbell_tb import figures, pins
+from epbell_tb.window_writes import bar_window
 
 BAR, BAR_BASE = 1, 0x8000_4000
 EDMA_BAR, EDMA_BAR_BASE = 2, 0x8000_8000
@@ -20,7 +21,7 @@ MEMORY_BAR, MEMORY_BAR_BASE = 3, 0x8000_C000
 PAYLOAD, LONG_READS = 256, 5
 DOORBELLS = 240
 VECTORS = 4
-MAP, MU, IATU, CONTROLLER = AddressMap(), offsets("mu_imx8ulp"), offsets("iatu"), offsets("controller")
+MAP, MU, CONTROLLER = AddressMap(), offsets("mu_imx8ulp"), offsets("controller")
 EDMA = offsets("edma")
 EDMA_BELLS = (EDMA["WRITE_INT_STATUS"], EDMA["READ_INT_STATUS"])
 MSIX_TABLE, MSIX_PBA, MSIX_VECTORS = MAP.ram + 0x80, MAP.ram + 0x4000, 4
@@ -57,13 +58,8 @@ class Bench:
         await self.clocked.reset()
         aims = (BAR, MAP.mu_b), (EDMA_BAR, MAP.edma), (MEMORY_BAR, MAP.ram)
         for window, (bar, target) in enumerate(aims):
-            for register, value in (
-                ("LOWER_TARGET", target),
-                ("UPPER_TARGET", 0),
-                ("CTRL1", 0),
-                ("CTRL2", 1 << 31 | 1 << 30 | bar << 8),
-            ):
-                await self.cpu.write(MAP.iatu + IATU[f"IB{window}_{register}"], value)
+            for address, value in bar_window(MAP.iatu, window, bar, target):
+                await self.cpu.write(address, value)
         await self.cpu.write(MAP.mu_a + MU["RCR"], 0xF)
         await self.clocked.step(4)
 

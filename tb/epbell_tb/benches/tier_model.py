@@ -13,8 +13,9 @@ from epbell_regs import offsets
 from epbell_tb import figures
 from epbell_tb.bench_reference import BAR, IDLE_CLOCKS, PERIOD_NS, READS, REPEATS, VECTORS, WRITES
 from epbell_tb.endpoint.env import EndpointEnv
+from epbell_tb.window_writes import bar_window
 
-MU, IATU = offsets("mu_imx8ulp"), offsets("iatu")
+MU = offsets("mu_imx8ulp")
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
@@ -23,11 +24,9 @@ async def model_speed(dut):
     env = EndpointEnv(dut, "model_speed")
     await env.start(linux=False)
     places = AddressMap.of(env.tree)
-    mu_a, iatu = places["mu_a"].base, places["iatu"].base
-    for register, value in (
-        ("LOWER_TARGET", places["mu_b"].base), ("UPPER_TARGET", 0), ("CTRL1", 0), ("CTRL2", 3 << 30 | BAR << 8),
-    ):  # fmt: skip
-        await env.cpu.write32(iatu + IATU[f"IB0_{register}"], value)
+    mu_a = places["mu_a"].base
+    for address, value in bar_window(places["iatu"].base, 0, BAR, places["mu_b"].base):
+        await env.cpu.write32(address, value)
     await env.cpu.write32(mu_a + MU["RCR"], (1 << VECTORS) - 1)
     bells = [env.address(BAR, MU[f"TR{vector}"]) for vector in range(VECTORS)]
     flags = env.address(BAR, MU["TSR"])

@@ -20,7 +20,7 @@ __all__ = ["library"]
 _HERE = Path(__file__).parent
 _SOURCES = ("endpoint.h", "endpoint.cpp", "metal.h", "metal.cpp")
 # The design is looked at from nowhere but its pins, so that Verilator may do what it likes with the rest.
-_COMPILER = ("-std=c++20", "-fPIC", "-march=native")
+_COMPILER = ("-std=c++20", "-fPIC")
 _VERILATOR = (
     *("--cc", "--build", "--timing", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
     *("--prefix", "Vtop", "--top-module", "top", "--output-split", "0", "-Wno-fatal"),

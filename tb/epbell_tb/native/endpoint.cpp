@@ -16,6 +16,7 @@ Endpoint* running;
 }  // namespace
 
 Endpoint::Endpoint() : context(new VerilatedContext), top(new Vtop(context.get())) {
+    drive[DRIVE_cpu_axil_wstrb] = 0xF;
     drive[DRIVE_cpu_axil_bready] = drive[DRIVE_cpu_axil_rready] = 1;
     drive[DRIVE_m_axis_cc_tready] = drive[DRIVE_m_axis_rq_tready] = (1 << READY_BITS) - 1;
     drive[DRIVE_cfg_function_status] = 7;  // memory space and bus mastering are enabled
@@ -41,19 +42,13 @@ extern "C" void epbell_clock(const svBitVecVal* seen, svBitVecVal* drive, svBitV
     running->alone = 0;
 }
 
-bool Cpu::clock(const uint32_t* seen, uint32_t* drive, uint64_t now) {
+bool Cpu::clock(const uint32_t* seen, uint32_t* drive) {
     bool answered = false;
-    handed = began = false;
+    began = false;
     if (busy) {
         Access& access = program.front();
-        bool waited = aw || w || ar;
         aw &= !seen[SEEN_cpu_axil_awready], w &= !seen[SEEN_cpu_axil_wready], ar &= !seen[SEEN_cpu_axil_arready];
-        if (waited && !(aw || w || ar)) {
-            access.started = now;
-            handed = true;
-        }
         if (seen[access.write ? SEEN_cpu_axil_bvalid : SEEN_cpu_axil_rvalid]) {
-            access.ended = now;
             access.response = seen[access.write ? SEEN_cpu_axil_bresp : SEEN_cpu_axil_rresp];
             if (!access.write) access.data = seen[SEEN_cpu_axil_rdata];
             done = access;
@@ -63,16 +58,11 @@ bool Cpu::clock(const uint32_t* seen, uint32_t* drive, uint64_t now) {
         }
     }
     if (!busy && !program.empty()) {
-        Access& access = program.front();
-        if (access.gap) {
-            access.gap--;
-        } else {
-            busy = began = true;
-            aw = w = access.write, ar = !access.write;
-            drive[DRIVE_cpu_axil_awaddr] = drive[DRIVE_cpu_axil_araddr] = access.address;
-            drive[DRIVE_cpu_axil_wdata] = access.data;
-            drive[DRIVE_cpu_axil_wstrb] = access.strobes;
-        }
+        const Access& access = program.front();
+        busy = began = true;
+        aw = w = access.write, ar = !access.write;
+        drive[DRIVE_cpu_axil_awaddr] = drive[DRIVE_cpu_axil_araddr] = access.address;
+        drive[DRIVE_cpu_axil_wdata] = access.data;
     }
     drive[DRIVE_cpu_axil_awvalid] = aw, drive[DRIVE_cpu_axil_wvalid] = w, drive[DRIVE_cpu_axil_arvalid] = ar;
     return answered;

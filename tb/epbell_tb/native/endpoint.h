@@ -34,12 +34,10 @@ private:
 // An access of the endpoint's CPU.
 struct Access {
     bool write;
-    uint32_t address, data, strobes;
+    uint32_t address, data;
     int what;        // for whoever has asked for it
     unsigned index;  // likewise
-    uint32_t gap;    // clocks before it
     uint32_t response;
-    uint64_t started, ended;  // clocks in which it was handed over, and answered
 };
 
 // The CPU's bus: accesses one after the other.
@@ -49,11 +47,10 @@ public:
     bool waits() const { return busy; }  // for an answer
     void ask(const Access& access) { program.push_back(access); }
     // In each clock; true if an access has been answered, which is then in `done`.
-    bool clock(const uint32_t* seen, uint32_t* drive, uint64_t now);
+    bool clock(const uint32_t* seen, uint32_t* drive);
 
     Access done{};
-    bool began = false;    // the access `next()` is on the pins for the first time in the next clock
-    bool handed = false;   // it has been handed over in this clock
+    bool began = false;  // the access `next()` is on the pins for the first time in the next clock
     const Access& next() const { return program.front(); }
 
 private:

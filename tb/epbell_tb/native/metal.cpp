@@ -224,7 +224,7 @@ void compare(Metal& m) {
 // ----------------------------------------------------------------------------------------------------------------- CPU
 
 void ask(Metal& m, bool write, uint32_t address, uint32_t data, What what, unsigned index = 0) {
-    m.cpu.ask({write, address, data, 0xF, what, index, 0, 0, 0, 0});
+    m.cpu.ask({write, address, data, what, index, 0});
 }
 
 void answered(Metal& m, const Access& access) {
@@ -346,7 +346,7 @@ void drive_beat(Metal& m) {
 void Metal::clock(const uint32_t* seen) {
     Metal& m = *this;
     uint64_t now = ++counts.clocks;
-    if (cpu.clock(seen, drive, now)) {
+    if (cpu.clock(seen, drive)) {
         if (cpu.done.response) wrong("the CPU's access of %#x was answered with an error", cpu.done.address);
         progress = now;
         answered(m, cpu.done);

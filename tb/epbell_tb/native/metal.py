@@ -17,6 +17,7 @@ from epbell.address_map import AddressMap
 from epbell_regs import offsets
 from epbell_tb import runner
 from epbell_tb.native.build import library
+from epbell_tb.window_writes import bar_window
 
 __all__ = ["Counts", "Metal", "rings"]
 
@@ -275,12 +276,10 @@ def _setup(seed: int, ack_delay: int, aim_every: int, away_for: int) -> _Setup:
 
 
 def _bring_up(setup: _Setup) -> list[tuple[int, int]]:
-    addresses, iatu, mu = AddressMap(), offsets("iatu"), offsets("mu_imx8ulp")
-    writes = []
-    for window, (target, control) in enumerate(
-        ((setup.mu_home, setup.mu_ctrl2), (setup.edma_home, setup.edma_ctrl2))
-    ):
-        for register, value in (("LOWER_TARGET", target), ("UPPER_TARGET", 0), ("CTRL1", 0), ("CTRL2", control)):
-            writes.append((addresses.iatu + iatu[f"IB{window}_{register}"], value))
+    addresses, mu = AddressMap(), offsets("mu_imx8ulp")
+    writes = [
+        *bar_window(addresses.iatu, 0, setup.mu_bar, setup.mu_home),
+        *bar_window(addresses.iatu, 1, setup.edma_bar, setup.edma_home),
+    ]
     writes.append((addresses.mu_a + mu["RCR"], (1 << _VECTORS) - 1))
     return writes

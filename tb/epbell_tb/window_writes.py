@@ -1,0 +1,31 @@
+"""The CPU's writes that aim a window at a target, for benches without Linux."""
+
+from __future__ import annotations
+
+from epbell_regs import offsets
+
+__all__ = ["bar_window"]
+
+_ENABLE, _BAR_MATCH = 1 << 31, 1 << 30
+
+
+def bar_window(iatu: int, window: int, bar: int, target: int) -> list[tuple[int, int]]:
+    """Return address and value of each write that sends all of a BAR to a target; the last one puts it into force.
+
+    Parameters
+    ----------
+    iatu : int
+        Address of the windows' page.
+    window, bar : int
+        Number of the inbound window, 0 to 15; BAR, 0 to 5.
+    target : int
+        Endpoint-local address, 64 bits, a multiple of 4 KiB and of the BAR's size.
+    """
+    registers = offsets("iatu", windows=16)
+    values = {
+        "LOWER_TARGET": target & 0xFFFF_FFFF,
+        "UPPER_TARGET": target >> 32,
+        "CTRL1": 0,
+        "CTRL2": _ENABLE | _BAR_MATCH | bar << 8,
+    }
+    return [(iatu + registers[f"IB{window}_{name}"], value) for name, value in values.items()]
