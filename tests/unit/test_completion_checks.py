@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
-from epbell_tb.endpoint.monitors import MEM_READ, Request, SentCompletion
+from epbell_tb.endpoint.packets import MEM_READ, Request, SentCompletion
 from epbell_tb.endpoint.sidebands import check_completion_beat, check_request_beat, check_steady
 
 SC, UR, CA = 0, 1, 4

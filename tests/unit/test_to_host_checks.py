@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from epbell_models.reference.endpoint import ReferenceEndpoint
-from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess
+from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
 from epbell_tb.endpoint.permissions import Allowed, Permissions
 from epbell_tb.endpoint.to_host import ToHost
-from epbell_tb.endpoint.to_host_monitors import Answer, SentRequest
+from epbell_tb.endpoint.to_host_packets import Answer, SentRequest
 
 APERTURE = 0x7000_0000
 HOST = 0x1_2345_6000

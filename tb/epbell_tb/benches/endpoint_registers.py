@@ -3,7 +3,7 @@
 import cocotb
 
 from epbell_tb.endpoint.env import scenario
-from epbell_tb.endpoint.monitors import MEM_READ
+from epbell_tb.endpoint.packets import MEM_READ
 
 _COMMAND, _STATUS, _CAPS, _END = 0x04, 0x08, 0x30, 0x40
 _UNALIGNED, _MSI, _MSIX, _INTX, _SUBRANGES, _DYNAMIC = (1 << bit for bit in range(6))

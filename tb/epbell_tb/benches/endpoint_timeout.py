@@ -10,9 +10,9 @@ import cocotb
 from cocotb.utils import get_sim_time
 
 from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.clock import PERIOD_NS
 from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.host_reads import fails
-from epbell_tb.endpoint.monitors import PERIOD_NS
 
 _PAGE = 0x1000
 _AT_ONCE = 100

@@ -3,7 +3,7 @@
 Each function complains by itself, and knows nothing but the request and the completion.
 """
 
-from epbell_tb.endpoint.monitors import MEM_READ, Request, SentCompletion
+from epbell_tb.endpoint.packets import MEM_READ, Request, SentCompletion
 
 __all__ = [
     "RCB",

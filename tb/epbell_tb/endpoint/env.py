@@ -24,18 +24,20 @@ from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
 from epbell_models.reference.address_map import AddressMap
 from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
 from epbell_tb.endpoint.function_state import PINS, StatefulBlock
 from epbell_tb.endpoint.hard_block import direct_link
 from epbell_tb.endpoint.host_port import HostPort
 from epbell_tb.endpoint.link_checks import LinkChecks
-from epbell_tb.endpoint.monitors import PERIOD_NS, CompletionMonitor, CpuMonitor, IrqMonitor, RequestMonitor, cycle
+from epbell_tb.endpoint.monitors import CpuMonitor, IrqMonitor, watch_stream
+from epbell_tb.endpoint.packets import CompletionReader, RequestReader
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
 from epbell_tb.endpoint.resets import HotReset, RootPort
 from epbell_tb.endpoint.scoreboard import Scoreboard
-from epbell_tb.endpoint.to_host_monitors import AnswerMonitor, SentRequestMonitor
+from epbell_tb.endpoint.to_host_packets import AnswerReader, SentRequestReader
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 
@@ -141,7 +143,8 @@ class EndpointEnv:
         self.device = PciDevice(self.platform, self.function, self.msis, intx=self.to_host.intx)
         source = random.Random(f"{self.seed} buffers")
         self.host = PciEndpointTest(self.device, store_bytes=512, memory=self.to_host.memory, source=source)
-        self.requests = RequestMonitor(dut, lambda request: self.board.request(request))
+        lanes = self.width // 32
+        self.requests = RequestReader(lanes, lambda request: self.board.request(request))
         self.board = Scoreboard(
             self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: self.block.may_request
         )
@@ -150,11 +153,14 @@ class EndpointEnv:
         self.board.to_host.msix = os.environ.get("EPBELL_MSIX", "rq")
         self.block.on_msi, self.block.on_msix = self.board.permissions.check_msi, self.board.to_host.asked
         self.block.on_shown = self.board.permissions.shown
-        self.completions = CompletionMonitor(dut, self.board.completion)
         board = self.board
+        self.completions = CompletionReader(lanes, board.completion)
+        self.sent = SentRequestReader(lanes, board.to_host.sent)
+        watch_stream(dut, "s_axis_cq", self.requests)
+        watch_stream(dut, "m_axis_cc", self.completions)
+        watch_stream(dut, "m_axis_rq", self.sent)
+        watch_stream(dut, "s_axis_rc", AnswerReader(lanes, board.to_host.answer))
         CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
-        self.sent = SentRequestMonitor(dut, board.to_host.sent)
-        AnswerMonitor(dut, board.to_host.answer)
         IrqMonitor(dut.irq_mu, self.board.irq)
         IrqMonitor(dut.irq_edma, self.board.irq_edma, len(self.irq_edma))
         self.counters = Counters(self.cpu, self.board.map["controller"].base)

@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange
 
-from epbell_tb.endpoint.monitors import PERIOD_NS, cycle
+from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.permissions import Allowed
 from epbell_tb.endpoint.pulse import pulse
 from epbell_tb.endpoint.upstream.interrupts_never_fail import InterruptsNeverFail, Wanted

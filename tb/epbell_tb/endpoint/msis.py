@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from epbell_tb.endpoint.monitors import cycle
+from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.permissions import Permissions
 
 __all__ = [

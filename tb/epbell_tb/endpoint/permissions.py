@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from epbell_tb.endpoint.monitors import cycle
+from epbell_tb.endpoint.clock import cycle
 
 __all__ = [
     "DECIDED",

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.iatu import Refusal
 from epbell_models.reference.outbound import Cause
-from epbell_tb.endpoint.monitors import MEM_READ, MEM_WRITE, CpuAccess, cycle
+from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
 from epbell_tb.endpoint.permissions import Permissions
-from epbell_tb.endpoint.to_host_monitors import Answer, SentRequest
+from epbell_tb.endpoint.to_host_packets import Answer, SentRequest
 
 __all__ = [
     "CAUSES",

@@ -3,16 +3,16 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from epbell_tb.endpoint.monitors import PacketMonitor, cycle
+from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.packets import PacketReader
 from epbell_tb.endpoint.sidebands import check_request_beat, check_steady
 
 __all__ = [
     "Answer",
-    "AnswerMonitor",
+    "AnswerReader",
     "SentRequest",
-    "SentRequestMonitor",
+    "SentRequestReader",
 ]
 
 
@@ -64,32 +64,32 @@ class Answer:
         return whole and not (self.error or self.status or self.poisoned or self.discontinued)
 
 
-class SentRequestMonitor(PacketMonitor):
+class SentRequestReader(PacketReader):
     """Requests that the endpoint sent through the RQ stream.
 
     Parameters
     ----------
-    dut
-        The endpoint.
+    lanes
+        Dwords of the stream.
     report
         Called with each request in the cycle of its last beat.
     """
 
-    def __init__(self, dut: Any, report: Callable[[SentRequest], None]) -> None:
+    def __init__(self, lanes: int, report: Callable[[SentRequest], None]) -> None:
+        super().__init__(lanes)
         self._report = report
-        super().__init__(dut, "m_axis_rq")
+        self._discontinue_bit = 36 if self._wide else 11
 
-    @property
-    def _discontinue_bit(self) -> int:
-        return 36 if self._wide else 11
-
-    def _sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+    def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+        """Check ``tuser``."""
         check_request_beat(user, self._lanes, first=first, last=last, count=count)
 
-    def _paused(self) -> None:
+    def paused(self) -> None:
+        """Check that it is between packets."""
         check_steady(self.open_since)
 
-    def _packet(self, first: int, packet: bytes) -> None:
+    def packet(self, first: int, packet: bytes) -> None:
+        """Report a whole packet."""
         low, high, third, fourth = struct.unpack_from("<4L", packet)
         request = SentRequest(
             first=first, last=cycle(), kind=third >> 11 & 0xF, address=high << 32 | low & ~3, length=third & 0x7FF,
@@ -101,26 +101,24 @@ class SentRequestMonitor(PacketMonitor):
         self._report(request)
 
 
-class AnswerMonitor(PacketMonitor):
+class AnswerReader(PacketReader):
     """Completions and notices that the endpoint took from the RC stream.
 
     Parameters
     ----------
-    dut
-        The endpoint.
+    lanes
+        Dwords of the stream.
     report
         Called with each packet in the cycle of its last beat.
     """
 
-    def __init__(self, dut: Any, report: Callable[[Answer], None]) -> None:
+    def __init__(self, lanes: int, report: Callable[[Answer], None]) -> None:
+        super().__init__(lanes)
         self._report = report
-        super().__init__(dut, "s_axis_rc")
+        self._discontinue_bit = 96 if self._wide else 42
 
-    @property
-    def _discontinue_bit(self) -> int:
-        return 96 if self._wide else 42
-
-    def _packet(self, first: int, packet: bytes) -> None:
+    def packet(self, first: int, packet: bytes) -> None:
+        """Report a whole packet."""
         one, two, three = struct.unpack_from("<3L", packet)
         answer = Answer(
             first=first, last=cycle(), error=one >> 12 & 0xF, ends=bool(one >> 30 & 1), length=two & 0x7FF,

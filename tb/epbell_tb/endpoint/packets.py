@@ -1,0 +1,248 @@
+"""What the endpoint's pins show, as frozen records with clock cycles; decoding follows AMD PG213.
+
+A cycle is named by the clock edge that ends it: a beat of cycle n was taken by the flip-flops at edge n.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.sidebands import check_completion_beat, check_steady
+
+__all__ = [
+    "MEM_READ",
+    "MEM_WRITE",
+    "CompletionReader",
+    "CpuAccess",
+    "PacketReader",
+    "Request",
+    "RequestReader",
+    "SentCompletion",
+]
+
+MEM_READ = 0
+MEM_WRITE = 1
+_MESSAGE = 12
+_DESCRIPTOR = 4
+"""Dwords before the payload."""
+_CC_RESERVED = 1 << 7 | 0x3F << 10 | 3 << 30
+"""Of the first dword of a completion's descriptor."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the host, as it came through the CQ stream, with cycles of its beats.
+
+    ``decided`` is the beat in which the windows are asked: the first one with payload, else the last one.
+    """
+
+    first: int
+    decided: int
+    last: int
+    kind: int
+    bar: int
+    function: int
+    address: int
+    length: int
+    first_be: int
+    last_be: int
+    tag: int
+    requester: int
+    tc: int
+    attr: int
+    payload: bytes
+    discontinued: bool
+    at: int = 0
+    hint: int = 0
+    """Of ``tuser``: TPH present in bit 0, its type in bits 2:1, the steering tag in bits 10:3."""
+    descriptor: bytes = b""
+
+    @property
+    def posted(self) -> bool:
+        """Whether no completion is due."""
+        return self.kind == MEM_WRITE or self.kind >= _MESSAGE
+
+    @property
+    def enables(self) -> int:
+        """Which bytes count, bit n for byte n."""
+        if self.length == 1:
+            return self.first_be
+        last = 4 * (self.length - 1)
+        return self.first_be | (1 << last) - (1 << 4) | self.last_be << last
+
+
+@dataclass(frozen=True)
+class SentCompletion:
+    """A completion of the endpoint, as it went through the CC stream."""
+
+    first: int
+    last: int
+    status: int
+    byte_count: int
+    lower_address: int
+    length: int
+    tag: int
+    requester: int
+    tc: int
+    attr: int
+    data: bytes
+    discontinued: bool
+    at: int = 0
+    locked: bool = False
+    poisoned: bool = False
+    completer: int = 0
+    own_completer: bool = False
+    ecrc: bool = False
+    reserved: int = 0
+
+
+@dataclass(frozen=True)
+class CpuAccess:
+    """An access of the CPU: cycles of request (address and data) and answer; strobes 0 for a read; response 0 OKAY."""
+
+    started: int
+    ended: int
+    address: int
+    data: int
+    strobes: int
+    response: int
+
+
+class PacketReader:
+    """Beats of one stream, gathered to packets.
+
+    Parameters
+    ----------
+    lanes
+        Dwords of the stream.
+
+    Attributes
+    ----------
+    open_since
+        Cycle of the first beat of a packet under way, None between packets.
+    offered_since
+        First cycle in which the latest packet's first beat was on the stream, taken or not.
+    """
+
+    _discontinue_bit = 0
+
+    def __init__(self, lanes: int) -> None:
+        self._lanes = lanes
+        self._wide = lanes == 16
+        self._data = b""
+        self._beats: list[int] = []  # cycles
+        self._user = 0
+        self._discontinued = False
+        self.open_since: int | None = None
+        self.offered_since = 0
+
+    def forget(self) -> None:
+        """Forget the packet under way, as a reset does."""
+        self._data, self.open_since = b"", None
+
+    def beat(self, data: bytes, keep: int, user: int, last: bool, offered: int) -> None:
+        """Take a beat that was accepted in this clock, and has been on the stream since `offered`."""
+        now = cycle()
+        first = self.open_since is None
+        if first:
+            self.open_since, self.offered_since = now, offered
+            self._beats = []
+            self._user = user
+            self._discontinued = False
+        self._discontinued |= bool(user >> self._discontinue_bit & 1)
+        self._beats.append(now)
+        count = keep.bit_length()
+        assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
+        assert last or count == self._lanes, f"tkeep {keep:#x} in the middle of a packet"
+        self.sideband(user, first=first, last=last, count=count)
+        self._data += data[: 4 * count]
+        if last:
+            begun, packet = self.open_since, self._data
+            assert begun is not None
+            self._data, self.open_since = b"", None
+            self.packet(begun, packet)
+
+    def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+        """Check ``tuser`` of a beat of so many dwords; that of the hard block's streams is its own affair."""
+
+    def paused(self) -> None:
+        """Look at a clock without ``tvalid``."""
+
+    def packet(self, first: int, packet: bytes) -> None:
+        """Take a whole packet, in the cycle of its last beat."""
+        raise NotImplementedError
+
+
+class RequestReader(PacketReader):
+    """Requests that the endpoint took from the CQ stream.
+
+    Parameters
+    ----------
+    lanes
+        Dwords of the stream.
+    report
+        Called with each request in the cycle of its last beat.
+    """
+
+    def __init__(self, lanes: int, report: Callable[[Request], None]) -> None:
+        super().__init__(lanes)
+        self._report = report
+        self._discontinue_bit = 96 if self._wide else 41
+
+    def packet(self, first: int, packet: bytes) -> None:
+        """Report a whole packet."""
+        low, high, third, fourth = struct.unpack_from("<4L", packet)
+        decided = self._beats[min(_DESCRIPTOR // self._lanes, len(self._beats) - 1)]
+        request = Request(
+            first=first, decided=decided, last=cycle(),
+            kind=third >> 11 & 0xF, bar=fourth >> 16 & 0x7, function=fourth >> 8 & 0xFF,
+            address=high << 32 | low & ~3, length=third & 0x7FF,
+            first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
+            tag=fourth & 0xFF, requester=third >> 16, tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7,
+            payload=packet[16:], discontinued=self._discontinued, at=low & 3, hint=self._hint(),
+            descriptor=packet[:16],
+        )  # fmt: skip
+        self._report(request)
+
+    def _hint(self) -> int:
+        present, kind, tag = (97, 99, 103) if self._wide else (42, 43, 45)
+        user = self._user
+        return user >> present & 1 | (user >> kind & 3) << 1 | (user >> tag & 0xFF) << 3
+
+
+class CompletionReader(PacketReader):
+    """Completions that the endpoint sent through the CC stream.
+
+    Parameters
+    ----------
+    lanes
+        Dwords of the stream.
+    report
+        Called with each completion in the cycle of its last beat.
+    """
+
+    def __init__(self, lanes: int, report: Callable[[SentCompletion], None]) -> None:
+        super().__init__(lanes)
+        self._report = report
+        self._discontinue_bit = 16 if self._wide else 0
+
+    def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
+        """Check ``tuser``."""
+        check_completion_beat(user, self._lanes, first=first, last=last, count=count)
+
+    def paused(self) -> None:
+        """Check that it is between packets."""
+        check_steady(self.open_since)
+
+    def packet(self, first: int, packet: bytes) -> None:
+        """Report a whole packet."""
+        one, two, three = struct.unpack_from("<3L", packet)
+        completion = SentCompletion(
+            first=first, last=cycle(), status=two >> 11 & 0x7, byte_count=one >> 16 & 0x1FFF, lower_address=one & 0x7F,
+            length=two & 0x7FF, tag=three & 0xFF, requester=two >> 16, tc=three >> 25 & 0x7, attr=three >> 28 & 0x7,
+            data=packet[12:], discontinued=self._discontinued, at=one >> 8 & 3, locked=bool(one >> 29 & 1),
+            poisoned=bool(two >> 14 & 1), completer=three >> 8 & 0xFFFF, own_completer=bool(three >> 24 & 1),
+            ecrc=bool(three >> 31), reserved=one & _CC_RESERVED | two & 1 << 15,
+        )  # fmt: skip
+        self._report(completion)
