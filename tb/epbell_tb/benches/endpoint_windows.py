@@ -19,7 +19,7 @@ _BAR, _PROBE = 2, 4
 _PAGE = 0x1000
 _BURST = 512
 _OFTEN = 16, 2, 2, 1
-_TURNS = 24
+_TURNS, _PATIENCE = 24, 8
 _HIGH = 1 << 32
 
 
@@ -49,6 +49,15 @@ async def streaming(env, offsets):
     await env.block.settle()
     for read in reads:
         await read
+
+
+def turns(env):
+    """Yield numbers of turns: enough of them, and as many as it takes until a window changes under a request."""
+    enough = _TURNS * (4 if env.thorough else 1)
+    for turn in range(_PATIENCE * enough):
+        if turn >= enough and env.board.aims.crossed:
+            return
+        yield turn
 
 
 def looked_at(env):
@@ -93,7 +102,7 @@ async def retarget_in_flight(env):
     bell = bells % size + env.board.registers.offset["TR0"]
     before = landed(env)
     async with streaming(env, [bell]):
-        for turn in range(_TURNS * (4 if env.thorough else 1)):
+        for turn in turns(env):
             await window.bar(_BAR, targets[0 if turn % 2 else turn // 2 % 3 + 1])
             await env.clocks(env.random.randrange(1, 24))
     rings, refused, requests = (now - then for now, then in zip(landed(env), before, strict=True))
@@ -115,7 +124,7 @@ async def retarget_by_address_in_flight(env):
     tr0 = env.board.registers.offset["TR0"]
     before = landed(env)
     async with streaming(env, [page + tr0 for page in range(0, 4 * _PAGE, _PAGE)]):
-        for _ in range(_TURNS * (4 if env.thorough else 1)):
+        for _ in turns(env):
             first = env.random.randrange(3)
             base, limit = start + first * _PAGE, start + env.random.randrange(first + 1, 5) * _PAGE - 1
             await over.addresses(base, limit, env.random.choice((bells, bells, ram, bells ^ _HIGH)))

@@ -28,7 +28,7 @@ from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.counters import Counters
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
 from epbell_tb.endpoint.function_state import PINS, StatefulBlock
-from epbell_tb.endpoint.hard_block import direct_link
+from epbell_tb.endpoint.hard_block import direct_link, direct_route
 from epbell_tb.endpoint.host_port import HostPort
 from epbell_tb.endpoint.link_checks import LinkChecks
 from epbell_tb.endpoint.monitors import CpuMonitor, IrqMonitor, watch_stream
@@ -294,6 +294,7 @@ class EndpointEnv:
         port = self.root.make_port()
         port.connect(self.block)
         direct_link(port, self.block.upstream_port)
+        direct_route(self.root, port, self.block.upstream_port)
         port.sec_bus_num = port.sub_bus_num = _ENDPOINT.bus
         for bridge in (port, self.root.upstream_bridge):
             bridge.mem_base, bridge.mem_limit = _WINDOW, _WINDOW + _WINDOW_SIZE - 1

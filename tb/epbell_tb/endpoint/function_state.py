@@ -47,6 +47,8 @@ _NEW = 0
 _BAR_KIND = 0xF
 _WIDE = 0x4
 _IDLE_CLOCKS = 4000
+_BUFFERED = 2
+"""Requests that reach the user after a function-level reset has begun: those next to its stream."""
 
 
 class StatefulBlock(HardBlock):
@@ -136,9 +138,7 @@ class StatefulBlock(HardBlock):
     async def _begin_flr(self) -> None:
         self.in_flr = True
         self.forget_config(keep_payload=True)
-        for queue in (self._requests, self._waiting):
-            while not queue.empty():
-                queue.get_nowait()
+        self.offer_no_more(_BUFFERED)
         self._end_reads()
         self.on_flr(True)
         cocotb.start_soon(self._flr(), name="function-level reset")

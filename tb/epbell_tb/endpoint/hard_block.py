@@ -5,6 +5,7 @@ What differs from the stock model:
 - what is in `epbell_tb.endpoint.upstream`, a file for each defect, and what `RequesterSide` and `InterruptPorts` say;
 - malformed packets are dropped, and errors logged and signalled, as a hard block does;
 - configuration outputs and credits are followed on changes and not in every clock;
+- memory requests of the host take no way through the root complex's switch (`direct_route`);
 - the link takes no time: packets reach the other end in their order, with no wire, no ACK and no flow control, unless
   `LinkCredits` limits them.
 """
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cocotb.triggers import Event, RisingEdge
+from cocotb.triggers import Event, NullTrigger, RisingEdge
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
 from cocotbext.pcie.xilinx.us.interface import UsPcieFrame
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
@@ -29,10 +30,12 @@ from epbell_tb.endpoint.upstream.silent_errors import Error
 __all__ = [
     "HardBlock",
     "direct_link",
+    "direct_route",
     "refused_request",
 ]
 
 _CONFIG_WRITES = {TlpType.CFG_WRITE_0, TlpType.CFG_WRITE_1}
+_FORWARDED = {TlpType.MEM_READ, TlpType.MEM_READ_64, TlpType.MEM_WRITE, TlpType.MEM_WRITE_64}
 _COMPLETION, _REQUEST = 3, 4
 _REFUSAL = _COMPLETION + 1 + _REQUEST
 """Dwords of descriptors, and of a refusal."""
@@ -45,6 +48,34 @@ def direct_link(bridge: Any, port: Any) -> None:
         near.send = partial(_hand_over, far)
         near.fc_initialized = True
     bridge.downstream_tx_handler = upper.send
+
+
+def direct_route(root: Any, bridge: Any, port: Any) -> None:
+    """Let the root complex hand memory requests that a root port forwards straight to the port below it.
+
+    They do not overtake each other. Requests and completions of other kinds may be overtaken, as by the rules of PCI
+    Express (2.4.1): they take the stock way, through the switch.
+    """
+    routed = root.send
+
+    async def send(tlp: Tlp) -> None:
+        if tlp.fmt_type not in _FORWARDED or not _forwards(bridge, tlp.address):
+            await routed(tlp)
+            return
+        for hop in (root.upstream_bridge, bridge):
+            hop.master_data_parity_error |= bool(tlp.ep and hop.parity_error_response_enable)
+            hop.sec_master_data_parity_error |= bool(tlp.ep and hop.bridge_parity_error_response_enable)
+        await port.rx_handler(tlp)
+        await NullTrigger()  # for those who send without end: what they wait for must be able to happen
+
+    root.send = send
+
+
+def _forwards(bridge: Any, address: int) -> bool:
+    return (
+        bridge.mem_base <= address <= bridge.mem_limit
+        or bridge.prefetchable_mem_base <= address <= bridge.prefetchable_mem_limit
+    )
 
 
 async def _hand_over(port: Any, tlp: Tlp) -> None:

@@ -34,25 +34,38 @@ class CreditsLostInStalls(_Stock):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._credits_given = Event()
         self._waiting: Queue[Tlp_us] = Queue()
-        self._requests: Queue[Tlp_us] = Queue()
         super().__init__(*args, **kwargs)
+        self.cq_source.queue_occupancy_limit_frames = -1  # the host's requests wait there
 
     def offer(self, request: Tlp_us) -> None:
-        """Queue a request."""
-        self._requests.put_nowait(request)
+        """Give the stream a request, or let it wait for a credit."""
+        posted = request.fmt_type in POSTED
+        if not posted and (not self.cq_np_req_count or not self._waiting.empty()):
+            self._waiting.put_nowait(request)
+            return
+        self.cq_np_req_count -= not posted
+        self._send(request)
 
     def offer_nothing(self) -> None:
         """Forget every request and credit."""
-        for queue in (self._requests, self._waiting, self.cq_source.queue):
-            while not queue.empty():
-                queue.get_nowait()
-        self.cq_source.queue_occupancy_frames = self.cq_source.queue_occupancy_bytes = 0
+        self.offer_no_more(0)
         self.cq_np_req_count = 0
+
+    def offer_no_more(self, left: int) -> None:
+        """Forget every request, except the first ones of those that the stream has been given."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+        queue = self.cq_source.queue
+        frames = [queue.get_nowait() for _ in range(queue.qsize())][:left]
+        for frame in frames:
+            queue.put_nowait(frame)
+        self.cq_source.queue_occupancy_frames = len(frames)
+        self.cq_source.queue_occupancy_bytes = sum(map(len, frames))
 
     @property
     def offered(self) -> bool:
         """Whether every request has been given to the stream."""
-        return self._requests.empty() and self._waiting.empty() and self.cq_source.idle()
+        return self._waiting.empty() and self.cq_source.idle() and self.cq_source.drive_obj is None
 
     @property
     def waiting(self) -> int:
@@ -61,19 +74,10 @@ class CreditsLostInStalls(_Stock):
 
     async def _run_cq_logic(self) -> None:
         cocotb.start_soon(self._count_credits())
-        cocotb.start_soon(self._send_non_posted())
-        while True:
-            tlp = await self._requests.get()
-            if tlp.fmt_type in POSTED:
-                await self._send(tlp)
-            elif self.cq_np_req_count and self._waiting.empty():
-                self.cq_np_req_count -= 1
-                await self._send(tlp)
-            else:
-                self._waiting.put_nowait(tlp)
+        await self._send_non_posted()
 
-    async def _send(self, tlp: Tlp_us) -> None:
-        await self.cq_source.send(tlp.pack_us_cq())
+    def _send(self, tlp: Tlp_us) -> None:
+        self.cq_source.send_nowait(tlp.pack_us_cq())
 
     async def _send_non_posted(self) -> None:
         """Send what had to wait for credits; posted requests may pass it."""
@@ -83,7 +87,7 @@ class CreditsLostInStalls(_Stock):
                 self._credits_given.clear()
                 await self._credits_given.wait()
             self.cq_np_req_count -= 1
-            await self._send(tlp)
+            self._send(tlp)
 
     async def _count_credits(self) -> None:
         edge, change = RisingEdge(self.user_clk), ValueChange(self.pcie_cq_np_req)
