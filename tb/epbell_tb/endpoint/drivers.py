@@ -178,7 +178,8 @@ def memory_request(
         kind = TlpType.MEM_WRITE_64 if wide else TlpType.MEM_WRITE
     tlp.fmt_type = kind
     tlp.requester_id = PcieId(0, 0, 0)
-    tlp.attr, tlp.tc = TlpAttr(attr), TlpTc(tc)
+    if attr or tc:
+        tlp.attr, tlp.tc = TlpAttr(attr), TlpTc(tc)
     if data is not None:
         tlp.set_addr_be_data(address, data)
     else:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cocotb.triggers import Event, NullTrigger, RisingEdge
+from cocotb.triggers import Event, RisingEdge
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
 from cocotbext.pcie.xilinx.us.interface import UsPcieFrame
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
@@ -66,7 +66,6 @@ def direct_route(root: Any, bridge: Any, port: Any) -> None:
             hop.master_data_parity_error |= bool(tlp.ep and hop.parity_error_response_enable)
             hop.sec_master_data_parity_error |= bool(tlp.ep and hop.bridge_parity_error_response_enable)
         await port.rx_handler(tlp)
-        await NullTrigger()  # for those who send without end: what they wait for must be able to happen
 
     root.send = send
 

@@ -40,7 +40,8 @@ async def _watch(dut: Any, prefix: str, reader: PacketReader) -> None:
     offered: int | None = None  # since when the beat is on the stream that has not been taken
     while True:
         await edge
-        if reset.value:
+        in_reset = bool(reset.value)
+        if in_reset:
             reader.forget()
             offered = None
         if not valid.value:
@@ -49,7 +50,7 @@ async def _watch(dut: Any, prefix: str, reader: PacketReader) -> None:
             continue
         if offered is None:
             offered = cycle()
-        if ready.value and not reset.value:
+        if not in_reset and ready.value:
             beat = int(data.value).to_bytes(size, "little")
             reader.beat(beat, int(keep.value), int(user.value), bool(last.value), offered)
             offered = None
