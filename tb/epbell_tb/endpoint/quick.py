@@ -80,4 +80,5 @@ def make_quick() -> None:
     Tlp.fmt_type = property(_kind, _set_kind)
     Tlp.check = _good
     Tlp.completer_id, Tlp.requester_id = _identity("_completer_id"), _identity("_requester_id")
-    UsPcieSource._run_source = _drive_beats
+    stream: Any = UsPcieSource
+    stream._run_source = _drive_beats
