@@ -19,7 +19,7 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim selftest test regress soak unit lint type verilog regs bench mutants testplan clean help
+.PHONY: setup sim selftest test regress soak unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -33,6 +33,7 @@ type:   ; @$(TOOL) run type $(ARGS)                              ## check the ty
 verilog:; @$(TOOL) run verilog $(if $(OUT),--out '$(OUT)') $(ARGS) ## write the modules as SystemVerilog to build/verilog
 regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write C headers, HTML and Markdown of the registers
 bench:  ; @$(TOOL) run bench $(ARGS)                             ## measure latency and throughput
+profile:; @$(TOOL) run profile $(ARGS)                           ## show where the time of a simulation goes (with py-spy)
 mutants:; @$(TOOL) run mutants $(ARGS)                           ## break RTL and models on purpose and see that the tests notice
 testplan:; @$(TOOL) run testplan $(ARGS)                         ## print what has to be shown, its tests and their last verdict
 clean:  ; @$(TOOL) clean                                         ## remove everything that was built, except .venv

@@ -269,6 +269,7 @@ VERBS: dict[str, Verb] = {
     "verilog": Verb("write the modules as SystemVerilog", _verilog),
     "regs": Verb("write C headers, Markdown and HTML of the registers", _regs),
     "bench": Verb("measure latency and throughput", _delegate("epbell_tb.bench")),
+    "profile": Verb("show where the time of a simulation goes (with py-spy)", _delegate("epbell_tb.profiler")),
     "mutants": Verb("break RTL and models on purpose and see that the tests notice", _delegate("epbell_tb.mutants")),
     "testplan": Verb("print what has to be shown, its tests and their last verdict", _delegate("epbell_tb.testplan")),
     "clean": Verb("remove everything that was built, except .venv", _clean),

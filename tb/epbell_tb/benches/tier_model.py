@@ -1,8 +1,10 @@
 """Speed of the model tier: what `epbell_tb.bench_reference` does, in the environment of the scenarios, checked by all.
 
-Figures (:mod:`epbell_tb.figures`): ``model_writes``, ``model_reads`` and ``model_idle``, per second of wall-clock time.
+Figures (:mod:`epbell_tb.figures`): ``model_writes``, ``model_reads`` and ``model_idle``, per second of wall-clock time;
+``EPBELL_BENCH_FIGURES`` names those that are wanted, without ``model_``, all by default.
 """
 
+import os
 import time
 
 import cocotb
@@ -16,6 +18,7 @@ from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.window_writes import bar_window
 
 MU = offsets("mu_imx8ulp")
+FIGURES = os.environ.get("EPBELL_BENCH_FIGURES", "writes,reads,idle").split(",")
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
@@ -39,16 +42,16 @@ async def model_speed(dut):
         writes.append(WRITES / (time.perf_counter() - begin))
     for vector in range(VECTORS):
         assert await env.cpu.read32(mu_a + MU[f"RR{vector}"]) == WRITES - VECTORS + vector
-    for _ in range(REPEATS):
+    for _ in range(REPEATS if "reads" in FIGURES else 0):
         begin = time.perf_counter()
         for _ in range(READS):
             assert await env.memory.read32(flags) == (1 << VECTORS) - 1
         reads.append(READS / (time.perf_counter() - begin))
-    for _ in range(REPEATS):
+    for _ in range(REPEATS if "idle" in FIGURES else 0):
         begin = time.perf_counter()
         await Timer(PERIOD_NS * IDLE_CLOCKS, unit="ns")
         idle.append(IDLE_CLOCKS / (time.perf_counter() - begin))
     await env.finish()
-    figures.append(figure="model_writes", values=writes)
-    figures.append(figure="model_reads", values=reads)
-    figures.append(figure="model_idle", values=idle)
+    for figure, values in {"writes": writes, "reads": reads, "idle": idle}.items():
+        if values:
+            figures.append(figure=f"model_{figure}", values=values)
