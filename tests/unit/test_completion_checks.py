@@ -1,7 +1,5 @@
 """What the scoreboard says of completions, and of tuser, without a simulator: it must be able to say no."""
 
-from dataclasses import replace
-
 import pytest
 
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
@@ -19,9 +17,9 @@ FIRST = SentCompletion(
     first=5, last=6, status=SC, byte_count=33, lower_address=0x75, length=3, tag=9, requester=0x18, tc=5, attr=2,
     data=bytes(12), discontinued=False, at=1,
 )  # fmt: skip
-SECOND = replace(FIRST, byte_count=22, lower_address=0, length=6, data=bytes(24))
+SECOND = FIRST._replace(byte_count=22, lower_address=0, length=6, data=bytes(24))
 HEADER = bytes([0x3E, 0b101, 0x5A, 0]) + bytes(range(16))
-REFUSAL = replace(FIRST, status=UR, length=0, data=HEADER)
+REFUSAL = FIRST._replace(status=UR, length=0, data=HEADER)
 
 
 def test_what_is_right():
@@ -30,10 +28,10 @@ def test_what_is_right():
     check_piece(REQUEST, 12, SECOND, 128)
     check_echo(REQUEST, REFUSAL, UR)
     check_refusal(REQUEST, REFUSAL)
-    locked = replace(REQUEST, kind=READ_LOCKED)
-    check_echo(locked, replace(REFUSAL, locked=True), UR)
-    check_refusal(locked, replace(REFUSAL, locked=True))
-    check_refusal(replace(REQUEST, kind=SWAP), replace(REFUSAL, byte_count=4, lower_address=0))
+    locked = REQUEST._replace(kind=READ_LOCKED)
+    check_echo(locked, REFUSAL._replace(locked=True), UR)
+    check_refusal(locked, REFUSAL._replace(locked=True))
+    check_refusal(REQUEST._replace(kind=SWAP), REFUSAL._replace(byte_count=4, lower_address=0))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +44,7 @@ def test_what_is_right():
 )  # fmt: skip
 def test_a_field_that_is_not_the_requests(change):
     with pytest.raises(AssertionError):
-        check_echo(REQUEST, replace(FIRST, **change), SC)
+        check_echo(REQUEST, FIRST._replace(**change), SC)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +57,7 @@ def test_a_field_that_is_not_the_requests(change):
 )  # fmt: skip
 def test_a_first_piece_that_is_wrong(change):
     with pytest.raises(AssertionError):
-        check_piece(REQUEST, 0, replace(FIRST, **change), 128)
+        check_piece(REQUEST, 0, FIRST._replace(**change), 128)
 
 
 @pytest.mark.parametrize(
@@ -68,18 +66,18 @@ def test_a_first_piece_that_is_wrong(change):
 )
 def test_a_later_piece_that_is_wrong(change):
     with pytest.raises(AssertionError):
-        check_piece(REQUEST, 12, replace(SECOND, **change), 128)
+        check_piece(REQUEST, 12, SECOND._replace(**change), 128)
 
 
 def test_pieces_end_on_multiples_of_128_and_not_of_64():
-    request = replace(REQUEST, address=0xC000_0000, length=64, first_be=0xF, last_be=0xF)
-    piece = replace(FIRST, lower_address=0, byte_count=256)
-    check_piece(request, 0, replace(piece, length=32, data=bytes(128)), 128)
+    request = REQUEST._replace(address=0xC000_0000, length=64, first_be=0xF, last_be=0xF)
+    piece = FIRST._replace(lower_address=0, byte_count=256)
+    check_piece(request, 0, piece._replace(length=32, data=bytes(128)), 128)
     with pytest.raises(AssertionError, match="RCB"):
-        check_piece(request, 0, replace(piece, length=16, data=bytes(64)), 128)
+        check_piece(request, 0, piece._replace(length=16, data=bytes(64)), 128)
     with pytest.raises(AssertionError, match="maximum payload"):
-        check_piece(request, 0, replace(piece, length=64, data=bytes(256)), 128)
-    check_piece(request, 0, replace(piece, length=64, data=bytes(256)), 256)
+        check_piece(request, 0, piece._replace(length=64, data=bytes(256)), 128)
+    check_piece(request, 0, piece._replace(length=64, data=bytes(256)), 256)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +90,13 @@ def test_pieces_end_on_multiples_of_128_and_not_of_64():
 )  # fmt: skip
 def test_a_refusal_that_is_wrong(change):
     with pytest.raises(AssertionError):
-        check_refusal(REQUEST, replace(REFUSAL, **change))
+        check_refusal(REQUEST, REFUSAL._replace(**change))
 
 
 @pytest.mark.parametrize("change", [{"byte_count": 33}, {"lower_address": 0x74}])
 def test_a_refusal_of_anything_else_that_is_wrong(change):
     with pytest.raises(AssertionError):
-        check_refusal(replace(REQUEST, kind=SWAP), replace(REFUSAL, **({"byte_count": 4, "lower_address": 0} | change)))
+        check_refusal(REQUEST._replace(kind=SWAP), REFUSAL._replace(**({"byte_count": 4, "lower_address": 0} | change)))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +107,7 @@ def test_a_refusal_of_anything_else_that_is_wrong(change):
     ],
 )  # fmt: skip
 def test_table_of_byte_counts(length, first_be, last_be, offset, count):
-    request = replace(REQUEST, length=length, first_be=first_be, last_be=last_be)
+    request = REQUEST._replace(length=length, first_be=first_be, last_be=last_be)
     assert (first_offset(request), byte_count(request)) == (offset, count)
 
 

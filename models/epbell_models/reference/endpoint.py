@@ -33,6 +33,7 @@ BOUNDARY = 4096
 # TR0 in either side's page.
 _TR0 = {"imx6sx": 0x000, "imx7ulp": 0x020, "imx8ulp": 0x200}
 _VECTORS = 4
+_REMEMBERED = 4096
 
 
 class ReferenceEndpoint:
@@ -99,6 +100,8 @@ class ReferenceEndpoint:
         self._pages = {"controller": self.controller, "iatu": iatu, "edma": self.edma}
         self._guard = Guard(map, guard)
         self._tr0 = _TR0[layout]
+        self._landings: dict[tuple[int, int, int, int, int | None], Landing | Refusal] = {}
+        self._landed_under = self.windows.in_force
 
     @staticmethod
     def of(tree: DeviceTree, bar_sizes: tuple[int, ...], guard: bool = True) -> "ReferenceEndpoint":
@@ -214,6 +217,19 @@ class ReferenceEndpoint:
     def _land(
         self, bar: int, function: int, offset: int, length: int, address: int | None
     ) -> Landing | Refusal:
+        """Return where a request lands; what has been asked before under the same windows is remembered."""
+        if self._landed_under is not self.windows.in_force or len(self._landings) == _REMEMBERED:
+            self._landings.clear()
+            self._landed_under = self.windows.in_force
+        request = bar, function, offset, length, address
+        found = self._landings.get(request)
+        if found is None:
+            found = self._landings[request] = self._find_landing(*request)
+        return found
+
+    def _find_landing(
+        self, bar: int, function: int, offset: int, length: int, address: int | None
+    ) -> Landing | Refusal:
         length = max(1, length)
         if function:
             return Refusal(f"there is no function {function}")
@@ -235,7 +251,7 @@ class ReferenceEndpoint:
 
     def _predict_registers(self, target: Landing, data: bytes, enables: int) -> list[Outcome]:
         skip = target.address & 3
-        padded = bytes(skip) + data + bytes(-(skip + len(data)) % 4)
+        padded = bytes(skip) + data + bytes(-(skip + len(data)) % 4) if skip or len(data) & 3 else data
         if len(padded) > 4 * LONGEST_REGISTER_WRITE:
             return [Refused(f"a write of {len(padded) // 4} dwords is too long for a register page")]
         enables <<= skip

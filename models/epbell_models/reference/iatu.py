@@ -111,19 +111,20 @@ class Regions:
     Attributes
     ----------
     in_force
-        The regions as they translate now.
+        The regions as they translate now; another tuple as soon as one of them is another one.
     """
 
     def __init__(self, count: int, first: int, control: tuple[int, int]) -> None:
         self._writable = {CTRL1: control[0], CTRL2: control[1], **_ADDRESSES}
         self._first = first
         self._registers = [dict.fromkeys(self._writable, 0) for _ in range(count)]
-        self.in_force = [Region(dict.fromkeys(self._writable, 0)) for _ in range(count)]
+        self.in_force = self._nothing()
 
     def reset(self) -> None:
         """Switch every region off and zero its registers."""
-        for registers in (*self._registers, *(region.registers for region in self.in_force)):
+        for registers in self._registers:
             registers.update(dict.fromkeys(self._writable, 0))
+        self.in_force = self._nothing()
 
     def read32(self, offset: int) -> int:
         """Read a register; reserved offsets read zero."""
@@ -141,7 +142,10 @@ class Regions:
         registers = self._registers[region]
         registers[register] = registers[register] & ~mask | value & mask
         if register == CTRL2:
-            self.in_force[region] = Region(dict(registers))
+            self.in_force = (*self.in_force[:region], Region(dict(registers)), *self.in_force[region + 1 :])
+
+    def _nothing(self) -> tuple[Region, ...]:
+        return tuple(Region(dict.fromkeys(self._writable, 0)) for _ in self._registers)
 
     def _locate(self, offset: int) -> tuple[int | None, int]:
         region, rest = divmod(offset & ~3, _STRIDE)

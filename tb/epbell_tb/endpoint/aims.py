@@ -40,14 +40,18 @@ class Aims:
 
     def reset(self) -> None:
         """Forget everything but what is in force now."""
-        self._since = deque([(0, list(self._windows.in_force))], _KEPT)
+        self._since = deque([(0, self._windows.in_force)], _KEPT)
 
     def written(self, now: int) -> None:
         """Note that the CPU's write of a register was handed over in this cycle."""
-        in_force = list(self._windows.in_force)
-        if in_force != self._since[-1][1]:
+        in_force = self._windows.in_force
+        if in_force is not self._since[-1][1]:
             self.changes += 1
             self._since.append((now + _LAG, in_force))
+
+    def settled(self, decided: int) -> bool:
+        """Return whether the newest windows were in force in a cycle, so that `at` has nothing to do."""
+        return self._since[-1][0] <= decided
 
     @contextmanager
     def at(self, decided: int, last: int) -> Iterator[None]:

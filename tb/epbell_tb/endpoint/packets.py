@@ -5,7 +5,7 @@ A cycle is named by the clock edge that ends it: a beat of cycle n was taken by 
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.sidebands import check_completion_beat, check_steady
@@ -15,6 +15,7 @@ __all__ = [
     "MEM_WRITE",
     "CompletionReader",
     "CpuAccess",
+    "LineReader",
     "PacketReader",
     "Request",
     "RequestReader",
@@ -30,8 +31,7 @@ _CC_RESERVED = 1 << 7 | 0x3F << 10 | 3 << 30
 """Of the first dword of a completion's descriptor."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A request of the host, as it came through the CQ stream, with cycles of its beats.
 
     ``decided`` is the beat in which the windows are asked: the first one with payload, else the last one.
@@ -72,8 +72,7 @@ class Request:
         return self.first_be | (1 << last) - (1 << 4) | self.last_be << last
 
 
-@dataclass(frozen=True)
-class SentCompletion:
+class SentCompletion(NamedTuple):
     """A completion of the endpoint, as it went through the CC stream."""
 
     first: int
@@ -97,8 +96,7 @@ class SentCompletion:
     reserved: int = 0
 
 
-@dataclass(frozen=True)
-class CpuAccess:
+class CpuAccess(NamedTuple):
     """An access of the CPU: cycles of request (address and data) and answer; strobes 0 for a read; response 0 OKAY."""
 
     started: int
@@ -150,18 +148,19 @@ class PacketReader:
             self._beats = []
             self._user = user
             self._discontinued = False
-        self._discontinued |= bool(user >> self._discontinue_bit & 1)
+        if user >> self._discontinue_bit & 1:
+            self._discontinued = True
         self._beats.append(now)
         count = keep.bit_length()
         assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
         assert last or count == self._lanes, f"tkeep {keep:#x} in the middle of a packet"
         self.sideband(user, first=first, last=last, count=count)
-        self._data += data[: 4 * count]
+        packet = self._data + data[: 4 * count]
         if last:
-            begun, packet = self.open_since, self._data
-            assert begun is not None
             self._data, self.open_since = b"", None
-            self.packet(begun, packet)
+            self.packet(packet, self._beats[0], now)
+        else:
+            self._data = packet
 
     def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
         """Check ``tuser`` of a beat of so many dwords; that of the hard block's streams is its own affair."""
@@ -169,8 +168,8 @@ class PacketReader:
     def paused(self) -> None:
         """Look at a clock without ``tvalid``."""
 
-    def packet(self, first: int, packet: bytes) -> None:
-        """Take a whole packet, in the cycle of its last beat."""
+    def packet(self, packet: bytes, first: int, last: int) -> None:
+        """Take a whole packet, with the cycles of its first beat and of its last, which is now."""
         raise NotImplementedError
 
 
@@ -190,12 +189,12 @@ class RequestReader(PacketReader):
         self._report = report
         self._discontinue_bit = 96 if self._wide else 41
 
-    def packet(self, first: int, packet: bytes) -> None:
+    def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
         low, high, third, fourth = struct.unpack_from("<4L", packet)
         decided = self._beats[min(_DESCRIPTOR // self._lanes, len(self._beats) - 1)]
         request = Request(
-            first=first, decided=decided, last=cycle(),
+            first=first, decided=decided, last=last,
             kind=third >> 11 & 0xF, bar=fourth >> 16 & 0x7, function=fourth >> 8 & 0xFF,
             address=high << 32 | low & ~3, length=third & 0x7FF,
             first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
@@ -235,14 +234,35 @@ class CompletionReader(PacketReader):
         """Check that it is between packets."""
         check_steady(self.open_since)
 
-    def packet(self, first: int, packet: bytes) -> None:
+    def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
         one, two, three = struct.unpack_from("<3L", packet)
         completion = SentCompletion(
-            first=first, last=cycle(), status=two >> 11 & 0x7, byte_count=one >> 16 & 0x1FFF, lower_address=one & 0x7F,
+            first=first, last=last, status=two >> 11 & 0x7, byte_count=one >> 16 & 0x1FFF, lower_address=one & 0x7F,
             length=two & 0x7FF, tag=three & 0xFF, requester=two >> 16, tc=three >> 25 & 0x7, attr=three >> 28 & 0x7,
             data=packet[12:], discontinued=self._discontinued, at=one >> 8 & 3, locked=bool(one >> 29 & 1),
             poisoned=bool(two >> 14 & 1), completer=three >> 8 & 0xFFFF, own_completer=bool(three >> 24 & 1),
             ecrc=bool(three >> 31), reserved=one & _CC_RESERVED | two & 1 << 15,
         )  # fmt: skip
         self._report(completion)
+
+
+class LineReader:
+    """Edges of an interrupt line, or of several that carry the same level.
+
+    Parameters
+    ----------
+    lines
+        How many there are.
+    report
+        Called with the new level, and the first cycle in which the line has it.
+    """
+
+    def __init__(self, lines: int, report: Callable[[bool, int], None]) -> None:
+        self._high = (1 << lines) - 1
+        self._report = report
+
+    def edge(self, levels: int, now: int) -> None:
+        """Take the levels of all lines, of which one has changed."""
+        assert levels in (0, self._high), f"the lines carry different levels: {levels:#b}"
+        self._report(bool(levels), now)

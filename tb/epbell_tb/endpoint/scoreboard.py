@@ -161,22 +161,29 @@ class Scoreboard:
         """Take a request of the host in the cycle of its last beat."""
         self.counts["requests"] += 1
         later, self._later = self._later, []
-        with self.aims.at(request.decided, request.last):
-            if request.kind == MEM_WRITE:
-                self._write(request)
-            elif not request.posted:
-                self._ask(request)
-            else:
-                self.counts["unsupported"] += 1
+        if self.aims.settled(request.decided):
+            self._take(request)
+        else:
+            with self.aims.at(request.decided, request.last):
+                self._take(request)
         for check in later:
             check()
+
+    def _take(self, request: Request) -> None:
+        if request.kind == MEM_WRITE:
+            self._write(request)
+        elif not request.posted:
+            self._ask(request)
+        else:
+            self.counts["unsupported"] += 1
 
     def _offset(self, request: Request) -> int:
         return request.address & (self._sizes[request.bar] - 1)
 
     def _write(self, request: Request) -> None:
-        where = (request.bar, self._offset(request), request.payload, request.enables)
-        where = (*where, request.function, request.address)
+        where = (
+            request.bar, self._offset(request), request.payload, request.enables, request.function, request.address,
+        )  # fmt: skip
         if request.discontinued:
             self.counts["discontinued"] += 1
             for result in self.reference.predict_write(*where):

@@ -4,7 +4,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.packets import PacketReader
 from epbell_tb.endpoint.sidebands import check_request_beat, check_steady
 
@@ -88,11 +87,11 @@ class SentRequestReader(PacketReader):
         """Check that it is between packets."""
         check_steady(self.open_since)
 
-    def packet(self, first: int, packet: bytes) -> None:
+    def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
         low, high, third, fourth = struct.unpack_from("<4L", packet)
         request = SentRequest(
-            first=first, last=cycle(), kind=third >> 11 & 0xF, address=high << 32 | low & ~3, length=third & 0x7FF,
+            first=first, last=last, kind=third >> 11 & 0xF, address=high << 32 | low & ~3, length=third & 0x7FF,
             first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF, tag=fourth & 0xFF,
             requester=third >> 16, own_requester=bool(fourth >> 24 & 1), completer=fourth >> 8 & 0xFFFF, at=low & 3,
             tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7, poisoned=bool(third >> 15 & 1), ecrc=bool(fourth >> 31),
@@ -117,11 +116,11 @@ class AnswerReader(PacketReader):
         self._report = report
         self._discontinue_bit = 96 if self._wide else 42
 
-    def packet(self, first: int, packet: bytes) -> None:
+    def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
         one, two, three = struct.unpack_from("<3L", packet)
         answer = Answer(
-            first=first, last=cycle(), error=one >> 12 & 0xF, ends=bool(one >> 30 & 1), length=two & 0x7FF,
+            first=first, last=last, error=one >> 12 & 0xF, ends=bool(one >> 30 & 1), length=two & 0x7FF,
             status=two >> 11 & 0x7, poisoned=bool(two >> 14 & 1), tag=three & 0xFF, data=packet[12:],
             discontinued=self._discontinued,
         )  # fmt: skip
