@@ -4,6 +4,8 @@ reference
     :mod:`epbell_tb.bench_reference`: cocotbext-pcie as it comes.
 model
     The environment of the scenarios, with everything that watches them.
+wire
+    :mod:`epbell_tb.wire_env`: beats at the pins, judged by the same scoreboard.
 metal
     :mod:`epbell_tb.native.metal`.
 limit
@@ -19,23 +21,30 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from epbell_regs import offsets
 from epbell_tb import figures, runner
 from epbell_tb.native.metal import Metal, rings
+from epbell_tb.window_writes import bar_window
+from epbell_tb.wire_env import WireEnv, at_once
 
 __all__ = ["GOALS", "TIERS", "TierFigure", "measure", "table"]
 
-TIERS = ("reference", "model", "metal", "limit")
+TIERS = ("reference", "model", "wire", "metal", "limit")
 """From the slowest to the fastest."""
 
 GOALS = {
-    ("model", "writes"): 2.5, ("model", "reads"): 2.5, ("model", "idle"): 6.0, ("metal", "writes"): 250.0,
+    ("model", "writes"): 2.5, ("model", "reads"): 2.5, ("model", "idle"): 6.0, ("wire", "writes"): 30.0,
+    ("metal", "writes"): 250.0,
 }  # fmt: skip
 """Least multiple of the reference, by tier and figure."""
+
+_BAR, _VECTORS = 1, 4
 
 _TITLES = {"writes": "posted writes (rings) per second", "reads": "blocking reads per second",
            "idle": "idle clocks per second"}  # fmt: skip
 _WIDTH = 256
 _BENCHES = {"reference": "epbell_tb.bench_reference", "model": "epbell_tb.benches.tier_model"}
+_WIRE_RINGS, _WIRE_READS, _WIRE_CLOCKS, _WIRE_BATCH = 20_000, 1000, 200_000, 1000
 _METAL_RINGS, _METAL_READS, _METAL_CLOCKS = 200_000, 20_000, 200_000
 _LIMIT_CLOCKS = 500_000
 
@@ -96,8 +105,40 @@ def measure(repeats: int, say: Callable[[str], None]) -> list[TierFigure]:
                 raise runner.SimulationError(f"the {tier} tier: {result.name} failed: {result.message}")
         for line in figures.read(report):
             values[tier, line["figure"].removeprefix(f"{tier}_")] = line["values"]
+    values |= _wire(repeats, say)
     values |= _metal(repeats, say)
     return [_figure(values, tier, figure) for tier, figure in values]
+
+
+def _wire(repeats: int, say: Callable[[str], None]) -> dict[tuple[str, str], list[float]]:
+    """Measure what the model tier does, too: each write and each read is judged within the time that is measured."""
+    values: dict[tuple[str, str], list[float]] = {}
+    mu = offsets("mu_imx8ulp")
+    with WireEnv("tier_wire", _WIDTH, say=say) as env:
+        say("measuring the wire tier")
+        places = env.board.map
+        writes = bar_window(places["iatu"].base, 0, _BAR, places["mu_b"].base)
+        for address, value in (*writes, (places["mu_a"].base + mu["RCR"], (1 << _VECTORS) - 1)):
+            at_once(env.cpu.write32(address, value))
+        bells = [mu[f"TR{vector}"] for vector in range(_VECTORS)]
+
+        def ring() -> None:
+            for number in range(_WIRE_RINGS):
+                env.post(_BAR, bells[number % _VECTORS], number.to_bytes(4, "little"))
+                if number % _WIRE_BATCH == _WIRE_BATCH - 1:
+                    env.play()
+            assert env.ask(_BAR, mu["TSR"], 4) == (0, bytes(4)), "no vector has been read by the CPU"
+
+        def read() -> None:
+            for _ in range(_WIRE_READS):
+                env.ask(_BAR, mu["TSR"], 4)
+
+        for _ in range(repeats):
+            _time(values, ("wire", "writes"), _WIRE_RINGS, ring)
+            _time(values, ("wire", "reads"), _WIRE_READS, read)
+            _time(values, ("wire", "idle"), _WIRE_CLOCKS, lambda: env.clocks(_WIRE_CLOCKS))
+        env.finish()
+    return values
 
 
 def _metal(repeats: int, say: Callable[[str], None]) -> dict[tuple[str, str], list[float]]:

@@ -90,19 +90,20 @@ def sim_build() -> Path:
     return Path(os.environ.get("EPBELL_SIM_BUILD", "sim_build")).absolute()
 
 
-def source(module: str) -> str:
-    """Return the SystemVerilog of an exported module, converted only when something has changed.
+def source(module: str, builder: Callable[[], wiring.Component] | None = None) -> str:
+    """Return the SystemVerilog of a module, converted only when something has changed; parameters as of `build`.
 
     Raises
     ------
     ValueError
         If there is no such module.
     """
-    _check(module)
+    if builder is None:
+        _check(module)
     root = sim_build() / module
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
-        return _source(module, None, root)
+        return _source(module, builder, root)
 
 
 def build(

@@ -1,6 +1,7 @@
 """The number of the clock: of the simulator that this process runs in, or of the one whose log is being read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from cocotb.utils import get_sim_time
 
@@ -26,7 +27,12 @@ def cycle() -> int:
     return _source()
 
 
-def follow_clock(source: Callable[[], int] | None) -> None:
-    """Take the number from elsewhere than cocotb's simulator; None: from there again."""
+@contextmanager
+def follow_clock(source: Callable[[], int]) -> Iterator[None]:
+    """Take the number from elsewhere than cocotb's simulator."""
     global _source
-    _source = source or _simulated
+    before, _source = _source, source
+    try:
+        yield
+    finally:
+        _source = before

@@ -2,10 +2,12 @@
 
 import epbell_regs
 from epbell_models.platform import Bus
+from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.scoreboard import Scoreboard
 
 __all__ = [
     "Counters",
+    "channels",
 ]
 
 _COUNTED = {
@@ -21,6 +23,12 @@ _COUNTED = {
     "MSIX_REFUSED": "msix_refused",
     "FLRS": "flrs",
 }
+
+
+async def channels(cpu: Bus, board: Scoreboard, name: str) -> int:
+    """Read a flag of the four vectors at side A, ``"RF"`` (pending) or ``"RIE"`` (enabled): bit n for vector n."""
+    registers = board.registers
+    return registers.channels(name, await cpu.read32(board.map["mu_a"].base + registers.home(name)))
 
 
 class Counters:
@@ -46,6 +54,39 @@ class Counters:
     async def write(self, name: str, value: int) -> None:
         """Write a register by its name."""
         await self._cpu.write32(self._base + self._offsets[name], value)
+
+    async def check_end(self, board: Scoreboard, irq_mu: bool, rises: int) -> int:
+        """Check what must hold at the end of every scenario, with everything at rest.
+
+        Parameters
+        ----------
+        board
+            What was seen.
+        irq_mu
+            Level of the Messaging Unit's line.
+        rises
+            How many times INTA was asserted since the reset.
+
+        Returns
+        -------
+        int
+            How many rings were merged.
+        """
+        board.check_empty()
+        assert board.counts["requests"], "no request has been checked"
+        assert board.counts["completions"], "no completion has been checked"
+        await self.check(board)
+        await self.check_interrupts(board, rises)
+        pending = await channels(self._cpu, board, "RF")
+        level = bool(pending & await channels(self._cpu, board, "RIE"))
+        assert irq_mu == level, f"irq_mu must be {level} with vectors {pending:#x} pending"
+        merged = await self.check_bells(board, pending)
+        board.latch.check(cycle())
+        if board.latch.sure(cycle()):
+            assert board.latch.level == board.reference.irq_edma, f"irq_edma must be {board.reference.irq_edma}"
+        merged += await self.check_latch(board)
+        await self.check_latency(board)
+        return merged
 
     async def check(self, board: Scoreboard) -> None:
         """Compare what became of requests and MSIs."""

@@ -8,11 +8,11 @@ import cocotb
 from cocotb.triggers import First, RisingEdge, ValueChange
 
 from epbell_tb.endpoint.clock import cycle
-from epbell_tb.endpoint.packets import CpuAccess, PacketReader
+from epbell_tb.endpoint.packets import CpuAccess, LineReader, PacketReader
 
 __all__ = [
     "CpuMonitor",
-    "IrqMonitor",
+    "watch_line",
     "watch_stream",
 ]
 
@@ -138,29 +138,13 @@ class CpuMonitor:
                 await First(RisingEdge(awvalid), RisingEdge(wvalid))
 
 
-class IrqMonitor:
-    """Edges of an interrupt line, or of several that carry the same level.
+def watch_line(signal: Any, reader: LineReader) -> None:
+    """Hand the edges of an interrupt line, or of several, to a reader."""
+    cocotb.start_soon(_watch_line(signal, reader), name="interrupt monitor")
 
-    Parameters
-    ----------
-    signal
-        The line, or the lines.
-    report
-        Called with the new level, and the first cycle in which the line has it.
-    lines
-        How many there are.
-    """
 
-    def __init__(self, signal: Any, report: Callable[[bool, int], None], lines: int = 1) -> None:
-        self._signal = signal
-        self._report = report
-        self._high = (1 << lines) - 1
-        cocotb.start_soon(self._run(), name="interrupt monitor")
-
-    async def _run(self) -> None:
-        change = ValueChange(self._signal)
-        while True:
-            await change
-            value = int(self._signal.value)
-            assert value in (0, self._high), f"the lines carry different levels: {value:#b}"
-            self._report(bool(value), cycle() + 1)
+async def _watch_line(signal: Any, reader: LineReader) -> None:
+    change = ValueChange(signal)
+    while True:
+        await change
+        reader.edge(int(signal.value), cycle() + 1)

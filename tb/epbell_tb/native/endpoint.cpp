@@ -16,7 +16,6 @@ Endpoint* running;
 }  // namespace
 
 Endpoint::Endpoint() : context(new VerilatedContext), top(new Vtop(context.get())) {
-    drive[DRIVE_cpu_axil_wstrb] = 0xF;
     drive[DRIVE_cpu_axil_bready] = drive[DRIVE_cpu_axil_rready] = 1;
     drive[DRIVE_m_axis_cc_tready] = drive[DRIVE_m_axis_rq_tready] = (1 << READY_BITS) - 1;
     drive[DRIVE_cfg_function_status] = 7;  // memory space and bus mastering are enabled
@@ -44,10 +43,12 @@ extern "C" void epbell_clock(const svBitVecVal* seen, svBitVecVal* drive, svBitV
 
 bool Cpu::clock(const uint32_t* seen, uint32_t* drive) {
     bool answered = false;
-    began = false;
+    began = handed = false;
     if (busy) {
         Access& access = program.front();
+        bool waited = aw || w || ar;
         aw &= !seen[SEEN_cpu_axil_awready], w &= !seen[SEEN_cpu_axil_wready], ar &= !seen[SEEN_cpu_axil_arready];
+        handed = waited && !(aw || w || ar);
         if (seen[access.write ? SEEN_cpu_axil_bvalid : SEEN_cpu_axil_rvalid]) {
             access.response = seen[access.write ? SEEN_cpu_axil_bresp : SEEN_cpu_axil_rresp];
             if (!access.write) access.data = seen[SEEN_cpu_axil_rdata];
@@ -57,12 +58,13 @@ bool Cpu::clock(const uint32_t* seen, uint32_t* drive) {
             answered = true;
         }
     }
-    if (!busy && !program.empty()) {
+    if (!busy && !program.empty() && !(program.front().gap && program.front().gap--)) {
         const Access& access = program.front();
         busy = began = true;
         aw = w = access.write, ar = !access.write;
         drive[DRIVE_cpu_axil_awaddr] = drive[DRIVE_cpu_axil_araddr] = access.address;
         drive[DRIVE_cpu_axil_wdata] = access.data;
+        drive[DRIVE_cpu_axil_wstrb] = access.strobes;
     }
     drive[DRIVE_cpu_axil_awvalid] = aw, drive[DRIVE_cpu_axil_wvalid] = w, drive[DRIVE_cpu_axil_arvalid] = ar;
     return answered;

@@ -37,7 +37,8 @@ struct Access {
     uint32_t address, data;
     int what;        // for whoever has asked for it
     unsigned index;  // likewise
-    uint32_t response;
+    uint32_t strobes = 0xF, gap = 0;  // of a write: its bytes; clocks before it
+    uint32_t response = 0;
 };
 
 // The CPU's bus: accesses one after the other.
@@ -50,7 +51,8 @@ public:
     bool clock(const uint32_t* seen, uint32_t* drive);
 
     Access done{};
-    bool began = false;  // the access `next()` is on the pins for the first time in the next clock
+    bool began = false;   // the access `next()` is on the pins for the first time in the next clock
+    bool handed = false;  // in this clock the endpoint has taken the access, `done` if it has been answered, else `next()`
     const Access& next() const { return program.front(); }
 
 private:

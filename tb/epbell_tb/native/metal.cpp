@@ -224,7 +224,7 @@ void compare(Metal& m) {
 // ----------------------------------------------------------------------------------------------------------------- CPU
 
 void ask(Metal& m, bool write, uint32_t address, uint32_t data, What what, unsigned index = 0) {
-    m.cpu.ask({write, address, data, what, index, 0});
+    m.cpu.ask({write, address, data, what, index});
 }
 
 void answered(Metal& m, const Access& access) {
@@ -332,7 +332,7 @@ void drive_beat(Metal& m) {
     unsigned count = m.words - m.sent < LANES ? m.words - m.sent : LANES;
     bool wide = LANES == 16, ends = m.sent + count == m.words;
     for (unsigned lane = 0; lane < LANES; lane++) data[lane] = lane < count ? m.packet[m.sent + lane] : 0;
-    for (unsigned word = 0; word < USER_WORDS; word++) user[word] = 0;
+    for (unsigned word = 0; word < CQ_USER_WORDS; word++) user[word] = 0;
     if (m.sent == 0) set_bits(user, 0, 0xF), set_bits(user, wide ? 80 : 40, 1);
     for (unsigned lane = 0; lane < count; lane++)
         if (m.sent + lane >= 4) set_bits(user, (wide ? 16 : 8) + 4 * lane, 0xF);

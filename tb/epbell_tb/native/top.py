@@ -95,7 +95,10 @@ def header(pins: Pins) -> str:
     """Return the C++ header with the place of each pin."""
     lines = [f"#define SEEN {_size(pins.seen)}", f"#define DRIVE {_size(pins.drive)}"]
     lines += [f"#define LANES {pins.drive['s_axis_cq_tkeep'].width}"]
-    lines += [f"#define USER_WORDS {pins.drive['s_axis_cq_tuser'].words}"]
+    lines += [f"#define CQ_USER_WORDS {pins.drive['s_axis_cq_tuser'].words}"]
+    lines += [f"#define RC_USER_WORDS {pins.drive['s_axis_rc_tuser'].words}"]
+    lines += [f"#define CC_USER_WORDS {pins.seen['m_axis_cc_tuser'].words}"]
+    lines += [f"#define RQ_USER_WORDS {pins.seen['m_axis_rq_tuser'].words}"]
     lines += [f"#define READY_BITS {pins.drive['m_axis_cc_tready'].width}"]
     lines += [f"#define SEEN_{pin.name} {pin.word}" for pin in pins.seen.values()]
     lines += [f"#define DRIVE_{pin.name} {pin.word}" for pin in pins.drive.values()]

@@ -1,0 +1,215 @@
+"""The wire tier: beats of CQ and RC and accesses of the CPU go to the pins in batches, what happens there comes back.
+
+There is no link, no root complex and no model of the hard block: who uses it says what is in each beat. What the pins
+showed is read by the same code, and judged by the same scoreboard, as in the model tier: `epbell_tb.wire_env`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from amaranth.lib import wiring
+
+from epbell import export
+from epbell_tb import runner
+from epbell_tb.native.build import library
+from epbell_tb.native.top import Pins
+
+__all__ = ["BEAT", "USER", "Event", "Kind", "Wire"]
+
+USER = 24
+"""Bytes that ``tuser`` takes in a beat."""
+
+BEAT = struct.Struct(f"<3I{USER}s64s")
+"""A beat as `Wire.send` takes it: clocks before it, ``tkeep``, ``tlast``, ``tuser``, ``tdata``."""
+
+_EVENT = struct.Struct(f"<2QI3I2I{USER}s64s")
+_MET, _STOPPED = 1, 2
+
+
+class Kind:
+    """Kinds of events, as ``wire.h`` has them."""
+
+    CQ, CC, RQ, RC, CC_PAUSE, RQ_PAUSE, WRITE, WRITTEN, READ, DATA, IRQ_MU, IRQ_EDMA = range(12)
+
+
+class Event(NamedTuple):
+    """What happened in a clock.
+
+    Attributes
+    ----------
+    clock : int
+        Its number.
+    since : int
+        Of beats: the first clock in which it was offered; of answers: the one in which the access was handed over.
+    kind : int
+        One of `Kind`.
+    address, data, value : int
+        Of the CPU's accesses; ``value`` is the strobes or the response. Of lines: ``address`` has their levels.
+    keep, last : int
+        ``tkeep`` and ``tlast`` of a beat.
+    user, beat : bytes
+        ``tuser`` and ``tdata``, little-endian, with zeros behind.
+    """
+
+    clock: int
+    since: int
+    kind: int
+    address: int
+    data: int
+    value: int
+    keep: int
+    last: int
+    user: bytes
+    beat: bytes
+
+
+class Wire:
+    """An endpoint out of its reset, all pins 0 but those that say that the host listens and lets everything happen.
+
+    Parameters
+    ----------
+    module : str
+        Name of an exported endpoint, or any name with a `builder`.
+    builder : callable, optional
+        Makes an endpoint that is not exported.
+    quick : bool
+        Compile quickly, run slowly.
+    say : callable, optional
+        Told in a sentence when a compilation starts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+    epbell_tb.runner.SimulationError
+        If it cannot be compiled, or does not come out of its reset.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        builder: Callable[[], wiring.Component] | None = None,
+        quick: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        path = library(module, builder=builder, quick=quick, say=say)
+        self._pins = Pins(export.ports_of(runner.source(module, builder), module))
+        self._library = ctypes.CDLL(str(path))
+        for name, result in (("new", ctypes.c_void_p), ("clock", ctypes.c_uint64), ("log", ctypes.c_uint64)):
+            getattr(self._library, f"wire_{name}").restype = result
+        self._wire = ctypes.c_void_p(self._library.wire_new())
+        if not self._wire:
+            raise runner.SimulationError(f"the clock of {path} does not run")
+
+    def close(self) -> None:
+        """End the simulation."""
+        if self._wire:
+            self._library.wire_free(self._wire)
+            self._wire = ctypes.c_void_p()
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def clock(self) -> int:
+        """Number of the latest clock."""
+        return self._library.wire_clock(self._wire)
+
+    def set(self, name: str, value: int) -> None:
+        """Drive an input of the endpoint from the next clock on.
+
+        Raises
+        ------
+        KeyError
+            If it has no such input.
+        """
+        pin = self._pins.drive[name]
+        words = array("I", value.to_bytes(4 * pin.words, "little"))
+        self._library.wire_set(self._wire, pin.word, ctypes.c_void_p(words.buffer_info()[0]), pin.words)
+
+    def get(self, name: str) -> int:
+        """Return an output of the endpoint as it was in the latest clock.
+
+        Raises
+        ------
+        KeyError
+            If it has no such output.
+        """
+        pin = self._pins.seen[name]
+        words = array("I", bytes(4 * pin.words))
+        self._library.wire_get(self._wire, pin.word, ctypes.c_void_p(words.buffer_info()[0]), pin.words)
+        return int.from_bytes(words.tobytes(), "little") & (1 << pin.width) - 1
+
+    def send(self, stream: int, packed: bytes) -> None:
+        """Queue packed beats, see `BEAT`, for a stream: ``Kind.CQ`` or ``Kind.RC``."""
+        self._library.wire_send(self._wire, stream, packed, ctypes.c_uint64(len(packed) // BEAT.size))
+
+    def ask(self, accesses: Iterable[tuple[int, int, int, int, int]]) -> None:
+        """Queue accesses of the CPU: whether it is a write, address, data, strobes, clocks before it."""
+        words = array("I", [word for access in accesses for word in access])
+        self._library.wire_ask(self._wire, ctypes.c_void_p(words.buffer_info()[0]), ctypes.c_uint64(len(words) // 5))
+
+    def stall(self, seed: int, of_256: int) -> None:
+        """Let ``tready`` of CC and RQ fall at random, in so many clocks of 256."""
+        self._library.wire_stall(self._wire, seed, of_256)
+
+    def run(
+        self,
+        clocks: int,
+        *,
+        played: bool = False,
+        answered: bool = False,
+        irq_mu: bool = False,
+        irq_edma: bool = False,
+        asked: bool = False,
+        completions: int = 0,
+    ) -> bool:
+        """Let clocks pass: so many, or fewer if one of the things that are asked for has happened.
+
+        Parameters
+        ----------
+        clocks : int
+            At most.
+        played : bool
+            Until everything that was queued has been accepted, and answered to the CPU.
+        answered : bool
+            Until the CPU has nothing to do.
+        irq_mu, irq_edma : bool
+            Until the line is high.
+        asked : bool
+            Until a request has ended on RQ.
+        completions : int
+            Until so many packets have ended on CC.
+
+        Returns
+        -------
+        bool
+            Whether one of them has happened.
+
+        Raises
+        ------
+        epbell_tb.runner.SimulationError
+            If the clock has stopped.
+        """
+        until = played | answered << 1 | irq_mu << 2 | irq_edma << 3 | asked << 4 | completions << 8
+        status = self._library.wire_run(self._wire, ctypes.c_uint64(clocks), ctypes.c_uint64(until))
+        if status == _STOPPED:
+            raise runner.SimulationError("the clock of the endpoint has stopped")
+        return status == _MET
+
+    def events(self) -> Iterator[tuple[int, int, int, int, int, int, int, int, bytes, bytes]]:
+        """Return what has happened since the last call, in order: fields as of `Event`."""
+        first = ctypes.c_void_p()
+        count = self._library.wire_log(self._wire, ctypes.byref(first))
+        log = ctypes.string_at(first, count * _EVENT.size) if count else b""
+        self._library.wire_forget(self._wire)
+        return _EVENT.iter_unpack(log)
