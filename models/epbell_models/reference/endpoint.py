@@ -251,7 +251,10 @@ class ReferenceEndpoint:
 
     def _predict_registers(self, target: Landing, data: bytes, enables: int) -> list[Outcome]:
         skip = target.address & 3
-        padded = bytes(skip) + data + bytes(-(skip + len(data)) % 4) if skip or len(data) & 3 else data
+        if len(data) == 4 and not skip:
+            word = int.from_bytes(data, "little")
+            return [self._predict_word(target, target.address, word, enables)] if enables else []
+        padded = bytes(skip) + data + bytes(-(skip + len(data)) % 4)
         if len(padded) > 4 * LONGEST_REGISTER_WRITE:
             return [Refused(f"a write of {len(padded) // 4} dwords is too long for a register page")]
         enables <<= skip

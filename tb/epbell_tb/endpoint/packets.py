@@ -3,9 +3,10 @@
 A cycle is named by the clock edge that ends it: a beat of cycle n was taken by the flip-flops at edge n.
 """
 
+import functools
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.sidebands import check_completion_beat, check_steady
@@ -191,23 +192,29 @@ class RequestReader(PacketReader):
 
     def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
-        low, high, third, fourth = struct.unpack_from("<4L", packet)
         decided = self._beats[min(_DESCRIPTOR // self._lanes, len(self._beats) - 1)]
-        request = Request(
-            first=first, decided=decided, last=last,
-            kind=third >> 11 & 0xF, bar=fourth >> 16 & 0x7, function=fourth >> 8 & 0xFF,
-            address=high << 32 | low & ~3, length=third & 0x7FF,
-            first_be=self._user & 0xF, last_be=self._user >> (8 if self._wide else 4) & 0xF,
-            tag=fourth & 0xFF, requester=third >> 16, tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7,
-            payload=packet[16:], discontinued=self._discontinued, at=low & 3, hint=self._hint(),
-            descriptor=packet[:16],
-        )  # fmt: skip
-        self._report(request)
+        fields, more = _request_fields(packet[:16], self._user, self._wide)
+        self._report(Request(first, decided, last, *fields, packet[16:], self._discontinued, *more))
 
-    def _hint(self) -> int:
-        present, kind, tag = (97, 99, 103) if self._wide else (42, 43, 45)
-        user = self._user
-        return user >> present & 1 | (user >> kind & 3) << 1 | (user >> tag & 0xFF) << 3
+
+_Fields: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int]
+
+
+@functools.lru_cache(maxsize=1024)
+def _request_fields(descriptor: bytes, user: int, wide: bool) -> tuple[_Fields, tuple[int, int, bytes]]:
+    """Return the fields of a `Request` from ``kind`` to ``attr``, and those from ``at`` on.
+
+    Hosts send the same descriptor again and again.
+    """
+    low, high, third, fourth = struct.unpack("<4L", descriptor)
+    present, kind, tag = (97, 99, 103) if wide else (42, 43, 45)
+    hint = user >> present & 1 | (user >> kind & 3) << 1 | (user >> tag & 0xFF) << 3
+    fields = (
+        third >> 11 & 0xF, fourth >> 16 & 0x7, fourth >> 8 & 0xFF, high << 32 | low & ~3, third & 0x7FF,
+        user & 0xF, user >> (8 if wide else 4) & 0xF,
+        fourth & 0xFF, third >> 16, fourth >> 25 & 0x7, fourth >> 28 & 0x7,
+    )  # fmt: skip
+    return fields, (low & 3, hint, descriptor)
 
 
 class CompletionReader(PacketReader):
