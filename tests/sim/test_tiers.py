@@ -10,7 +10,7 @@ from epbell_models.platform import BusError
 from epbell_regs import offsets
 from epbell_tb import runner, tier_model, tier_wire
 from epbell_tb.native.metal import Metal
-from epbell_tb.native.wire import Kind
+from epbell_tb.native.wire import Event, Kind
 from epbell_tb.tier_scenarios import PLANTED, SCENARIOS
 from epbell_tb.tiers import reason
 from epbell_tb.wire_env import WireEnv, at_once
@@ -99,6 +99,23 @@ def test_a_ring_that_the_scoreboard_misses_is_missed_in_the_end():
             env.finish()
 
 
+def test_a_packet_is_known_from_the_clock_in_which_it_was_offered():
+    with WireEnv("offered", 256) as env:
+        tier = tier_wire.WireTier("offered", 1, env)
+        place = at_once(tier.reach(env.memory.allocate(0x1000, alignment=0x1000), 0x1000))
+        judge, sent = env.board.to_host.sent, []
+        env.board.to_host.sent = lambda request: (sent.append(request), judge(request))
+        env.wire.stall(1, 256)  # RQ takes nothing
+        env.wire.ask([(1, place, 7, 0xF, 0)])
+        env.clocks(100)
+        assert not sent
+        env.wire.stall(1, 0)
+        env.clocks(20)
+        (request,) = sent
+        assert request.first == request.last
+        assert 80 < request.first - request.offered < 105
+
+
 def test_what_never_ends_is_told():
     with WireEnv("stuck", 256) as env:
         env.wire.stall(1, 256)  # CC takes nothing any more
@@ -122,7 +139,7 @@ def test_pins_are_driven_and_read_by_name():
         assert env.wire.run(100, played=True)
         env.wire.ask([(0, 0x5D27_0128, 0, 0xF, 0)])
         assert env.wire.run(100, answered=True)
-        assert [event[2] for event in env.wire.events()] == [Kind.READ, Kind.DATA]
+        assert [Event(*event).kind for event in env.wire.events()] == [Kind.READ, Kind.DATA]
         assert list(env.wire.events()) == []
 
 

@@ -42,6 +42,7 @@ struct Source {
 // Packets that the endpoint sends.
 struct Sink {
     const Place& place;
+    bool ready = false;  // on the pins
     bool inside = false, waits = false;
     uint64_t since = 0, packets = 0;
 };
@@ -123,7 +124,7 @@ void listen(Wire& wire, const uint32_t* seen, Sink& sink) {
     const Place& place = sink.place;
     if (seen[place.valid]) {
         if (!sink.waits) sink.since = wire.now;
-        sink.waits = !wire.drive[place.ready];
+        sink.waits = !sink.ready;
         if (!sink.waits) {
             wire.note_beat(place, seen, sink.since);
             sink.inside = !seen[place.last];
@@ -133,6 +134,7 @@ void listen(Wire& wire, const uint32_t* seen, Sink& sink) {
         wire.note(place.pause);
     }
     if (wire.stall) wire.drive[place.ready] = wire.draw() ? 0 : (1 << READY_BITS) - 1;
+    sink.ready = wire.drive[place.ready];
 }
 
 void follow(Wire& wire, uint32_t& line, uint32_t level, WireKind kind) {
