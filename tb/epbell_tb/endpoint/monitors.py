@@ -91,6 +91,7 @@ class CpuMonitor:
     async def _reads(self) -> None:
         pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst
         arvalid, arready, rvalid, rready = pin("arvalid"), pin("arready"), pin("rvalid"), pin("rready")
+        araddr, rdata, rresp = pin("araddr"), pin("rdata"), pin("rresp")
         asked: deque[tuple[int, int]] = deque()
         while True:
             await edge
@@ -99,19 +100,20 @@ class CpuMonitor:
                 continue
             if rvalid.value and rready.value:
                 address, started = asked.popleft()
-                data, response = int(pin("rdata").value), int(pin("rresp").value)
+                data, response = int(rdata.value), int(rresp.value)
                 self._read_ended(CpuAccess(started, cycle(), address, data, 0, response))
             if not arvalid.value:
                 if not asked:
                     await RisingEdge(arvalid)
             elif arready.value:
-                asked.append((int(pin("araddr").value), cycle()))
+                asked.append((int(araddr.value), cycle()))
                 self._read_started(asked[-1][0])
 
     async def _writes(self) -> None:
         pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst
         awvalid, awready, wvalid, wready = pin("awvalid"), pin("awready"), pin("wvalid"), pin("wready")
-        bvalid, bready = pin("bvalid"), pin("bready")
+        bvalid, bready, bresp = pin("bvalid"), pin("bready"), pin("bresp")
+        awaddr, wdata, wstrb = pin("awaddr"), pin("wdata"), pin("wstrb")
         addresses: deque[int] = deque()
         words: deque[tuple[int, int]] = deque()
         given: deque[tuple[int, int, int, int]] = deque()
@@ -123,13 +125,13 @@ class CpuMonitor:
                 continue
             if bvalid.value and bready.value:
                 address, data, strobes, started = given.popleft()
-                response = int(pin("bresp").value)
+                response = int(bresp.value)
                 self._write_ended(CpuAccess(started, cycle(), address, data, strobes, response))
             offers = bool(awvalid.value), bool(wvalid.value)
             if offers[0] and awready.value:
-                addresses.append(int(pin("awaddr").value))
+                addresses.append(int(awaddr.value))
             if offers[1] and wready.value:
-                words.append((int(pin("wdata").value), int(pin("wstrb").value)))
+                words.append((int(wdata.value), int(wstrb.value)))
             while addresses and words:
                 access = (addresses.popleft(), *words.popleft())
                 given.append((*access, cycle()))
