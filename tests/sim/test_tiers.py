@@ -18,7 +18,12 @@ from epbell_tb.wire_env import WireEnv, at_once
 pytestmark = [pytest.mark.simulation, pytest.mark.xdist_group("metal")]
 
 # One width is compiled for speed anyway, for the metal tier.
-SHAPES = [pytest.param(256, True, id="256-stalled"), pytest.param(64, False, id="64-flowing")]
+SHAPES = [
+    pytest.param(256, True, id="256-stalled"),
+    pytest.param(64, False, id="64-flowing"),
+    pytest.param(128, False, id="128-flowing", marks=pytest.mark.long),
+    pytest.param(512, True, id="512-stalled", marks=pytest.mark.long),
+]
 BLIND = ("kicks", "retargets", "each_doorbell_alone", "parts_of_words")
 
 
