@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from epbell_tb import figures, report, runner
+from epbell_tb import figures, forks, report, runner
 from epbell_tb.progress import Display
 from epbell_tb.sim_options import Options
 from epbell_tb.sim_trees import Target
@@ -79,27 +79,37 @@ def run_group(options: Options, group: Group, build: runner.Build, shown: Displa
     shutil.rmtree(group.folder(options), ignore_errors=True)
     start = time.monotonic()
     shown.begin(group.title, len(names))
-    outcomes: dict[str, report.Outcome] = {}
     trouble = ""
     try:
-        results = runner.run(
-            build,
-            sorted({scenario.bench for scenario in scenarios}),
-            tests=rf"\.({'|'.join(map(re.escape, names))})$",
-            seed=options.seed,
-            env=_environment(options, group),
-            results=group.folder(options),
-            time_limit_s=_THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S,
-        )
-        outcomes = {result.name: report.Outcome(result.passed, result.message) for result in results}
+        results = _run(options, group, build)
     except runner.SimulationError as error:
         trouble = f"{group.title}: {error}"
+        results = forks.results(group.folder(options), names)
+    outcomes = {result.name: report.Outcome(result.passed, result.message) for result in results}
     accounts = figures.read(group.accounts(options))
     reason = trouble.partition("\n")[0]
     place = (group.target.name, group.width, group.stalls)
     found = report.rows(names, *place, options.seed, outcomes, accounts, reason)
     shown.end(group.title, f"{report.tally(found)} in {time.monotonic() - start:.0f} s")
     return Ended(group, found, list(accounts), trouble)
+
+
+def _run(options: Options, group: Group, build: runner.Build) -> list[runner.Result]:
+    """Run the scenarios in forks of one simulation or, where that cannot be, one after the other in it."""
+    folder = group.folder(options)
+    names = [scenario.name for scenario in group.target.scenarios]
+    modules = sorted({scenario.bench for scenario in group.target.scenarios})
+    how = {
+        "seed": options.seed,
+        "results": folder,
+        "time_limit_s": _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S,
+    }
+    env = _environment(options, group)
+    if not options.fork or len(names) == 1:
+        return runner.run(build, modules, tests=rf"\.({'|'.join(map(re.escape, names))})$", env=env, **how)
+    plan = forks.Plan(folder, tuple(modules), tuple(names))
+    runner.run(build, forks.BENCH, env={**env, **plan.environment()}, expected=1, **how)
+    return forks.results(folder, names)
 
 
 def _environment(options: Options, group: Group) -> dict[str, str]:

@@ -46,6 +46,8 @@ class Options:
         Leave a VCD.
     thorough : bool
         Let each sweep take every value, not only those at its boundaries.
+    fork : bool
+        Run the scenarios of a simulation in forks of it, which share the bring-up; never with waves.
     jobs : int
         Builds and simulations at a time.
     json : bool
@@ -66,6 +68,7 @@ class Options:
     dts: Path | None
     waves: bool
     thorough: bool
+    fork: bool
     jobs: int
     json: bool
     report: Path
@@ -141,6 +144,12 @@ def parse(argv: Sequence[str]) -> Options:
     )
     add("--thorough", action="store_true", help="every value of each sweep, which takes long, as in `make regress`")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
+    add(
+        "--no-fork",
+        action="store_false",
+        dest="fork",
+        help="bring the endpoint up for each scenario again, in one process",
+    )
     add("--jobs", type=number(1, _MOST_JOBS), default=2, metavar="N", help="simulations at a time, default 2")
     add("--json", action="store_true", help="print summary.json instead of a table")
     add("--list", action="store_true", help="print each scenario with its device trees and what it shows; run none")
@@ -152,8 +161,9 @@ def parse(argv: Sequence[str]) -> Options:
         parser.error(f"none of these scenarios runs on {', '.join(given.tree)}; they run on {', '.join(used)}")
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
-        bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough, jobs=given.jobs,
-        json=given.json, report=folder, list=given.list,
+        bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough,
+        fork=given.fork and not given.waves, jobs=given.jobs, json=given.json, report=folder,
+        list=given.list,
     )  # fmt: skip
 
 

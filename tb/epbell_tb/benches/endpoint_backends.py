@@ -4,7 +4,7 @@ import errno
 
 import cocotb
 
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 
 _ROUNDS = 3
 _STATUS, _DB_BAR = 0x08, 0x34

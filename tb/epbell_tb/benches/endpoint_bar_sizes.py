@@ -8,10 +8,10 @@ import pytest
 
 from epbell_models.linux.doorbell_client import DoorbellClient
 from epbell_models.platform import BusError
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import VECTORS, Doorbells
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.edma import WORDS, BareEdma
-from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.windows import Window
 
 _REGISTERS = 0x80

@@ -7,8 +7,8 @@ import cocotb
 from cocotb.triggers import Timer
 from cocotbext.pcie.core.tlp import CplStatus
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.env import scenario
 
 _MSI_CAPABILITY = 0x05
 

@@ -2,8 +2,8 @@
 
 import cocotb
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
-from epbell_tb.endpoint.env import scenario
 
 _BURST = 1000
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import cocotb
 
 from epbell_models.linux.pci_ep_msi import pci_epf_alloc_doorbell
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.commands import DISABLE, DISABLE_FAIL, ENABLE, ENABLE_FAIL, STATUS, command
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, open_edma, payload_bar
-from epbell_tb.endpoint.env import scenario
 
 _ROUNDS, _MANY_ROUNDS = 10, 100
 _BURST = 60

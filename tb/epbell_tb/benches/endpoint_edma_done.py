@@ -3,9 +3,9 @@
 import cocotb
 
 from epbell_models.linux.dw_edma_core import EdmaWay
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.edma import nobody_cared, open_edma, payload_bar
-from epbell_tb.endpoint.env import scenario
 
 _ENDS = 60
 _RINGS = 40

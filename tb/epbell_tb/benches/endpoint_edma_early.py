@@ -2,9 +2,9 @@
 
 import cocotb
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, nobody_cared, open_bare, open_edma, stays_silent, taken
-from epbell_tb.endpoint.env import scenario
 
 _KICKS = 20
 

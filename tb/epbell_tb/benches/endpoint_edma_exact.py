@@ -2,8 +2,8 @@
 
 import cocotb
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, WRITE_STATUS, open_bare
-from epbell_tb.endpoint.env import scenario
 
 _AROUND = range(-3, 4)
 """Clocks from the ack to the ring, or to the pulse, that have to be covered: before, in, and after."""

@@ -6,10 +6,10 @@ from cocotb.triggers import Timer
 
 from epbell_models.linux.irqdesc import IrqFlag, IrqReturn
 from epbell_models.platform import BusError
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.edma import WORDS, WRITE_STATUS, nobody_cared, open_bare, open_edma, payload_bar, taken
-from epbell_tb.endpoint.env import scenario
 
 _BURSTS = (1, 1, 2, 3, 5, 17)
 _FIRST_CTRL2 = 0x104

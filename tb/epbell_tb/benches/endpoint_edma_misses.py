@@ -4,9 +4,9 @@ import cocotb
 import pytest
 
 from epbell_models.platform import BusError
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, aim, open_edma, stays_silent
-from epbell_tb.endpoint.env import scenario
 
 _OTHER = 4
 _NEIGHBOURS = (-8, -4, 4, 8)

@@ -6,9 +6,9 @@ from cocotbext.pcie.core.utils import PcieId
 
 from epbell_models.platform import BusError
 from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.host_errors import CORRECTABLE, FATAL, NONFATAL, REQUESTS, ErrorRegisters
 from epbell_tb.endpoint.upstream.silent_errors import ERR_COR, ERR_FATAL, ERR_NONFATAL, Error
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import cocotb
 
 from epbell_models.host.pci_endpoint_test_regs import Command, Register, Status
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.host_vectors import INTX, MSI, MSIX, SILENT, pending_bits, silent, until_fired
 
 _VECTORS = 8

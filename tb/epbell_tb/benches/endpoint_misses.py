@@ -2,9 +2,9 @@
 
 import cocotb
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.env import scenario
 
 
 async def store(env, address, data, **enables):

@@ -5,7 +5,7 @@ import errno
 import cocotb
 
 from epbell_models.host.pci import VectorKind
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.host_vectors import (
     COMMAND,
     MASTER,

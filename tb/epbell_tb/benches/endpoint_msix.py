@@ -2,7 +2,7 @@
 
 import cocotb
 
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.host_vectors import (
     MSIX,
     MSIX_CAPABILITY,

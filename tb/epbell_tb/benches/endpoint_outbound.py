@@ -5,7 +5,7 @@ from cocotb.triggers import Timer
 from cocotbext.pcie.core.tlp import TlpType
 
 from epbell_models.reference.outbound import Cause
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.host_reads import fails
 from epbell_tb.endpoint.to_host import CAUSES
 

@@ -2,8 +2,8 @@
 
 import cocotb
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.commands import DISABLE, DISABLE_SUCCESS, ENABLE, ENABLE_SUCCESS, IRQ_RAISED, STATUS, command
-from epbell_tb.endpoint.env import scenario
 
 _ROUNDS = 10
 _DB_BAR, _DB_OFFSET, _DB_DATA = 0x34, 0x38, 0x3C

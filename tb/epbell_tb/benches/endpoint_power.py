@@ -10,7 +10,7 @@ import pytest
 from epbell_models.host.resets import D0, D3HOT
 from epbell_models.platform import BusError
 from epbell_models.reference.outbound import Cause
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.reset_cases import (
     HASTE,
     INTX,

@@ -6,9 +6,9 @@ from cocotbext.pcie.core.tlp import CplStatus, TlpType
 
 from epbell_models.linux.pci_epc import EpfBar
 from epbell_models.platform import BusError
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.env import scenario
 
 _BAR = 2
 _ATOMICS = (

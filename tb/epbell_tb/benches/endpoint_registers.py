@@ -2,7 +2,7 @@
 
 import cocotb
 
-from epbell_tb.endpoint.env import scenario
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.packets import MEM_READ
 
 _COMMAND, _STATUS, _CAPS, _END = 0x04, 0x08, 0x30, 0x40

@@ -3,8 +3,8 @@
 import cocotb
 from cocotb.triggers import Timer
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, open_doorbells
-from epbell_tb.endpoint.env import scenario
 
 _BAR, _DOORBELLS = 3, 4
 _SIZES = (1, 1024, 1025)

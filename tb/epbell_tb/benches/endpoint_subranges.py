@@ -4,6 +4,7 @@ import errno
 
 import cocotb
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.commands import (
     DISABLE,
     DISABLE_SUCCESS,
@@ -14,7 +15,6 @@ from epbell_tb.endpoint.commands import (
     command,
 )
 from epbell_tb.endpoint.doorbells import SILENT
-from epbell_tb.endpoint.env import scenario
 
 _SIZE, _IRQ_TYPE, _DB_BAR, _DB_OFFSET, _DB_DATA = 0x1C, 0x24, 0x34, 0x38, 0x3C
 _MSI = 1

@@ -10,8 +10,8 @@ import cocotb
 from cocotb.utils import get_sim_time
 
 from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import PERIOD_NS
-from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.host_reads import fails
 
 _PAGE = 0x1000

@@ -5,9 +5,9 @@ from cocotb.triggers import Timer
 from cocotbext.pcie.core.dllp import FcType
 from cocotbext.pcie.core.tlp import CplStatus
 
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
-from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.link_credits import LinkCredits
 from epbell_tb.endpoint.peers import Peer
 

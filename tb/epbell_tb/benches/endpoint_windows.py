@@ -7,10 +7,10 @@ import pytest
 from cocotbext.pcie.core.tlp import CplStatus
 
 from epbell_models.platform import BusError
+from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.edma import open_edma
-from epbell_tb.endpoint.env import scenario
 from epbell_tb.endpoint.windows import Window
 
 _BAR, _PROBE = 2, 4

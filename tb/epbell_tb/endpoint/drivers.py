@@ -1,16 +1,16 @@
 """Who drives the endpoint: the host over cocotbext-pcie's root complex, the CPU over AXI4-Lite. No opinions here."""
 
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cocotb
 from cocotb.triggers import Event
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpAttr, TlpTc, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
 from epbell_models.platform import Bus, BusError
+from epbell_tb.endpoint.axil_port import AxiLitePort
 
 __all__ = [
     "CpuBus",
@@ -38,7 +38,7 @@ class CpuBus:
     """
 
     def __init__(self, dut: Any, once: Container[int]) -> None:
-        self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "cpu_axil"), dut.clk, dut.rst)
+        self._port = AxiLitePort(dut, "cpu_axil")
         self._once = once
         self._runs = Event()
         self._runs.set()
@@ -61,27 +61,33 @@ class CpuBus:
 
     async def read(self, address: int, length: int) -> bytes:
         """Read bytes; `BusError` when the endpoint answers with an error, or in a reset."""
-        answer = await self._do(lambda: self._master.read(address, length), address)
-        return bytes(answer.data)
+        while True:
+            await self._go()
+            response, data = await self._port.read(address, length)
+            if response is not None or self._gives_up(address):
+                break
+        self._check(response, address)
+        return data
 
     async def write(self, address: int, data: bytes) -> None:
         """Write bytes, with strobes."""
-        await self._do(lambda: self._master.write(address, data), address)
-
-    async def _do(self, access: Callable[[], Awaitable[Any]], address: int) -> Any:
         while True:
-            if not self._runs.is_set():
-                await self._runs.wait()
-            answer = await access()
-            if answer is not None or self._runs.is_set() or address in self._once:
+            await self._go()
+            response = await self._port.write(address, data)
+            if response is not None or self._gives_up(address):
                 break
-        self._check(answer, address)
-        return answer
+        self._check(response, address)
 
-    def _check(self, answer: Any, address: int) -> None:
-        if answer is None:
-            raise BusError("TIMEOUT", address)
-        status = _RESPONSES[int(answer.resp)]
+    async def _go(self) -> None:
+        if not self._runs.is_set():
+            await self._runs.wait()
+
+    def _gives_up(self, address: int) -> bool:
+        """Whether an access is over that a reset has cut off."""
+        return self._runs.is_set() or address in self._once
+
+    def _check(self, response: int | None, address: int) -> None:
+        status = "TIMEOUT" if response is None else _RESPONSES[response]
         if status:
             raise BusError(status, address)
 

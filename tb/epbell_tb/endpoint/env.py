@@ -1,11 +1,10 @@
 """One environment for every bench of the endpoint: clock, reset, seed, both ends and what watches them."""
 
-import functools
 import json
 import logging
 import os
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 
 __all__ = [
     "EndpointEnv",
-    "scenario",
 ]
 
 TIME_SCALE = 1000.0
@@ -77,7 +75,7 @@ class EndpointEnv:
     dut
         The design.
     name
-        Name of the scenario.
+        Name of the scenario; it may come later, with `begin`.
     msix
         How many MSI-X vectors the function offers, 0 to 2048; the endpoint's Linux uses them and INTx unless it is 0.
 
@@ -103,9 +101,8 @@ class EndpointEnv:
         What the scenario adds to its line of the report.
     """
 
-    def __init__(self, dut: Any, name: str, *, msix: int = 0) -> None:
+    def __init__(self, dut: Any, name: str = "", *, msix: int = 0) -> None:
         self.dut = dut
-        self.name = name
         self.msix = msix
         self.width = len(dut.s_axis_cq_tdata)
         self.seed = int(os.environ.get("EPBELL_SEED", "1"))
@@ -113,14 +110,13 @@ class EndpointEnv:
         self.thorough = os.environ.get("EPBELL_THOROUGH", "0") == "1"
         self.bars = BAR_SETS[os.environ.get("EPBELL_BARS", "everyday")]
         self.bar_sizes = tuple(bar.size if bar else 0 for bar in self.bars)
-        self.random = random.Random(f"{self.seed} {name} {self.width}")
+        self.begin(name)
         self.clock = RisingEdge(dut.clk)
         self.tree = devicetree.load(os.environ.get("EPBELL_DTS") or devicetree.builtin())
         windows = os.environ.get("EPBELL_WINDOWS")
         if windows:
             self.tree = replace(self.tree, endpoint=replace(self.tree.endpoint, inbound_windows=int(windows)))
         self.platform = CocotbPlatform(TIME_SCALE)
-        cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
         _quieten(dut)
         make_quick()
         self.root: Any = RootComplex()
@@ -170,7 +166,19 @@ class EndpointEnv:
 
     # -- bring-up ------------------------------------------------------------------------------------------------------
 
+    def begin(self, name: str) -> None:
+        """Take the name of the scenario, and with it the random numbers."""
+        self.name = name
+        self.random = random.Random(f"{self.seed} {name} {self.width}")
+        if name:
+            cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
+
     async def start(self, *, linux: bool = True, irq_type: int | None = 1) -> None:
+        """Bring everything up, and let the streams pause from then on, if they are to."""
+        await self.bring_up(linux=linux, irq_type=irq_type)
+        self.stall()
+
+    async def bring_up(self, *, linux: bool = True, irq_type: int | None = 1) -> None:
         """Reset and enumerate the endpoint, boot its Linux and the host's driver; without Linux only enumerate.
 
         The driver's vectors are of a type of pci_endpoint_test's, None for no vectors.
@@ -183,6 +191,9 @@ class EndpointEnv:
         await self.device.set_master()
         if linux:
             await self.start_host(irq_type)
+
+    def stall(self) -> None:
+        """Let the streams pause at random, if this is a run with stalls."""
         if self.stalls:
             for stream in (self.block.cq_source, self.block.cc_sink, self.block.rq_sink, self.block.rc_source):
                 stream.set_pause_generator(self.pauses())
@@ -369,26 +380,3 @@ def _msix(vectors: int) -> dict[str, Any]:
 def _quieten(dut: Any) -> None:
     for name in ("cocotb.pcie", f"cocotb.{dut._name}"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-Run = Callable[[EndpointEnv], Coroutine[Any, Any, None]]
-Test = Callable[..., Coroutine[Any, Any, None]]
-
-
-def scenario(*, linux: bool = True, msix: int = 0) -> Callable[[Run], Test]:
-    """Turn a coroutine on an environment into one on the design: bring-up before, checks and report after it."""
-
-    def wrap(run: Run) -> Test:
-        @functools.wraps(run)
-        async def test(dut: Any) -> None:
-            env = EndpointEnv(dut, run.__name__, msix=msix)
-            try:
-                await env.start(linux=linux)
-                await run(env)
-                await env.finish()
-            finally:
-                env.report()
-
-        return test
-
-    return wrap

@@ -1,0 +1,149 @@
+"""Scenarios that share a simulation up to the end of the bring-up: from there on each has a fork of it to itself.
+
+The simulator forks for each way of bringing the endpoint up (`BringUp`), and that process, when the endpoint is up,
+forks for each scenario. What is forked is an ordinary run of cocotb: it ends by itself, writes its own results and
+leaves with its own exit status, so a scenario that takes its simulator along fails alone. :mod:`epbell_tb.forks` says
+what to run, in the environment variable `VARIABLE`, and reads what came of it.
+"""
+
+import atexit
+import ctypes
+import gc
+import importlib
+import logging
+import os
+import sys
+import threading
+import time
+from dataclasses import replace
+from itertools import groupby
+
+import cocotb
+from cocotb.triggers import SimTimeoutError, Timer
+from cocotb.utils import get_sim_time
+
+from epbell_tb.endpoint.bring_up import bring_up_of
+from epbell_tb.forks import Ended, Plan
+
+_ERROR = b"%Error"
+"""What Verilator says when an assertion of the RTL fails."""
+
+
+@cocotb.test()
+async def forked(dut):
+    """Be the common ancestor of all."""
+    assert threading.active_count() == 1, "a fork has one thread only"
+    plan = Plan.from_environment()
+    logging.getLogger("cocotb.regression").setLevel(logging.WARNING)
+    chosen = sorted(_chosen(plan), key=lambda test: _order(bring_up_of(test.func)))
+    for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):
+        tests, family = list(alike), _Family(plan)
+        if family.fork(f"bring-up-{tests[0].name}"):
+            return await _alike(dut, plan, bring_up, tests)
+        (ancestor,) = family.wait()
+        told = plan.ended()
+        for test in tests:
+            if test.name not in told:
+                plan.tell(replace(ancestor, name=test.name, heir_of=ancestor.name))
+    return None
+
+
+async def _alike(dut, plan, bring_up, tests):
+    """Be the ancestor of the scenarios that begin alike."""
+    env = None if bring_up is None else await bring_up.environment(dut)
+    family = _Family(plan)
+    gc.collect()
+    gc.freeze()  # what is there already is not looked at again, and stays shared
+    for number, test in enumerate(tests, 1):
+        if family.fork(test.name):
+            return await _alone(dut, test, env)
+        for ended in family.wait(0 if number == len(tests) else plan.jobs - 1):
+            plan.tell(ended)
+    return None
+
+
+async def _alone(dut, test, env):
+    """Be one scenario."""
+    if test.timeout is not None:
+        cocotb.start_soon(_expire(*test.timeout), name="time limit")
+    await test.func(dut, *test.args, *(() if env is None else (env,)), **test.kwargs)
+
+
+async def _expire(after, unit):
+    await Timer(after, unit=unit)
+    raise SimTimeoutError
+
+
+def _chosen(plan):
+    """Return the tests of the modules that the plan names."""
+    found = []
+    for module in map(importlib.import_module, plan.modules):
+        for entry in vars(module).values():
+            if hasattr(entry, "generate_tests"):
+                found += [test for test in entry.generate_tests() if test.name in plan.names]
+    for test in found:
+        judged = test.skip or test.expect_fail or test.expect_error
+        assert not judged, f"a scenario passes or fails, and is not skipped or expected to fail: {test.fullname}"
+    return found
+
+
+def _order(bring_up):
+    return (0,) if bring_up is None else (1, bring_up.linux, bring_up.msix)
+
+
+class _Family:
+    """The children of this process.
+
+    A child's output goes to a file of its own, and from there to ours when it has ended: in one piece.
+    """
+
+    def __init__(self, plan):
+        self._plan = plan
+        self._running = {}
+
+    def fork(self, name):
+        """Fork; return whether this is the child."""
+        _flush()
+        born = time.monotonic(), get_sim_time("ns")
+        child = os.fork()
+        if child:
+            self._running[child] = (name, *born)
+            return False
+        atexit.register(_leave)
+        os.environ["COCOTB_RESULTS_FILE"] = str(self._plan.results(name))
+        out = os.open(self._plan.log(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        for stream in (1, 2):
+            os.dup2(out, stream)
+        os.close(out)
+        return True
+
+    def wait(self, most=0):
+        """Wait until at most so many are left; return those that have ended meanwhile."""
+        ended = []
+        while len(self._running) > most:
+            child, status = os.wait()
+            name, since, born_ns = self._running.pop(child)
+            log = self._plan.log(name)
+            said = log.read_bytes()
+            log.unlink()
+            _flush()
+            os.write(1, said)
+            code = os.waitstatus_to_exitcode(status)
+            ended.append(Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said))
+        return ended
+
+
+def _flush():
+    """Write out what Python and C still have in their buffers, lest both processes write it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+def _leave():
+    """End this process, now that its results are written: nothing of what it shares is worth taking down.
+
+    Verilator's destructors would even wait for idle threads that a fork does not have.
+    """
+    _flush()
+    os._exit(0)

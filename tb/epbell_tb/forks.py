@@ -1,0 +1,136 @@
+"""Run scenarios in forks of one simulation: what is to run, on the way there, and what came of it, on the way back.
+
+The other side is `epbell_tb.benches.forked`. Everything lies in the folder of the run: ``forks.jsonl`` with a line for
+each process that has ended, and ``<name>.xml`` with cocotb's results of it, if it came that far.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from epbell_tb import figures, runner
+
+__all__ = ["BENCH", "VARIABLE", "Ended", "Plan", "results"]
+
+BENCH = "epbell_tb.benches.forked"
+VARIABLE = "EPBELL_FORKS"
+"""Environment variable with the plan."""
+
+_ENDED = "forks.jsonl"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended.
+
+    Attributes
+    ----------
+    name : str
+        Of the scenario.
+    status : int
+        Exit status; below 0: the signal.
+    seconds : float
+        Wall-clock time that it took.
+    born_ns : float
+        Simulated time of the fork.
+    errors : bool
+        Whether an assertion of the RTL failed.
+    heir_of : str
+        Name of the process whose results count, if it is another: the bring-up, which failed before the fork.
+    """
+
+    name: str
+    status: int
+    seconds: float
+    born_ns: float
+    errors: bool = False
+    heir_of: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to run.
+
+    Attributes
+    ----------
+    folder : Path
+        Folder of the run.
+    modules : tuple of str
+        Python modules with the scenarios.
+    names : tuple of str
+        Names of the scenarios.
+    jobs : int
+        Processes at a time.
+    """
+
+    folder: Path
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+    jobs: int = 1
+
+    @classmethod
+    def from_environment(cls) -> Plan:
+        """Return the plan that the environment holds."""
+        given = json.loads(os.environ[VARIABLE])
+        return cls(Path(given["folder"]), tuple(given["modules"]), tuple(given["names"]), given["jobs"])
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that hold the plan."""
+        return {VARIABLE: json.dumps({**asdict(self), "folder": str(self.folder)})}
+
+    def results(self, name: str) -> Path:
+        """File of cocotb's results of a process."""
+        return self.folder / f"{name}.xml"
+
+    def log(self, name: str) -> Path:
+        """File of the output of a process that is running."""
+        return self.folder / f"{name}.log"
+
+    def tell(self, ended: Ended) -> None:
+        """Hand on that a process has ended."""
+        with (self.folder / _ENDED).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(asdict(ended)) + "\n")
+
+    def ended(self) -> dict[str, Ended]:
+        """Return what has been handed on, by name."""
+        return {line["name"]: Ended(**line) for line in figures.read(self.folder / _ENDED)}
+
+
+def results(folder: Path, names: Sequence[str]) -> list[runner.Result]:
+    """Return what came of the scenarios of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the run.
+    names : sequence of str
+        Names of the scenarios.
+
+    Returns
+    -------
+    list of Result
+        One for each scenario whose process has ended. A process that died or that left no results has failed, and so
+        has one whose exit status is not 0, whatever its results say.
+    """
+    plan = Plan(folder, (), tuple(names))
+    ended = plan.ended()
+    return [_result(plan, ended[name]) for name in names if name in ended]
+
+
+def _result(plan: Plan, ended: Ended) -> runner.Result:
+    found = runner.read_results(plan.results(ended.heir_of or ended.name))
+    how = f"exit status {ended.status}" if ended.status >= 0 else signal.strsignal(-ended.status)
+    if len(found) != 1:
+        return runner.Result(ended.name, False, 0.0, ended.seconds, f"its simulator ended without a verdict: {how}")
+    one = replace(found[0], name=ended.name, seconds=ended.seconds, sim_ns=found[0].sim_ns - ended.born_ns)
+    if ended.heir_of:
+        return replace(one, passed=False, sim_ns=0.0, message=f"the bring-up failed: {one.message or how}")
+    if one.passed and (ended.errors or ended.status):
+        how = "an assertion of the RTL failed" if ended.errors else how
+        return replace(one, passed=False, message=f"its simulator failed: {how}")
+    return one

@@ -1,0 +1,100 @@
+"""Scenarios in forks of one simulation: each is alone, and says the same as in a simulation of its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from epbell_tb import figures, forks, runner, sim, sim_options
+from epbell_tb.scenarios import SCENARIOS, Scenario
+
+HERE = Path(__file__).parent
+PLANTED = (
+    *("leaves_a_mark", "finds_no_mark", "fails", "fails_beside", "never_ends", "dies", "leaves", "lies"),
+    *("passes_alone", "has_no_bring_up"),
+)
+REAL = ("ring_each_vector", "wrong_offset", "intx_follows_its_level", "windows_at_their_edges")
+GROUP = "imx8-usp256-stalls-on"
+pytestmark = pytest.mark.xdist_group("256-flowing-imx8")
+
+
+def simulate(folder, names, *options):
+    place = ("--tree", "imx8", "--width", "256", "--stalls", "on", "--scenario", ",".join(names))
+    status = sim.main([*place, *options, "--report", str(folder)])
+    return status, json.loads((folder / "summary.json").read_text())["scenarios"]
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=":")
+    fakes = tuple(Scenario(name, "forked_bench", "") for name in PLANTED)
+    monkeypatch.setattr(sim_options, "SCENARIOS", (*SCENARIOS, *fakes))
+
+
+def test_each_is_alone(planted, tmp_path, capfd):
+    status, rows = simulate(tmp_path, PLANTED)
+    said = capfd.readouterr().out
+    assert status == 1
+    passed = ["leaves_a_mark", "finds_no_mark", "passes_alone"]
+    assert [row["name"] for row in rows if row["verdict"] == "pass"] == passed
+    assert [row["name"] for row in rows if row["verdict"] == "fail"] == [n for n in PLANTED if n not in passed]
+    for name, reason in {
+        "fails": "planted on purpose",
+        "fails_beside": "a monitor complains",
+        "never_ends": "fail: ",
+        "dies": "its simulator ended without a verdict: Segmentation fault",
+        "leaves": "its simulator ended without a verdict: exit status 3",
+        "lies": "its simulator failed: an assertion of the RTL failed",
+        "has_no_bring_up": "the bring-up failed: ",
+    }.items():
+        (line,) = (line for line in said.splitlines() if line.startswith(f"{name}, imx8, 256 bits, stalls on: "))
+        assert reason in line
+    ended = {line["name"]: line for line in figures.read(tmp_path / GROUP / "forks.jsonl")}
+    assert ended.keys() == set(PLANTED)
+    log = (tmp_path / GROUP / "run.log").read_text()
+    assert log.count("AssertionError: planted on purpose") == 1, "what was in a buffer when it forked is there twice"
+    assert log.count("Initialized cocotb") == 1
+
+
+def test_same_with_and_without_forks(tmp_path):
+    forked, alone = tmp_path / "forked", tmp_path / "alone"
+    assert simulate(forked, REAL) == simulate(alone, REAL, "--no-fork")
+    accounts = [
+        sorted(figures.read(folder / GROUP / "scenarios.jsonl"), key=lambda line: line["name"])
+        for folder in (forked, alone)
+    ]
+    assert accounts[0] == accounts[1]
+    assert {line["name"] for line in accounts[0]} == set(REAL)
+    assert (forked / GROUP / "forks.jsonl").exists()
+    assert not (alone / GROUP / "forks.jsonl").exists()
+
+
+def test_one_alone_and_waves_need_no_fork():
+    assert sim_options.parse([]).fork
+    assert not sim_options.parse(["--no-fork"]).fork
+    assert not sim_options.parse(["--waves"]).fork
+
+
+@pytest.mark.parametrize(
+    ("ended", "passed", "message"),
+    [
+        (forks.Ended("one", 0, 1.0, 8.0), True, ""),
+        (forks.Ended("one", 1, 1.0, 8.0), False, "its simulator failed: exit status 1"),
+        (forks.Ended("one", -9, 1.0, 8.0), False, "its simulator failed: Killed"),
+        (forks.Ended("one", 0, 1.0, 8.0, errors=True), False, "its simulator failed: an assertion of the RTL failed"),
+        (forks.Ended("one", 1, 1.0, 8.0, heir_of="other"), False, "its simulator ended without a verdict"),
+    ],
+)
+def test_verdict(ended, passed, message, tmp_path):
+    plan = forks.Plan(tmp_path, (), ("one", "two"))
+    plan.tell(ended)
+    plan.results("one").write_text(
+        "<testsuites><testsuite><testcase name='forked' time='2'><properties>"
+        "<property name='sim_time_duration' value='20.0'/></properties></testcase></testsuite></testsuites>"
+    )
+    (result,) = forks.results(tmp_path, ["one", "two"])
+    assert (result.name, result.passed) == ("one", passed)
+    assert message in result.message
+    assert result.seconds == 1.0
+    assert not passed or result.sim_ns == 12.0
+    assert isinstance(result, runner.Result)
