@@ -3,6 +3,7 @@
 #
 #   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [TREE=rk3588] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
+#   make block [BLOCK=mu]
 #   make selftest [TREE=rk3588] [DTS=mine.dts] [ARGS='--only *.DOORBELL_TEST']
 #   make soak [SEED=7] [ARGS='--rings 1000000 --width 512']
 #   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume']
@@ -19,10 +20,11 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim selftest test regress soak unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest test regress soak unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
+block:  ; @$(TOOL) run block $(if $(BLOCK),'$(BLOCK)') $(ARGS)    ## run the unit tests of the RTL's blocks that were edited, in seconds
 selftest:; @$(TOOL) run selftest $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(ARGS) ## run Linux's selftest of an endpoint and print TAP
 test:   ; @$(TOOL) run test $(TESTS) $(ARGS)                     ## run every test
 regress:; @$(TOOL) run regress $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## run what is too much for `make test`: takes hours

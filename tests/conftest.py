@@ -6,6 +6,7 @@ test goes to ``sim_build/report/verdicts.json``, which `epbell testplan` reads.
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,11 @@ class Recorder:
         self.config = config
         self.found: dict[str, str] = {}
         self.partly: set[str] = set()
+        self.began = time.monotonic()
+        self.spent = 0.0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.spent += report.duration
         name = dict(report.user_properties).get("id", report.nodeid)
         if report.failed:
             self.found[name] = verdicts.FAIL
@@ -78,6 +82,13 @@ class Recorder:
         complete = {name.partition("::")[0] for name in found} - self.partly if self.is_whole(exitstatus) else ()
         root = self.config.rootpath
         verdicts.merge(verdicts.report_folder(root) / verdicts.TESTS, found, complete, root)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Tell how long the tests took and how long the session did: several workers must be worth it."""
+        workers = getattr(self.config.option, "numprocesses", None)
+        if workers:
+            took = time.monotonic() - self.began
+            terminalreporter.write_line(f"{self.spent:.0f} s of tests in {took:.0f} s on {workers} workers")
 
     def is_whole(self, exitstatus: int) -> bool:
         """Whether each file of which a test ran has run to its end, with all its tests."""

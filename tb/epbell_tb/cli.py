@@ -250,6 +250,11 @@ def _regress(arguments: list[str]) -> int:
     return _delegate("epbell_tb.regress")(arguments)
 
 
+def _block(arguments: list[str]) -> int:
+    _checkout("block")
+    return _delegate("epbell_tb.blocks")(arguments)
+
+
 def _clean(arguments: list[str]) -> int:
     _parser("clean", "Remove everything that was built, except .venv.").parse_args(arguments)
     _checkout("clean")
@@ -259,6 +264,7 @@ def _clean(arguments: list[str]) -> int:
 VERBS: dict[str, Verb] = {
     "setup": Verb("check that every tool is there and say which ones are used", _setup),
     "sim": Verb("run the scenarios on Verilator and print what happened", _delegate("epbell_tb.sim")),
+    "block": Verb("run the unit tests of blocks of the RTL that were edited, in seconds", _block),
     "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),

@@ -1,6 +1,7 @@
 """Scenarios in forks of one simulation: each is alone, and says the same as in a simulation of its own."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def simulate(folder, names, *options):
 
 @pytest.fixture
 def planted(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
     fakes = tuple(Scenario(name, "forked_bench", "") for name in PLANTED)
     monkeypatch.setattr(sim_options, "SCENARIOS", (*SCENARIOS, *fakes))
 

@@ -1,6 +1,7 @@
 """`make sim`: what it prints and writes, how it ends, and that nothing but success looks like success."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -21,7 +22,7 @@ PLANTED = ("planted_pass", "planted_failure", "planted_silence", "planted_nowher
 @pytest.fixture
 def planted(monkeypatch):
     """Scenarios that pass, fail, do nothing and do not exist, beside a real one."""
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
     real = next(scenario for scenario in SCENARIOS if scenario.name == "ring_each_vector")
     fakes = tuple(Scenario(name, "planted_bench", "") for name in PLANTED)
     monkeypatch.setattr(sim_options, "SCENARIOS", (real, *fakes))

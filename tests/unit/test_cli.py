@@ -75,6 +75,9 @@ def test_make_passes_variables_on():
     line = make("-n", "sim", "SEED=7", "WIDTH=64,256", "DTS=my board.dts", "WAVES=1", "ARGS=--json").stdout
     assert "run sim --seed '7' --width '64,256' --dts 'my board.dts' --waves --json" in " ".join(line.split())
     assert "--waves" not in make("-n", "sim", "WAVES=0").stdout
+    assert "run block 'rtl/epbell/mu.py' --list ##" in " ".join(
+        make("-n", "block", "BLOCK=rtl/epbell/mu.py", "ARGS=--list").stdout.split()
+    )
     line = make("-n", "regress", "ONLY=sim.imx8.*,long", "ARGS=--resume").stdout
     assert "run regress --only 'sim.imx8.*,long' --resume ##" in " ".join(line.split())
 
@@ -101,7 +104,11 @@ def test_help_lists_every_verb(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["setup", "sim", "selftest", "regress", "soak", "verilog", "regs", "bench", "mutants", "testplan", "clean"]
+    "verb",
+    [
+        *("setup", "sim", "block", "selftest", "regress", "soak"),
+        *("verilog", "regs", "bench", "mutants", "testplan", "clean"),
+    ],
 )
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as done:
