@@ -25,7 +25,8 @@ from epbell_regs import offsets
 from epbell_tb import figures, runner
 from epbell_tb.native.metal import Metal, rings
 from epbell_tb.window_writes import bar_window
-from epbell_tb.wire_env import WireEnv, at_once
+from epbell_tb.wire_cpu import at_once
+from epbell_tb.wire_env import WireEnv
 
 __all__ = ["GOALS", "TIERS", "TierFigure", "measure", "table"]
 

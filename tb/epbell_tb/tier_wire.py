@@ -8,7 +8,8 @@ from epbell_models.platform import BusError
 from epbell_tb import tier_scenarios
 from epbell_tb.runner import SimulationError
 from epbell_tb.tiers import Tier, Verdict, reason
-from epbell_tb.wire_env import WireEnv, at_once
+from epbell_tb.wire_cpu import at_once
+from epbell_tb.wire_env import WireEnv
 
 __all__ = ["WireTier", "verdict"]
 

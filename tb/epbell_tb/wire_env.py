@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from amaranth.lib import wiring
 
 from epbell_models import devicetree
-from epbell_models.platform import BusError
 from epbell_models.reference.host_memory import HostMemory
 from epbell_models.reference.outbound import Cause
 from epbell_tb import runner
@@ -36,13 +35,13 @@ from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_packets import AnswerReader, SentRequest, SentRequestReader
 from epbell_tb.native.beats import Packet, Placed, answer, request
 from epbell_tb.native.wire import Kind, Wire
+from epbell_tb.wire_cpu import WireCpu, at_once
 
-__all__ = ["WireCpu", "WireEnv", "at_once"]
+__all__ = ["WireEnv"]
 
 _BARS = BAR_SETS["everyday"]
 _WINDOW = 0xC000_0000
 _STATUS = {Cause.UNSUPPORTED: 1, Cause.ABORTED: 4}
-_RESPONSES = {2: "CA", 3: "UR"}
 _TAGS = 32
 _FULL = 0xF
 _MOST = 20_000
@@ -53,60 +52,6 @@ _REST = 200
 
 _STALL = 80
 """Of 256 clocks: how many CC and RQ are not ready, where streams pause."""
-
-Result = TypeVar("Result")
-
-
-def at_once(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Return the result of a coroutine that never waits.
-
-    Raises
-    ------
-    RuntimeError
-        If it waits.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    coroutine.close()
-    raise RuntimeError("The coroutine must not wait: nothing here would wake it up again")
-
-
-class WireCpu:
-    """The endpoint's CPU: `epbell_models.platform.Bus`, as far as single dwords go.
-
-    Parameters
-    ----------
-    access
-        Makes an access (whether it is a write, address, data, strobes); returns data and response.
-    """
-
-    def __init__(self, access: Callable[[bool, int, int, int], tuple[int, int]]) -> None:
-        self._access = access
-
-    async def read32(self, address: int) -> int:
-        """Read one dword; `BusError` when the endpoint answers with an error."""
-        return self._check(address, *self._access(False, address, 0, _FULL))
-
-    async def write32(self, address: int, value: int) -> None:
-        """Write one dword, and wait until it is done; errors as of `read32`."""
-        self._check(address, *self._access(True, address, value, _FULL))
-
-    async def read(self, address: int, length: int) -> bytes:
-        """Read whole dwords, one after the other."""
-        return b"".join([(await self.read32(at)).to_bytes(4, "little") for at in range(address, address + length, 4)])
-
-    async def write(self, address: int, data: bytes) -> None:
-        """Write whole dwords, one after the other."""
-        for at in range(0, len(data), 4):
-            await self.write32(address + at, int.from_bytes(data[at : at + 4], "little"))
-
-    def _check(self, address: int, data: int, response: int) -> int:
-        if response:
-            raise BusError(_RESPONSES[response], address)
-        return data
-
 
 class WireEnv:
     """An endpoint, who drives it and what watches it.

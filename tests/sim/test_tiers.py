@@ -13,7 +13,8 @@ from epbell_tb.native.metal import Metal
 from epbell_tb.native.wire import Event, Kind
 from epbell_tb.tier_scenarios import PLANTED, SCENARIOS
 from epbell_tb.tiers import reason
-from epbell_tb.wire_env import WireEnv, at_once
+from epbell_tb.wire_cpu import at_once
+from epbell_tb.wire_env import WireEnv
 
 pytestmark = [pytest.mark.simulation, pytest.mark.xdist_group("metal")]
 
