@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from epbell_models.platform import BusError
+from epbell_models.reference.outbound import Cause
 from epbell_tb.tiers import EDMA_BAR, MU_BAR, RAM_BAR, VECTORS, Tier
 
 __all__ = ["PLANTED", "SCENARIOS", "each_doorbell_alone", "run"]
@@ -196,12 +197,15 @@ async def way_to_the_host(tier: Tier) -> None:
     assert found == b"".join(word.to_bytes(4, "little") for word in words), "what the CPU wrote must be there"
     tier.memory.poke(target + 0x80, b"\xaa\xbb\xcc\xdd")
     assert await tier.cpu.read32(local + 0x80) == 0xDDCCBBAA, "the CPU must read the host's memory"
-    for beyond in (0x1000, 0x2000):
+    for number, cause in enumerate((Cause.UNSUPPORTED, Cause.ABORTED, Cause.POISONED)):
+        tier.memory.fail(target + 0x100 + 4 * number, cause)
+    for offset in (0x100, 0x104, 0x108, 0x1000, 0x2000):
         try:
-            await tier.cpu.read32(local + beyond)
+            await tier.cpu.read32(local + offset)
         except BusError as error:
-            tier.saw.append(["refused", error.status])
-    assert len(tier.saw) == 2, "both reads must fail"
+            tier.saw.append(["refused", offset, error.status])
+    assert len(tier.saw) == 5, "every one of these reads must fail"
+    assert await tier.cpu.read32(local + 0x80) == 0xDDCCBBAA, "a good read must succeed after them"
     await tier.ring(2, 1)
     await tier.lines(mu=True)
     await tier.take()

@@ -41,7 +41,6 @@ __all__ = ["WireEnv"]
 
 _BARS = BAR_SETS["everyday"]
 _WINDOW = 0xC000_0000
-_STATUS = {Cause.UNSUPPORTED: 1, Cause.ABORTED: 4}
 _TAGS = 32
 _FULL = 0xF
 _MOST = 20_000
@@ -287,10 +286,11 @@ class WireEnv:
                     self.memory.write(sent.address + lane, sent.data[lane : lane + 1])
             return
         found = self.memory.read(sent.address, 4)
-        status = _STATUS[found] if isinstance(found, Cause) else 0
-        packet = answer(self._lanes, sent.tag, address=sent.address, status=status)
-        payload = b"" if isinstance(found, Cause) else found
-        self.wire.send(Kind.RC, packet.packed(payload, tuple(self._gap() for _ in packet.beats) if self.stalls else ()))
+        cause = found if isinstance(found, Cause) else None
+        packet = answer(self._lanes, sent.tag, address=sent.address, cause=cause)
+        payload = found if isinstance(found, bytes) else bytes(4) if cause is Cause.POISONED else b""
+        gaps = tuple(self._gap() for _ in packet.beats) if self.stalls else ()
+        self.wire.send(Kind.RC, packet.packed(payload, gaps))
 
     def _ended(self, access: CpuAccess) -> CpuAccess:
         self._accessed.append(access)

@@ -7,6 +7,7 @@ import pytest
 
 from epbell.endpoint import Endpoint
 from epbell_models.platform import BusError
+from epbell_models.reference.outbound import Cause
 from epbell_regs import offsets
 from epbell_tb import runner, tier_model, tier_wire
 from epbell_tb.native.metal import Metal
@@ -132,6 +133,18 @@ def test_what_never_ends_is_told():
 def test_the_cpu_is_told_where_nothing_answers():
     with WireEnv("nowhere", 256) as env, pytest.raises(BusError, match="UR at 0x5f020000"):
         at_once(env.cpu.read32(0x5F02_0000))
+
+
+def test_a_read_that_the_host_gives_up_fails():
+    with WireEnv("silent", 256) as env:
+        tier = tier_wire.WireTier("silent", 1, env)
+        target = env.memory.allocate(0x1000, alignment=0x1000)
+        place = at_once(tier.reach(target, 0x1000))
+        env.memory.fail(target, Cause.TIMEOUT)
+        with pytest.raises(BusError, match="CA at"):
+            at_once(env.cpu.read32(place))
+        assert env.board.to_host.causes == {Cause.TIMEOUT: 1}
+        assert at_once(env.cpu.read32(place + 4)) == 0
 
 
 def test_pins_are_driven_and_read_by_name():

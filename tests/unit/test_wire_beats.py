@@ -1,9 +1,10 @@
 """What the wire tier sends on CQ and RC is what the documents say, as `usp_packets` has it for the unit tests."""
 
 import pytest
-from requester_packets import Reply, bad, rc_beats
+from requester_packets import CA, POISONED, TIMEOUT, UR, Reply, bad, rc_beats
 from usp_packets import BARS, MEM_READ, MEM_WRITE, Request, cq_beats
 
+from epbell_models.reference.outbound import Cause
 from epbell_tb.native.beats import Placed, answer, request
 from epbell_tb.native.wire import BEAT
 
@@ -47,11 +48,19 @@ def test_reads_and_poisoned_writes(width):
     assert found == [(0, b.data, b.keep, b.user, b.last) for b in cq_beats(wanted, width)]
 
 
+REPLIES = {
+    None: Reply(5, (0xA1B2C3D4,), lower=0x44, requester=0),
+    Cause.UNSUPPORTED: bad(5, UR, lower=0x44, requester=0),
+    Cause.ABORTED: bad(5, CA, lower=0x44, requester=0),
+    Cause.POISONED: Reply(5, (0xA1B2C3D4,), lower=0x44, requester=0, poisoned=1, error=POISONED),
+    Cause.TIMEOUT: Reply(5, lower=0x44, requester=0, error=TIMEOUT),
+}
+
+
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(("status", "error"), [(0, 0), (1, 2), (4, 2)])
-def test_answers(width, status, error):
-    reply = Reply(5, (0xA1B2C3D4,), lower=0x44, requester=0) if not status else bad(5, status, lower=0x44, requester=0)
-    packet = answer(width // 32, 5, address=0x1_0000_0044, status=status)
-    found = unpacked(packet.packed(b"\xd4\xc3\xb2\xa1" if not status else b""))
+@pytest.mark.parametrize("cause", REPLIES)
+def test_answers(width, cause):
+    reply = REPLIES[cause]
+    packet = answer(width // 32, 5, address=0x1_0000_0044, cause=cause)
+    found = unpacked(packet.packed(b"\xd4\xc3\xb2\xa1" if reply.payload else b""))
     assert found == [(0, *beat) for beat in rc_beats(reply, width)]
-    assert reply.error == error

@@ -5,12 +5,17 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from epbell_models.reference.outbound import Cause
 from epbell_tb.native.wire import BEAT, USER
 
 __all__ = ["Packet", "Placed", "answer", "request"]
 
 _WIDE = 16
 _GOOD_BYTES = 4
+_BAD = {
+    Cause.UNSUPPORTED: (2, 1, 0), Cause.ABORTED: (2, 4, 0), Cause.POISONED: (1, 0, 1), Cause.TIMEOUT: (9, 0, 0),
+}  # fmt: skip
+"""Error code of the descriptor, completion status, whether it is poisoned."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ def request(
 
 
 @functools.lru_cache(maxsize=256)
-def answer(lanes: int, tag: int, *, address: int, status: int = 0) -> Packet:
-    """Return the completion of a read of one dword; unless it is good, without its data.
+def answer(lanes: int, tag: int, *, address: int, cause: Cause | None = None) -> Packet:
+    """Return the completion of a read of one dword, which follows if the completion is good or poisoned.
 
     Parameters
     ----------
@@ -107,16 +112,16 @@ def answer(lanes: int, tag: int, *, address: int, status: int = 0) -> Packet:
         Of the read.
     address : int
         Of the read.
-    status : int
-        Completion status: 0 good, 1 Unsupported Request, 4 Completer Abort.
+    cause : Cause, optional
+        Why it is no good: UNSUPPORTED, ABORTED, POISONED or TIMEOUT.
     """
-    good = not status
-    error = 0 if good else 2
+    error, status, poisoned = (0, 0, 0) if cause is None else _BAD[cause]
+    dwords = int(cause in (None, Cause.POISONED))
     one = address & 0x7F | error << 12 | _GOOD_BYTES << 16 | 1 << 30
-    two = int(good) | status << 11
+    two = dwords | status << 11 | poisoned << 14
     descriptor = b"".join(word.to_bytes(4, "little") for word in (one, two, tag))
     wide = lanes == _WIDE
-    enables = [0] * 3 + [0xF] * good
+    enables = [0] * 3 + [0xF] * dwords
     start = 1 << (64 if wide else 32)
     return _packet(lanes, descriptor, enables, start, 0, lane_enables=0, ends=(76, 80) if wide else (34, 35))
 
