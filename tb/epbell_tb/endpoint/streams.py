@@ -1,4 +1,4 @@
-"""The coroutines of cocotbext's stream sources and sinks, in less time.
+"""The coroutines of cocotbext-pcie's stream sources and sinks, in less time.
 
 They do what the stock ones do, clock by clock. But what they have driven themselves they neither read back nor write
 again: each access to a pin takes microseconds.
@@ -7,7 +7,6 @@ again: each access to a pin takes microseconds.
 from typing import Any
 
 from cocotb.triggers import RisingEdge
-from cocotbext.axi.stream import StreamSink, StreamSource
 from cocotbext.pcie.xilinx.us.interface import UsPcieSink, UsPcieSource
 
 __all__ = [
@@ -92,57 +91,8 @@ async def _take_beats(sink: Any) -> None:
             await wake
 
 
-async def _send(source: Any) -> None:
-    """Do `StreamSource._run`, of a stream with both valid and ready."""
-    edge, valid = RisingEdge(source.clock), False
-    payload = _Payload(source)
-    while True:
-        await edge
-        if valid and not source.ready.value:
-            continue
-        if not source.queue.empty() and not source.pause:
-            payload.drive(source.queue.get_nowait())
-            source.dequeue_event.set()
-            if not valid:
-                source.valid.value = 1
-            source.active = valid = True
-            continue
-        if valid:
-            source.valid.value = 0
-            valid = False
-        source.active = not source.queue.empty()
-        if source.queue.empty():
-            source.idle_event.set()
-            source.active_event.clear()
-            await source.active_event.wait()
-
-
-async def _take(sink: Any) -> None:
-    """Do `StreamSink._run`, of a stream with both valid and ready."""
-    edge, wake, ready = RisingEdge(sink.clock), sink.wake_event.wait(), False
-    payload = _Payload(sink)
-    while True:
-        pause = bool(sink.pause)
-        await edge
-        valid = bool(sink.valid.value)
-        if ready and valid:
-            sink.queue.put_nowait(payload.sample())
-            sink.active_event.set()
-        if ready == (sink.full() or pause):
-            ready = not ready
-            sink.ready.value = ready
-        if (not valid or not ready) and pause == bool(sink.pause):
-            sink.wake_event.clear()
-            await wake
-
-
 def make_quick() -> None:
     """Replace them, for the whole process."""
-    stock: Any
-    for stock, name, own in (
-        (UsPcieSource, "_run_source", _send_beats),
-        (UsPcieSink, "_run_sink", _take_beats),
-        (StreamSource, "_run", _send),
-        (StreamSink, "_run", _take),
-    ):
-        setattr(stock, name, own)
+    source: Any = UsPcieSource
+    sink: Any = UsPcieSink
+    source._run_source, sink._run_sink = _send_beats, _take_beats
