@@ -10,6 +10,10 @@ from epbell_tb.endpoint.edma import nobody_cared, open_edma, payload_bar
 _ENDS = 60
 _RINGS = 40
 _SWEEP = (*((n, 0) for n in range(-20, 40)), *((n, 1) for n in range(30)))
+_MOST_SWEEPS = 4
+_AROUND_THE_CLEAR = set(range(-4, 8))
+"""Cycles from the clear of a channel to a ring, each of which has to be met."""
+
 _INPUTS = {EdmaWay.WRITE: ("wr_done", "wr_abort"), EdmaWay.READ: ("rd_done", "rd_abort")}
 
 
@@ -121,7 +125,10 @@ async def edma_done_with_every_ring(env):
             await env.clocks(between)
         await doorbells.ring()
 
-    for number, (distance, between) in enumerate(_SWEEP, 1):
+    wanted = set() if env.stalls else _AROUND_THE_CLEAR
+    for number, (distance, between) in enumerate(_SWEEP * _MOST_SWEEPS, 1):
+        if number > len(_SWEEP) and wanted <= offsets:
+            break
         acks = len(latch.acks)
         ringing = cocotb.start_soon(ring(max(0, distance), between, number))
         await env.clocks(max(0, -distance) + 1)
@@ -133,6 +140,5 @@ async def edma_done_with_every_ring(env):
         assert not latch.level
         offsets |= {latch.kicks[-1].last - ack.started for ack in latch.acks[acks:] if ack.data}
     assert engine.handled()
-    if not env.stalls:
-        missed = set(range(-4, 8)) - offsets
-        assert not missed, f"no ring came {sorted(missed)} cycles after the clear of a channel"
+    missed = wanted - offsets
+    assert not missed, f"no ring came {sorted(missed)} cycles after the clear of a channel"
