@@ -116,6 +116,9 @@ class Installation:
     def enter(self, arguments: list[str]) -> None:
         """Replace this process by ``epbell`` with these arguments, inside the environment."""
         env = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
+        # A command starts many Pythons. Who wants no bytecode beside the sources gets it, but not slow starts.
+        if env.pop("PYTHONDONTWRITEBYTECODE", ""):
+            env.setdefault("PYTHONPYCACHEPREFIX", str(self.venv / "pycache"))
         env["VIRTUAL_ENV"] = str(self.venv)
         env["PATH"] = os.pathsep.join([str(self.venv / "bin"), env.get("PATH", os.defpath)])
         sys.stdout.flush()

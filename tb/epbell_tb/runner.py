@@ -321,9 +321,6 @@ def _call(command: list[str], log: Path, cwd: Path, extra: Mapping[str, str], li
     # Variables of the caller that would overrule what is asked for here; make exports those of its command line.
     outer = {name: value for name, value in os.environ.items() if name not in _OVERRULING}
     env = {**outer, **toolchain.verilator_env(), **extra}
-    # Each simulation is a Python of its own. Who wants no bytecode beside the sources gets it, but not a slow start.
-    if env.pop("PYTHONDONTWRITEBYTECODE", ""):
-        env.setdefault("PYTHONPYCACHEPREFIX", str(sim_build() / "pycache"))
     if shutil.which("ccache"):
         env.setdefault("OBJCACHE", "ccache")
     with log.open("w", encoding="utf-8") as out:

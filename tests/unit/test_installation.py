@@ -163,6 +163,21 @@ def test_two_setups_at_once_take_turns(tree):
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "prefix"),
+    [({}, None), ({"PYTHONDONTWRITEBYTECODE": "1"}, "own"), ({"PYTHONDONTWRITEBYTECODE": ""}, None)],
+)
+def test_many_starts_are_fast_also_without_bytecode_beside_the_sources(tree, monkeypatch, given, prefix):
+    entered = {}
+    monkeypatch.setattr(installation.os, "environ", {"PATH": "/bin", "ARGS": "x", **given})
+    monkeypatch.setattr(installation.os, "execve", lambda _, arguments, env: entered.update(env, arguments=arguments))
+    tree.enter(["sim"])
+    assert entered["arguments"][1:] == ["-m", "epbell_tb.cli", "sim"]
+    assert "PYTHONDONTWRITEBYTECODE" not in entered
+    assert "ARGS" not in entered
+    assert entered.get("PYTHONPYCACHEPREFIX") == (str(tree.venv / "pycache") if prefix else None)
+
+
 def test_clean_removes_builds_and_keeps_the_rest(tmp_path):
     (tmp_path / "sim_build" / "x").mkdir(parents=True)
     (tmp_path / "sim_build" / ".gitignore").touch()
