@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import cocotb
-from cocotb.triggers import First, RisingEdge, ValueChange
+from cocotb.triggers import Event, RisingEdge, ValueChange
 
 from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.in_reset import InReset
 from epbell_tb.endpoint.packets import CpuAccess, LineReader, PacketReader
 
 __all__ = [
@@ -36,13 +37,12 @@ async def _watch(dut: Any, prefix: str, reader: PacketReader) -> None:
     names = ("valid", "ready", "data", "keep", "user", "last")
     valid, ready, data, keep, user, last = (getattr(dut, f"{prefix}_t{name}") for name in names)
     size = 4 * len(keep)
-    edge, rising, reset = RisingEdge(dut.clk), RisingEdge(valid), dut.rst
+    edge, rising = RisingEdge(dut.clk), RisingEdge(valid)
+    in_reset = InReset(dut.rst, reader.forget)
     offered: int | None = None  # since when the beat is on the stream that has not been taken
     while True:
         await edge
-        in_reset = bool(reset.value)
         if in_reset:
-            reader.forget()
             offered = None
         if not valid.value:
             reader.paused()
@@ -89,13 +89,13 @@ class CpuMonitor:
         return getattr(self._dut, f"cpu_axil_{name}")
 
     async def _reads(self) -> None:
-        pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst
+        pin, edge, in_reset = self._pin, RisingEdge(self._dut.clk), InReset(self._dut.rst)
         arvalid, arready, rvalid, rready = pin("arvalid"), pin("arready"), pin("rvalid"), pin("rready")
         araddr, rdata, rresp = pin("araddr"), pin("rdata"), pin("rresp")
         asked: deque[tuple[int, int]] = deque()
         while True:
             await edge
-            if reset.value:
+            if in_reset:
                 asked.clear()
                 continue
             if rvalid.value and rready.value:
@@ -110,16 +110,19 @@ class CpuMonitor:
                 self._read_started(asked[-1][0])
 
     async def _writes(self) -> None:
-        pin, edge, reset = self._pin, RisingEdge(self._dut.clk), self._dut.rst
+        pin, edge, in_reset = self._pin, RisingEdge(self._dut.clk), InReset(self._dut.rst)
         awvalid, awready, wvalid, wready = pin("awvalid"), pin("awready"), pin("wvalid"), pin("wready")
         bvalid, bready, bresp = pin("bvalid"), pin("bready"), pin("bresp")
         awaddr, wdata, wstrb = pin("awaddr"), pin("wdata"), pin("wstrb")
         addresses: deque[int] = deque()
         words: deque[tuple[int, int]] = deque()
         given: deque[tuple[int, int, int, int]] = deque()
+        offered = Event()
+        for valid in (awvalid, wvalid):
+            cocotb.start_soon(_tell_rises(valid, offered), name="CPU write waker")
         while True:
             await edge
-            if reset.value:
+            if in_reset:
                 for queue in (addresses, words, given):
                     queue.clear()
                 continue
@@ -137,7 +140,15 @@ class CpuMonitor:
                 given.append((*access, cycle()))
                 self._write_started(*access)
             if not any(offers) and not (addresses or words or given):
-                await First(RisingEdge(awvalid), RisingEdge(wvalid))
+                offered.clear()
+                await offered.wait()
+
+
+async def _tell_rises(pin: Any, event: Event) -> None:
+    rising = RisingEdge(pin)
+    while True:
+        await rising
+        event.set()
 
 
 def watch_line(signal: Any, reader: LineReader) -> None:

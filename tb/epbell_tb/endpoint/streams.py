@@ -9,6 +9,8 @@ from typing import Any
 from cocotb.triggers import RisingEdge
 from cocotbext.pcie.xilinx.us.interface import UsPcieSink, UsPcieSource
 
+from epbell_tb.endpoint.in_reset import InReset
+
 __all__ = [
     "make_quick",
 ]
@@ -42,9 +44,10 @@ async def _send_beats(source: Any) -> None:
     """Do `UsPcieSource._run_source`."""
     edge, valid = RisingEdge(source.clock), False
     payload = _Payload(source)
+    in_reset = InReset(source.reset) if source.reset is not None else False
     while True:
         await edge
-        if source.reset is not None and source.reset.value:
+        if in_reset:
             source.bus.tvalid.value = 0
             valid = False
             continue
@@ -72,10 +75,11 @@ async def _take_beats(sink: Any) -> None:
     """Do `UsPcieSink._run_sink`."""
     edge, wake, ready = RisingEdge(sink.clock), sink.wake_event.wait(), False
     payload = _Payload(sink)
+    in_reset = InReset(sink.reset) if sink.reset is not None else False
     while True:
         pause = bool(sink.pause)
         await edge
-        if sink.reset is not None and sink.reset.value:
+        if in_reset:
             sink.bus.tready.value = 0
             ready = False
             continue
