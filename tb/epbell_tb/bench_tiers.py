@@ -132,7 +132,7 @@ def _wire(repeats: int, say: Callable[[str], None]) -> dict[tuple[str, str], lis
 
         def read() -> None:
             for _ in range(_WIRE_READS):
-                env.ask(_BAR, mu["TSR"], 4)
+                assert env.ask(_BAR, mu["TSR"], 4) == (0, bytes(4)), "no vector has been read by the CPU"
 
         for _ in range(repeats):
             _time(values, ("wire", "writes"), _WIRE_RINGS, ring)

@@ -44,19 +44,33 @@ class WireCpu:
         self._access = access
 
     async def read32(self, address: int) -> int:
-        """Read one dword; `BusError` when the endpoint answers with an error."""
+        """Read one dword.
+
+        Raises
+        ------
+        ValueError
+            If it is not one whole dword of the CPU's 4 GiB.
+        epbell_models.platform.BusError
+            If the endpoint answers with an error.
+        """
+        _whole(address, 4)
         return self._check(address, *self._access(False, address, 0, _FULL))
 
     async def write32(self, address: int, value: int) -> None:
         """Write one dword, and wait until it is done; errors as of `read32`."""
+        _whole(address, 4)
+        if value >> 32:
+            raise ValueError(f"A dword must have 32 bits, not {value:#x}")
         self._check(address, *self._access(True, address, value, _FULL))
 
     async def read(self, address: int, length: int) -> bytes:
-        """Read whole dwords, one after the other."""
+        """Read whole dwords, one after the other; errors as of `read32`."""
+        _whole(address, length)
         return b"".join([(await self.read32(at)).to_bytes(4, "little") for at in range(address, address + length, 4)])
 
     async def write(self, address: int, data: bytes) -> None:
-        """Write whole dwords, one after the other."""
+        """Write whole dwords, one after the other; errors as of `read32`."""
+        _whole(address, len(data))
         for at in range(0, len(data), 4):
             await self.write32(address + at, int.from_bytes(data[at : at + 4], "little"))
 
@@ -64,3 +78,8 @@ class WireCpu:
         if response:
             raise BusError(_RESPONSES[response], address)
         return data
+
+
+def _whole(address: int, length: int) -> None:
+    if address % 4 or length % 4 or not 0 <= address <= (1 << 32) - length:
+        raise ValueError(f"An access must be of whole dwords below 4 GiB, not {length} bytes at {address:#x}")

@@ -52,6 +52,10 @@ _REST = 200
 _STALL = 80
 """Of 256 clocks: how many CC and RQ are not ready, where streams pause."""
 
+_PAYLOAD, _PAGE = 128, 4096
+"""Most bytes of a write, and what no request crosses a multiple of."""
+
+
 class WireEnv:
     """An endpoint, who drives it and what watches it.
 
@@ -92,9 +96,9 @@ class WireEnv:
     Raises
     ------
     ValueError
-        If there is no such endpoint.
+        If there is no such endpoint, or its streams have another width.
     epbell_tb.runner.SimulationError
-        If it cannot be compiled, or does not come out of its reset.
+        If it cannot be compiled, or its clock does not run.
     """
 
     def __init__(
@@ -117,7 +121,10 @@ class WireEnv:
             self.tree = replace(self.tree, endpoint=replace(self.tree.endpoint, inbound_windows=windows))
         self.bar_sizes = tuple(bar.size if bar else 0 for bar in _BARS)
         self.wire = Wire(module or f"epbell_endpoint_usp{width}", builder=builder, quick=quick, say=say)
-        self._lanes = lanes = width // 32
+        self._lanes = lanes = self.wire.lanes
+        if 32 * lanes != width:
+            self.wire.close()
+            raise ValueError(f"The streams of {module} have {32 * lanes} bits, not {width}")
         self._now = 0
         self._requests = RequestReader(lanes, lambda found: self.board.request(found))
         with follow_clock(self._clock):
@@ -172,19 +179,41 @@ class WireEnv:
         data : bytes
             Up to the maximum payload of 128 bytes.
         enables : int, optional
-            Byte enables of the only dword; of more than one all bytes count.
+            Byte enables of the only dword, 4 bits; of more than one all bytes count.
         poisoned : bool
             Whether the payload is no good.
+
+        Raises
+        ------
+        ValueError
+            If no such write can come from a host.
         """
-        self._send(self._write(bar, offset, len(data) // 4, _FULL if enables is None else enables, poisoned), data)
+        self._send(self._write(bar, offset, len(data), enables, poisoned), data)
 
     def ask(self, bar: int, offset: int, length: int) -> tuple[int, bytes]:
-        """Read bytes in one request, and wait for its end; return completion status and data."""
+        """Read bytes in one request, and wait for its end; return completion status and data.
+
+        Parameters
+        ----------
+        bar, offset : int
+            BAR, and byte offset in it.
+        length : int
+            Bytes, 1 or more, all in the same 4096.
+
+        Raises
+        ------
+        ValueError
+            If no such read can come from a host.
+        epbell_tb.runner.SimulationError
+            If it does not end.
+        """
+        if length < 1:
+            raise ValueError(f"A read must have 1 byte or more, not {length}")
         first, end = offset & 3, (offset & 3) + length
         dwords = -(-end // 4)
         enables = [(1 << min(4, end - at)) - 1 & _FULL << max(0, first - at) & _FULL for at in range(0, 4 * dwords, 4)]
         self._tag = (self._tag + 1) % _TAGS
-        last, place = enables[-1] if dwords > 1 else 0, self._place(bar, offset & ~3)
+        last, place = enables[-1] if dwords > 1 else 0, self._place(bar, offset & ~3, 4 * dwords)
         self._send(request(self._lanes, MEM_READ, place, dwords, enables[0], last, tag=self._tag), b"")
         self._read = []
         self._until(lambda: self._answered(4 * dwords), "a read of the host", completions=1)
@@ -192,12 +221,29 @@ class WireEnv:
         data = b"".join(completion.data for completion in self._read) if not status else b""
         return status, data[first:end]
 
-    def _new_write(self, bar: int, offset: int, length: int, enables: int, poisoned: bool) -> Packet:
-        last, place = _FULL if length > 1 else 0, self._place(bar, offset)
-        return request(self._lanes, MEM_WRITE, place, length, enables, last, payload=True, discontinue=poisoned)
+    def _new_write(self, bar: int, offset: int, size: int, enables: int | None, poisoned: bool) -> Packet:
+        """Check a write and make it; what has been sent before comes from the cache and is good."""
+        if offset % 4 or size % 4 or not 0 < size <= _PAYLOAD:
+            raise ValueError(
+                f"A write must have whole dwords, up to {_PAYLOAD} bytes, not {size} bytes at offset {offset:#x}"
+            )
+        if enables is not None and (size > 4 or not 0 <= enables <= _FULL):
+            raise ValueError(f"Byte enables must be 4 bits, for a single dword, not {enables:#x} for {size} bytes")
+        first, last = _FULL if enables is None else enables, _FULL if size > 4 else 0
+        place = self._place(bar, offset, size)
+        return request(self._lanes, MEM_WRITE, place, size // 4, first, last, payload=True, discontinue=poisoned)
 
-    def _place(self, bar: int, offset: int) -> Placed:
-        return Placed(bar, self.bar_sizes[bar], self._places[bar] + offset)
+    def _place(self, bar: int, offset: int, size: int) -> Placed:
+        if not 0 <= bar < len(self.bar_sizes) or not self.bar_sizes[bar]:
+            raise ValueError(f"There must be a BAR {bar}: those that are there have {self.bar_sizes} bytes")
+        if not 0 <= offset <= self.bar_sizes[bar] - size:
+            raise ValueError(
+                f"{size} bytes at offset {offset:#x} must be within the {self.bar_sizes[bar]:#x} bytes of BAR {bar}"
+            )
+        address = self._places[bar] + offset
+        if address // _PAGE != (address + size - 1) // _PAGE:
+            raise ValueError(f"A request must not cross 4 KiB: {size} bytes at offset {offset:#x} of BAR {bar}")
+        return Placed(bar, self.bar_sizes[bar], address)
 
     def _answered(self, size: int) -> bool:
         return bool(self._read) and (bool(self._read[-1].status) or sum(len(one.data) for one in self._read) >= size)

@@ -11,6 +11,7 @@ from epbell_tb.native.wire import BEAT, USER
 __all__ = ["Packet", "Placed", "answer", "request"]
 
 _WIDE = 16
+_MOST = 1024
 _GOOD_BYTES = 4
 _BAD = {
     Cause.UNSUPPORTED: (2, 1, 0), Cause.ABORTED: (2, 4, 0), Cause.POISONED: (1, 0, 1), Cause.TIMEOUT: (9, 0, 0),
@@ -46,7 +47,10 @@ class Packet:
     beats: tuple[tuple[int, bool, bytes], ...]
 
     def packed(self, payload: bytes, gaps: tuple[int, ...] = ()) -> bytes:
-        """Return its beats as `epbell_tb.native.wire.Wire.send` takes them, with so many clocks before each."""
+        """Return its beats as `epbell_tb.native.wire.Wire.send` takes them, with so many clocks before each.
+
+        The payload has as many bytes as the packet was made for.
+        """
         data, size = self.descriptor + payload, 4 * self.lanes
         return b"".join([
             BEAT.pack(gaps[number] if gaps else 0, keep, last, user, data[size * number : size * (number + 1)])
@@ -87,7 +91,14 @@ def request(
         Whether as many dwords follow as ``length`` says.
     discontinue : bool
         Whether the hard block says in the last beat that the payload is no good.
+
+    Raises
+    ------
+    ValueError
+        If the length is not from 1 to 1024 dwords.
     """
+    if not 1 <= length <= _MOST:
+        raise ValueError(f"A request must have 1 to {_MOST} dwords, not {length}")
     high = length | kind << 11 | tag << 32 | place.bar << 48 | (place.size.bit_length() - 1) << 51
     descriptor = place.address.to_bytes(8, "little") + high.to_bytes(8, "little")
     wide = lanes == _WIDE

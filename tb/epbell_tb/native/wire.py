@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -87,7 +88,16 @@ class Wire:
     ValueError
         If there is no such module.
     epbell_tb.runner.SimulationError
-        If it cannot be compiled, or does not come out of its reset.
+        If it cannot be compiled, or its clock does not run.
+
+    Attributes
+    ----------
+    lanes : int
+        Dwords of a beat of its streams.
+
+    Notes
+    -----
+    After `close` everything but `close` raises a ValueError.
     """
 
     def __init__(
@@ -100,18 +110,18 @@ class Wire:
     ) -> None:
         path = library(module, builder=builder, quick=quick, say=say)
         self._pins = Pins(export.ports_of(runner.source(module, builder), module))
+        self.lanes = self._pins.drive["s_axis_cq_tkeep"].width
         self._library = ctypes.CDLL(str(path))
         for name, result in (("new", ctypes.c_void_p), ("clock", ctypes.c_uint64), ("log", ctypes.c_uint64)):
             getattr(self._library, f"wire_{name}").restype = result
         self._wire = ctypes.c_void_p(self._library.wire_new())
         if not self._wire:
             raise runner.SimulationError(f"the clock of {path} does not run")
+        self._end = weakref.finalize(self, self._library.wire_free, self._wire)
 
     def close(self) -> None:
         """End the simulation."""
-        if self._wire:
-            self._library.wire_free(self._wire)
-            self._wire = ctypes.c_void_p()
+        self._end()
 
     def __enter__(self) -> Wire:
         return self
@@ -119,22 +129,15 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _alive(self) -> ctypes.c_void_p:
+        if not self._end.alive:
+            raise ValueError("The simulation has been closed")
+        return self._wire
+
     @property
     def clock(self) -> int:
         """Number of the latest clock."""
-        return self._library.wire_clock(self._wire)
-
-    def set(self, name: str, value: int) -> None:
-        """Drive an input of the endpoint from the next clock on.
-
-        Raises
-        ------
-        KeyError
-            If it has no such input.
-        """
-        pin = self._pins.drive[name]
-        words = array("I", value.to_bytes(4 * pin.words, "little"))
-        self._library.wire_set(self._wire, pin.word, ctypes.c_void_p(words.buffer_info()[0]), pin.words)
+        return self._library.wire_clock(self._alive())
 
     def get(self, name: str) -> int:
         """Return an output of the endpoint as it was in the latest clock.
@@ -146,21 +149,31 @@ class Wire:
         """
         pin = self._pins.seen[name]
         words = array("I", bytes(4 * pin.words))
-        self._library.wire_get(self._wire, pin.word, ctypes.c_void_p(words.buffer_info()[0]), pin.words)
+        self._library.wire_get(self._alive(), pin.word, ctypes.c_void_p(words.buffer_info()[0]), pin.words)
         return int.from_bytes(words.tobytes(), "little") & (1 << pin.width) - 1
 
     def send(self, stream: int, packed: bytes) -> None:
-        """Queue packed beats, see `BEAT`, for a stream: ``Kind.CQ`` or ``Kind.RC``."""
-        self._library.wire_send(self._wire, stream, packed, ctypes.c_uint64(len(packed) // BEAT.size))
+        """Queue packed beats, see `BEAT`, for a stream: ``Kind.CQ`` or ``Kind.RC``.
+
+        Raises
+        ------
+        ValueError
+            If it is another stream, or not whole beats.
+        """
+        if stream not in (Kind.CQ, Kind.RC):
+            raise ValueError(f"The stream must be Kind.CQ or Kind.RC, not {stream!r}")
+        if len(packed) % BEAT.size:
+            raise ValueError(f"Beats must have {BEAT.size} bytes each, not {len(packed)} in all")
+        self._library.wire_send(self._alive(), stream, packed, ctypes.c_uint64(len(packed) // BEAT.size))
 
     def ask(self, accesses: Iterable[tuple[int, int, int, int, int]]) -> None:
         """Queue accesses of the CPU: whether it is a write, address, data, strobes, clocks before it."""
         words = array("I", [word for access in accesses for word in access])
-        self._library.wire_ask(self._wire, ctypes.c_void_p(words.buffer_info()[0]), ctypes.c_uint64(len(words) // 5))
+        self._library.wire_ask(self._alive(), ctypes.c_void_p(words.buffer_info()[0]), ctypes.c_uint64(len(words) // 5))
 
     def stall(self, seed: int, of_256: int) -> None:
         """Let ``tready`` of CC and RQ fall at random, in so many clocks of 256."""
-        self._library.wire_stall(self._wire, seed, of_256)
+        self._library.wire_stall(self._alive(), seed, of_256)
 
     def run(
         self,
@@ -197,11 +210,15 @@ class Wire:
 
         Raises
         ------
+        ValueError
+            If the clocks or the packets are fewer than 0.
         epbell_tb.runner.SimulationError
             If the clock has stopped.
         """
+        if clocks < 0 or completions < 0:
+            raise ValueError(f"Clocks and packets must be 0 or more, not {clocks} and {completions}")
         until = played | answered << 1 | irq_mu << 2 | irq_edma << 3 | asked << 4 | completions << 8
-        status = self._library.wire_run(self._wire, ctypes.c_uint64(clocks), ctypes.c_uint64(until))
+        status = self._library.wire_run(self._alive(), ctypes.c_uint64(clocks), ctypes.c_uint64(until))
         if status == _STOPPED:
             raise runner.SimulationError("the clock of the endpoint has stopped")
         return status == _MET
@@ -209,7 +226,7 @@ class Wire:
     def events(self) -> Iterator[tuple[int, int, int, int, int, int, int, int, bytes, bytes]]:
         """Return what has happened since the last call, in order: fields as of `Event`."""
         first = ctypes.c_void_p()
-        count = self._library.wire_log(self._wire, ctypes.byref(first))
+        count = self._library.wire_log(self._alive(), ctypes.byref(first))
         log = ctypes.string_at(first, count * _EVENT.size) if count else b""
         self._library.wire_forget(self._wire)
         return _EVENT.iter_unpack(log)
