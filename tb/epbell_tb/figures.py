@@ -21,8 +21,15 @@ def append(**line: Any) -> None:
             out.write(json.dumps(line) + "\n")
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path, *, cut: bool = False) -> list[dict[str, Any]]:
     """Return the lines of a file, none if it does not exist.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    cut : bool
+        Whether its writer may have been ended in the middle of a line: an incomplete last line is left out.
 
     Raises
     ------
@@ -30,7 +37,10 @@ def read(path: Path) -> list[dict[str, Any]]:
         If a line is no JSON object.
     """
     lines = []
-    for number, text in enumerate(_text(path).splitlines(), 1):
+    given = _text(path)
+    if cut:
+        given = given[: given.rfind("\n") + 1]
+    for number, text in enumerate(given.splitlines(), 1):
         try:
             line = json.loads(text)
         except json.JSONDecodeError:

@@ -64,20 +64,20 @@ class Plan:
         Python modules with the scenarios.
     names : tuple of str
         Names of the scenarios.
-    jobs : int
-        Processes at a time.
+    limit_s : float
+        Wall-clock seconds after which a scenario, or a bring-up, is ended.
     """
 
     folder: Path
     modules: tuple[str, ...]
     names: tuple[str, ...]
-    jobs: int = 1
+    limit_s: float = 150.0
 
     @classmethod
     def from_environment(cls) -> Plan:
         """Return the plan that the environment holds."""
         given = json.loads(os.environ[VARIABLE])
-        return cls(Path(given["folder"]), tuple(given["modules"]), tuple(given["names"]), given["jobs"])
+        return cls(Path(given["folder"]), tuple(given["modules"]), tuple(given["names"]), given["limit_s"])
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that hold the plan."""
@@ -98,7 +98,15 @@ class Plan:
 
     def ended(self) -> dict[str, Ended]:
         """Return what has been handed on, by name."""
-        return {line["name"]: Ended(**line) for line in figures.read(self.folder / _ENDED)}
+        return {line["name"]: Ended(**line) for line in figures.read(self.folder / _ENDED, cut=True)}
+
+    def gather(self, log: Path) -> None:
+        """Append to a log what processes have left that nobody waited for: their parents were ended before them."""
+        for path in sorted(map(self.log, self.names)):
+            if path.exists():
+                with log.open("ab") as out:
+                    out.write(path.read_bytes())
+                path.unlink()
 
 
 def results(folder: Path, names: Sequence[str]) -> list[runner.Result]:
@@ -125,6 +133,8 @@ def results(folder: Path, names: Sequence[str]) -> list[runner.Result]:
 def _result(plan: Plan, ended: Ended) -> runner.Result:
     found = runner.read_results(plan.results(ended.heir_of or ended.name))
     how = f"exit status {ended.status}" if ended.status >= 0 else signal.strsignal(-ended.status)
+    if ended.status == -signal.SIGALRM:
+        how = f"ended after {ended.seconds:.0f} s of wall-clock time"
     if len(found) != 1:
         return runner.Result(ended.name, False, 0.0, ended.seconds, f"its simulator ended without a verdict: {how}")
     one = replace(found[0], name=ended.name, seconds=ended.seconds, sim_ns=found[0].sim_ns - ended.born_ns)

@@ -18,6 +18,8 @@ from epbell_tb.sim_trees import Target
 __all__ = ["Ended", "Group", "run_group"]
 
 _THOROUGH_LIMIT_S = 7200.0
+_SHARE = 4
+"""A scenario that takes more than this part of a group's time is ended alone, lest it takes the others along."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,11 @@ def run_group(options: Options, group: Group, build: runner.Build, shown: Displa
         results = _run(options, group, build)
     except runner.SimulationError as error:
         trouble = f"{group.title}: {error}"
-        results = forks.results(group.folder(options), names)
+        plan = forks.Plan(group.folder(options), (), tuple(names))
+        plan.gather(plan.folder / "run.log")
+        results = forks.results(plan.folder, names)
     outcomes = {result.name: report.Outcome(result.passed, result.message) for result in results}
-    accounts = figures.read(group.accounts(options))
+    accounts = figures.read(group.accounts(options), cut=True)
     reason = trouble.partition("\n")[0]
     place = (group.target.name, group.width, group.stalls)
     found = report.rows(names, *place, options.seed, outcomes, accounts, reason)
@@ -99,16 +103,19 @@ def _run(options: Options, group: Group, build: runner.Build) -> list[runner.Res
     folder = group.folder(options)
     names = [scenario.name for scenario in group.target.scenarios]
     modules = sorted({scenario.bench for scenario in group.target.scenarios})
+    limit_s = _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S
     how = {
         "seed": options.seed,
         "results": folder,
-        "time_limit_s": _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S,
+        "time_limit_s": limit_s,
     }
     env = _environment(options, group)
     if not options.fork or len(names) == 1:
         return runner.run(build, modules, tests=rf"\.({'|'.join(map(re.escape, names))})$", env=env, **how)
-    plan = forks.Plan(folder, tuple(modules), tuple(names))
-    runner.run(build, forks.BENCH, env={**env, **plan.environment()}, expected=1, **how)
+    plan = forks.Plan(folder, tuple(modules), tuple(names), limit_s / _SHARE)
+    (root,) = runner.run(build, forks.BENCH, env={**env, **plan.environment()}, expected=1, **how)
+    if not root.passed:
+        raise runner.SimulationError(f"nothing was forked: {root.message}; see {folder / 'run.log'}")
     return forks.results(folder, names)
 
 

@@ -1,7 +1,10 @@
 """Scenarios that end in every way, each in a fork of its own: only what happens in it may decide on it."""
 
 import os
+import random
 import signal
+import time
+from pathlib import Path
 
 import cocotb
 import pytest
@@ -9,6 +12,7 @@ from cocotb.triggers import Timer
 
 from epbell_models.platform import BusError
 from epbell_tb import figures
+from epbell_tb.endpoint import bring_up
 from epbell_tb.endpoint.bring_up import scenario
 
 MARK = []
@@ -90,6 +94,58 @@ async def lies(dut):
 async def passes_alone(dut):
     await Timer(1, unit="ns")
     told("passes_alone")
+
+
+@cocotb.test(timeout_time=1, timeout_unit="us")
+async def draws(dut):
+    """Tell a random number of cocotb's."""
+    await Timer(1, unit="ns")
+    told("draws", drawn=random.random())
+
+
+@cocotb.test(timeout_time=1, timeout_unit="us")
+async def hangs(dut):
+    """Stop simulated time."""
+    time.sleep(3600)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="us")
+async def takes_all_along(dut):
+    """End the process that all others have sprung from."""
+    print("about to end all", flush=True)
+    parent = Path(f"/proc/{os.getppid()}/stat").read_text()
+    os.kill(int(parent.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    time.sleep(3600)
+
+
+class Never(bring_up.BringUp):
+    """A bring-up that takes for ever, in simulated time or in ours."""
+
+    async def environment(self, dut):
+        print("coming up", flush=True)
+        if self.linux:
+            time.sleep(3600)
+        while True:
+            await Timer(1, unit="ns")
+
+
+@cocotb.test(timeout_time=3, timeout_unit="us")
+async def never_comes_up(dut, env):
+    """Never run."""
+
+
+@cocotb.test(timeout_time=3, timeout_unit="us")
+async def hangs_before(dut, env):
+    """Never run."""
+
+
+for test in (never_comes_up, hangs_before):
+    bring_up._bring_ups[test.func] = Never(linux=test is hangs_before, msix=1)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="us", name="slashed/it")
+async def slashed(dut):
+    """Never run."""
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")

@@ -213,3 +213,7 @@ def test_figures_file(tmp_path, monkeypatch):
     assert figures.count(path) == 1
     with pytest.raises(ValueError, match=r"Line 2 of .* must be a JSON object, not '{\"half a li'"):
         figures.read(path)
+    assert figures.read(path, cut=True) == [{"figure": "it", "values": [1]}]
+    path.write_text('{"half a li\n')
+    with pytest.raises(ValueError, match=r"Line 1 of .* must be a JSON object"):
+        figures.read(path, cut=True)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from epbell_tb import figures, forks, runner, sim, sim_options
+from epbell_tb import figures, forks, runner, sim, sim_group, sim_options
 from epbell_tb.scenarios import SCENARIOS, Scenario
 
 HERE = Path(__file__).parent
 PLANTED = (
     *("leaves_a_mark", "finds_no_mark", "fails", "fails_beside", "never_ends", "dies", "leaves", "lies"),
-    *("passes_alone", "has_no_bring_up"),
+    *("passes_alone", "has_no_bring_up", "never_comes_up"),
 )
+OTHERS = ("draws", "hangs", "hangs_before", "takes_all_along", "slashed/it")
 REAL = ("ring_each_vector", "wrong_offset", "intx_follows_its_level", "windows_at_their_edges")
 GROUP = "imx8-usp256-stalls-on"
 pytestmark = pytest.mark.xdist_group("256-flowing-imx8")
@@ -25,10 +26,16 @@ def simulate(folder, names, *options):
     return status, json.loads((folder / "summary.json").read_text())["scenarios"]
 
 
+def verdict(said, name):
+    """Return what was said about a scenario."""
+    (line,) = (line for line in said.splitlines() if line.startswith(f"{name}, imx8, 256 bits, stalls on: "))
+    return line
+
+
 @pytest.fixture
 def planted(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
-    fakes = tuple(Scenario(name, "forked_bench", "") for name in PLANTED)
+    fakes = tuple(Scenario(name, "forked_bench", "") for name in (*PLANTED, *OTHERS))
     monkeypatch.setattr(sim_options, "SCENARIOS", (*SCENARIOS, *fakes))
 
 
@@ -42,30 +49,60 @@ def test_each_is_alone(planted, tmp_path, capfd):
     for name, reason in {
         "fails": "planted on purpose",
         "fails_beside": "a monitor complains",
-        "never_ends": "fail: ",
+        "never_ends": "fail: not ended after 2 us",
         "dies": "its simulator ended without a verdict: Segmentation fault",
         "leaves": "its simulator ended without a verdict: exit status 3",
         "lies": "its simulator failed: an assertion of the RTL failed",
         "has_no_bring_up": "the bring-up failed: ",
+        "never_comes_up": "the bring-up failed: not ended after 3 us",
     }.items():
-        (line,) = (line for line in said.splitlines() if line.startswith(f"{name}, imx8, 256 bits, stalls on: "))
-        assert reason in line
+        assert reason in verdict(said, name)
     ended = {line["name"]: line for line in figures.read(tmp_path / GROUP / "forks.jsonl")}
     assert ended.keys() == set(PLANTED)
     log = (tmp_path / GROUP / "run.log").read_text()
     assert log.count("AssertionError: planted on purpose") == 1, "what was in a buffer when it forked is there twice"
     assert log.count("Initialized cocotb") == 1
+    assert log.count("coming up") == 1
 
 
-def test_same_with_and_without_forks(tmp_path):
+def test_what_hangs_is_ended_alone(planted, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(sim_group, "_SHARE", runner.TIME_LIMIT_S / 2)
+    status, rows = simulate(tmp_path, ["hangs", "hangs_before", "passes_alone"])
+    said = capfd.readouterr().out
+    assert status == 1
+    assert {row["name"]: row["verdict"] for row in rows} == {
+        "hangs": "fail", "hangs_before": "fail", "passes_alone": "pass",
+    }  # fmt: skip
+    assert "without a verdict: ended after 2 s of wall-clock time" in verdict(said, "hangs")
+    assert "without a verdict: ended after 2 s of wall-clock time" in verdict(said, "hangs_before")
+    assert "coming up" in (tmp_path / GROUP / "run.log").read_text()
+
+
+def test_what_was_said_outlives_the_simulation(planted, tmp_path):
+    status, rows = simulate(tmp_path, ["passes_alone", "takes_all_along"])
+    assert status == 1
+    assert [row["verdict"] for row in rows] == ["pass", "missing"]
+    assert "about to end all" in (tmp_path / GROUP / "run.log").read_text()
+    assert not (tmp_path / GROUP / "takes_all_along.log").exists()
+
+
+def test_a_name_is_that_of_a_file(planted, tmp_path, capfd):
+    status, rows = simulate(tmp_path, ["passes_alone", "slashed/it"])
+    assert status == 1
+    assert [row["verdict"] for row in rows] == ["missing", "missing"]
+    assert "has no slash: forked_bench.slashed/it" in capfd.readouterr().out
+
+
+def test_same_with_and_without_forks(planted, tmp_path):
     forked, alone = tmp_path / "forked", tmp_path / "alone"
-    assert simulate(forked, REAL) == simulate(alone, REAL, "--no-fork")
+    names = (*REAL, "draws")
+    assert simulate(forked, names) == simulate(alone, names, "--no-fork")
     accounts = [
         sorted(figures.read(folder / GROUP / "scenarios.jsonl"), key=lambda line: line["name"])
         for folder in (forked, alone)
     ]
     assert accounts[0] == accounts[1]
-    assert {line["name"] for line in accounts[0]} == set(REAL)
+    assert {line["name"] for line in accounts[0]} == set(names)
     assert (forked / GROUP / "forks.jsonl").exists()
     assert not (alone / GROUP / "forks.jsonl").exists()
 
@@ -82,6 +119,7 @@ def test_one_alone_and_waves_need_no_fork():
         (forks.Ended("one", 0, 1.0, 8.0), True, ""),
         (forks.Ended("one", 1, 1.0, 8.0), False, "its simulator failed: exit status 1"),
         (forks.Ended("one", -9, 1.0, 8.0), False, "its simulator failed: Killed"),
+        (forks.Ended("one", -14, 1.0, 8.0), False, "its simulator failed: ended after 1 s of wall-clock time"),
         (forks.Ended("one", 0, 1.0, 8.0, errors=True), False, "its simulator failed: an assertion of the RTL failed"),
         (forks.Ended("one", 1, 1.0, 8.0, heir_of="other"), False, "its simulator ended without a verdict"),
     ],

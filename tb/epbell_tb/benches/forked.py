@@ -9,9 +9,12 @@ what to run, in the environment variable `VARIABLE`, and reads what came of it.
 import atexit
 import ctypes
 import gc
+import hashlib
 import importlib
 import logging
 import os
+import random
+import signal
 import sys
 import threading
 import time
@@ -20,7 +23,7 @@ from itertools import groupby
 
 import cocotb
 from cocotb.triggers import SimTimeoutError, Timer
-from cocotb.utils import get_sim_time
+from cocotb.utils import get_sim_steps, get_sim_time
 
 from epbell_tb.endpoint.bring_up import bring_up_of
 from epbell_tb.forks import Ended, Plan
@@ -38,7 +41,7 @@ async def forked(dut):
     chosen = sorted(_chosen(plan), key=lambda test: _order(bring_up_of(test.func)))
     for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):
         tests, family = list(alike), _Family(plan)
-        if family.fork(f"bring-up-{tests[0].name}"):
+        if family.fork(f"bring-up-{tests[0].name}", alone=False):
             return await _alike(dut, plan, bring_up, tests)
         (ancestor,) = family.wait()
         told = plan.ended()
@@ -50,20 +53,36 @@ async def forked(dut):
 
 async def _alike(dut, plan, bring_up, tests):
     """Be the ancestor of the scenarios that begin alike."""
-    env = None if bring_up is None else await bring_up.environment(dut)
+    env = None if bring_up is None else await _brought_up(dut, bring_up, tests)
+    _limit(0)  # the rest is waiting for scenarios, each of which has a limit of its own
     family = _Family(plan)
     gc.collect()
     gc.freeze()  # what is there already is not looked at again, and stays shared
-    for number, test in enumerate(tests, 1):
+    for test in tests:
         if family.fork(test.name):
             return await _alone(dut, test, env)
-        for ended in family.wait(0 if number == len(tests) else plan.jobs - 1):
+        for ended in family.wait():
             plan.tell(ended)
     return None
 
 
+async def _brought_up(dut, bring_up, tests):
+    """Return the environment; it may take as much simulated time as the most patient of the scenarios."""
+    limits = [test.timeout for test in tests if test.timeout is not None]
+    if not limits:
+        return await bring_up.environment(dut)
+    longest = max(limits, key=lambda limit: get_sim_steps(*limit))
+    limit = cocotb.start_soon(_expire(*longest), name="time limit")
+    env = await bring_up.environment(dut)
+    limit.cancel()
+    return env
+
+
 async def _alone(dut, test, env):
-    """Be one scenario."""
+    """Be one scenario, with the random numbers that cocotb gives it where nothing is forked."""
+    seed = int(os.environ["COCOTB_RANDOM_SEED"]) + int(hashlib.sha1(test.fullname.encode()).hexdigest(), 16)
+    random.seed(seed)
+    cocotb.RANDOM_SEED = seed
     if test.timeout is not None:
         cocotb.start_soon(_expire(*test.timeout), name="time limit")
     await test.func(dut, *test.args, *(() if env is None else (env,)), **test.kwargs)
@@ -71,7 +90,7 @@ async def _alone(dut, test, env):
 
 async def _expire(after, unit):
     await Timer(after, unit=unit)
-    raise SimTimeoutError
+    raise SimTimeoutError(f"not ended after {after} {unit}")
 
 
 def _chosen(plan):
@@ -84,6 +103,7 @@ def _chosen(plan):
     for test in found:
         judged = test.skip or test.expect_fail or test.expect_error
         assert not judged, f"a scenario passes or fails, and is not skipped or expected to fail: {test.fullname}"
+        assert "/" not in test.name, f"a scenario's name is that of its files, and has no slash: {test.fullname}"
     return found
 
 
@@ -94,15 +114,16 @@ def _order(bring_up):
 class _Family:
     """The children of this process.
 
-    A child's output goes to a file of its own, and from there to ours when it has ended: in one piece.
+    A scenario's output goes to a file of its own, and from there to ours when it has ended: in one piece. A bring-up
+    writes to ours, which meanwhile nobody else does.
     """
 
     def __init__(self, plan):
         self._plan = plan
         self._running = {}
 
-    def fork(self, name):
-        """Fork; return whether this is the child."""
+    def fork(self, name, alone=True):
+        """Fork; return whether this is the child. It has a wall-clock limit, and an output to itself if `alone`."""
         _flush()
         born = time.monotonic(), get_sim_time("ns")
         child = os.fork()
@@ -111,26 +132,37 @@ class _Family:
             return False
         atexit.register(_leave)
         os.environ["COCOTB_RESULTS_FILE"] = str(self._plan.results(name))
+        _limit(self._plan.limit_s)
+        if not alone:
+            return True
         out = os.open(self._plan.log(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         for stream in (1, 2):
             os.dup2(out, stream)
         os.close(out)
         return True
 
-    def wait(self, most=0):
-        """Wait until at most so many are left; return those that have ended meanwhile."""
+    def wait(self):
+        """Wait until none is left; return them."""
         ended = []
-        while len(self._running) > most:
+        while self._running:
             child, status = os.wait()
             name, since, born_ns = self._running.pop(child)
             log = self._plan.log(name)
-            said = log.read_bytes()
-            log.unlink()
+            said = b""
+            if log.exists():
+                said = log.read_bytes()
+                log.unlink()
             _flush()
             os.write(1, said)
             code = os.waitstatus_to_exitcode(status)
             ended.append(Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said))
         return ended
+
+
+def _limit(seconds):
+    """Have the kernel end this process after so many seconds, whatever it hangs in; 0: never."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _flush():
@@ -143,7 +175,9 @@ def _flush():
 def _leave():
     """End this process, now that its results are written: nothing of what it shares is worth taking down.
 
-    Verilator's destructors would even wait for idle threads that a fork does not have.
+    Verilator's destructors would even wait for idle threads that a fork does not have. The status says only that it
+    came this far, not what the simulator would have ended with: the verdict is in the results, and an assertion of the
+    RTL that failed is in the output (`_ERROR`).
     """
     _flush()
     os._exit(0)
