@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from epbell_tb import figures, runner
@@ -36,7 +37,7 @@ def verdicts(
         If the simulator died, or did not run each of them.
     """
     wanted = list(names)
-    report = build.folder / "tier-verdicts.jsonl"
+    report = build.folder / f"tier-verdicts-{os.getpid()}.jsonl"
     report.unlink(missing_ok=True)
     env = {figures.VARIABLE: str(report), "EPBELL_STALLS": str(int(stalls))}
     if windows is not None:
@@ -44,6 +45,7 @@ def verdicts(
     tests = rf"verdict/scenario=({'|'.join(wanted)})$"
     results = runner.run(build, _BENCH, tests=tests, seed=seed, env=env, expected=len(wanted))
     accounts = {line["scenario"]: line["account"] for line in figures.read(report)}
+    report.unlink(missing_ok=True)
     found = {}
     for result in results:
         name = result.name.rpartition("=")[2]

@@ -277,10 +277,12 @@ class WireEnv:
 
     def play(self) -> None:
         """Send what has been queued, and judge what comes of it until it has been accepted."""
-        limit = _MOST + 64 * len(self._beats)
+        limit = self.wire.clock + _MOST + 64 * len(self._beats)
         self._start()
-        if not self.wire.run(limit, played=True):
-            raise runner.SimulationError(f"a batch has not been accepted by clock {self.wire.clock}")
+        while not self.wire.run(limit - self.wire.clock, played=True):
+            if self.wire.clock >= limit:
+                raise runner.SimulationError(f"a batch has not been accepted by clock {self.wire.clock}")
+            self._judge()
         self._judge()
 
     def clocks(self, count: int) -> None:

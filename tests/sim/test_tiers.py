@@ -160,6 +160,26 @@ def test_pins_are_read_by_name():
         assert list(env.wire.events()) == []
 
 
+def test_a_long_record_is_read_in_pieces(monkeypatch):
+    count, most = 70_000, 1 << 16
+    with WireEnv("long", 256) as env:
+        requests, pieces, events = [], [], env.wire.events
+        env.board.request = requests.append
+
+        def piece():
+            found = list(events())
+            pieces.append(len(found))
+            return iter(found)
+
+        monkeypatch.setattr(env.wire, "events", piece)
+        for _ in range(count):
+            env.post(0, 0, bytes(4))
+        env.play()
+    assert len(requests) == sum(pieces) == count
+    assert len(pieces) == 2
+    assert most <= pieces[0] < most + 64
+
+
 def test_a_coroutine_that_waits_is_refused():
     class Never:
         def __await__(self):

@@ -1,4 +1,4 @@
-"""What the endpoint's pins show, as frozen records with clock cycles; decoding follows AMD PG213.
+"""What the endpoint's pins show, as named tuples with clock cycles; decoding follows AMD PG213.
 
 A cycle is named by the clock edge that ends it: a beat of cycle n was taken by the flip-flops at edge n.
 """

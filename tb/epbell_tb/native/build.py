@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def library(
     lose : int
         A planted defect: one in so many rings is swallowed on its way to the endpoint. 0: none.
     quick : bool
-        Compile in a third of the time what then runs at a tenth of the speed.
+        Compile sooner what then runs slowly.
     say : callable, optional
         Told in a sentence when a compilation starts.
 
@@ -65,33 +67,49 @@ def library(
     if lose < 0:
         raise ValueError(f"The number of rings of which one is lost must be 0 or more, not {lose}")
     text = runner.source(module, builder)
-    files = {name: (_HERE / name).read_text(encoding="utf-8") for name in _SOURCES}
+    around = {name: (_HERE / name).read_text(encoding="utf-8") for name in _SOURCES}
     pins = Pins(export.ports_of(text, module))
-    files |= {"pins.h": header(pins), "top.sv": top(module, pins), "design.sv": text}
+    inside = {"pins.h": header(pins), "top.sv": top(module, pins), "design.sv": text}
     verilator = toolchain.find_verilator()
     options = _QUICK if quick else _OPTIMISED
     tools = [verilator.version, str(verilator.program)]
-    key = "\n".join([*files.values(), *_VERILATOR, *_MODEL, *options, *tools])
-    root = runner.sim_build() / f"native-{module}"
+    root = runner.sim_build() / f"native-{module}{'-quick' if quick else ''}"
     root.mkdir(parents=True, exist_ok=True)
-    folder = root / hashlib.sha256(key.encode()).hexdigest()[:12]
-    made = folder / (f"lose-{lose}.so" if lose else "whole.so")
+    folder = root / _key(*inside.values(), *_VERILATOR, *options, *tools)
+    made = folder / _key(*around.values(), *_MODEL) / (f"lose-{lose}.so" if lose else "whole.so")
     with FileLock(root / "lock"):
-        if made.exists():
-            return made
         if not (folder / "done").exists():
             if say is not None:
                 say(f"compiling {module} for the wire and metal tiers")
-            for old in root.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old, ignore_errors=True)
-            folder.mkdir()
-            for name, content in files.items():
-                (folder / name).write_text(content, encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            _write(folder, inside)
             _verilate(folder, str(verilator.program), options)
             (folder / "done").touch()
-        _link(folder, _root(verilator), _runtime(folder, tools), made, lose)
+        if not made.exists():
+            _write(made.parent, around)
+            _link(folder, _root(verilator), _runtime(folder, tools), made, lose)
+        for used in (made.parent, folder):
+            _forget(used)
     return made
+
+
+def _key(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def _forget(used: Path) -> None:
+    """Leave the folder that is in use and the one that was before it: others may be about to load from that."""
+    now = time.time_ns()
+    os.utime(used, ns=(now, now))
+    beside = [path for path in used.parent.iterdir() if re.fullmatch("[0-9a-f]{12}", path.name) and path != used]
+    for old in sorted(beside, key=lambda path: path.stat().st_mtime)[:-1]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _root(verilator: toolchain.Verilator) -> Path:
@@ -109,7 +127,7 @@ def _verilate(folder: Path, verilator: str, options: Sequence[str]) -> None:
 
 def _runtime(folder: Path, tools: Sequence[str]) -> Path:
     """Return Verilator's own library, which every endpoint shares, compiled with the first of them."""
-    key = hashlib.sha256("\n".join([*_COMPILER, *_VERILATOR, *_OPTIMISED, *tools]).encode()).hexdigest()[:12]
+    key = _key(*_COMPILER, *_VERILATOR, *_OPTIMISED, *tools)
     made = runner.sim_build() / "native-verilated" / f"{key}.a"
     made.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(made.with_suffix(".lock")):
@@ -129,11 +147,13 @@ def _link(folder: Path, verilator: Path, runtime: Path, made: Path, lose: int) -
     """Compile the C++ around the endpoint, which is quickly done, and link it with both libraries."""
     compiler = os.environ.get("CXX", "g++")
     scratch = made.with_name(f"{made.stem}-{os.getpid()}")
-    include = [f"-I{path}" for path in (folder / "out", verilator / "include", verilator / "include" / "vltstd")]
+    headers = verilator / "include"
+    include = [f"-I{path}" for path in (folder, folder / "out", headers, headers / "vltstd")]
     planted = [f"-DEPBELL_LOSE={lose}"] if lose else []
     sources = [name for name in _SOURCES if name.endswith(".cpp")]
     parts = [*sources, str(folder / "out" / "libVtop.a"), str(runtime)]
-    _call([compiler, *_MODEL, *planted, *include, "-shared", "-o", str(scratch), *parts, "-lpthread"], folder, {})
+    command = [compiler, *_MODEL, *planted, *include, "-shared", "-o", str(scratch), *parts, "-lpthread"]
+    _call(command, made.parent, {})
     scratch.rename(made)
 
 

@@ -127,7 +127,7 @@ class Metal:
     ValueError
         If there is no endpoint of this width.
     epbell_tb.runner.SimulationError
-        If it cannot be compiled, or does not come out of its reset.
+        If it cannot be compiled, or its clock does not run.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The top level of the metal tier: the endpoint, its clock, and one call of C++ in each clock."""
+"""The top level of the wire and metal tiers: the endpoint, its clock, and one call of C++ in each clock."""
 
 from __future__ import annotations
 

@@ -12,6 +12,10 @@
 namespace {
 
 constexpr uint64_t CHUNK = 8;  // clocks between two looks at the end of a run
+constexpr size_t LONG = 1 << 16;  // events of the log after which a run ends
+
+static_assert(LANES <= 16 && CQ_USER_WORDS <= 6 && RC_USER_WORDS <= 6 && CC_USER_WORDS <= 6 && RQ_USER_WORDS <= 6,
+              "a beat has its place in WireBeat and WireEvent");
 
 // Where a stream's pins are, and how its events are called.
 struct Place {
@@ -174,10 +178,6 @@ void* wire_new(void) {
 
 void wire_free(void* wire) { delete &of(wire); }
 
-void wire_set(void* wire, uint32_t word, const uint32_t* values, uint32_t words) {
-    memcpy(of(wire).drive + word, values, 4 * words);
-}
-
 void wire_get(void* wire, uint32_t word, uint32_t* values, uint32_t words) {
     memcpy(values, of(wire).last_seen + word, 4 * words);
 }
@@ -203,9 +203,9 @@ int wire_run(void* which, uint64_t clocks, uint64_t until) {
     Wire& wire = of(which);
     uint64_t end = wire.now + clocks;
     wire.until = until, wire.met = false, wire.cc.packets = wire.rq.packets = 0;
-    while (wire.now < end && !wire.met) {
+    while (wire.now < end && !wire.met && wire.log.size() < LONG) {
         uint64_t left = end - wire.now;
-        if (!wire.pass(until && left > CHUNK ? CHUNK : left)) return 2;
+        if (!wire.pass(left > CHUNK ? CHUNK : left)) return 2;
     }
     return wire.met;
 }

@@ -13,12 +13,14 @@ struct WireBeat {
     uint32_t keep, last;
     uint32_t user[6], data[16];
 };
+static_assert(sizeof(WireBeat) == 100, "wire.py has BEAT");
 
 // One access of the CPU.
 struct WireAccess {
     uint32_t write, address, data, strobes;
     uint32_t gap;  // clocks before it
 };
+static_assert(sizeof(WireAccess) == 20, "wire.py has five words");
 
 // Kinds of events: a beat that was accepted, a clock without tvalid within a packet of CC or RQ, an access of the CPU that
 // was handed over, one that was answered, an edge of an interrupt line.
@@ -36,6 +38,7 @@ struct WireEvent {
     uint32_t keep, last;
     uint32_t user[6], data[16];
 };
+static_assert(sizeof(WireEvent) == 128, "wire.py has _EVENT");
 
 // What ends a run: everything that was queued has been accepted and answered, the CPU has nothing to do, a line is high,
 // a request has ended on RQ. From bit 8 on: so many packets that have ended on CC.
@@ -43,8 +46,6 @@ enum WireUntil { WIRE_PLAYED = 1, WIRE_ANSWERED = 2, WIRE_ON_MU = 4, WIRE_ON_EDM
 
 void* wire_new(void);
 void wire_free(void* wire);
-// Drive an input from the next clock on: its first word, and what to put there.
-void wire_set(void* wire, uint32_t word, const uint32_t* values, uint32_t words);
 // Look at an output as it was in the last clock.
 void wire_get(void* wire, uint32_t word, uint32_t* values, uint32_t words);
 // Queue beats for CQ or RC, accesses.
@@ -52,7 +53,8 @@ void wire_send(void* wire, uint32_t kind, const WireBeat* beats, uint64_t count)
 void wire_ask(void* wire, const WireAccess* accesses, uint64_t count);
 // Let tready of CC and RQ fall at random: in so many clocks of 256.
 void wire_stall(void* wire, uint32_t seed, uint32_t of_256);
-// Let clocks pass, at most so many. Returns 0, 1 if what was asked for has happened, or 2 if the clock has stopped.
+// Let clocks pass, at most so many, and fewer when the log has become long: it is to be read then. Returns 0, 1 if what
+// was asked for has happened, or 2 if the clock has stopped.
 int wire_run(void* wire, uint64_t clocks, uint64_t until);
 // The clock; the log, and forgetting it.
 uint64_t wire_clock(void* wire);

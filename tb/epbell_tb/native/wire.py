@@ -188,6 +188,8 @@ class Wire:
     ) -> bool:
         """Let clocks pass: so many, or fewer if one of the things that are asked for has happened.
 
+        It also ends, having returned False, when some 65,536 events wait for `events` to read them: look at `clock`.
+
         Parameters
         ----------
         clocks : int
