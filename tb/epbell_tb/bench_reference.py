@@ -23,7 +23,7 @@ from epbell.address_map import AddressMap
 from epbell.bar import DEFAULT_BARS
 from epbell_regs import offsets
 from epbell_tb import figures
-from epbell_tb.endpoint.function_state import PINS
+from epbell_tb.hard_block_pins import PINS
 from epbell_tb.window_writes import bar_window
 
 PERIOD_NS = 4

@@ -29,14 +29,19 @@ Stack = tuple[str, ...]
 """Functions from the outermost one, each ``name (file)``."""
 
 _MODULE, _BENCH = "epbell_endpoint_usp256", "epbell_tb.benches.tier_model"
+_KNOWN = "writes,reads,idle"
 _RATE = 250
 _SIMULATOR = "simulator and RTL"
+_JUDGES = (
+    *("monitors", "packets", "clock", "to_host", "scoreboard", "aims", "latch", "bells", "permissions", "msis"),
+    *("shadow", "completions", "sidebands", "counters", "link_checks", "in_reset"),
+)
 _LAYERS = (
     ("site-packages/cocotbext/axi", "cocotbext-axi: the CPU's bus"),
     ("site-packages/cocotbext/pcie", "cocotbext-pcie: packets, hard block, streams"),
     ("site-packages/cocotb", "cocotb: event loop, triggers, pins"),
     ("epbell_models", "reference models"),
-    ("epbell_tb/endpoint/(monitors|packets|clock|to_host|scoreboard|aims|latch|bells|permissions|msis|shadow)",
+    (f"epbell_tb/endpoint/({'|'.join(_JUDGES)})",
      "monitors and scoreboard"),
     ("epbell_tb", "host, hard block and bench"),
 )  # fmt: skip
@@ -140,12 +145,18 @@ def _record(spy: str, bench: str, repeats: int, figures: str) -> Counter[Stack]:
         return stacks(raw.read_text(encoding="utf-8").splitlines())
 
 
+def _figures(text: str) -> str:
+    if not set(text.split(",")) <= set(_KNOWN.split(",")):
+        raise argparse.ArgumentTypeError(f"it must be some of {_KNOWN}, not {text!r}")
+    return text
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the verb."""
     about = "Show where the time of a simulation goes, by py-spy: shares of each layer, and a flame graph."
     parser = argparse.ArgumentParser(prog="epbell profile", description=about, allow_abbrev=False)
     parser.add_argument("--bench", metavar="MODULE", default=_BENCH, help=f"cocotb module, default {_BENCH}")
-    parser.add_argument("--figures", metavar="LIST", default="writes", help="writes, reads, idle; default writes")
+    parser.add_argument("--figures", metavar="LIST", type=_figures, default="writes", help=f"of {_KNOWN}; default writes")
     parser.add_argument("--repeats", metavar="N", type=number(1, 10_000), default=200, help="of them, default 200")
     parser.add_argument("--picture", metavar="FILE", type=Path, help="draw a flame graph, too: SVG")
     options = parser.parse_args(arguments)

@@ -176,7 +176,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     *_bench(
         "subranges",
-        subrange_on_every_bar="Linux's BAR_SUBRANGE test passes on a BAR by the seed (--thorough: each), which stays whole.",
+        subrange_on_every_bar="Linux's BAR_SUBRANGE test passes on a BAR by the seed (--thorough: each), whole again.",
         inbound_windows_exhausted="Without a window to spare a BAR is not split: -ENOSPC, and it is whole.",
         subrange_on_the_doorbells_bar="A BAR that the doorbell was behind is split and restored; no window is stuck.",
         subrange_while_the_doorbell_is_enabled="Split under an enabled doorbell, a BAR ends as memory; none is stuck.",

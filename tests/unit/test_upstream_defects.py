@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cocotbext.pcie.core import caps
@@ -24,6 +25,7 @@ from cocotbext.pcie.xilinx.us.tlp import Tlp_us
 import epbell_tb.endpoint.upstream as upstream
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
+from epbell_tb.endpoint.upstream.credits_lost_in_stalls import CreditsLostInStalls
 from epbell_tb.endpoint.upstream.hidden_aer import show_extended_capabilities
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
@@ -145,6 +147,27 @@ def test_credits_lost_in_stalls(clocks, stalls):
     clocks(running, 8)
     assert stock.cq_queue.empty()
     assert stock.cq_np_req_count == (0 if stalls else given)
+
+
+def test_requests_that_a_reset_drops_give_their_credits_back():
+    """Eight credits, eight reads on their way: all but those next to the user are dropped, and may be asked again."""
+    block: Any = CreditsLostInStalls.__new__(CreditsLostInStalls)
+    block._waiting, block._waits = deque(), SimpleNamespace(set=lambda: None)
+    block.cq_source = SimpleNamespace(queue=Waiting())
+    block.cq_source.send_nowait = block.cq_source.queue.append
+    block.cq_np_req_count = 8
+    for number in range(12):
+        request = Tlp_us(memory_request(BASE + 4 * number, bytes(4) if number % 2 else None, 4))
+        block.offer(request)
+    assert (block.cq_np_req_count, len(block.cq_source.queue), block.waiting) == (2, 12, 0)
+    block.offer_no_more(3)
+    assert (block.cq_np_req_count, len(block.cq_source.queue)) == (6, 3), "two reads and a write are left"
+    for number in range(8):
+        block.offer(Tlp_us(memory_request(BASE + 4 * number, None, 4)))
+    assert (block.cq_np_req_count, block.waiting) == (0, 2)
+    assert [frame.data[0] - BASE for frame in block.cq_source.queue] == [0, 4, 8, *range(0, 24, 4)]
+    block.offer_nothing()
+    assert (block.cq_np_req_count, block.waiting, len(block.cq_source.queue)) == (0, 0, 0)
 
 
 class Waiting(deque):

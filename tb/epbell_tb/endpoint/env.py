@@ -26,7 +26,7 @@ from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.counters import Counters, channels
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
-from epbell_tb.endpoint.function_state import PINS, StatefulBlock
+from epbell_tb.endpoint.function_state import StatefulBlock
 from epbell_tb.endpoint.hard_block import direct_link, direct_route
 from epbell_tb.endpoint.host_port import HostPort
 from epbell_tb.endpoint.link_checks import LinkChecks
@@ -39,6 +39,7 @@ from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_packets import AnswerReader, SentRequestReader
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
+from epbell_tb.hard_block_pins import PINS
 
 __all__ = [
     "EndpointEnv",

@@ -53,8 +53,8 @@ def direct_link(bridge: Any, port: Any) -> None:
 def direct_route(root: Any, bridge: Any, port: Any) -> None:
     """Let the root complex hand memory requests that a root port forwards straight to the port below it.
 
-    They do not overtake each other. Requests and completions of other kinds may be overtaken, as by the rules of PCI
-    Express (2.4.1): they take the stock way, through the switch.
+    They do not overtake each other. They may overtake configuration requests and completions, which take the stock
+    way, through the switch: the ordering rules of PCI Express allow it (2.4.1). Of messages the host sends none.
     """
     routed = root.send
 
@@ -128,7 +128,7 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
         what = malformed(tlp, 128 << self.functions[0].pcie_cap.max_payload_size)
         if what is not None:
             tlp.release_fc()
-            self.malformed.append((tlp, what))
+            self.malformed.append((Tlp(tlp), what))
             await self.report(Error.MALFORMED, tlp)
             return
         if kind in MEMORY_REQUESTS:
@@ -158,13 +158,15 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
 
     async def _memory(self, tlp: Tlp) -> None:
         tlp.release_fc()
+        match = self.functions[0].match_bar(tlp.address)
+        taken = bool(match) and self.decodes
+        if taken:
+            self.pass_on(tlp, match[0])
         if tlp.ep:
             await self.report(Error.POISONED, tlp)
-        match = self.functions[0].match_bar(tlp.address)
-        if match and self.decodes:
-            self.pass_on(tlp, match[0])
+        if taken:
             return
-        self.dropped.append(tlp)
+        self.dropped.append(Tlp(tlp))
         posted = tlp.fmt_type in POSTED
         await self.report(Error.UNSUPPORTED, tlp, advisory=not posted)
         if not posted:

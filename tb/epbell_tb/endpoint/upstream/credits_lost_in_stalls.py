@@ -9,10 +9,10 @@ What we do: `CreditsLostInStalls` counts in a coroutine of its own, which sleeps
 ``cq_np_req_count`` follows the pin while ``cq_source.send`` waits.
 """
 
+from collections import deque
 from typing import Any
 
 import cocotb
-from cocotb.queue import Queue
 from cocotb.triggers import Event, RisingEdge, ValueChange
 from cocotbext.pcie.xilinx.us import UltraScalePlusPcieDevice
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
@@ -32,16 +32,17 @@ class CreditsLostInStalls(_Stock):
     """Sends requests to the user: posted ones in their order, others when there is a credit for them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._credits_given = Event()
-        self._waiting: Queue[Tlp_us] = Queue()
+        self._waits = Event()  # something may have changed for those that wait
+        self._waiting: deque[Tlp_us] = deque()
         super().__init__(*args, **kwargs)
         self.cq_source.queue_occupancy_limit_frames = -1  # the host's requests wait there
 
     def offer(self, request: Tlp_us) -> None:
         """Give the stream a request, or let it wait for a credit."""
         posted = request.fmt_type in POSTED
-        if not posted and (not self.cq_np_req_count or not self._waiting.empty()):
-            self._waiting.put_nowait(request)
+        if not posted and (not self.cq_np_req_count or self._waiting):
+            self._waiting.append(request)
+            self._waits.set()
             return
         self.cq_np_req_count -= not posted
         self._send(request)
@@ -52,25 +53,28 @@ class CreditsLostInStalls(_Stock):
         self.cq_np_req_count = 0
 
     def offer_no_more(self, left: int) -> None:
-        """Forget every request, except the first ones of those that the stream has been given."""
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
+        """Forget every request, except the first ones of those that the stream has been given.
+
+        The credits of the forgotten ones can be used again: the user has not seen them, and gives none back for them.
+        """
+        self._waiting.clear()
         queue = self.cq_source.queue
-        frames = [queue.get_nowait() for _ in range(queue.qsize())][:left]
-        for frame in frames:
+        frames = [queue.get_nowait() for _ in range(queue.qsize())]
+        for frame in frames[:left]:
             queue.put_nowait(frame)
-        self.cq_source.queue_occupancy_frames = len(frames)
-        self.cq_source.queue_occupancy_bytes = sum(map(len, frames))
+        self.cq_source.queue_occupancy_frames = len(frames[:left])
+        self.cq_source.queue_occupancy_bytes = sum(map(len, frames[:left]))
+        self._take_credits(sum(Tlp_us.unpack_us_cq(frame).fmt_type not in POSTED for frame in frames[left:]))
 
     @property
     def offered(self) -> bool:
         """Whether every request has been given to the stream."""
-        return self._waiting.empty() and self.cq_source.idle() and self.cq_source.drive_obj is None
+        return not self._waiting and self.cq_source.idle() and self.cq_source.drive_obj is None
 
     @property
     def waiting(self) -> int:
         """How many requests wait for a credit."""
-        return self._waiting.qsize()
+        return len(self._waiting)
 
     async def _run_cq_logic(self) -> None:
         cocotb.start_soon(self._count_credits())
@@ -82,12 +86,15 @@ class CreditsLostInStalls(_Stock):
     async def _send_non_posted(self) -> None:
         """Send what had to wait for credits; posted requests may pass it."""
         while True:
-            tlp = await self._waiting.get()
-            while not self.cq_np_req_count:
-                self._credits_given.clear()
-                await self._credits_given.wait()
-            self.cq_np_req_count -= 1
-            self._send(tlp)
+            while self._waiting and self.cq_np_req_count:
+                self.cq_np_req_count -= 1
+                self._send(self._waiting.popleft())
+            self._waits.clear()
+            await self._waits.wait()
+
+    def _take_credits(self, count: int) -> None:
+        self.cq_np_req_count = min(self.cq_np_req_count + count, _MOST_CREDITS)
+        self._waits.set()
 
     async def _count_credits(self) -> None:
         edge, change = RisingEdge(self.user_clk), ValueChange(self.pcie_cq_np_req)
@@ -95,8 +102,6 @@ class CreditsLostInStalls(_Stock):
             await edge
             given = int(self.pcie_cq_np_req.value)
             if given:
-                # PG213: 1 is one more request, 2 and 3 are two.
-                self.cq_np_req_count = min(self.cq_np_req_count + min(given, 2), _MOST_CREDITS)
-                self._credits_given.set()
+                self._take_credits(min(given, 2))  # PG213: 1 is one more request, 2 and 3 are two
             else:
                 await change
