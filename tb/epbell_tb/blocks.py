@@ -18,6 +18,7 @@ from pathlib import Path
 import tomli
 
 from epbell_tb.installation import PROJECT
+from epbell_tb.toolchain import ToolError
 
 __all__ = ["LISTING", "Block", "blocks_of", "load", "main"]
 
@@ -37,17 +38,23 @@ class Block:
         Its sources, relative to the checkout.
     tests : tuple of str
         Tests for pytest: files, or files with the names of tests.
+    without : tuple of str
+        Those of them that take too long.
     """
 
     name: str
     files: tuple[str, ...]
     tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
 
 def load(path: Path) -> dict[str, Block]:
     """Read the blocks of a TOML file, a table each."""
     rows = tomli.loads(path.read_text(encoding="utf-8"))
-    return {name: Block(name, tuple(row["files"]), tuple(row["tests"])) for name, row in rows.items()}
+    return {
+        name: Block(name, tuple(row["files"]), tuple(row["tests"]), tuple(row.get("without", ())))
+        for name, row in rows.items()
+    }
 
 
 def blocks_of(blocks: dict[str, Block], wanted: Sequence[str]) -> list[Block]:
@@ -69,10 +76,15 @@ def blocks_of(blocks: dict[str, Block], wanted: Sequence[str]) -> list[Block]:
 
 
 def _edited(project: Path) -> list[str]:
-    """Return the files under ``rtl/`` that are not as in the last commit."""
+    """Return the Python and SystemRDL files under ``rtl/`` that are not as in the last commit."""
     command = ["git", "status", "--porcelain", "--untracked-files=all", "--no-renames", "--", "rtl"]
-    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
-    return [line[3:] for line in ended.stdout.splitlines()]
+    try:
+        ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        raise ToolError("git not found, which tells what was edited; name a block instead") from None
+    except subprocess.CalledProcessError as error:
+        raise ToolError(f"git cannot tell what was edited; name a block instead: {error.stderr.strip()}") from None
+    return [line[3:] for line in ended.stdout.splitlines() if line.endswith((".py", ".rdl"))]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -101,22 +113,27 @@ def main(argv: Sequence[str]) -> int:
         for block in blocks.values():
             print(f"{block.name} ({', '.join(block.files)})\n    {' '.join(block.tests)}")
         return 0
-    wanted = options.blocks
+    wanted, without = options.blocks, []
     if not wanted:
         known = {file for block in blocks.values() for file in block.files}
-        wanted = [file for file in _edited(PROJECT) if file in known]
-        if not wanted:
-            print("epbell block: no file of a block was edited; name one of " + ", ".join(blocks), file=sys.stderr)
+        edited = _edited(PROJECT)
+        wanted, without = [file for file in edited if file in known], [file for file in edited if file not in known]
+        if not edited:
+            print("epbell block: no file of the RTL was edited; name one of " + ", ".join(blocks), file=sys.stderr)
             return 2
     try:
         chosen = blocks_of(blocks, wanted)
     except ValueError as error:
         parser.error(str(error))
-    return _run(chosen)
+    status = _run(chosen) if chosen else 0
+    if without:
+        print(f"epbell block: no block has {', '.join(without)}; `make test` tests it", file=sys.stderr)
+    return status or bool(without)
 
 
 def _run(chosen: Sequence[Block]) -> int:
     tests = sorted({test for block in chosen for test in block.tests})
+    tests += [f"--deselect={test}" for test in sorted({test for block in chosen for test in block.without})]
     workers = min(_MOST_WORKERS, os.cpu_count() or 1)
     spread = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
     start = time.monotonic()

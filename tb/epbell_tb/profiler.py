@@ -41,8 +41,7 @@ _LAYERS = (
     ("site-packages/cocotbext/pcie", "cocotbext-pcie: packets, hard block, streams"),
     ("site-packages/cocotb", "cocotb: event loop, triggers, pins"),
     ("epbell_models", "reference models"),
-    (f"epbell_tb/endpoint/({'|'.join(_JUDGES)})",
-     "monitors and scoreboard"),
+    (f"epbell_tb/endpoint/({'|'.join(_JUDGES)})", "monitors and scoreboard"),
     ("epbell_tb", "host, hard block and bench"),
 )  # fmt: skip
 _ROOT, _FIRST_EVENT = "simulation", "EventLoop.run"
@@ -156,7 +155,7 @@ def main(arguments: Sequence[str]) -> int:
     about = "Show where the time of a simulation goes, by py-spy: shares of each layer, and a flame graph."
     parser = argparse.ArgumentParser(prog="epbell profile", description=about, allow_abbrev=False)
     parser.add_argument("--bench", metavar="MODULE", default=_BENCH, help=f"cocotb module, default {_BENCH}")
-    parser.add_argument("--figures", metavar="LIST", type=_figures, default="writes", help=f"of {_KNOWN}; default writes")
+    parser.add_argument("--figures", metavar="LIST", type=_figures, default="writes", help=f"{_KNOWN}; default writes")
     parser.add_argument("--repeats", metavar="N", type=number(1, 10_000), default=200, help="of them, default 200")
     parser.add_argument("--picture", metavar="FILE", type=Path, help="draw a flame graph, too: SVG")
     options = parser.parse_args(arguments)

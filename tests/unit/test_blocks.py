@@ -5,10 +5,15 @@ import sys
 
 import pytest
 
-from epbell_tb import blocks
+from epbell_tb import blocks, cli
 from epbell_tb.installation import PROJECT
 
 BLOCKS = blocks.load(PROJECT / blocks.LISTING)
+NOT_HARDWARE = (
+    *("epbell/__init__.py", "epbell/pcie/__init__.py", "epbell/export.py", "epbell/export_memory.py"),
+    *("epbell_regs/__init__.py", "epbell_regs/tree.py", "epbell_regs/generate.py"),
+)
+"""Files without hardware: `make test` tests them."""
 FAILS = "def test_it():\n    assert not 'planted on purpose'\n"
 
 
@@ -43,6 +48,36 @@ def test_edited_blocks_are_taken(checkout, capfd):
     (checkout / "rtl" / "good.py").write_text("edited = True\n")
     assert blocks.main([]) == 0
     assert "good: green" in capfd.readouterr().out
+
+
+def test_what_no_block_has_is_told(checkout, capfd):
+    for name in ("good", "other"):
+        (checkout / "rtl" / f"{name}.py").write_text("edited = True\n")
+    assert blocks.main([]) == 1
+    said = capfd.readouterr()
+    assert "good: green" in said.out
+    assert "no block has rtl/other.py; `make test` tests it" in said.err
+    (checkout / "rtl" / "good.py").write_text("")
+    assert blocks.main([]) == 1
+
+
+def test_without_a_repository_a_block_must_be_named(checkout, capsys):
+    (checkout / ".git").rename(checkout / "git")
+    assert cli.main(["block"]) == 1
+    assert "git cannot tell what was edited; name a block instead: fatal: not a git" in capsys.readouterr().err
+
+
+def test_what_takes_too_long_is_left_out(checkout):
+    with (checkout / blocks.LISTING).open("a") as listing:
+        listing.write('without = ["tests/test_bad.py::test_it"]\n')
+    (checkout / "tests" / "test_bad.py").write_text(FAILS + "def test_other():\n    pass\n")
+    assert blocks.main(["bad"]) == 0
+
+
+def test_each_file_of_the_rtl_is_in_a_block_or_tells_why_not():
+    files = {str(path.relative_to(PROJECT)) for kind in ("*.py", "*.rdl") for path in (PROJECT / "rtl").rglob(kind)}
+    in_blocks = {file for block in BLOCKS.values() for file in block.files}
+    assert files - in_blocks - {f"rtl/{name}" for name in NOT_HARDWARE} == set()
 
 
 def test_unknown_block(capsys):
