@@ -1,10 +1,9 @@
-"""The endpoint's AXI4-Lite port as a master drives it: a task for writes and one for reads, asleep without work.
+"""The endpoint's AXI4-Lite port as a master drives it: two tasks for writes and two for reads, asleep without work.
 
 cocotbext-axi's master drives the same pins with a dozen tasks, which took a fifth of a scenario's time.
 """
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,31 +34,39 @@ class _Access:
 
 
 class _Channel:
-    """A channel on which words are offered: its ``valid`` and ``ready``, and the pins of the word."""
+    """A channel on which words are offered, as soon as the last one is taken: ``valid``, ``ready``, the word's pins."""
 
     def __init__(self, valid: Any, ready: Any, *pins: Any) -> None:
         self._valid, self._ready, self._pins = valid, ready, pins
+        self._words: deque[tuple[int, ...]] = deque()
+        self._offered = False
 
-    def offer(self, values: Iterator[int]) -> None:
-        """Offer a word, the next values of these."""
-        for pin in self._pins:
-            pin.value = next(values)
-        self._valid.value = 1
+    def queue(self, word: tuple[int, ...]) -> None:
+        """Have a word offered after all others: the values of the pins."""
+        self._words.append(word)
+
+    def step(self) -> bool:
+        """Go on by the clock that has ended; return whether a word is offered now."""
+        if self._offered and not self._ready.value:
+            return True
+        if self._words:
+            for pin, value in zip(self._pins, self._words.popleft(), strict=True):
+                pin.value = value
+            self._offered = True
+            self._valid.value = 1
+        elif self._offered:
+            self.withdraw()
+        return self._offered
 
     def withdraw(self) -> None:
-        """Offer nothing."""
+        """Offer nothing, and forget what was to come."""
+        self._words.clear()
+        self._offered = False
         self._valid.value = 0
-
-    def taken(self) -> bool:
-        """Return whether the word was taken in the clock that has ended; if so, nothing is offered any more."""
-        taken = bool(self._ready.value)
-        if taken:
-            self.withdraw()
-        return taken
 
 
 class _Side:
-    """Writes or reads: the words that are to be offered, and the accesses that wait for answers, in their order.
+    """Writes or reads: the channels of the requests, and the accesses that wait for answers, in their order.
 
     Parameters
     ----------
@@ -79,65 +86,70 @@ class _Side:
         self._valid, self._ready = answer
         self._answered = RisingEdge(self._valid)
         self._taken = taken
-        self._words: deque[tuple[int, ...]] = deque()
         self._waiting: deque[_Access] = deque()
-        self._work = Event()
-        self._task: Any = None
+        self._wake = Event()
+        self._tasks: list[Any] = []
 
-    async def do(self, words: list[tuple[int, ...]]) -> _Access:
-        """Make an access; each word is the values of the pins of all channels."""
-        access = _Access(len(words))
-        self._words += words
+    async def do(self, *requests: list[tuple[int, ...]]) -> _Access:
+        """Make an access; its words on each of the channels."""
+        for channel, words in zip(self._offers, requests, strict=True):
+            for word in words:
+                channel.queue(word)
+        access = _Access(len(requests[0]))
         self._waiting.append(access)
-        self._work.set()
+        self._wake.set()
         await access.done.wait()
         return access
 
     def start(self) -> None:
         """Go on after a reset."""
         self._ready.value = 1
-        self._task = cocotb.start_soon(self._run(), name="AXI4-Lite master")
+        self._tasks = [
+            cocotb.start_soon(self._run(), name="AXI4-Lite master"),
+            cocotb.start_soon(self._listen(), name="AXI4-Lite answers"),
+        ]
 
     def cut_off(self) -> None:
         """End everything, as in a reset."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        while self._tasks:
+            self._tasks.pop().cancel()
         for channel in self._offers:
             channel.withdraw()
         self._ready.value = 0
-        self._words.clear()
         while self._waiting:
             access = self._waiting.popleft()
             access.response = None
             access.done.set()
 
     async def _run(self) -> None:
-        offered: list[_Channel] = []  # channels whose word has not been taken
         while True:
-            if not self._waiting:
-                self._work.clear()
-                await self._work.wait()
             await self._edge
             answered = bool(self._valid.value)
             if answered:
+                assert self._waiting, "the port answers, and nothing was asked"
                 access = self._waiting[0]
                 self._taken(access)
                 if not access.left:
                     self._waiting.popleft()
-            if offered:
-                offered = [channel for channel in offered if not channel.taken()]
-            if not offered and self._words:
-                values = iter(self._words.popleft())
-                for channel in self._offers:
-                    channel.offer(values)
-                offered = self._offers
-            elif not offered and self._waiting and not answered:
-                await self._answered
+            offered = [channel.step() for channel in self._offers]
+            if not answered and not any(offered):
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _listen(self) -> None:
+        """Wake for answers, also those that nobody waits for."""
+        while True:
+            await self._answered
+            self._wake.set()
+
+
+def _check(length: int) -> None:
+    if length < 1:
+        raise ValueError(f"An access must have 1 byte or more, not {length}")
 
 
 class AxiLitePort:
-    """A master of an AXI4-Lite port of 32 bits; accesses are made in their order, as many at a time as the port takes.
+    """A master of an AXI4-Lite port of 32 bits; writes, and reads, in their order, as many at a time as the port takes.
 
     Parameters
     ----------
@@ -169,18 +181,31 @@ class AxiLitePort:
         cocotb.start_soon(self._follow(dut.rst), name=f"{prefix} reset")
 
     async def write(self, address: int, data: bytes) -> int | None:
-        """Write bytes, with strobes; return the response that is not OKAY (0), if any; None if a reset cut it off."""
+        """Write bytes, with strobes; return the response that is not OKAY (0), if any; None if a reset cut it off.
+
+        Raises
+        ------
+        ValueError
+            If there is no byte.
+        """
+        _check(len(data))
         lanes = address % _WORD
         padded = bytes(lanes) + data
         enables = (1 << len(data)) - 1 << lanes
-        words = [
-            (max(address, address - lanes + at), int.from_bytes(padded[at : at + _WORD], "little"), enables >> at & 0xF)
-            for at in range(0, len(padded), _WORD)
-        ]
-        return (await self._writes.do(words)).response
+        starts = range(0, len(padded), _WORD)
+        places = [(max(address, address - lanes + at),) for at in starts]
+        words = [(int.from_bytes(padded[at : at + _WORD], "little"), enables >> at & 0xF) for at in starts]
+        return (await self._writes.do(places, words)).response
 
     async def read(self, address: int, length: int) -> tuple[int | None, bytes]:
-        """Read bytes; return the response, as `write` does, and the data."""
+        """Read bytes; return the response, as `write` does, and the data.
+
+        Raises
+        ------
+        ValueError
+            If there is no byte.
+        """
+        _check(length)
         first = address - address % _WORD
         access = await self._reads.do([(max(address, at),) for at in range(first, address + length, _WORD)])
         data = b"".join(word.to_bytes(_WORD, "little") for word in access.words)
