@@ -141,7 +141,7 @@ class Regions:
         mask = sum(0xFF << 8 * lane for lane in range(4) if strobes >> lane & 1) & self._writable[register]
         registers = self._registers[region]
         registers[register] = registers[register] & ~mask | value & mask
-        if register == CTRL2:
+        if register == CTRL2 and registers != self.in_force[region].registers:
             self.in_force = (*self.in_force[:region], Region(dict(registers)), *self.in_force[region + 1 :])
 
     def _nothing(self) -> tuple[Region, ...]:

@@ -40,10 +40,10 @@ async def forked(dut):
     logging.getLogger("cocotb.regression").setLevel(logging.WARNING)
     chosen = sorted(_chosen(plan), key=lambda test: _order(bring_up_of(test.func)))
     for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):
-        tests, family = list(alike), _Family(plan)
-        if family.fork(f"bring-up-{tests[0].name}", alone=False):
+        tests = list(alike)
+        ancestor = _fork(plan, f"bring-up-{tests[0].name}", alone=False)
+        if ancestor is None:
             return await _alike(dut, plan, bring_up, tests)
-        (ancestor,) = family.wait()
         told = plan.ended()
         for test in tests:
             if test.name not in told:
@@ -55,14 +55,13 @@ async def _alike(dut, plan, bring_up, tests):
     """Be the ancestor of the scenarios that begin alike."""
     env = None if bring_up is None else await _brought_up(dut, bring_up, tests)
     _limit(0)  # the rest is waiting for scenarios, each of which has a limit of its own
-    family = _Family(plan)
     gc.collect()
     gc.freeze()  # what is there already is not looked at again, and stays shared
     for test in tests:
-        if family.fork(test.name):
+        ended = _fork(plan, test.name)
+        if ended is None:
             return await _alone(dut, test, env)
-        for ended in family.wait():
-            plan.tell(ended)
+        plan.tell(ended)
     return None
 
 
@@ -111,52 +110,31 @@ def _order(bring_up):
     return (0,) if bring_up is None else (1, bring_up.linux, bring_up.msix)
 
 
-class _Family:
-    """The children of this process.
+def _fork(plan, name, alone=True):
+    """Fork; return None in the child, and what came of it in its parent when it has ended.
 
-    A scenario's output goes to a file of its own, and from there to ours when it has ended: in one piece. A bring-up
-    writes to ours, which meanwhile nobody else does.
+    The child has a wall-clock limit. A scenario is `alone`: its output goes to a file of its own, and from there to
+    ours in one piece. A bring-up writes to ours, which meanwhile nobody else does.
     """
-
-    def __init__(self, plan):
-        self._plan = plan
-        self._running = {}
-
-    def fork(self, name, alone=True):
-        """Fork; return whether this is the child. It has a wall-clock limit, and an output to itself if `alone`."""
-        _flush()
-        born = time.monotonic(), get_sim_time("ns")
-        child = os.fork()
-        if child:
-            self._running[child] = (name, *born)
-            return False
-        atexit.register(_leave)
-        os.environ["COCOTB_RESULTS_FILE"] = str(self._plan.results(name))
-        _limit(self._plan.limit_s)
-        if not alone:
-            return True
-        out = os.open(self._plan.log(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    _flush()
+    since, born_ns, log = time.monotonic(), get_sim_time("ns"), plan.log(name)
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        said = log.read_bytes() if log.exists() else b""
+        log.unlink(missing_ok=True)
+        os.write(1, said)
+        code = os.waitstatus_to_exitcode(status)
+        return Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said)
+    atexit.register(_leave)
+    os.environ["COCOTB_RESULTS_FILE"] = str(plan.results(name))
+    _limit(plan.limit_s)
+    if alone:
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         for stream in (1, 2):
             os.dup2(out, stream)
         os.close(out)
-        return True
-
-    def wait(self):
-        """Wait until none is left; return them."""
-        ended = []
-        while self._running:
-            child, status = os.wait()
-            name, since, born_ns = self._running.pop(child)
-            log = self._plan.log(name)
-            said = b""
-            if log.exists():
-                said = log.read_bytes()
-                log.unlink()
-            _flush()
-            os.write(1, said)
-            code = os.waitstatus_to_exitcode(status)
-            ended.append(Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said))
-        return ended
+    return None
 
 
 def _limit(seconds):

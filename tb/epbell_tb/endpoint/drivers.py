@@ -1,6 +1,6 @@
 """Who drives the endpoint: the host over cocotbext-pcie's root complex, the CPU over AXI4-Lite. No opinions here."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,32 +61,28 @@ class CpuBus:
 
     async def read(self, address: int, length: int) -> bytes:
         """Read bytes; `BusError` when the endpoint answers with an error, or in a reset."""
-        while True:
-            await self._go()
+        data = b""
+
+        async def access() -> int | None:
+            nonlocal data
             response, data = await self._port.read(address, length)
-            if response is not None or self._gives_up(address):
-                break
-        self._check(response, address)
+            return response
+
+        await self._do(access, address)
         return data
 
     async def write(self, address: int, data: bytes) -> None:
         """Write bytes, with strobes."""
+        await self._do(lambda: self._port.write(address, data), address)
+
+    async def _do(self, access: Callable[[], Awaitable[int | None]], address: int) -> None:
+        """Make an access, again if a reset cuts it off while the CPU is held."""
         while True:
-            await self._go()
-            response = await self._port.write(address, data)
-            if response is not None or self._gives_up(address):
+            if not self._runs.is_set():
+                await self._runs.wait()
+            response = await access()
+            if response is not None or self._runs.is_set() or address in self._once:
                 break
-        self._check(response, address)
-
-    async def _go(self) -> None:
-        if not self._runs.is_set():
-            await self._runs.wait()
-
-    def _gives_up(self, address: int) -> bool:
-        """Whether an access is over that a reset has cut off."""
-        return self._runs.is_set() or address in self._once
-
-    def _check(self, response: int | None, address: int) -> None:
         status = "TIMEOUT" if response is None else _RESPONSES[response]
         if status:
             raise BusError(status, address)

@@ -5,8 +5,9 @@ A cycle is named by the clock edge that ends it: a beat of cycle n was taken by 
 
 import functools
 import struct
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.sidebands import check_completion_beat, check_steady
@@ -108,13 +109,28 @@ class CpuAccess(NamedTuple):
     response: int
 
 
-class PacketReader:
+class BeatCheck(Protocol):
+    """What ``tuser`` of a beat must be like: its bits, the stream's dwords, its place in the packet, its dwords."""
+
+    def __call__(self, user: int, lanes: int, *, first: bool, last: bool, count: int) -> None:
+        """Raise an `AssertionError` if it is not."""
+
+
+Seen = TypeVar("Seen")
+
+
+class PacketReader(Generic[Seen]):
     """Beats of one stream, gathered to packets.
+
+    A kind of stream says where ``tuser`` has discontinue, at up to 256 bits and at 512, and what every beat's ``tuser``
+    must be like, if the endpoint drives it: that of the hard block's streams is its own affair.
 
     Parameters
     ----------
     lanes
         Dwords of the stream.
+    report
+        Called with each packet in the cycle of its last beat.
 
     Attributes
     ----------
@@ -124,11 +140,14 @@ class PacketReader:
         First cycle in which the latest packet's first beat was on the stream, taken or not.
     """
 
-    _discontinue_bit = 0
+    discontinue: ClassVar[tuple[int, int]]
+    check: ClassVar[BeatCheck | None] = None
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, report: Callable[[Seen], None]) -> None:
         self._lanes = lanes
+        self._report = report
         self._wide = lanes == 16
+        self._discontinue_bit = self.discontinue[self._wide]
         self._data = b""
         self._beats: list[int] = []  # cycles
         self._user = 0
@@ -155,7 +174,8 @@ class PacketReader:
         count = keep.bit_length()
         assert keep == (1 << count) - 1, f"tkeep has a gap: {keep:#x}"
         assert last or count == self._lanes, f"tkeep {keep:#x} in the middle of a packet"
-        self.sideband(user, first=first, last=last, count=count)
+        if self.check is not None:
+            self.check(user, self._lanes, first=first, last=last, count=count)
         packet = self._data + data[: 4 * count]
         if last:
             self._data, self.open_since = b"", None
@@ -163,32 +183,20 @@ class PacketReader:
         else:
             self._data = packet
 
-    def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
-        """Check ``tuser`` of a beat of so many dwords; that of the hard block's streams is its own affair."""
-
     def paused(self) -> None:
-        """Look at a clock without ``tvalid``."""
+        """Look at a clock without ``tvalid``, which the endpoint must not have within a packet."""
+        if self.check is not None:
+            check_steady(self.open_since)
 
+    @abstractmethod
     def packet(self, packet: bytes, first: int, last: int) -> None:
-        """Take a whole packet, with the cycles of its first beat and of its last, which is now."""
-        raise NotImplementedError
+        """Report a whole packet, with the cycles of its first beat and of its last, which is now."""
 
 
-class RequestReader(PacketReader):
-    """Requests that the endpoint took from the CQ stream.
+class RequestReader(PacketReader[Request]):
+    """Requests that the endpoint took from the CQ stream."""
 
-    Parameters
-    ----------
-    lanes
-        Dwords of the stream.
-    report
-        Called with each request in the cycle of its last beat.
-    """
-
-    def __init__(self, lanes: int, report: Callable[[Request], None]) -> None:
-        super().__init__(lanes)
-        self._report = report
-        self._discontinue_bit = 96 if self._wide else 41
+    discontinue = 41, 96
 
     def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
@@ -217,29 +225,11 @@ def _request_fields(descriptor: bytes, user: int, wide: bool) -> tuple[_Fields, 
     return fields, (low & 3, hint, descriptor)
 
 
-class CompletionReader(PacketReader):
-    """Completions that the endpoint sent through the CC stream.
+class CompletionReader(PacketReader[SentCompletion]):
+    """Completions that the endpoint sent through the CC stream."""
 
-    Parameters
-    ----------
-    lanes
-        Dwords of the stream.
-    report
-        Called with each completion in the cycle of its last beat.
-    """
-
-    def __init__(self, lanes: int, report: Callable[[SentCompletion], None]) -> None:
-        super().__init__(lanes)
-        self._report = report
-        self._discontinue_bit = 16 if self._wide else 0
-
-    def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
-        """Check ``tuser``."""
-        check_completion_beat(user, self._lanes, first=first, last=last, count=count)
-
-    def paused(self) -> None:
-        """Check that it is between packets."""
-        check_steady(self.open_since)
+    discontinue = 0, 16
+    check = staticmethod(check_completion_beat)
 
     def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""

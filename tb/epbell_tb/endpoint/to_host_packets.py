@@ -1,11 +1,10 @@
 """What the requester streams show: requests that the endpoint sends to the host, and what comes back."""
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from epbell_tb.endpoint.packets import PacketReader
-from epbell_tb.endpoint.sidebands import check_request_beat, check_steady
+from epbell_tb.endpoint.sidebands import check_request_beat
 
 __all__ = [
     "Answer",
@@ -63,29 +62,11 @@ class Answer:
         return whole and not (self.error or self.status or self.poisoned or self.discontinued)
 
 
-class SentRequestReader(PacketReader):
-    """Requests that the endpoint sent through the RQ stream.
+class SentRequestReader(PacketReader[SentRequest]):
+    """Requests that the endpoint sent through the RQ stream."""
 
-    Parameters
-    ----------
-    lanes
-        Dwords of the stream.
-    report
-        Called with each request in the cycle of its last beat.
-    """
-
-    def __init__(self, lanes: int, report: Callable[[SentRequest], None]) -> None:
-        super().__init__(lanes)
-        self._report = report
-        self._discontinue_bit = 36 if self._wide else 11
-
-    def sideband(self, user: int, *, first: bool, last: bool, count: int) -> None:
-        """Check ``tuser``."""
-        check_request_beat(user, self._lanes, first=first, last=last, count=count)
-
-    def paused(self) -> None:
-        """Check that it is between packets."""
-        check_steady(self.open_since)
+    discontinue = 11, 36
+    check = staticmethod(check_request_beat)
 
     def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""
@@ -100,21 +81,10 @@ class SentRequestReader(PacketReader):
         self._report(request)
 
 
-class AnswerReader(PacketReader):
-    """Completions and notices that the endpoint took from the RC stream.
+class AnswerReader(PacketReader[Answer]):
+    """Completions and notices that the endpoint took from the RC stream."""
 
-    Parameters
-    ----------
-    lanes
-        Dwords of the stream.
-    report
-        Called with each packet in the cycle of its last beat.
-    """
-
-    def __init__(self, lanes: int, report: Callable[[Answer], None]) -> None:
-        super().__init__(lanes)
-        self._report = report
-        self._discontinue_bit = 96 if self._wide else 42
+    discontinue = 42, 96
 
     def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""

@@ -49,7 +49,8 @@ bool Cpu::clock(const uint32_t* seen, uint32_t* drive) {
         bool waited = aw || w || ar;
         aw &= !seen[SEEN_cpu_axil_awready], w &= !seen[SEEN_cpu_axil_wready], ar &= !seen[SEEN_cpu_axil_arready];
         handed = waited && !(aw || w || ar);
-        if (seen[access.write ? SEEN_cpu_axil_bvalid : SEEN_cpu_axil_rvalid]) {
+        bool asked = !(aw || w || ar);  // an answer to what was not taken is none: the access never ends
+        if (asked && seen[access.write ? SEEN_cpu_axil_bvalid : SEEN_cpu_axil_rvalid]) {
             access.response = seen[access.write ? SEEN_cpu_axil_bresp : SEEN_cpu_axil_rresp];
             if (!access.write) access.data = seen[SEEN_cpu_axil_rdata];
             done = access;
