@@ -1,0 +1,1 @@
+"""A guest with a stock Linux kernel, in QEMU, whose PCI device is our endpoint."""
