@@ -43,6 +43,8 @@ class ReferenceLink:
         The host's MSI controller; None for the default.
     completion_timeout
         Seconds after which a read of the processor ends that the host does not answer.
+    host_memory, intx
+        The host's memory and its end of INTx; None for ones of our own.
 
     Attributes
     ----------
@@ -78,6 +80,8 @@ class ReferenceLink:
         config: ConfigSpace | None = None,
         receiver: MsiController | None = None,
         completion_timeout: float = 12.5e-3,
+        host_memory: HostMemory | None = None,
+        intx: DrivenIrqLine | None = None,
     ) -> None:
         self.platform = platform
         self.endpoint = endpoint
@@ -85,14 +89,14 @@ class ReferenceLink:
             config = ConfigSpace(endpoint.bar_sizes, wide_bars, msi_vectors_log2=msi_vectors_log2)
         self.config = config
         self.receiver = MsiController() if receiver is None else receiver
-        self.host_memory = HostMemory()
+        self.host_memory = HostMemory() if host_memory is None else host_memory
         self.host_memory.doorbells[self.receiver.address] = lambda word: self.receiver.deliver(word)
         outbound = OutboundPath(platform, endpoint, self.host_memory, 2 * host_latency, completion_timeout)
         self.memory = HostBus(platform, endpoint, config, self.settle, host_latency)
         self.cpu = CpuBus(platform, endpoint, outbound, self.settle, cpu_latency)
         self.irq_mu = DrivenIrqLine(platform)
         self.irq_edma = tuple(DrivenIrqLine(platform) for _ in range(endpoint.edma_lines if lines is None else lines))
-        self.intx = DrivenIrqLine(platform)
+        self.intx = DrivenIrqLine(platform) if intx is None else intx
         self.present = True
         self._msi_latency = msi_latency
         self._msi_event = platform.event()

@@ -1,32 +1,22 @@
 """The target in plain Python: both ends' software around the reference endpoint, in virtual time."""
 
-from dataclasses import replace
 from typing import Any
 
 from ..devicetree import DeviceTree
 from ..host.msi import MsiController
 from ..host.pci import PciDevice
 from ..host.pci_endpoint_test import PciEndpointTest
-from ..linux.boot import boot
-from ..platform import IrqLine, VirtualPlatform
-from ..reference.capabilities import MsiCapability, MsixCapability
-from ..reference.config_space import ConfigSpace
-from ..reference.endpoint import ReferenceEndpoint
-from ..reference.link import ReferenceLink
+from ..platform import VirtualPlatform
+from .board import BAR_SIZES, Board
 from .harness import DmaEngine
 
 __all__ = [
-    "BAR_SIZES",
     "ModelTarget",
     "heading",
 ]
 
-BAR_SIZES = (0x2_0000, 0x2_0000, 0x2_0000, 0x2_0000, 0x2_0000, 0x10_0000)
-"""Bytes behind each BAR, as Linux's function wants them."""
-
 _BAR_BASE = 0x8000_0000
 _HOST_VECTORS = 4096
-_MSIX_TABLE = 0, 0x80
 
 
 def heading(what: str, tree: DeviceTree, windows: int | None, msix_vectors: int) -> str:
@@ -97,29 +87,20 @@ class ModelTarget:
         **boot_options: Any,
     ) -> None:
         self._heading = heading("the models", tree, windows, msix_vectors)
-        if windows is not None:
-            tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=windows))
         self.platform = VirtualPlatform()
-        self.tree = tree
-        self.endpoint = ReferenceEndpoint.of(tree, bar_sizes)
-        config = ConfigSpace(
-            bar_sizes,
-            msi=MsiCapability(msi_vectors_log2, maskable=True),
-            msix=MsixCapability(msix_vectors, _MSIX_TABLE),
-            pin=1,
-        )
         receiver = MsiController(vectors=_HOST_VECTORS)
-        self.link = ReferenceLink(self.platform, self.endpoint, config=config, receiver=receiver)
-        self.software = boot(
+        self.board = Board(
             self.platform,
-            self.link.cpu,
-            self._lines(),
             tree,
-            bar_sizes,
-            msix_interrupts=msix_vectors,
-            intx=True,
+            bar_sizes=bar_sizes,
+            windows=windows,
+            msi_vectors_log2=msi_vectors_log2,
+            msix_vectors=msix_vectors,
+            receiver=receiver,
             **boot_options,
         )
+        self.tree, self.endpoint, self.link = self.board.tree, self.board.endpoint, self.board.link
+        self.software = self.board.software
         self.device = PciDevice(
             self.platform,
             self.link,
@@ -136,10 +117,7 @@ class ModelTarget:
 
     async def bring_up(self) -> PciEndpointTest:
         """Boot, enumerate, bind."""
-        self.link.start()
-        error = await self.software.start()
-        if error:
-            raise RuntimeError(f"The endpoint's software ends with {error}: {'; '.join(self.software.log)}")
+        await self.board.start()
         await self.device.scan()
         await self.device.assign(_BAR_BASE)
         error = await self.host.probe()
@@ -156,8 +134,3 @@ class ModelTarget:
             f"doorbell {function.backend or 'none'}{why}",
             f"{self.platform.now():.3f} s of Linux's time, {accesses} accesses of the host, {interrupts} interrupts",
         ]
-
-    def _lines(self) -> dict[int, IrqLine]:
-        lines: dict[int, IrqLine] = {unit.interrupt.spi: self.link.irq_mu for unit in self.tree.messaging_units}
-        interrupts = (interrupt.spi for interrupt in self.tree.endpoint.edma.interrupts)
-        return lines | dict(zip(interrupts, self.link.irq_edma, strict=False))

@@ -1,0 +1,167 @@
+"""The reference endpoint behind a guest: the models of the hardware, the endpoint's software, and no host of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from epbell_models.devicetree import DeviceTree
+from epbell_models.platform import BusError, DrivenIrqLine, Platform, VirtualPlatform
+from epbell_models.reference.host_memory import HostMemory
+from epbell_models.reference.outbound import Cause
+from epbell_models.selftest.board import BAR_SIZES, Board
+from epbell_tb.guest.port import HostFault, HostSide, Transport, serve
+
+__all__ = [
+    "ModelEndpoint",
+    "serve_model",
+]
+
+_TICK = 1e-3
+_INTA = 0
+
+
+class _GuestMemory(HostMemory):
+    """The guest's memory, and its interrupt controllers, as the models' host."""
+
+    def __init__(self, host: HostSide) -> None:
+        super().__init__()
+        self._host = host
+
+    def read(self, address: int, length: int) -> bytes | Cause:
+        try:
+            return self._host.read(address, length)
+        except HostFault:
+            return Cause.UNSUPPORTED
+
+    def write(self, address: int, data: bytes) -> None:
+        try:
+            self._host.write(address, data)
+        except HostFault:
+            self.dropped.append(address)
+
+
+class _GuestLine(DrivenIrqLine):
+    """INTA of the guest."""
+
+    def __init__(self, platform: Platform, host: HostSide) -> None:
+        super().__init__(platform)
+        self._host = host
+
+    def drive(self, level: bool) -> None:
+        if level != self.level():
+            self._host.intx(_INTA, level)
+        super().drive(level)
+
+
+class ModelEndpoint:
+    """An `epbell_tb.guest.port.Endpoint`.
+
+    Parameters
+    ----------
+    platform
+        Time and concurrency.
+    host
+        The guest.
+    tree
+        The device tree of the endpoint's processor.
+    bar_sizes, board_options
+        See `Board`.
+
+    Attributes
+    ----------
+    board
+        The models.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        host: HostSide,
+        tree: DeviceTree,
+        bar_sizes: tuple[int, ...] = BAR_SIZES,
+        **board_options: Any,
+    ) -> None:
+        self.board = Board(
+            platform,
+            tree,
+            bar_sizes=bar_sizes,
+            host_memory=_GuestMemory(host),
+            intx=_GuestLine(platform, host),
+            **board_options,
+        )
+        self._link = self.board.link
+
+    async def config_read(self, offset: int, length: int) -> int:
+        """Read 1, 2 or 4 bytes of configuration space."""
+        word = await self._link.config_read32(offset & ~3)
+        return word >> 8 * (offset & 3) & (1 << 8 * length) - 1
+
+    async def config_write(self, offset: int, length: int, value: int) -> None:
+        """Write 1, 2 or 4 bytes of configuration space; the others of the dword are written as they read."""
+        lane = 8 * (offset & 3)
+        mask = (1 << 8 * length) - 1 << lane
+        word = self._link.config.read32(offset & ~3)
+        await self._link.config_write32(offset & ~3, word & ~mask | value << lane)
+
+    async def memory_read(self, address: int, length: int) -> bytes:
+        """Read bytes behind the BARs; all ones where nobody answers."""
+        try:
+            return await self._link.memory.read(address, length)
+        except BusError:
+            return b"\xff" * length
+
+    async def memory_write(self, address: int, data: bytes) -> None:
+        """Write bytes behind the BARs."""
+        await self._link.memory.write(address, data)
+
+    async def reset(self) -> None:
+        """Reset the function; the guest's machine does so when it starts."""
+        self._link.reset_function()
+
+    def forget(self) -> None:
+        """Forget the traces of accesses, which nobody reads."""
+        self._link.memory.trace.clear()
+        self._link.cpu.trace.clear()
+
+
+def serve_model(
+    transport: Transport,
+    host: HostSide,
+    tree: DeviceTree,
+    seconds: float,
+    change: Callable[[ModelEndpoint], None] = lambda endpoint: None,
+    **options: Any,
+) -> ModelEndpoint:
+    """Be a guest's device until it has gone.
+
+    The endpoint's Linux keeps the time of day: its millisecond is not shorter than one of the wall clock.
+
+    Parameters
+    ----------
+    transport, host
+        The guest.
+    tree
+        The device tree.
+    seconds
+        Greatest time of the endpoint's Linux.
+    change
+        What is to be different from a good endpoint.
+    options
+        Further options of `ModelEndpoint`.
+    """
+    platform = VirtualPlatform()
+    endpoint = ModelEndpoint(platform, host, tree, **options)
+    change(endpoint)
+
+    async def rest() -> None:
+        endpoint.forget()
+        if not transport.wait(_TICK):
+            await platform.sleep(_TICK)
+
+    async def run() -> None:
+        await endpoint.board.start()
+        await serve(transport, endpoint, rest)
+
+    platform.run(run(), limit=seconds)
+    return endpoint
