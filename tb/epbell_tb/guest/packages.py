@@ -183,11 +183,8 @@ def _build(root: Path, say: Say) -> dict[str, str]:
     _run(["bash", "-c", extract], "extract the kernel")
     say(f"building {len(_MODULES)} modules and pcitest from Debian's source of Linux {version}")
     _build_modules(root, unpacked, source, release)
-    _run(
-        ["gcc", "-static", "-O2", "-w", f"-I{source}/include/uapi", "-o", str(root / "pcitest")]
-        + [str(source / _PCITEST[0])],
-        "build the kernel's pcitest",
-    )
+    compiler = ["gcc", "-static", "-O2", "-w", f"-I{source}/include/uapi"]
+    _run([*compiler, "-o", str(root / "pcitest"), str(source / _PCITEST[0])], "build the kernel's pcitest")
     shutil.copy(unpacked / "bin/busybox", root / "busybox")
     shutil.rmtree(root / "source")
     shutil.rmtree(unpacked)
