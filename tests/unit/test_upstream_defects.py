@@ -30,6 +30,7 @@ from epbell_tb.endpoint.upstream.hidden_aer import show_extended_capabilities
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 from epbell_tb.endpoint.upstream.poisoned_requests_passed import to_user
+from epbell_tb.endpoint.upstream.rom_and_bist_without_any import deny_rom_and_self_test
 from epbell_tb.endpoint.upstream.short_error_pointer import WholeErrorPointer
 from epbell_tb.endpoint.upstream.silent_errors import ERR_COR, ERR_FATAL, ERR_NONFATAL, Error, SilentErrors
 
@@ -110,6 +111,18 @@ def test_poisoned_requests_passed():
     assert to_user(request).discontinue
     request.ep = False
     assert not to_user(request).discontinue
+
+
+@pytest.mark.parametrize(("offset", "mask"), [(0x30, 0x1), (0x0C, 0x4)])
+def test_rom_and_bist_without_any(offset, mask):
+    stock, mended = function(), function()
+    deny_rom_and_self_test(mended)
+    for one in (stock, mended):
+        run(one.write_config_register(offset // 4, 0xFFFF_FFFF, mask))
+    assert run(stock.read_config_register(offset // 4))
+    assert run(mended.read_config_register(offset // 4)) == 0
+    run(mended.write_config_register(0x3C // 4, 0x0B, 0x1))
+    assert run(mended.read_config_register(0x3C // 4)) & 0xFF == 0x0B, "all else is written"
 
 
 @pytest.mark.parametrize("kind", sorted(MEMORY_REQUESTS - POSTED, key=lambda kind: kind.name))

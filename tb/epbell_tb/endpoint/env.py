@@ -42,11 +42,15 @@ from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 from epbell_tb.hard_block_pins import PINS
 
 __all__ = [
+    "ENDPOINT",
     "EndpointEnv",
 ]
 
 TIME_SCALE = 1000.0
 """Linux's millisecond is a simulated microsecond."""
+
+ENDPOINT = PcieId(1, 0, 0)
+"""Bus, device and function number of the endpoint."""
 
 _RESET_CLOCKS = 8
 _PULSES = ("wr_done", "wr_abort", "rd_done", "rd_abort")
@@ -57,7 +61,6 @@ _MSI_ADDRESS = 0xA000_0000
 _VECTORS = 32
 _HOST_VECTORS = 4096
 _MSIX_TABLE = 0x80
-_ENDPOINT = PcieId(1, 0, 0)
 _ANSWERED_US = 20
 _REST = 200
 """Clocks after which everything that was under way has ended."""
@@ -90,6 +93,8 @@ class EndpointEnv:
         The CPU's bus and the host's.
     function, bridge
         Configuration space of the endpoint, and of the root port above it.
+    port, hot_reset
+        That root port, and what comes of its bus reset.
     to_host
         What the endpoint reaches of the host: memory and INTx.
     link
@@ -123,10 +128,11 @@ class EndpointEnv:
         self.root: Any = RootComplex()
         refuse_vectors(self.root)
         self.block = self._hard_block()
-        port = self._link()
-        self.bridge = RootPort(self.root, port)
-        watch_bus_reset(port, HotReset(self).follow)
-        self.to_host = HostPort(self.root, port, self.platform)
+        self.port = self._link()
+        self.bridge = RootPort(self.root, self.port)
+        self.hot_reset = HotReset(self)
+        watch_bus_reset(self.port, self.hot_reset.follow)
+        self.to_host = HostPort(self.root, self.port, self.platform)
         self.link = LinkChecks(self.block.functions[0])
         self.to_host.judge = self.link.check
         self.cpu = CpuBus(dut, AddressMap.of(self.tree).outbound)
@@ -136,7 +142,7 @@ class EndpointEnv:
         self.to_host.memory.doorbells[_MSI_ADDRESS] = self._heard
         self.memory = HostBus(self.root)
         self.software = self.new_software()
-        self.function = HostFunction(self.root, _ENDPOINT, self.memory)
+        self.function = HostFunction(self.root, ENDPOINT, self.memory)
         self.device = PciDevice(self.platform, self.function, self.msis, intx=self.to_host.intx)
         source = random.Random(f"{self.seed} buffers")
         self.host = PciEndpointTest(self.device, store_bytes=512, memory=self.to_host.memory, source=source)
@@ -307,7 +313,7 @@ class EndpointEnv:
         port.connect(self.block)
         direct_link(port, self.block.upstream_port)
         direct_route(self.root, port, self.block.upstream_port)
-        port.sec_bus_num = port.sub_bus_num = _ENDPOINT.bus
+        port.sec_bus_num = port.sub_bus_num = ENDPOINT.bus
         for bridge in (port, self.root.upstream_bridge):
             bridge.mem_base, bridge.mem_limit = _WINDOW, _WINDOW + _WINDOW_SIZE - 1
             bridge.prefetchable_mem_base = _WIDE_WINDOW
@@ -333,10 +339,14 @@ class EndpointEnv:
                 yield True
 
     def _heard(self, word: int) -> None:
-        msi = self.block.functions[0].msi_cap
-        if msi.msi_enable:  # else it is MSI-X, which the scoreboard sees on the RQ stream
-            self.board.msis.arrived(word - msi.msi_message_data, 1 << msi.msi_multiple_message_enable)
+        if self.block.functions[0].msi_cap.msi_enable:  # else it is MSI-X, which the scoreboard sees on the RQ stream
+            self.judge_msi(word)
         self.msis.deliver(word)
+
+    def judge_msi(self, word: int) -> None:
+        """Check an MSI that arrives at the host."""
+        msi = self.block.functions[0].msi_cap
+        self.board.msis.arrived(word - msi.msi_message_data, 1 << msi.msi_multiple_message_enable)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

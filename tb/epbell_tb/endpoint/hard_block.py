@@ -25,6 +25,7 @@ from epbell_tb.endpoint.requester import RequesterSide
 from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
 from epbell_tb.endpoint.upstream.credits_lost_in_stalls import CreditsLostInStalls
 from epbell_tb.endpoint.upstream.poisoned_requests_passed import to_user
+from epbell_tb.endpoint.upstream.rom_and_bist_without_any import deny_rom_and_self_test
 from epbell_tb.endpoint.upstream.silent_errors import Error
 
 __all__ = [
@@ -116,6 +117,7 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
         self._was_master = False
         self._config_written = Event()
         super().__init__(*args, **kwargs)
+        deny_rom_and_self_test(self.functions[0])
 
     @property
     def decodes(self) -> bool:

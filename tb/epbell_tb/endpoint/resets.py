@@ -48,6 +48,12 @@ class HotReset:
 
     def __init__(self, env: Any) -> None:
         self._env = env
+        self._set_up: Any = None
+
+    async def over(self) -> None:
+        """Wait until the endpoint's Linux has set everything up again, if it had to."""
+        if self._set_up is not None:
+            await self._set_up
 
     async def follow(self, asserted: bool) -> None:
         """Begin or end it."""
@@ -66,7 +72,7 @@ class HotReset:
         env.block.regain_link()
         env.cpu.release()
         if env.software.epc.init_complete:
-            cocotb.start_soon(self._set_up_again(), name="set up again")
+            self._set_up = cocotb.start_soon(self._set_up_again(), name="set up again")
 
     async def _set_up_again(self) -> None:
         software = self._env.software

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from epbell_models.devicetree import DeviceTree
-from epbell_models.platform import BusError, DrivenIrqLine, Platform, VirtualPlatform
-from epbell_models.reference.host_memory import HostMemory
-from epbell_models.reference.outbound import Cause
+from epbell_models.platform import BusError, Platform, VirtualPlatform
 from epbell_models.selftest.board import BAR_SIZES, Board
-from epbell_tb.guest.port import HostFault, HostSide, Transport, serve
+from epbell_tb.guest.host_side import HostSideLine, HostSideMemory
+from epbell_tb.guest.port import HostSide, Transport, serve
 
 __all__ = [
     "ModelEndpoint",
@@ -18,40 +17,6 @@ __all__ = [
 ]
 
 _TICK = 1e-3
-_INTA = 0
-
-
-class _GuestMemory(HostMemory):
-    """The guest's memory, and its interrupt controllers, as the models' host."""
-
-    def __init__(self, host: HostSide) -> None:
-        super().__init__()
-        self._host = host
-
-    def read(self, address: int, length: int) -> bytes | Cause:
-        try:
-            return self._host.read(address, length)
-        except HostFault:
-            return Cause.UNSUPPORTED
-
-    def write(self, address: int, data: bytes) -> None:
-        try:
-            self._host.write(address, data)
-        except HostFault:
-            self.dropped.append(address)
-
-
-class _GuestLine(DrivenIrqLine):
-    """INTA of the guest."""
-
-    def __init__(self, platform: Platform, host: HostSide) -> None:
-        super().__init__(platform)
-        self._host = host
-
-    def drive(self, level: bool) -> None:
-        if level != self.level():
-            self._host.intx(_INTA, level)
-        super().drive(level)
 
 
 class ModelEndpoint:
@@ -86,8 +51,8 @@ class ModelEndpoint:
             platform,
             tree,
             bar_sizes=bar_sizes,
-            host_memory=_GuestMemory(host),
-            intx=_GuestLine(platform, host),
+            host_memory=HostSideMemory(host),
+            intx=HostSideLine(platform, host),
             **board_options,
         )
         self._link = self.board.link

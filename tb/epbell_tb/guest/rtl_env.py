@@ -1,0 +1,54 @@
+"""The environment of the endpoint's benches with a guest for a host: RTL, software, and every check of the pins.
+
+The host's models are not asked anything: the guest's kernel enumerates, its drivers drive, its memory is the host's.
+"""
+
+from typing import Any
+
+from epbell_tb.endpoint.env import EndpointEnv
+from epbell_tb.guest.host_side import HostSideLine, HostSideMemory
+from epbell_tb.guest.port import HostSide
+
+__all__ = [
+    "GuestEnv",
+]
+
+_VENDOR, _DEVICE = 0x1957, 0x0808
+"""Identity of the function: that of the models' configuration space."""
+
+_OTHERS = 0xFF0000
+"""Class code of pci-epf-test: a device that fits no class."""
+
+
+class GuestEnv(EndpointEnv):
+    """The endpoint between a guest and a CPU that runs Linux's drivers; environment variables as of `EndpointEnv`.
+
+    Parameters
+    ----------
+    dut
+        The design.
+    host
+        The guest.
+    msix
+        How many MSI-X vectors the function offers, 1 to 2048.
+    """
+
+    def __init__(self, dut: Any, host: HostSide, *, msix: int) -> None:
+        super().__init__(dut, "endpoint_guest", msix=msix)
+        self.to_host.memory = HostSideMemory(host, self._message)
+        self.to_host.intx = HostSideLine(self.platform, host)
+        function = self.block.functions[0]
+        function.vendor_id, function.device_id, function.class_code = _VENDOR, _DEVICE, _OTHERS
+
+    async def boot(self) -> None:
+        """Reset the endpoint, boot its Linux, and let the streams pause from then on, if they are to."""
+        await self.reset()
+        await self.start_linux()
+        self.stall()
+
+    def _message(self, address: int, data: bytes) -> None:
+        """Check an interrupt message that arrives: those of MSI-X were checked on their way."""
+        msi = self.block.functions[0].msi_cap
+        if msi.msi_enable:
+            assert address == msi.msi_message_address, f"an MSI at {address:#x}, not at {msi.msi_message_address:#x}"
+            self.judge_msi(int.from_bytes(data, "little"))
