@@ -1,0 +1,43 @@
+"""Our own programs for the guest: C files in tests/linux, compiled without libraries."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from epbell_tb import installation
+from epbell_tb.guest.packages import MissingError
+
+__all__ = ["compiled"]
+
+
+def compiled(name: str, folder: Path) -> Path:
+    """Return a program, compiled if its source is newer.
+
+    Parameters
+    ----------
+    name
+        Its name; the source is ``tests/linux/NAME.c``.
+    folder
+        Where it is kept.
+
+    Raises
+    ------
+    MissingError
+        When it cannot be compiled.
+    """
+    source = installation.PROJECT / "tests" / "linux" / f"{name}.c"
+    program = folder / name
+    if not source.is_file():
+        raise MissingError(f"{source} is not there: clone the project and run the command in the clone")
+    if program.is_file() and program.stat().st_mtime > source.stat().st_mtime:
+        return program
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(source)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    except OSError as error:
+        raise MissingError(f"gcc cannot be run, install it with `apt-get install gcc libc6-dev`: {error}") from error
+    if done.returncode:
+        raise MissingError(f"{source} cannot be compiled:\n{done.stderr.strip()}")
+    return program
