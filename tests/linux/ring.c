@@ -25,8 +25,9 @@
 enum { COMMAND = 0x04, STATUS = 0x08, IRQ_TYPE = 0x24, IRQ_NUMBER = 0x28, CAPS = 0x30, DB_BAR = 0x34, DB_OFFSET = 0x38,
        DB_DATA = 0x3c };
 enum { ENABLE_DOORBELL = 1 << 6, DISABLE_DOORBELL = 1 << 7 };
-enum { IRQ_RAISED = 1 << 6, DOORBELL_SUCCESS = 1 << 9, ENABLE_SUCCESS = 1 << 10, DISABLE_SUCCESS = 1 << 12 };
-enum { DYNAMIC_INBOUND = 1 << 5 };
+/* IRQ_RAISED is not looked at: the driver of Linux 6.1 clears it when it has seen it. */
+enum { DOORBELL_SUCCESS = 1 << 9, ENABLE_SUCCESS = 1 << 10, DISABLE_SUCCESS = 1 << 12 };
+enum { DYNAMIC_INBOUND = 1 << 5, BAR0_RESERVED = 1 << 6 };
 enum { BARS = 6 };
 
 #define DRIVER "pci-endpoint-test"
@@ -142,7 +143,7 @@ static uint32_t ring(uint32_t irq_type, volatile uint32_t *doorbell, uint32_t wo
 
 static int doorbell_test(uint32_t irq_type, int rings)
 {
-	uint32_t status, bar, offset, word, good = DOORBELL_SUCCESS | IRQ_RAISED;
+	uint32_t status, bar, offset, word;
 	volatile uint32_t *doorbell;
 	unsigned long count;
 	int rung = 0;
@@ -164,7 +165,7 @@ static int doorbell_test(uint32_t irq_type, int rings)
 	doorbell = (volatile uint32_t *)(bars[bar] + offset);
 	while (rung < rings) {
 		status = ring(irq_type, doorbell, word, &count);
-		if (count != 1 || (status & good) != good)
+		if (count != 1 || !(status & DOORBELL_SUCCESS))
 			break;
 		rung++;
 	}
@@ -172,6 +173,11 @@ static int doorbell_test(uint32_t irq_type, int rings)
 	count = command(irq_type, DISABLE_DOORBELL);
 	status = get(STATUS);
 	check(count == 1 && status & DISABLE_SUCCESS, "DISABLE_DOORBELL: STATUS %#x, %lu interrupts", status, count);
+	if (get(CAPS) & BAR0_RESERVED << bar) {
+		/* Linux keeps what nobody hears, and hands it to the next who asks for the interrupt. */
+		printf("# BAR%u shows the doorbell always\n", bar);
+		return failed ? EINVAL : 0;
+	}
 	*doorbell = word;
 	count = wait_for_interrupt(SILENCE_MS);
 	check(count == 0, "a store to the same place afterwards: %lu interrupts", count);

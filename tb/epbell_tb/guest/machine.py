@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ _COMPLAINT = re.compile(
     r"|blocked for more than"
 )
 _SECONDS_TO_DIE = 10.0
+_LOOK_S = 0.2
 
 
 def complaint(line: str) -> bool:
@@ -115,9 +116,21 @@ class Guest:
     ) -> None:
         self._cleanup.close()
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines that the guest prints, as they come, until it has ended."""
-        while (line := self._lines.get()) is not None:
+    def lines(self, alive: Callable[[], bool] = lambda: True) -> Iterator[str]:
+        """Yield the lines that the guest prints, as they come, until it has ended.
+
+        Parameters
+        ----------
+        alive
+            Whether there is any point in going on; asked some times a second.
+        """
+        while alive():
+            try:
+                line = self._lines.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+            if line is None:
+                return
             yield line
 
     def _command(self, descriptor: int) -> list[str]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from epbell_models.devicetree import DeviceTree
-from epbell_models.platform import BusError, Platform, VirtualPlatform
+from epbell_models.platform import BusError, Platform
 from epbell_models.selftest.board import BAR_SIZES, Board
 from epbell_tb.guest.host_side import HostSideLine, HostSideMemory
-from epbell_tb.guest.port import HostSide, Transport, serve
+from epbell_tb.guest.port import HostSide
 
 __all__ = [
     "ModelEndpoint",
-    "serve_model",
 ]
-
-_TICK = 1e-3
 
 
 class ModelEndpoint:
@@ -37,6 +33,8 @@ class ModelEndpoint:
     ----------
     board
         The models.
+    accesses
+        How many accesses of the guest there were of each kind, by the names of `Figures`.
     """
 
     def __init__(
@@ -55,15 +53,18 @@ class ModelEndpoint:
             intx=HostSideLine(platform, host),
             **board_options,
         )
+        self.accesses = dict.fromkeys(("config", "reads", "writes", "resets"), 0)
         self._link = self.board.link
 
     async def config_read(self, offset: int, length: int) -> int:
         """Read 1, 2 or 4 bytes of configuration space."""
+        self.accesses["config"] += 1
         word = await self._link.config_read32(offset & ~3)
         return word >> 8 * (offset & 3) & (1 << 8 * length) - 1
 
     async def config_write(self, offset: int, length: int, value: int) -> None:
         """Write 1, 2 or 4 bytes of configuration space; the others of the dword are written as they read."""
+        self.accesses["config"] += 1
         lane = 8 * (offset & 3)
         mask = (1 << 8 * length) - 1 << lane
         word = self._link.config.read32(offset & ~3)
@@ -71,6 +72,7 @@ class ModelEndpoint:
 
     async def memory_read(self, address: int, length: int) -> bytes:
         """Read bytes behind the BARs; all ones where nobody answers."""
+        self.accesses["reads"] += 1
         try:
             return await self._link.memory.read(address, length)
         except BusError:
@@ -78,55 +80,15 @@ class ModelEndpoint:
 
     async def memory_write(self, address: int, data: bytes) -> None:
         """Write bytes behind the BARs."""
+        self.accesses["writes"] += 1
         await self._link.memory.write(address, data)
 
     async def reset(self) -> None:
         """Reset the function; the guest's machine does so when it starts."""
+        self.accesses["resets"] += 1
         self._link.reset_function()
 
     def forget(self) -> None:
         """Forget the traces of accesses, which nobody reads."""
         self._link.memory.trace.clear()
         self._link.cpu.trace.clear()
-
-
-def serve_model(
-    transport: Transport,
-    host: HostSide,
-    tree: DeviceTree,
-    seconds: float,
-    change: Callable[[ModelEndpoint], None] = lambda endpoint: None,
-    **options: Any,
-) -> ModelEndpoint:
-    """Be a guest's device until it has gone.
-
-    The endpoint's Linux keeps the time of day: its millisecond is not shorter than one of the wall clock.
-
-    Parameters
-    ----------
-    transport, host
-        The guest.
-    tree
-        The device tree.
-    seconds
-        Greatest time of the endpoint's Linux.
-    change
-        What is to be different from a good endpoint.
-    options
-        Further options of `ModelEndpoint`.
-    """
-    platform = VirtualPlatform()
-    endpoint = ModelEndpoint(platform, host, tree, **options)
-    change(endpoint)
-
-    async def rest() -> None:
-        endpoint.forget()
-        if not transport.wait(_TICK):
-            await platform.sleep(_TICK)
-
-    async def run() -> None:
-        await endpoint.board.start()
-        await serve(transport, endpoint, rest)
-
-    platform.run(run(), limit=seconds)
-    return endpoint

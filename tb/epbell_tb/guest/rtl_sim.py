@@ -17,10 +17,10 @@ from pathlib import Path
 
 from epbell_models import devicetree
 from epbell_tb import runner
+from epbell_tb.guest.figures import Figures
 from epbell_tb.sim_variant import VariantError, build_variant, variant_of
 
 __all__ = [
-    "Figures",
     "RtlGuest",
     "RtlSetup",
 ]
@@ -61,36 +61,6 @@ class RtlSetup:
     windows: int | None = None
     msix_way: str = "rq"
     limit: float = 600.0
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What the endpoint had to do.
-
-    Attributes
-    ----------
-    config, reads, writes, resets : int
-        The guest's accesses, and resets of its machine.
-    seconds, clocks : float, int
-        Wall-clock seconds from the endpoint's start to the guest's end, and simulated clocks.
-    interrupts : int
-        Interrupts that the endpoint's Linux has raised.
-    doorbell, reason : str or None, str
-        Its latest doorbell, and why it was that one.
-    log : list of str
-        What the endpoint's Linux has said.
-    """
-
-    config: int
-    reads: int
-    writes: int
-    resets: int
-    seconds: float
-    clocks: int
-    interrupts: int
-    doorbell: str | None
-    reason: str
-    log: list[str]
 
 
 class RtlGuest:

@@ -1,0 +1,249 @@
+"""Runs a guest's test of an endpoint, from packages to figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from epbell_models import devicetree
+from epbell_models.devicetree import DeviceTree
+from epbell_models.selftest.harness import Options, selected
+from epbell_models.selftest.model import ModelTarget, heading
+from epbell_models.selftest.tap import TapWriter
+from epbell_models.selftest.tests import SelfTest
+from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.guest import initramfs, packages, pcitest, programs
+from epbell_tb.guest.figures import Figures
+from epbell_tb.guest.machine import Boot, Guest
+from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
+
+__all__ = [
+    "ENDPOINTS",
+    "Device",
+    "Setup",
+    "device",
+    "run",
+]
+
+ENDPOINTS = ("rtl", "model")
+"""What can be behind the guest; the first is the default."""
+
+Out = Callable[[str], None]
+_DRIVERS = ("pci_endpoint_test",)
+_MSI = 1
+
+
+class Device(Protocol):
+    """An endpoint that waits for a guest; ``with`` ends it."""
+
+    def __enter__(self) -> Device:
+        """Prepare nothing yet."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        ...
+
+    def start(self) -> None:
+        """Bring it up, so that a guest can come."""
+        ...
+
+    def attach(self, link: object, qtest: Path) -> None:
+        """Take a guest's device socket, which is no longer the caller's, and the path of QEMU's test socket."""
+        ...
+
+    def failed(self) -> bool:
+        """Whether it has ended: no guest gets an answer any more."""
+        ...
+
+    def finish(self) -> Figures:
+        """Wait until it has seen the guest go, and return its figures; RuntimeError when something is wrong."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to run.
+
+    Attributes
+    ----------
+    dts
+        The device tree.
+    endpoint
+        One of `ENDPOINTS`.
+    sizes
+        Bytes of the transfers.
+    only
+        Patterns of tests' names; none for every test.
+    rings
+        How often the doorbell is rung with either kind of interrupt.
+    bars
+        Name of a set of BARs.
+    msix
+        How many MSI-X vectors the function offers.
+    windows
+        How many inbound windows there are; None for as many as the device tree says.
+    width, stalls, seed, msix_way
+        Of the RTL: width of the streams in bits, whether they pause at random, seed of everything random, and how MSI-X
+        messages leave.
+    limit
+        Wall-clock seconds after which the guest is ended.
+    """
+
+    dts: Path
+    endpoint: Literal["rtl", "model"] = "rtl"
+    sizes: tuple[int, ...] = (1, 1024, 1025)
+    only: tuple[str, ...] = ()
+    rings: int = 10
+    bars: str = "guest"
+    msix: int = 32
+    windows: int | None = None
+    width: int = 256
+    stalls: bool = False
+    seed: int = 1
+    msix_way: str = "rq"
+    limit: float = 300.0
+
+    @property
+    def bar_sizes(self) -> tuple[int, ...]:
+        """Bytes of each BAR, 0 for one that does not exist."""
+        return tuple(bar.size if bar else 0 for bar in BAR_SETS[self.bars])
+
+
+def device(setup: Setup, say: Out) -> Device:
+    """Return the endpoint that is asked for; ``say`` takes a sentence when something takes long."""
+    if setup.endpoint == "model":
+        return ModelGuest(ModelSetup(setup.dts, setup.bar_sizes, setup.msix, setup.windows))
+    from epbell_tb.guest.rtl_sim import RtlGuest, RtlSetup  # not at the top: it loads Amaranth
+
+    return RtlGuest(
+        RtlSetup(
+            setup.dts, width=setup.width, stalls=setup.stalls, seed=setup.seed, bars=setup.bars, msix=setup.msix,
+            windows=setup.windows, msix_way=setup.msix_way, limit=2 * setup.limit,
+        ),
+        say,
+    )  # fmt: skip
+
+
+def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
+    """Run the selftest's list in a guest; return whether nothing has failed.
+
+    Parameters
+    ----------
+    setup
+        What to run.
+    out
+        Takes every line of the report, which is TAP.
+    endpoint
+        What to test instead of what the setup says.
+
+    Raises
+    ------
+    MissingError
+        When something that a guest needs is not to be had.
+    RuntimeError
+        When the endpoint does not come up.
+    """
+    tests = selected(Options(setup.sizes, setup.only))
+    tree = devicetree.load(setup.dts)
+    notes: list[str] = []
+    have = packages.provide(lambda text: out(f"# {text}"))
+    plans = _plans(setup, tests, tree)
+    boot = _boot(setup, have, plans)
+    log = packages.folder() / "log" / f"pcitest-{setup.endpoint}-{tree.name}.log"
+    log.parent.mkdir(exist_ok=True)
+    with endpoint or device(setup, lambda text: out(f"# {text}")) as served:
+        served.start()
+        tap = TapWriter(out)
+        tap.begin(len(plans), len({test.case for test in tests}))
+        tap.note(heading(f"Linux {have.release} on {_what(setup)}", tree, setup.windows, setup.msix))
+        listener = pcitest.Listener(plans, tap)
+        began = time.monotonic()
+        with Guest(boot, log, setup.limit, slow=setup.endpoint == "rtl") as guest:
+            served.attach(guest.link, guest.qtest)
+            for line in guest.lines(lambda: not served.failed()):
+                listener.line(line)
+            complaints = _complaints(guest, listener, served, setup, log)
+        try:
+            notes += _notes(served.finish(), listener, began)
+        except RuntimeError as error:
+            complaints.append(str(error))
+    if listener.ended is None:
+        listener.give_up("the guest did not come to its end")
+    for note in [*notes, *complaints, f"the guest's log: {log}"]:
+        tap.note(note)
+    tap.finish()
+    return tap.good and not complaints
+
+
+def _plans(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree) -> list[pcitest.Plan]:
+    return pcitest.plan(
+        tests,
+        sizes=setup.sizes,
+        bar_sizes=setup.bar_sizes,
+        reserved=tree.endpoint.fixed_bar,
+        no_doorbell=_no_doorbell(setup, tree),
+        rings=setup.rings,
+    )
+
+
+def _no_doorbell(setup: Setup, tree: DeviceTree) -> str:
+    """Return why there is no doorbell on a device tree, as the models of both ends say; empty if there is one."""
+    target = ModelTarget(tree, bar_sizes=setup.bar_sizes, windows=setup.windows, msix_vectors=setup.msix)
+
+    async def ring() -> str:
+        driver = await target.bring_up()
+        await driver.set_irqtype(_MSI)
+        return target.software.function.reason if await driver.doorbell_test() else ""
+
+    return target.platform.run(ring())
+
+
+def _boot(setup: Setup, have: packages.Packages, plans: Sequence[pcitest.Plan]) -> Boot:
+    folder = packages.folder() / "guests"
+    folder.mkdir(exist_ok=True)
+    initrd = folder / f"pcitest-{setup.endpoint}-{setup.dts.stem}.gz"
+    ring = programs.compiled("ring", packages.folder() / "programs")
+    modules = [have.modules / f"{name}.ko" for name in _DRIVERS]
+    script = pcitest.script(plans)
+    initramfs.write(initrd, busybox=have.busybox, modules=modules, programs=[have.pcitest, ring], script=script)
+    return Boot(have.qemu, have.kernel, initrd)
+
+
+def _what(setup: Setup) -> str:
+    if setup.endpoint == "model":
+        return "the models"
+    return f"the RTL, {setup.width} bits {'with' if setup.stalls else 'without'} stalls"
+
+
+def _complaints(guest: Guest, listener: pcitest.Listener, served: Device, setup: Setup, log: Path) -> list[str]:
+    """Return what is wrong apart from the tests' results."""
+    found = [f"the guest's kernel complains: {line}" for line in guest.complaints]
+    if guest.timed_out:
+        found.append(f"the guest was ended after {setup.limit:.0f} s: it waits for something, or --limit is too short")
+    elif listener.ended is None and served.failed():
+        found.append("the endpoint has ended before the guest")
+    elif listener.booted is None:
+        found.append(f"the guest did not boot: see {log}")
+    elif listener.bound is None:
+        found.append("the guest's driver did not bind to the endpoint")
+    return found
+
+
+def _notes(figures: Figures, listener: pcitest.Listener, began: float) -> list[str]:
+    """Return what is worth telling at the end."""
+    why = f" ({figures.reason})" if figures.reason else ""
+    notes = [f"doorbell {figures.doorbell or 'none'}{why}"]
+    if listener.booted is not None and listener.ended is not None:
+        boot, tests = listener.booted - began, listener.ended - listener.booted
+        notes.append(f"boot {boot:.1f} s, tests {tests:.1f} s")
+    memory = figures.reads + figures.writes
+    accesses = f"{memory} accesses of BARs, {figures.config} of configuration space, {figures.interrupts} interrupts"
+    notes.append(f"{accesses}, {figures.clocks} clocks" if figures.clocks else accesses)
+    if listener.seconds:
+        rate = listener.accesses / listener.seconds
+        notes.append(f"{listener.accesses} accesses in tests of whole BARs in {listener.seconds:.1f} s: {rate:.0f}/s")
+    return notes
