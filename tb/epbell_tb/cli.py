@@ -255,6 +255,11 @@ def _block(arguments: list[str]) -> int:
     return _delegate("epbell_tb.blocks")(arguments)
 
 
+def _linux(arguments: list[str]) -> int:
+    _checkout("linux")
+    return _delegate("epbell_tb.linux")(arguments)
+
+
 def _clean(arguments: list[str]) -> int:
     _parser("clean", "Remove everything that was built, except .venv.").parse_args(arguments)
     _checkout("clean")
@@ -266,6 +271,7 @@ VERBS: dict[str, Verb] = {
     "sim": Verb("run the scenarios on Verilator and print what happened", _delegate("epbell_tb.sim")),
     "block": Verb("run the unit tests of blocks of the RTL that were edited, in seconds", _block),
     "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
+    "linux": Verb("boot stock Linux kernels whose PCI device is the endpoint, and print TAP", _linux),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
     "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),

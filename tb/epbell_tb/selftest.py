@@ -29,6 +29,8 @@ __all__ = [
 
 _QUICK_SIZES = (1, 1024, 1025)
 _MOST_MSIX = 2048
+# A PC with one processor has about 200 interrupt vectors.
+_MOST_GUEST_MSIX = 32
 _WINDOWS = 8
 _MOST_ROUNDS = 1000
 _MOST_SIZE = 1 << 24
@@ -72,11 +74,13 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = _parser()
     given = parser.parse_args(argv)
-    simulates = given.target == "sim"
+    simulates = given.target in ("sim", "linux")
     if given.width not in (None, *WIDTHS):
         parser.error(f"--width must be one of {', '.join(map(str, WIDTHS))}, not {given.width}")
     if not simulates and (given.width or given.stalls or given.msix_way or given.seed is not None):
-        parser.error("--width, --stalls, --msix-way and --seed are of --target sim")
+        parser.error("--width, --stalls, --msix-way and --seed are of --target sim and linux")
+    if given.target == "linux" and (given.dma or given.rounds > 1):
+        parser.error("--dma and --rounds are not of --target linux: its tests wait for ever, and run once")
     sizes = given.sizes or (_QUICK_SIZES if simulates else SIZES)
     msix = given.msix or _MOST_MSIX
     try:
@@ -88,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
         print("\n".join(test.name for test in tests))
         return 0
     dts = given.dts or devicetree.builtin(given.tree)
-    windows = given.windows or (None if given.dts else _windows(dts))
+    windows = given.windows or (None if given.dts or given.target == "linux" else _windows(dts))
     seed = 1 if given.seed is None else given.seed
     setup = Setup(dts, msix, windows, given.width or 256, given.stalls, seed, given.msix_way or "rq")
     try:
@@ -116,7 +120,23 @@ def _sim(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
     )  # fmt: skip
 
 
+def _linux(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
+    """Test the RTL with a stock Linux kernel as the host."""
+    from epbell_tb import linux  # not at the top: it loads Amaranth
+    from epbell_tb.guest import run as guest
+
+    return not linux.report(
+        guest.Setup(
+            setup.dts, sizes=options.sizes, only=options.only, msix=min(setup.msix, _MOST_GUEST_MSIX),
+            windows=setup.windows, width=setup.width, stalls=setup.stalls, seed=setup.seed, msix_way=setup.msix_way,
+            limit=options.limit * len(selected(options)),
+        ),
+        out,
+    )  # fmt: skip
+
+
 TARGETS: dict[str, Callable[[Setup, Options, Callable[[str], None]], bool]] = {
+    "linux": _linux,
     "model": _model,
     "sim": _sim,
 }
@@ -141,13 +161,13 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         choices=sorted(TARGETS),
         default="model",
-        help="what to test: model in plain Python (default), sim the RTL",
+        help="what to test: model in plain Python (default), sim the RTL, linux the RTL with a stock kernel as host",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
     which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead of a shipped one")
     add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
-    add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {sizes}; of sim {quick}")
+    add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {sizes}; of the RTL {quick}")
     add("--msix", type=number(1, _MOST_MSIX), metavar="N", help=f"MSI-X vectors of the function, default {_MOST_MSIX}")
     add(
         "--windows",
@@ -156,10 +176,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"inbound windows, default at least {_WINDOWS}, so that each BAR can be split; 6, as silicon has, shows"
         " Linux's -ENOSPC skips; with --dts as your device tree says",
     )
-    add("--width", type=int, metavar="BITS", help="sim: width of the PCIe streams, default 256")
-    add("--msix-way", choices=MSIX_WAYS, help="sim: MSI-X as memory writes on RQ (default) or by the hard block's port")
-    add("--stalls", action="store_true", help="sim: let the streams pause at random")
-    add("--seed", type=int, metavar="N", help="sim: seed of everything random, default 1")
+    add("--width", type=int, metavar="BITS", help="sim, linux: width of the PCIe streams, default 256")
+    add("--msix-way", choices=MSIX_WAYS, help="sim, linux: MSI-X as memory writes on RQ (default), or by the port")
+    add("--stalls", action="store_true", help="sim, linux: let the streams pause at random")
+    add("--seed", type=int, metavar="N", help="sim, linux: seed of everything random, default 1")
     add("--rounds", type=number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")
     add(
         "--dma",

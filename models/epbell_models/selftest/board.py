@@ -35,6 +35,8 @@ class Board:
         The device tree.
     bar_sizes
         Bytes of each BAR of the hardware, 0 for one that does not exist.
+    wide_bars
+        BARs that are the lower half of a 64-bit pair.
     windows
         Number of inbound windows, 1 to 16; None for as many as the device tree says.
     msi_vectors_log2
@@ -60,6 +62,7 @@ class Board:
         tree: DeviceTree,
         *,
         bar_sizes: tuple[int, ...] = BAR_SIZES,
+        wide_bars: tuple[int, ...] = (),
         windows: int | None = None,
         msi_vectors_log2: int = 5,
         msix_vectors: int = 2048,
@@ -74,6 +77,7 @@ class Board:
         self.endpoint = ReferenceEndpoint.of(tree, bar_sizes)
         config = ConfigSpace(
             bar_sizes,
+            wide_bars,
             msi=MsiCapability(msi_vectors_log2, maskable=True),
             msix=MsixCapability(msix_vectors, _MSIX_TABLE),
             pin=1,
@@ -87,6 +91,7 @@ class Board:
             self._lines(),
             tree,
             bar_sizes,
+            wide_bars=wide_bars,
             msix_interrupts=msix_vectors,
             intx=True,
             **boot_options,

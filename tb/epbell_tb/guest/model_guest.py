@@ -36,6 +36,8 @@ class ModelSetup:
         The device tree.
     bar_sizes
         Bytes of each BAR, 0 for one that does not exist.
+    wide_bars
+        BARs that are the lower half of a 64-bit pair.
     msix
         How many MSI-X vectors the function offers, 1 to 2048.
     windows
@@ -46,6 +48,7 @@ class ModelSetup:
 
     dts: Path
     bar_sizes: tuple[int, ...]
+    wide_bars: tuple[int, ...] = ()
     msix: int = 32
     windows: int | None = None
     change: Callable[[ModelEndpoint], None] = lambda endpoint: None
@@ -98,8 +101,9 @@ class ModelGuest:
         with link:
             guest = Attachment(link, qtest)
             endpoint = ModelEndpoint(
-                platform, guest, self._tree, setup.bar_sizes, msix_vectors=setup.msix, windows=setup.windows
-            )
+                platform, guest, self._tree, setup.bar_sizes,
+                wide_bars=setup.wide_bars, msix_vectors=setup.msix, windows=setup.windows,
+            )  # fmt: skip
             setup.change(endpoint)
 
             async def rest() -> None:

@@ -14,13 +14,14 @@ from epbell_models.selftest.harness import Options, selected
 from epbell_models.selftest.model import ModelTarget, heading
 from epbell_models.selftest.tap import TapWriter
 from epbell_models.selftest.tests import SelfTest
-from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.bar_sets import BAR_SETS, COMMON_SETS
 from epbell_tb.guest import initramfs, packages, pcitest, programs
 from epbell_tb.guest.figures import Figures
 from epbell_tb.guest.machine import Boot, Guest
 from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
 
 __all__ = [
+    "BARS",
     "ENDPOINTS",
     "Device",
     "Setup",
@@ -30,6 +31,9 @@ __all__ = [
 
 ENDPOINTS = ("rtl", "model")
 """What can be behind the guest; the first is the default."""
+
+BARS = ("guest", *COMMON_SETS, "msix")
+"""Sets of BARs with memory behind each; the first, the default, is small: the driver fills a BAR dword by dword."""
 
 Out = Callable[[str], None]
 _DRIVERS = ("pci_endpoint_test",)
@@ -108,6 +112,11 @@ class Setup:
     limit: float = 300.0
 
     @property
+    def wide_bars(self) -> tuple[int, ...]:
+        """BARs that are the lower half of a 64-bit pair."""
+        return tuple(number for number, bar in enumerate(BAR_SETS[self.bars]) if bar and bar.wide)
+
+    @property
     def bar_sizes(self) -> tuple[int, ...]:
         """Bytes of each BAR, 0 for one that does not exist."""
         return tuple(bar.size if bar else 0 for bar in BAR_SETS[self.bars])
@@ -116,7 +125,7 @@ class Setup:
 def device(setup: Setup, say: Out) -> Device:
     """Return the endpoint that is asked for; ``say`` takes a sentence when something takes long."""
     if setup.endpoint == "model":
-        return ModelGuest(ModelSetup(setup.dts, setup.bar_sizes, setup.msix, setup.windows))
+        return ModelGuest(ModelSetup(setup.dts, setup.bar_sizes, setup.wide_bars, setup.msix, setup.windows))
     from epbell_tb.guest.rtl_sim import RtlGuest, RtlSetup  # not at the top: it loads Amaranth
 
     return RtlGuest(

@@ -1,0 +1,199 @@
+"""``epbell linux``: stock Linux kernels, in guests, drive the endpoint.
+
+``pcitest`` runs the selftest's list on one device tree, ``all`` on each that is shipped, and then the tests that break
+the endpoint on purpose. Exit status: 0 nothing failed, or this machine lacks what a guest needs (which is said, and
+every test is skipped), 1 something failed, 2 the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from epbell_models import devicetree
+from epbell_models.devicetree import DeviceTreeError
+from epbell_models.selftest.harness import Options, selected
+from epbell_models.selftest.tests import SIZES
+from epbell_tb import installation
+from epbell_tb.arguments import device_tree_file, number
+from epbell_tb.cases import MSIX_WAYS
+from epbell_tb.guest import run
+from epbell_tb.guest.packages import MissingError
+from epbell_tb.scenarios import WIDTHS
+
+__all__ = [
+    "main",
+    "report",
+]
+
+_QUICK_SIZES = (1, 1024, 1025)
+_MOST_SIZE = 4 << 20
+_MOST_MSIX = 2048
+_MOST_RINGS = 10000
+_MOST_SECONDS = 86400
+_CONTROLS = "tests/linux"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The arguments behind ``epbell linux``.
+    """
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if given.endpoint == "model" and (given.width or given.stalls or given.msix_way or given.seed is not None):
+        parser.error("--width, --stalls, --msix-way and --seed are of --endpoint rtl")
+    try:
+        selected(Options(only=tuple(given.only)))
+    except ValueError as error:
+        parser.error(str(error))
+    return _all(given) if given.test == "all" else report(_setup(given))
+
+
+def report(setup: run.Setup, out: Callable[[str], None] | None = None) -> int:
+    """Run the selftest's list in a guest and write its TAP; return the exit status.
+
+    Parameters
+    ----------
+    setup : run.Setup
+        What to run.
+    out : callable or None
+        Takes each line; None for standard output.
+    """
+    out = _print if out is None else out
+    try:
+        return 0 if run.run(setup, out) else 1
+    except MissingError as error:
+        out(f"1..0 # SKIP {error}")
+        return 0
+    except (DeviceTreeError, RuntimeError) as error:
+        print(f"epbell: {error}", file=sys.stderr)
+        return 1
+
+
+def _setup(given: argparse.Namespace) -> run.Setup:
+    simulates = given.endpoint == "rtl"
+    return run.Setup(
+        given.dts or devicetree.builtin(given.tree),
+        given.endpoint,
+        sizes=given.sizes or (_QUICK_SIZES if simulates else SIZES),
+        only=tuple(given.only),
+        rings=given.rings,
+        bars=given.bars,
+        msix=given.msix,
+        windows=given.windows,
+        width=given.width or 256,
+        stalls=given.stalls,
+        seed=1 if given.seed is None else given.seed,
+        msix_way=given.msix_way or "rq",
+        limit=given.limit,
+    )
+
+
+def _all(given: argparse.Namespace) -> int:
+    """Run the list on each device tree that is shipped, then what has to fail."""
+    setup = _setup(given)
+    said: list[str] = []
+    table: list[str] = []
+
+    def out(line: str) -> None:
+        said.append(line)
+        _print(line)
+
+    for tree in devicetree.shipped():
+        said.clear()
+        began = time.monotonic()
+        status = report(replace(setup, dts=devicetree.builtin(tree)), out)
+        if any(line.startswith("1..0") for line in said):
+            return status
+        table.append(f"{tree:12} {_outcome(said, status)} in {time.monotonic() - began:.0f} s")
+    controls = _controls()
+    table.append(f"{'controls':12} {'each was noticed' if controls == 0 else 'FAILED'}")
+    _print("")
+    for row in table:
+        _print(f"# {row}")
+    return 1 if controls or any("FAILED" in row for row in table) else 0
+
+
+def _outcome(said: Sequence[str], status: int) -> str:
+    """Return a run's totals and speeds."""
+    figures = [line.removeprefix("# ") for line in said if line.startswith(("# Totals:", "# boot ", "# doorbell "))]
+    rate = [line.rpartition(": ")[2] for line in said if "tests of whole BARs" in line]
+    return "; ".join(["FAILED" if status else "passed", *figures, *(f"{per} accesses" for per in rate)])
+
+
+def _controls() -> int:
+    """Run the tests that break the endpoint; each wants the guest to complain."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "guest", "-p", "no:cacheprovider", _CONTROLS]
+    sys.stdout.flush()
+    return subprocess.call(command, cwd=installation.PROJECT)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="epbell linux",
+        description="Boot a stock Linux kernel in QEMU whose PCI device is the endpoint, and let the kernel's own"
+        " driver and program test it; print TAP. What is missing is installed by apt and built, which is said.",
+        epilog="What this shows and what it does not: docs/linux.md.",
+        allow_abbrev=False,
+    )
+    tests = parser.add_subparsers(dest="test", required=True, metavar="TEST")
+    pcitest = tests.add_parser(
+        "pcitest",
+        help="the selftest's list on one device tree: BARs, interrupts, transfers, doorbell",
+        description="Run the selftest's list in a guest, as far as the driver of its kernel has the test.",
+        allow_abbrev=False,
+    )
+    trees = devicetree.shipped()
+    which = pcitest.add_mutually_exclusive_group()
+    which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
+    which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead of a shipped one")
+    every = tests.add_parser(
+        "all",
+        help="the same on each shipped device tree, then the tests that break the endpoint on purpose",
+        description="Run the list on each shipped device tree, then the tests that break the endpoint on purpose.",
+        allow_abbrev=False,
+    )
+    every.set_defaults(tree=trees[0], dts=None)
+    for one in (pcitest, every):
+        _add_options(one)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    sizes, quick = (",".join(map(str, some)) for some in (SIZES, _QUICK_SIZES))
+    add = parser.add_argument
+    endpoints = run.ENDPOINTS
+    add("--endpoint", choices=endpoints, default=endpoints[0], help="rtl on Verilator (default), or model in Python")
+    add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
+    add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {quick}; of model {sizes}")
+    add("--rings", type=number(1, _MOST_RINGS), default=10, metavar="N", help="how often to ring, default 10")
+    add("--bars", choices=run.BARS, default=run.BARS[0], metavar="SET", help=f"set of BARs: {', '.join(run.BARS)}")
+    add("--msix", type=number(1, _MOST_MSIX), default=32, metavar="N", help="MSI-X vectors of the function, default 32")
+    add("--windows", type=number(1, 16), metavar="N", help="inbound windows, default as the device tree says")
+    add("--width", type=int, choices=WIDTHS, metavar="BITS", help="rtl: width of the PCIe streams, default 256")
+    add("--msix-way", choices=MSIX_WAYS, help="rtl: MSI-X as memory writes on RQ (default) or by the hard block's port")
+    add("--stalls", action="store_true", help="rtl: let the streams pause at random")
+    add("--seed", type=int, metavar="N", help="rtl: seed of everything random, default 1")
+    add(
+        "--limit",
+        type=number(1, _MOST_SECONDS),
+        default=300,
+        metavar="SECONDS",
+        help="wall-clock time for one guest, default 300; one that waits for a lost interrupt never ends by itself",
+    )
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(number(1, _MOST_SIZE)(part.strip()) for part in text.split(","))
