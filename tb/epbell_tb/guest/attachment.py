@@ -1,14 +1,12 @@
-"""One end of a guest's PCI slot: its requests, its memory and its interrupts.
+"""The device's end of a guest's PCI slot: its requests, its memory and its interrupts.
 
-The process that starts QEMU need not be the one that the endpoint lives in: `Attachment.environment` is what a child
-process, such as a simulator, needs to attach itself to the guest (and the socket's descriptor, inherited).
+The process that starts QEMU need not be the one that the endpoint lives in: whoever has the socket and knows the path
+of QEMU's test socket can attach itself.
 """
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 from epbell_tb.guest.memory import GuestMemory
@@ -24,7 +22,6 @@ __all__ = [
 SLOT = 4
 """Device number of the endpoint on the guest's root bus."""
 
-_SOCKET, _QTEST = "EPBELL_GUEST_SOCKET", "EPBELL_GUEST_QTEST"
 _DWORD = 4
 
 
@@ -52,26 +49,6 @@ class Attachment:
         self._proxy = ProxyServer(link, self._memory.map)
         self._qtest = Qtest(qtest)
         self._slot = slot
-
-    @staticmethod
-    def environment(link: socket.socket, qtest: Path) -> dict[str, str]:
-        """Return what a child process that inherits ``link`` needs in its environment to use `from_environment`."""
-        return {_SOCKET: str(link.fileno()), _QTEST: str(qtest)}
-
-    @staticmethod
-    def from_environment(environment: Mapping[str, str] = os.environ) -> Attachment:
-        """Attach this process to the guest that its parent started; see `environment`.
-
-        Raises
-        ------
-        RuntimeError
-            When the variables are not there.
-        """
-        try:
-            link, qtest = environment[_SOCKET], environment[_QTEST]
-        except KeyError as error:
-            raise RuntimeError(f"The environment has no {error.args[0]}: nobody has started a guest") from error
-        return Attachment(socket.socket(fileno=int(link)), Path(qtest))
 
     # -- Transport -----------------------------------------------------------------------------------------------------
 

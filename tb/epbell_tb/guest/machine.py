@@ -147,8 +147,8 @@ class Guest:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        with self._log.open("wb") as log:
-            for raw in self._process.stdout:
+        with self._log.open("wb") as log, self._process.stdout as said:
+            for raw in said:
                 log.write(raw)
                 log.flush()
                 line = raw.decode(errors="replace").rstrip("\r\n")

@@ -9,8 +9,8 @@ call `HostSide` as it likes.
 
 A server is ``await serve(transport, endpoint, rest)``::
 
-    transport = Attachment.from_environment()            # or Attachment(socket, qtest), a `HostSide` as well
-    await serve(transport, endpoint, rest)               # until the guest has gone
+    transport = Attachment(socket, qtest)       # a `HostSide` as well
+    await serve(transport, endpoint, rest)      # until the guest has gone
 
 `rest` is awaited while no request waits: the endpoint's software lives in it. A model lets its tasks run and then
 sleeps in ``transport.wait(seconds)``; a simulation lets some clocks pass.

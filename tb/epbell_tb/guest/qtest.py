@@ -20,7 +20,7 @@ __all__ = [
 _APIC = "/machine/q35/ioapic unnamed-gpio-in"
 _FIRST_LINE = 20
 _PINS = 4
-_LONGEST = 5.0
+_LONGEST = 30.0
 
 
 class QtestError(Exception):

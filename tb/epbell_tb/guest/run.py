@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Device(Protocol):
         """Bring it up, so that a guest can come."""
         ...
 
-    def attach(self, link: object, qtest: Path) -> None:
+    def attach(self, link: socket.socket, qtest: Path) -> None:
         """Take a guest's device socket, which is no longer the caller's, and the path of QEMU's test socket."""
         ...
 
