@@ -19,7 +19,7 @@ _NEXT = 100e-6
 _AWAKE = 2500
 """Clocks after which the endpoint's Linux has ended every sleep that is not its poll: its longest is 2 ms."""
 
-_NAP = 2e-3
+_NAP = 10e-3
 
 
 class Pace:
