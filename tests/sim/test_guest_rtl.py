@@ -21,18 +21,18 @@ RAISED, READ_OK, READ_FAIL, WRITE_OK, RANG, ENABLED, DISABLED = (1 << n for n in
 INTX_TYPE, MSI_TYPE, MSIX_TYPE = range(3)
 
 
+SETUP = RtlSetup(devicetree.builtin("imx8"), bars="everyday", msix=8)
+
+
 @pytest.fixture
-def machine(tmp_path):
+def guest(tmp_path):
+    """The RTL behind a machine that has just been switched on."""
     machine = FakeMachine(tmp_path / "qtest")
-    with RtlGuest(RtlSetup(devicetree.builtin("imx8"), bars="everyday", msix=8), print) as guest:
+    with RtlGuest(SETUP, print) as guest:
         guest.start()
         guest.attach(machine.slot, tmp_path / "qtest")
         machine.start()
-        yield machine
-        machine.unplug()
-        figures = guest.finish()
-    assert figures.resets == 1
-    assert figures.doorbell == "mu"
+        yield guest, machine
 
 
 def assign(machine):
@@ -68,7 +68,24 @@ def command(machine, registers, word, irq_type, **values):
     machine.write(registers + CMD, word)
 
 
-def test_a_kernel_and_its_driver(machine):
+def test_a_kernel_and_its_driver(guest):
+    endpoint, machine = guest
+    drive(machine)
+    machine.unplug()
+    figures = endpoint.finish()
+    assert (figures.resets, figures.interrupts, figures.doorbell) == (1, 9, "mu")
+
+
+def test_a_check_that_complains_is_an_error(guest):
+    """Here the one at the end: nothing was seen that could have been checked."""
+    endpoint, machine = guest
+    machine.unplug()
+    with pytest.raises(RuntimeError, match="no request has been checked"):
+        endpoint.finish()
+
+
+def drive(machine):
+    """Do what a kernel and pci_endpoint_test do: find, place, switch on, and use everything once."""
     assert machine.read(BASE) == 0xFFFF_FFFF, "nobody is there"
     space = whole_config_space(machine)
     assert space[:4] == bytes.fromhex("57190808")
@@ -127,12 +144,15 @@ def accesses(machine, address):
     assert machine.read(edge + 4) == 0x0123_4567
 
 
+def checksum(data):
+    return zlib.crc32(data) ^ 0xFFFF_FFFF
+
+
 def transfers(machine, registers):
     """READ and WRITE, as pci_endpoint_test names them the other way round, and one from where nothing is."""
     data = bytes(range(256)) + b"end"
     machine.memory[0x2001 : 0x2001 + len(data)] = data
-    sum_ = zlib.crc32(data) ^ 0xFFFF_FFFF
-    command(machine, registers, DO_READ, MSI_TYPE, o20=sum_, o0c=0x2001, o10=0, o1c=len(data))
+    command(machine, registers, DO_READ, MSI_TYPE, o20=checksum(data), o0c=0x2001, o10=0, o1c=len(data))
     assert machine.until_heard(1) == [(APIC, WORD)]
     assert machine.read(registers + STATUS) == RAISED | READ_OK
 
@@ -140,11 +160,11 @@ def transfers(machine, registers):
     assert machine.until_heard(1) == [(APIC, WORD)]
     assert machine.read(registers + STATUS) == RAISED | WRITE_OK
     written = bytes(machine.memory[0x3003 : 0x3003 + 100])
-    assert machine.read(registers + CHECKSUM) == zlib.crc32(written) ^ 0xFFFF_FFFF
+    assert machine.read(registers + CHECKSUM) == checksum(written)
     assert not any(machine.memory[0x3000:0x3003]), "before it"
     assert not any(machine.memory[0x3003 + 100 : 0x3100]), "behind it"
 
-    command(machine, registers, DO_READ, MSI_TYPE, o20=sum_, o0c=0x4000_0000, o10=0, o1c=4)
+    command(machine, registers, DO_READ, MSI_TYPE, o20=checksum(bytes(4)), o0c=0x4000_0000, o10=0, o1c=4)
     assert machine.until_heard(1) == [(APIC, WORD)]
     assert machine.read(registers + STATUS) == RAISED | READ_FAIL
 
