@@ -1,7 +1,7 @@
 """What holds for every test: no options of an outer make, the versions in the header, bounded random search.
 
-Tests that are marked ``long`` are left out unless ``-m`` speaks of them. At the end of a session the verdict of each
-test goes to ``sim_build/report/verdicts.json``, which `epbell testplan` reads.
+Tests that are marked ``long`` or ``guest`` are left out unless ``-m`` speaks of them. At the end of a session the
+verdict of each test goes to ``sim_build/report/verdicts.json``, which `epbell testplan` reads.
 """
 
 import os
@@ -38,13 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SIMULATION in item.path.parents:
             item.add_marker(pytest.mark.simulation)
-    leave_out_long_ones(config, items)
+    leave_out(config, items)
 
 
-def leave_out_long_ones(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if re.search(r"\blong\b", config.option.markexpr or ""):
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
+def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is too long, or wants QEMU and Debian's packages, unless it is asked for."""
+    spoken_of = config.option.markexpr or ""
+    unasked = [marker for marker in ("long", "guest") if not re.search(rf"\b{marker}\b", spoken_of)]
+    left_out = [item for item in items if any(item.get_closest_marker(marker) for marker in unasked)]
     config.stash[LEFT_OUT] = {item.nodeid.partition("::")[0] for item in left_out}
     if left_out:
         config.hook.pytest_deselected(items=left_out)

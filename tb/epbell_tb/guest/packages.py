@@ -197,7 +197,7 @@ def _release(say: Say) -> str:
         raise MissingError("this machine has no apt, which the guest's kernel comes from: use Debian 12")
     for attempt in range(2):
         depends = _output(["apt-cache", "depends", f"linux-image-{_FLAVOUR}"])
-        found = re.search(rf"Depends: linux-image-({re.escape(_SERIES)}\S*-{_FLAVOUR})", depends)
+        found = re.search(rf"Depends: linux-image-({re.escape(_SERIES)}\.\S*-{_FLAVOUR})", depends)
         if found is not None:
             return found[1]
         if not attempt:
@@ -281,7 +281,10 @@ def _build_modules(root: Path, unpacked: Path, source: Path, release: str) -> No
 
 def _output(command: Sequence[str]) -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"LC_ALL": "C"}
+        )
+        return done.stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
 
