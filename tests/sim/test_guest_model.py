@@ -2,26 +2,29 @@
 
 import pytest
 from fake_machine import FakeMachine
-from test_guest_rtl import SIZES, test_a_kernel_and_its_driver
+from test_guest_rtl import SIZES, drive
 
 from epbell_models import devicetree
 from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
 
-__all__ = ["test_a_kernel_and_its_driver"]
+SETUP = ModelSetup(devicetree.builtin("imx8"), tuple(SIZES), msix=8)
 
 
-@pytest.fixture
-def machine(tmp_path):
+def attached(guest, tmp_path):
     machine = FakeMachine(tmp_path / "qtest")
-    with ModelGuest(ModelSetup(devicetree.builtin("imx8"), tuple(SIZES), msix=8)) as guest:
-        guest.start()
-        guest.attach(machine.slot, tmp_path / "qtest")
-        machine.start()
+    guest.attach(machine.slot, tmp_path / "qtest")
+    machine.start()
+    return machine
+
+
+def test_a_kernel_and_its_driver(tmp_path):
+    with ModelGuest(SETUP) as guest:
+        machine = attached(guest, tmp_path)
         assert not guest.failed()
-        yield machine
+        drive(machine)
         machine.unplug()
         figures = guest.finish()
-    assert guest.failed()
+        assert guest.failed()
     assert (figures.resets, figures.doorbell, figures.clocks) == (1, "mu", 0)
     assert figures.config > 400
     assert figures.interrupts > 8
@@ -34,13 +37,11 @@ def test_an_endpoint_that_raises_ends_and_says_so(tmp_path):
     def change(endpoint):
         endpoint.config_read = broken
 
-    machine = FakeMachine(tmp_path / "qtest")
-    with ModelGuest(ModelSetup(devicetree.builtin("imx8"), tuple(SIZES), change=change)) as guest:
-        guest.attach(machine.slot, tmp_path / "qtest")
-        machine.start()
+    with ModelGuest(ModelSetup(SETUP.dts, SETUP.bar_sizes, change=change)) as guest:
+        machine = attached(guest, tmp_path)
         with pytest.raises(AssertionError, match="the endpoint has gone"):
             machine.config(0x10)
         with pytest.raises(ValueError, match="no 0x10"):
             guest.finish()
         assert guest.failed()
-    machine.unplug()
+        machine.unplug()
