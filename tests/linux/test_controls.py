@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from epbell_models import devicetree
-from epbell_tb.guest import packages, run
+from epbell_tb.guest import run
 from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
 from epbell_tb.guest.port import MESSAGES
 
@@ -16,14 +16,6 @@ pytestmark = pytest.mark.guest
 
 CHECKSUM = 0x20
 GOOD = run.Setup(devicetree.builtin("imx8"), "model")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def provided():
-    try:
-        return packages.provide(print)
-    except packages.MissingError as error:
-        pytest.skip(str(error))
 
 
 def results(only, change, **options):

@@ -49,6 +49,7 @@ async def endpoint_guest(dut):
             "doorbell": function.backend,
             "reason": function.reason,
             "log": env.software.log,
+            "function_resets": env.board.counts["flrs"],
         }
         Path(given["figures"]).write_text(json.dumps(figures), encoding="utf-8")
     await env.finish()

@@ -23,6 +23,8 @@ class Figures:
         Its latest doorbell, and why it was that one.
     log : list of str
         What the endpoint's Linux has said.
+    function_resets : int
+        Function-level resets by the guest.
     """
 
     config: int
@@ -35,3 +37,4 @@ class Figures:
     doorbell: str | None
     reason: str
     log: list[str]
+    function_resets: int = 0

@@ -1,0 +1,14 @@
+"""Every test here boots a guest: it is skipped where a guest cannot be had."""
+
+import pytest
+
+from epbell_tb.guest import packages
+
+
+@pytest.fixture(scope="session", autouse=True)
+def provided():
+    """What a guest needs."""
+    try:
+        return packages.provide(print)
+    except packages.MissingError as error:
+        pytest.skip(str(error))
