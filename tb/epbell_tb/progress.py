@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from rich import progress
@@ -20,7 +20,7 @@ class Display(Protocol):
         ...
 
     def advance(self, job: str, done: int) -> None:
-        """Show how many of a job's steps are done."""
+        """Show how many of a job's steps are done; nothing of a job that has not begun, or has ended."""
         ...
 
     def end(self, job: str, result: str) -> None:
@@ -54,7 +54,8 @@ class _Bars:
         self._tasks[job] = self._bars.add_task(job, total=total)
 
     def advance(self, job: str, done: int) -> None:
-        self._bars.update(self._tasks[job], completed=done)
+        with suppress(KeyError):  # jobs begin and end in other threads
+            self._bars.update(self._tasks[job], completed=done)
 
     def end(self, job: str, result: str) -> None:
         self._bars.remove_task(self._tasks.pop(job))
