@@ -3,12 +3,14 @@
 from random import Random
 
 import cocotb
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 from cocotb_bus.bus import Bus
 from cocotbext.pcie.xilinx.us.interface import UsPcieSink, UsPcieSource, UsPcieTransaction
 
 from epbell_tb.endpoint import streams
+from epbell_tb.endpoint.sampling import sampler
 
 PAYLOAD = ("tdata", "tkeep", "tlast", "tuser")
 WIDTHS = (64, 2, 1, 60)
@@ -48,10 +50,12 @@ class Sink(UsPcieSink):
 
 class QuickSource(Source):
     _run_source = streams._send_beats
+    set_pause_generator = streams._set_pauses
 
 
 class QuickSink(Sink):
     _run_sink = streams._take_beats
+    set_pause_generator = streams._set_pauses
 
 
 def pair(dut, kind, quick, stock):
@@ -74,8 +78,11 @@ async def sources(dut):
     both, rng, sent, valid_in_reset = pair(dut, "source", QuickSource, Source), Random(1), 0, 0
     for bus in (source.bus for source in both):
         bus.tready.value = 0
+    pins = [getattr(both[0].bus, name) for name in ("tvalid", "tready", *PAYLOAD)]
+    samplers = [sampler(pin) for pin in pins]
     for clock in range(20 * BEATS):
         await FallingEdge(dut.clk)
+        assert [sample() for sample in samplers] == [int(pin.value) for pin in pins]
         quick, stock = [
             tuple(int(getattr(source.bus, name).value) for name in ("tvalid", "tready", *PAYLOAD)) for source in both
         ]
@@ -132,3 +139,43 @@ async def sinks(dut):
     assert both[0].taken == given[: len(both[0].taken)]
     assert refused
     assert fetched
+
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
+async def pauses(dut):
+    await begin(dut)
+    both = [pair(dut, "source", QuickSource, Source), pair(dut, "sink", QuickSink, Sink)]
+    rng, paused, ended = Random(3), 0, 0
+
+    def generator(seed, length):
+        own = Random(seed)
+        return [own.random() < 0.4 for _ in range(length)]
+
+    for clock in range(2000):
+        await FallingEdge(dut.clk)
+        for quick, stock in both:
+            assert quick.pause == stock.pause, f"clock {clock}"
+            paused += quick.pause
+        await RisingEdge(dut.clk)
+        for quick, stock in both:
+            choice = rng.random()
+            if choice < 0.02:
+                length = rng.choice([1, 5, 300])
+                ended += length == 1
+                quick.set_pause_generator(generator(clock, length))
+                stock.set_pause_generator(generator(clock, length))
+            elif choice < 0.03:
+                for stream in (quick, stock):
+                    stream.clear_pause_generator()
+                    stream.pause = bool(clock & 1)
+    assert paused > 500
+    assert ended > 5
+    for stream in (*both[0], *both[1]):
+        stream.clear_pause_generator()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="us")
+async def what_has_no_bits(dut):
+    for other in (dut, 1, "clk"):
+        with pytest.raises(TypeError, match="must be a handle of a bit or of an array of bits, not "):
+            sampler(other)

@@ -10,6 +10,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Event, RisingEdge, ValueChange
 
+from epbell_tb.endpoint.sampling import sampler
+
 __all__ = [
     "AxiLitePort",
 ]
@@ -37,7 +39,7 @@ class _Channel:
     """A channel on which words are offered, as soon as the last one is taken: ``valid``, ``ready``, the word's pins."""
 
     def __init__(self, valid: Any, ready: Any, *pins: Any) -> None:
-        self._valid, self._ready, self._pins = valid, ready, pins
+        self._valid, self._ready, self._pins = valid, sampler(ready), pins
         self._words: deque[tuple[int, ...]] = deque()
         self._offered = False
 
@@ -47,7 +49,7 @@ class _Channel:
 
     def step(self) -> bool:
         """Go on by the clock that has ended; return whether a word is offered now."""
-        if self._offered and not self._ready.value:
+        if self._offered and not self._ready():
             return True
         if self._words:
             for pin, value in zip(self._pins, self._words.popleft(), strict=True):
@@ -83,8 +85,8 @@ class _Side:
     def __init__(self, dut: Any, offers: list[_Channel], answer: tuple[Any, Any], taken: Any) -> None:
         self._edge = RisingEdge(dut.clk)
         self._offers = offers
-        self._valid, self._ready = answer
-        self._answered = RisingEdge(self._valid)
+        valid, self._ready = answer
+        self._valid, self._answered = sampler(valid), RisingEdge(valid)
         self._taken = taken
         self._waiting: deque[_Access] = deque()
         self._wake = Event()
@@ -124,7 +126,7 @@ class _Side:
     async def _run(self) -> None:
         while True:
             await self._edge
-            answered = bool(self._valid.value)
+            answered = self._valid()
             if answered:
                 assert self._waiting, "the port answers, and nothing was asked"
                 access = self._waiting[0]
@@ -166,16 +168,16 @@ class AxiLitePort:
         address = _Channel(pin("awvalid"), pin("awready"), pin("awaddr"))
         data = _Channel(pin("wvalid"), pin("wready"), pin("wdata"), pin("wstrb"))
         asked = _Channel(pin("arvalid"), pin("arready"), pin("araddr"))
-        written, word, read = pin("bresp"), pin("rdata"), pin("rresp")
+        written, word, read = sampler(pin("bresp")), sampler(pin("rdata")), sampler(pin("rresp"))
 
         def take(access: _Access) -> None:
-            access.words.append(int(word.value))
-            access.answer(int(read.value))
+            access.words.append(word())
+            access.answer(read())
 
         for name in ("awprot", "arprot"):
             pin(name).value = 0
         self._writes = _Side(
-            dut, [address, data], (pin("bvalid"), pin("bready")), lambda access: access.answer(int(written.value))
+            dut, [address, data], (pin("bvalid"), pin("bready")), lambda access: access.answer(written())
         )
         self._reads = _Side(dut, [asked], (pin("rvalid"), pin("rready")), take)
         cocotb.start_soon(self._follow(dut.rst), name=f"{prefix} reset")

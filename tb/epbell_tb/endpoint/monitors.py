@@ -10,6 +10,7 @@ from cocotb.triggers import Event, RisingEdge, ValueChange
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.in_reset import InReset
 from epbell_tb.endpoint.packets import CpuAccess, LineReader, PacketReader
+from epbell_tb.endpoint.sampling import sampler
 
 __all__ = [
     "CpuMonitor",
@@ -35,24 +36,24 @@ def watch_stream(dut: Any, prefix: str, reader: PacketReader) -> None:
 
 async def _watch(dut: Any, prefix: str, reader: PacketReader) -> None:
     names = ("valid", "ready", "data", "keep", "user", "last")
-    valid, ready, data, keep, user, last = (getattr(dut, f"{prefix}_t{name}") for name in names)
-    size = 4 * len(keep)
-    edge, rising = RisingEdge(dut.clk), RisingEdge(valid)
+    pins = [getattr(dut, f"{prefix}_t{name}") for name in names]
+    valid, ready, data, keep, user, last = map(sampler, pins)
+    size = len(pins[2]) // 8
+    edge, rising = RisingEdge(dut.clk), RisingEdge(pins[0])
     in_reset = InReset(dut.rst, reader.forget)
     offered: int | None = None  # since when the beat is on the stream that has not been taken
     while True:
         await edge
         if in_reset:
             offered = None
-        if not valid.value:
+        if not valid():
             reader.paused()
             await rising
             continue
         if offered is None:
             offered = cycle()
-        if not in_reset and ready.value:
-            beat = int(data.value).to_bytes(size, "little")
-            reader.beat(beat, int(keep.value), int(user.value), bool(last.value), offered)
+        if not in_reset and ready():
+            reader.beat(data().to_bytes(size, "little"), keep(), user(), bool(last()), offered)
             offered = None
 
 
@@ -88,53 +89,54 @@ class CpuMonitor:
     def _pin(self, name: str) -> Any:
         return getattr(self._dut, f"cpu_axil_{name}")
 
+    def _samplers(self, *names: str) -> list[Callable[[], int]]:
+        return [sampler(self._pin(name)) for name in names]
+
     async def _reads(self) -> None:
-        pin, edge, in_reset = self._pin, RisingEdge(self._dut.clk), InReset(self._dut.rst)
-        arvalid, arready, rvalid, rready = pin("arvalid"), pin("arready"), pin("rvalid"), pin("rready")
-        araddr, rdata, rresp = pin("araddr"), pin("rdata"), pin("rresp")
+        edge, in_reset, asks = RisingEdge(self._dut.clk), InReset(self._dut.rst), RisingEdge(self._pin("arvalid"))
+        arvalid, arready, rvalid, rready = self._samplers("arvalid", "arready", "rvalid", "rready")
+        araddr, rdata, rresp = self._samplers("araddr", "rdata", "rresp")
         asked: deque[tuple[int, int]] = deque()
         while True:
             await edge
             if in_reset:
                 asked.clear()
                 continue
-            if rvalid.value and rready.value:
+            if rvalid() and rready():
                 address, started = asked.popleft()
-                data, response = int(rdata.value), int(rresp.value)
-                self._read_ended(CpuAccess(started, cycle(), address, data, 0, response))
-            if not arvalid.value:
+                self._read_ended(CpuAccess(started, cycle(), address, rdata(), 0, rresp()))
+            if not arvalid():
                 if not asked:
-                    await RisingEdge(arvalid)
-            elif arready.value:
-                asked.append((int(araddr.value), cycle()))
+                    await asks
+            elif arready():
+                asked.append((araddr(), cycle()))
                 self._read_started(asked[-1][0])
 
     async def _writes(self) -> None:
-        pin, edge, in_reset = self._pin, RisingEdge(self._dut.clk), InReset(self._dut.rst)
-        awvalid, awready, wvalid, wready = pin("awvalid"), pin("awready"), pin("wvalid"), pin("wready")
-        bvalid, bready, bresp = pin("bvalid"), pin("bready"), pin("bresp")
-        awaddr, wdata, wstrb = pin("awaddr"), pin("wdata"), pin("wstrb")
+        edge, in_reset = RisingEdge(self._dut.clk), InReset(self._dut.rst)
+        awvalid, awready, wvalid, wready = self._samplers("awvalid", "awready", "wvalid", "wready")
+        bvalid, bready, bresp = self._samplers("bvalid", "bready", "bresp")
+        awaddr, wdata, wstrb = self._samplers("awaddr", "wdata", "wstrb")
         addresses: deque[int] = deque()
         words: deque[tuple[int, int]] = deque()
         given: deque[tuple[int, int, int, int]] = deque()
         offered = Event()
-        for valid in (awvalid, wvalid):
-            cocotb.start_soon(_tell_rises(valid, offered), name="CPU write waker")
+        for name in ("awvalid", "wvalid"):
+            cocotb.start_soon(_tell_rises(self._pin(name), offered), name="CPU write waker")
         while True:
             await edge
             if in_reset:
                 for queue in (addresses, words, given):
                     queue.clear()
                 continue
-            if bvalid.value and bready.value:
+            if bvalid() and bready():
                 address, data, strobes, started = given.popleft()
-                response = int(bresp.value)
-                self._write_ended(CpuAccess(started, cycle(), address, data, strobes, response))
-            offers = bool(awvalid.value), bool(wvalid.value)
-            if offers[0] and awready.value:
-                addresses.append(int(awaddr.value))
-            if offers[1] and wready.value:
-                words.append((int(wdata.value), int(wstrb.value)))
+                self._write_ended(CpuAccess(started, cycle(), address, data, strobes, bresp()))
+            offers = awvalid(), wvalid()
+            if offers[0] and awready():
+                addresses.append(awaddr())
+            if offers[1] and wready():
+                words.append((wdata(), wstrb()))
             while addresses and words:
                 access = (addresses.popleft(), *words.popleft())
                 given.append((*access, cycle()))
@@ -157,7 +159,7 @@ def watch_line(signal: Any, reader: LineReader) -> None:
 
 
 async def _watch_line(signal: Any, reader: LineReader) -> None:
-    change = ValueChange(signal)
+    change, lines = ValueChange(signal), sampler(signal)
     while True:
         await change
-        reader.edge(int(signal.value), cycle() + 1)
+        reader.edge(lines(), cycle() + 1)

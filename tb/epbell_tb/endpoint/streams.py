@@ -4,12 +4,15 @@ They do what the stock ones do, clock by clock. But what they have driven themse
 again: each access to a pin takes microseconds.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import cocotb
 from cocotb.triggers import RisingEdge
-from cocotbext.pcie.xilinx.us.interface import UsPcieSink, UsPcieSource
+from cocotbext.pcie.xilinx.us.interface import UsPcieBase, UsPcieSink, UsPcieSource
 
 from epbell_tb.endpoint.in_reset import InReset
+from epbell_tb.endpoint.sampling import sampler
 
 __all__ = [
     "make_quick",
@@ -23,6 +26,7 @@ class _Payload:
         self._transaction = stream._transaction_obj
         names = self._transaction._signals
         self._pins = [(name, getattr(stream.bus, name)) for name in names if hasattr(stream.bus, name)]
+        self._samplers = [(name, sampler(pin)) for name, pin in self._pins]
         self._driven: dict[str, int | None] = dict.fromkeys(names)
 
     def drive(self, transaction: Any) -> None:
@@ -35,14 +39,14 @@ class _Payload:
     def sample(self) -> Any:
         """Read them: a transaction of integers."""
         transaction = self._transaction()
-        for name, pin in self._pins:
-            setattr(transaction, name, int(pin.value))
+        for name, sample in self._samplers:
+            setattr(transaction, name, sample())
         return transaction
 
 
 async def _send_beats(source: Any) -> None:
     """Do `UsPcieSource._run_source`."""
-    edge, valid = RisingEdge(source.clock), False
+    edge, taken, valid = RisingEdge(source.clock), sampler(source.bus.tready), False
     payload = _Payload(source)
     in_reset = InReset(source.reset) if source.reset is not None else False
     while True:
@@ -51,7 +55,7 @@ async def _send_beats(source: Any) -> None:
             source.bus.tvalid.value = 0
             valid = False
             continue
-        if valid and not source.bus.tready.value:
+        if valid and not taken():
             continue
         if source.drive_obj and not source.pause:
             payload.drive(source.drive_obj)
@@ -73,7 +77,7 @@ async def _send_beats(source: Any) -> None:
 
 async def _take_beats(sink: Any) -> None:
     """Do `UsPcieSink._run_sink`."""
-    edge, wake, ready = RisingEdge(sink.clock), sink.wake_event.wait(), False
+    edge, wake, offered, ready = RisingEdge(sink.clock), sink.wake_event.wait(), sampler(sink.bus.tvalid), False
     payload = _Payload(sink)
     in_reset = InReset(sink.reset) if sink.reset is not None else False
     while True:
@@ -83,7 +87,7 @@ async def _take_beats(sink: Any) -> None:
             sink.bus.tready.value = 0
             ready = False
             continue
-        valid = bool(sink.bus.tvalid.value)
+        valid = offered()
         if ready and valid:
             sink.sample_obj = payload.sample()
             sink.sample_sync.set()
@@ -95,8 +99,54 @@ async def _take_beats(sink: Any) -> None:
             await wake
 
 
+class _Pauses:
+    """One task for the pauses of all streams of a clock, where each stock stream has one of its own.
+
+    Parameters
+    ----------
+    clock
+        Their clock.
+    """
+
+    def __init__(self, clock: Any) -> None:
+        self._edge = RisingEdge(clock)
+        self._streams: dict[Any, Iterator[bool]] = {}
+        self._task: Any = None
+
+    def set(self, stream: Any, generator: Iterable[bool] | None) -> None:
+        """Do `UsPcieBase.set_pause_generator`."""
+        self._streams.pop(stream, None)
+        if generator is None:
+            return
+        self._streams[stream] = iter(generator)
+        self._next(stream)
+        if self._task is None or self._task.done():
+            self._task = cocotb.start_soon(self._run(), name="stream pauses")
+
+    async def _run(self) -> None:
+        while self._streams:
+            await self._edge
+            for stream in tuple(self._streams):
+                self._next(stream)
+
+    def _next(self, stream: Any) -> None:
+        try:
+            stream.pause = next(self._streams[stream])
+        except StopIteration:
+            del self._streams[stream]
+
+
+_pauses: dict[Any, _Pauses] = {}
+
+
+def _set_pauses(stream: Any, generator: Iterable[bool] | None = None) -> None:
+    _pauses.setdefault(stream.clock, _Pauses(stream.clock)).set(stream, generator)
+
+
 def make_quick() -> None:
     """Replace them, for the whole process."""
+    base: Any = UsPcieBase
     source: Any = UsPcieSource
     sink: Any = UsPcieSink
     source._run_source, sink._run_sink = _send_beats, _take_beats
+    base.set_pause_generator = _set_pauses
