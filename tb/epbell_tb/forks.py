@@ -1,7 +1,7 @@
 """Run scenarios in forks of one simulation: what is to run, on the way there, and what came of it, on the way back.
 
-The other side is `epbell_tb.benches.forked`. Everything lies in the folder of the run: ``forks.jsonl`` with a line for
-each process that has ended, and ``<name>.xml`` with cocotb's results of it, if it came that far.
+The other side is `epbell_tb.benches.forked`. Everything lies in the folder of a run: ``forks.jsonl`` with a line for
+each process that has ended, ``<name>.xml`` with cocotb's results of it, if it came that far, and ``run.log``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import json
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from epbell_tb import figures, runner
 
-__all__ = ["BENCH", "VARIABLE", "Ended", "Plan", "results"]
+__all__ = ["BENCH", "VARIABLE", "Ended", "Plan", "Run"]
 
 BENCH = "epbell_tb.benches.forked"
 VARIABLE = "EPBELL_FORKS"
@@ -41,7 +41,7 @@ class Ended:
     errors : bool
         Whether an assertion of the RTL failed.
     heir_of : str
-        Name of the process whose results count, if it is another: the bring-up, which failed before the fork.
+        File of the results that count, if they are another process's: the bring-up's, which failed before the fork.
     """
 
     name: str
@@ -53,35 +53,22 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to run.
+class Run:
+    """Scenarios that run in the same circumstances.
 
     Attributes
     ----------
     folder : Path
-        Folder of the run.
-    modules : tuple of str
-        Python modules with the scenarios.
+        Folder of what comes of them.
     names : tuple of str
         Names of the scenarios.
-    limit_s : float
-        Wall-clock seconds after which a scenario, or a bring-up, is ended.
+    environment : dict of str to str
+        Environment variables that they have to themselves, from the end of the bring-up on.
     """
 
     folder: Path
-    modules: tuple[str, ...]
     names: tuple[str, ...]
-    limit_s: float = 150.0
-
-    @classmethod
-    def from_environment(cls) -> Plan:
-        """Return the plan that the environment holds."""
-        given = json.loads(os.environ[VARIABLE])
-        return cls(Path(given["folder"]), tuple(given["modules"]), tuple(given["names"]), given["limit_s"])
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables that hold the plan."""
-        return {VARIABLE: json.dumps({**asdict(self), "folder": str(self.folder)})}
+    environment: dict[str, str] = field(default_factory=dict)
 
     def results(self, name: str) -> Path:
         """File of cocotb's results of a process."""
@@ -100,38 +87,59 @@ class Plan:
         """Return what has been handed on, by name."""
         return {line["name"]: Ended(**line) for line in figures.read(self.folder / _ENDED, cut=True)}
 
-    def gather(self, log: Path) -> None:
-        """Append to a log what processes have left that nobody waited for: their parents were ended before them."""
-        for path in sorted(map(self.log, self.names)):
+    def gather(self, names: Sequence[str]) -> bytes:
+        """Move the output of processes to ``run.log``, each in one piece; return it."""
+        said = b""
+        for path in map(self.log, names):
             if path.exists():
-                with log.open("ab") as out:
-                    out.write(path.read_bytes())
+                said += path.read_bytes()
                 path.unlink()
+        with (self.folder / "run.log").open("ab") as out:
+            out.write(said)
+        return said
+
+    def outcomes(self) -> list[runner.Result]:
+        """Return what came of the scenarios: one result for each whose process has ended.
+
+        A process that died or that left no results has failed, and so has one whose exit status is not 0, whatever its
+        results say.
+        """
+        ended = self.ended()
+        return [_result(self, ended[name]) for name in self.names if name in ended]
 
 
-def results(folder: Path, names: Sequence[str]) -> list[runner.Result]:
-    """Return what came of the scenarios of a run.
+@dataclass(frozen=True)
+class Plan:
+    """What one simulation is to run.
 
-    Parameters
+    Attributes
     ----------
-    folder : Path
-        Folder of the run.
-    names : sequence of str
-        Names of the scenarios.
-
-    Returns
-    -------
-    list of Result
-        One for each scenario whose process has ended. A process that died or that left no results has failed, and so
-        has one whose exit status is not 0, whatever its results say.
+    modules : tuple of str
+        Python modules with the scenarios.
+    runs : tuple of Run
+        The scenarios. All of them share the bring-up with those that begin alike.
+    limit_s : float
+        Wall-clock seconds after which a scenario, or a bring-up, is ended.
     """
-    plan = Plan(folder, (), tuple(names))
-    ended = plan.ended()
-    return [_result(plan, ended[name]) for name in names if name in ended]
+
+    modules: tuple[str, ...]
+    runs: tuple[Run, ...]
+    limit_s: float = 150.0
+
+    @classmethod
+    def from_environment(cls) -> Plan:
+        """Return the plan that the environment holds."""
+        given = json.loads(os.environ[VARIABLE])
+        runs = [Run(Path(run["folder"]), tuple(run["names"]), run["environment"]) for run in given["runs"]]
+        return cls(tuple(given["modules"]), tuple(runs), given["limit_s"])
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that hold the plan."""
+        return {VARIABLE: json.dumps(asdict(self), default=str)}
 
 
-def _result(plan: Plan, ended: Ended) -> runner.Result:
-    found = runner.read_results(plan.results(ended.heir_of or ended.name))
+def _result(run: Run, ended: Ended) -> runner.Result:
+    found = runner.read_results(Path(ended.heir_of) if ended.heir_of else run.results(ended.name))
     how = f"exit status {ended.status}" if ended.status >= 0 else signal.strsignal(-ended.status)
     if ended.status == -signal.SIGALRM:
         how = f"ended after {ended.seconds:.0f} s of wall-clock time"

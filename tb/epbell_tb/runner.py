@@ -323,7 +323,8 @@ def _call(command: list[str], log: Path, cwd: Path, extra: Mapping[str, str], li
     env = {**outer, **toolchain.verilator_env(), **extra}
     if shutil.which("ccache"):
         env.setdefault("OBJCACHE", "ccache")
-    with log.open("w", encoding="utf-8") as out:
+    log.unlink(missing_ok=True)
+    with log.open("a", encoding="utf-8") as out:  # to the end of it, where others may write, too
         process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )

@@ -1,7 +1,7 @@
 """``make sim``: run the scenarios of the endpoint on Verilator and show what happened.
 
-Each width is built once for all the device trees that need the same RTL; each combination of device tree, width and
-stall mode is a simulation of its own that runs the scenarios of that tree. Writes ``summary.json`` in
+Each width is built once for all the device trees that need the same RTL; each combination of device tree and width is a
+simulation of its own that runs the scenarios of that tree, with and without stalls. Writes ``summary.json`` in
 ``sim_build/report`` and adds to ``scenarios.json`` there.
 Exit status: 0, 1 if a scenario fails or is missing or a tool fails, 2 if the command line is wrong.
 """
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from epbell_models.devicetree import DeviceTreeError
 from epbell_tb import backends, figures, report, runner, sim_options, verdicts
 from epbell_tb.cases import Case
 from epbell_tb.progress import Display, display
-from epbell_tb.sim_group import Ended, Group, run_group
+from epbell_tb.sim_group import Ended, Group, run_groups
 from epbell_tb.sim_options import Options
 from epbell_tb.sim_trees import Target, targets
 from epbell_tb.sim_variant import Variant, VariantError, build_variant, variant_of
@@ -112,18 +113,18 @@ def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], co
     try:
         with display(console) as shown:
             builds = {pool.submit(_build, options, variant, shown): variant for variant in variants}
-            running: dict[concurrent.futures.Future[Ended], Group] = {}
+            running: dict[concurrent.futures.Future[list[Ended]], list[Group]] = {}
             while builds or running:
                 under_way: list[concurrent.futures.Future[Any]] = [*builds, *running]
                 done, _ = concurrent.futures.wait(under_way, _POLL_S, concurrent.futures.FIRST_COMPLETED)
                 for future in [future for future in builds if future in done]:
                     variant = builds.pop(future)
-                    for group in _groups(options, variant, variants[variant]):
-                        running[pool.submit(run_group, options, group, future.result(), shown)] = group
+                    for groups in _groups(options, variant, variants[variant]):
+                        running[pool.submit(run_groups, options, groups, future.result(), shown)] = groups
                 for future in [future for future in running if future in done]:
                     del running[future]
-                    ended.append(future.result())
-                for group in running.values():
+                    ended += future.result()
+                for group in chain(*running.values()):
                     shown.advance(group.title, figures.count(group.accounts(options)))
     finally:
         # After an error or Ctrl-C nothing of ours may go on.
@@ -132,8 +133,9 @@ def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], co
     return ended
 
 
-def _groups(options: Options, variant: Variant, run_on: Sequence[Target]) -> list[Group]:
-    return [Group(target, variant.width, stalls) for target in run_on for stalls in options.stalls]
+def _groups(options: Options, variant: Variant, run_on: Sequence[Target]) -> list[list[Group]]:
+    """Return the groups; those of a list run in one simulator."""
+    return [[Group(target, variant.width, stalls) for stalls in options.stalls] for target in run_on]
 
 
 def _build(options: Options, variant: Variant, shown: Display) -> runner.Build:

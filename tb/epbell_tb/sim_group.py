@@ -1,11 +1,11 @@
-"""One simulator process of ``make sim``: the scenarios of a device tree at one width, with or without stalls."""
+"""One simulator process of ``make sim``: the scenarios of a device tree at one width, with and without stalls."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from epbell_tb.progress import Display
 from epbell_tb.sim_options import Options
 from epbell_tb.sim_trees import Target
 
-__all__ = ["Ended", "Group", "run_group"]
+__all__ = ["Ended", "Group", "run_groups"]
 
 _THOROUGH_LIMIT_S = 7200.0
 _SHARE = 4
@@ -24,7 +24,7 @@ _SHARE = 4
 
 @dataclass(frozen=True)
 class Group:
-    """The scenarios of one simulator process.
+    """The scenarios of a device tree at a width, with or without stalls.
 
     Attributes
     ----------
@@ -43,6 +43,11 @@ class Group:
         """What the user sees."""
         return f"{self.target.name}, {self.width} bits, stalls {'on' if self.stalls else 'off'}"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the scenarios."""
+        return tuple(scenario.name for scenario in self.target.scenarios)
+
     def folder(self, options: Options) -> Path:
         """Folder of the log, the accounts and the waves."""
         return options.report / f"{self.target.name}-usp{self.width}-stalls-{'on' if self.stalls else 'off'}"
@@ -50,6 +55,14 @@ class Group:
     def accounts(self, options: Options) -> Path:
         """File to which the scenarios append what happened."""
         return self.folder(options) / "scenarios.jsonl"
+
+    def environment(self, options: Options) -> dict[str, str]:
+        """Environment variables of the scenarios alone."""
+        return {figures.VARIABLE: str(self.accounts(options)), "EPBELL_STALLS": str(int(self.stalls))}
+
+    def run(self, options: Options) -> forks.Run:
+        """Return what is to run in forks."""
+        return forks.Run(self.folder(options), self.names, self.environment(options))
 
 
 @dataclass(frozen=True)
@@ -74,55 +87,83 @@ class Ended:
     trouble: str = ""
 
 
-def run_group(options: Options, group: Group, build: runner.Build, shown: Display) -> Ended:
-    """Run a group's scenarios in a simulator of their own and join their verdicts with their accounts."""
-    scenarios = group.target.scenarios
-    names = [scenario.name for scenario in scenarios]
-    shutil.rmtree(group.folder(options), ignore_errors=True)
+def run_groups(options: Options, groups: Sequence[Group], build: runner.Build, shown: Display) -> list[Ended]:
+    """Run the scenarios of groups that differ in the stalls only, and join their verdicts with their accounts.
+
+    They are forks of one simulation or, where that cannot be, each group is a simulation in which they follow each
+    other.
+    """
+    for group in groups:
+        shutil.rmtree(group.folder(options), ignore_errors=True)
+        group.folder(options).mkdir(parents=True)
+    if options.fork and any(len(group.names) > 1 for group in groups):
+        return _run_forked(options, groups, build, shown)
+    return [_run_alone(options, group, build, shown) for group in groups]
+
+
+def _run_forked(options: Options, groups: Sequence[Group], build: runner.Build, shown: Display) -> list[Ended]:
     start = time.monotonic()
-    shown.begin(group.title, len(names))
+    for group in groups:
+        shown.begin(group.title, len(group.names))
+    runs = [group.run(options) for group in groups]
+    plan = forks.Plan(_modules(groups[0]), tuple(runs), _limit_s(options) / _SHARE)
     trouble = ""
     try:
-        results = _run(options, group, build)
+        env = {**_environment(options, groups[0]), **plan.environment()}
+        limit_s = len(groups) * _limit_s(options)
+        (root,) = runner.run(build, forks.BENCH, env=env, expected=1, **_how(options, groups[0], limit_s))
+        if not root.passed:
+            log = groups[0].folder(options) / "run.log"
+            raise runner.SimulationError(f"nothing was forked: {root.message}; see {log}")
+    except runner.SimulationError as error:
+        trouble = f"{groups[0].title}: {error}"
+        for run in runs:  # what processes have left that nobody waited for: their parents were ended before them
+            run.gather(run.names)
+    return [
+        _ended(options, group, run.outcomes(), trouble, start, shown)
+        for group, run in zip(groups, runs, strict=True)
+    ]  # fmt: skip
+
+
+def _run_alone(options: Options, group: Group, build: runner.Build, shown: Display) -> Ended:
+    start = time.monotonic()
+    shown.begin(group.title, len(group.names))
+    results: list[runner.Result] = []
+    trouble = ""
+    try:
+        env = {**_environment(options, group), **group.environment(options)}
+        tests = rf"\.({'|'.join(map(re.escape, group.names))})$"
+        results = runner.run(build, _modules(group), tests=tests, env=env, **_how(options, group, _limit_s(options)))
     except runner.SimulationError as error:
         trouble = f"{group.title}: {error}"
-        plan = forks.Plan(group.folder(options), (), tuple(names))
-        plan.gather(plan.folder / "run.log")
-        results = forks.results(plan.folder, names)
+    return _ended(options, group, results, trouble, start, shown)
+
+
+def _ended(
+    options: Options, group: Group, results: Sequence[runner.Result], trouble: str, start: float, shown: Display
+) -> Ended:
     outcomes = {result.name: report.Outcome(result.passed, result.message) for result in results}
     accounts = figures.read(group.accounts(options), cut=True)
-    reason = trouble.partition("\n")[0]
     place = (group.target.name, group.width, group.stalls)
-    found = report.rows(names, *place, options.seed, outcomes, accounts, reason)
+    found = report.rows(group.names, *place, options.seed, outcomes, accounts, trouble.partition("\n")[0])
     shown.end(group.title, f"{report.tally(found)} in {time.monotonic() - start:.0f} s")
     return Ended(group, found, list(accounts), trouble)
 
 
-def _run(options: Options, group: Group, build: runner.Build) -> list[runner.Result]:
-    """Run the scenarios in forks of one simulation or, where that cannot be, one after the other in it."""
-    folder = group.folder(options)
-    names = [scenario.name for scenario in group.target.scenarios]
-    modules = sorted({scenario.bench for scenario in group.target.scenarios})
-    limit_s = _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S
-    how = {
-        "seed": options.seed,
-        "results": folder,
-        "time_limit_s": limit_s,
-    }
-    env = _environment(options, group)
-    if not options.fork or len(names) == 1:
-        return runner.run(build, modules, tests=rf"\.({'|'.join(map(re.escape, names))})$", env=env, **how)
-    plan = forks.Plan(folder, tuple(modules), tuple(names), limit_s / _SHARE)
-    (root,) = runner.run(build, forks.BENCH, env={**env, **plan.environment()}, expected=1, **how)
-    if not root.passed:
-        raise runner.SimulationError(f"nothing was forked: {root.message}; see {folder / 'run.log'}")
-    return forks.results(folder, names)
+def _modules(group: Group) -> tuple[str, ...]:
+    return tuple(sorted({scenario.bench for scenario in group.target.scenarios}))
+
+
+def _limit_s(options: Options) -> float:
+    return _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S
+
+
+def _how(options: Options, group: Group, limit_s: float) -> dict[str, Any]:
+    return {"seed": options.seed, "results": group.folder(options), "time_limit_s": limit_s}
 
 
 def _environment(options: Options, group: Group) -> dict[str, str]:
     return {
-        figures.VARIABLE: str(group.accounts(options)),
-        "EPBELL_STALLS": str(int(group.stalls)),
         "EPBELL_BARS": options.bars,
         "EPBELL_MSIX": options.msix,
         "EPBELL_THOROUGH": str(int(options.thorough)),

@@ -20,8 +20,8 @@ GROUP = "imx8-usp256-stalls-on"
 pytestmark = pytest.mark.xdist_group("256-flowing-imx8")
 
 
-def simulate(folder, names, *options):
-    place = ("--tree", "imx8", "--width", "256", "--stalls", "on", "--scenario", ",".join(names))
+def simulate(folder, names, *options, stalls="on"):
+    place = ("--tree", "imx8", "--width", "256", "--stalls", stalls, "--scenario", ",".join(names))
     status = sim.main([*place, *options, "--report", str(folder)])
     return status, json.loads((folder / "summary.json").read_text())["scenarios"]
 
@@ -107,6 +107,24 @@ def test_same_with_and_without_forks(planted, tmp_path):
     assert not (alone / GROUP / "forks.jsonl").exists()
 
 
+def test_with_and_without_stalls_share_the_bring_up(planted, tmp_path):
+    """They are told apart from there on: what each does and says, and that a bring-up fails is told of both."""
+    modes = {False: tmp_path / "imx8-usp256-stalls-off", True: tmp_path / GROUP}
+    status, rows = simulate(tmp_path, ["ring_each_vector", "fails", "never_comes_up"], stalls="both")
+    assert status == 1
+    verdicts = {(row["name"], row["stalls"]): row["verdict"] for row in rows}
+    assert verdicts == {
+        **{("ring_each_vector", stalls): "pass" for stalls in modes},
+        **{(name, stalls): "fail" for name in ("fails", "never_comes_up") for stalls in modes},
+    }
+    logs = [(folder / "run.log").read_text() for folder in modes.values()]
+    assert [log.count("coming up") for log in logs] == [1, 0]
+    for (stalls, folder), log in zip(modes.items(), logs, strict=True):
+        assert log.count("AssertionError: planted on purpose") == 1
+        told = {line["name"]: line["stalls"] for line in figures.read(folder / "scenarios.jsonl")}
+        assert told == {"ring_each_vector": stalls, "fails": stalls}
+
+
 def test_one_alone_and_waves_need_no_fork():
     assert sim_options.parse([]).fork
     assert not sim_options.parse(["--no-fork"]).fork
@@ -121,17 +139,17 @@ def test_one_alone_and_waves_need_no_fork():
         (forks.Ended("one", -9, 1.0, 8.0), False, "its simulator failed: Killed"),
         (forks.Ended("one", -14, 1.0, 8.0), False, "its simulator failed: ended after 1 s of wall-clock time"),
         (forks.Ended("one", 0, 1.0, 8.0, errors=True), False, "its simulator failed: an assertion of the RTL failed"),
-        (forks.Ended("one", 1, 1.0, 8.0, heir_of="other"), False, "its simulator ended without a verdict"),
+        (forks.Ended("one", 1, 1.0, 8.0, heir_of="no/such.xml"), False, "its simulator ended without a verdict"),
     ],
 )
 def test_verdict(ended, passed, message, tmp_path):
-    plan = forks.Plan(tmp_path, (), ("one", "two"))
-    plan.tell(ended)
-    plan.results("one").write_text(
+    run = forks.Run(tmp_path, ("one", "two"))
+    run.tell(ended)
+    run.results("one").write_text(
         "<testsuites><testsuite><testcase name='forked' time='2'><properties>"
         "<property name='sim_time_duration' value='20.0'/></properties></testcase></testsuite></testsuites>"
     )
-    (result,) = forks.results(tmp_path, ["one", "two"])
+    (result,) = run.outcomes()
     assert (result.name, result.passed) == ("one", passed)
     assert message in result.message
     assert result.seconds == 1.0

@@ -41,13 +41,15 @@ async def forked(dut):
     chosen = sorted(_chosen(plan), key=lambda test: _order(bring_up_of(test.func)))
     for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):
         tests = list(alike)
-        ancestor = _fork(plan, f"bring-up-{tests[0].name}", alone=False)
+        home, name = plan.runs[0], f"bring-up-{tests[0].name}"
+        ancestor = _fork(plan, home, name, alone=False)
         if ancestor is None:
             return await _alike(dut, plan, bring_up, tests)
-        told = plan.ended()
-        for test in tests:
-            if test.name not in told:
-                plan.tell(replace(ancestor, name=test.name, heir_of=ancestor.name))
+        for run in plan.runs:
+            told = run.ended()
+            for test in tests:
+                if test.name in run.names and test.name not in told:
+                    run.tell(replace(ancestor, name=test.name, heir_of=str(home.results(name))))
     return None
 
 
@@ -57,11 +59,15 @@ async def _alike(dut, plan, bring_up, tests):
     _limit(0)  # the rest is waiting for scenarios, each of which has a limit of its own
     gc.collect()
     gc.freeze()  # what is there already is not looked at again, and stays shared
-    for test in tests:
-        ended = _fork(plan, test.name)
-        if ended is None:
-            return await _alone(dut, test, env)
-        plan.tell(ended)
+    for run in plan.runs:
+        for test in tests:
+            if test.name not in run.names:
+                continue
+            ended = _fork(plan, run, test.name)
+            if ended is None:
+                os.environ.update(run.environment)
+                return await _alone(dut, test, env)
+            run.tell(ended)
     return None
 
 
@@ -94,11 +100,11 @@ async def _expire(after, unit):
 
 def _chosen(plan):
     """Return the tests of the modules that the plan names."""
-    found = []
+    found, names = [], {name for run in plan.runs for name in run.names}
     for module in map(importlib.import_module, plan.modules):
         for entry in vars(module).values():
             if hasattr(entry, "generate_tests"):
-                found += [test for test in entry.generate_tests() if test.name in plan.names]
+                found += [test for test in entry.generate_tests() if test.name in names]
     for test in found:
         judged = test.skip or test.expect_fail or test.expect_error
         assert not judged, f"a scenario passes or fails, and is not skipped or expected to fail: {test.fullname}"
@@ -110,27 +116,25 @@ def _order(bring_up):
     return (0,) if bring_up is None else (1, bring_up.linux, bring_up.msix)
 
 
-def _fork(plan, name, alone=True):
+def _fork(plan, run, name, alone=True):
     """Fork; return None in the child, and what came of it in its parent when it has ended.
 
     The child has a wall-clock limit. A scenario is `alone`: its output goes to a file of its own, and from there to
-    ours in one piece. A bring-up writes to ours, which meanwhile nobody else does.
+    the run's log in one piece. A bring-up writes to ours, which meanwhile nobody else does.
     """
     _flush()
-    since, born_ns, log = time.monotonic(), get_sim_time("ns"), plan.log(name)
+    since, born_ns = time.monotonic(), get_sim_time("ns")
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
-        said = log.read_bytes() if log.exists() else b""
-        log.unlink(missing_ok=True)
-        os.write(1, said)
+        said = run.gather([name])
         code = os.waitstatus_to_exitcode(status)
         return Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said)
     atexit.register(_leave)
-    os.environ["COCOTB_RESULTS_FILE"] = str(plan.results(name))
+    os.environ["COCOTB_RESULTS_FILE"] = str(run.results(name))
     _limit(plan.limit_s)
     if alone:
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        out = os.open(run.log(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         for stream in (1, 2):
             os.dup2(out, stream)
         os.close(out)

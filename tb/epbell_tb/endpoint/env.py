@@ -112,7 +112,6 @@ class EndpointEnv:
         self.msix = msix
         self.width = len(dut.s_axis_cq_tdata)
         self.seed = int(os.environ.get("EPBELL_SEED", "1"))
-        self.stalls = os.environ.get("EPBELL_STALLS", "0") == "1"
         self.thorough = os.environ.get("EPBELL_THOROUGH", "0") == "1"
         self.bars = BAR_SETS[os.environ.get("EPBELL_BARS", "everyday")]
         self.bar_sizes = tuple(bar.size if bar else 0 for bar in self.bars)
@@ -174,8 +173,9 @@ class EndpointEnv:
     # -- bring-up ------------------------------------------------------------------------------------------------------
 
     def begin(self, name: str) -> None:
-        """Take the name of the scenario, and with it the random numbers."""
+        """Take the name of the scenario, with it the random numbers, and whether the streams are to pause."""
         self.name = name
+        self.stalls = os.environ.get("EPBELL_STALLS", "0") == "1"
         self.random = random.Random(f"{self.seed} {name} {self.width}")
         if name:
             cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
