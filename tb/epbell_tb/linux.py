@@ -1,8 +1,9 @@
 """``epbell linux``: stock Linux kernels, in guests, drive the endpoint.
 
-``pcitest`` runs the selftest's list on one device tree, ``all`` on each that is shipped, and then the tests that break
-the endpoint on purpose. Exit status: 0 nothing failed, or this machine lacks what a guest needs (which is said, and
-every test is skipped), 1 something failed, 2 the command line is wrong.
+``pcitest`` runs the selftest's list on one device tree with Debian 12's kernel and its ``pcitest``, ``selftest`` with
+the newest kernel and its own selftest; ``all`` the first on each device tree that is shipped, and then the tests that
+break the endpoint on purpose. Exit status: 0 nothing failed, or this machine lacks what a guest needs (which is said,
+and every test is skipped), 1 something failed, 2 the command line is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from epbell_tb import installation
 from epbell_tb.arguments import device_tree_file, number
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.guest import run
-from epbell_tb.guest.packages import MissingError
+from epbell_tb.guest.commands import MissingError
 from epbell_tb.scenarios import WIDTHS
 
 __all__ = [
@@ -36,6 +37,8 @@ _MOST_MSIX = 2048
 _MOST_RINGS = 10000
 _MOST_SECONDS = 86400
 _CONTROLS = "tests/linux"
+# With fewer not each BAR can be cut in halves.
+_WINDOWS = 8
 
 
 def main(argv: Sequence[str]) -> int:
@@ -80,15 +83,17 @@ def report(setup: run.Setup, out: Callable[[str], None] | None = None) -> int:
 
 def _setup(given: argparse.Namespace) -> run.Setup:
     simulates = given.endpoint == "rtl"
+    selftest = given.test == "selftest"
     return run.Setup(
         given.dts or devicetree.builtin(given.tree),
         given.endpoint,
+        "selftest" if selftest else "pcitest",
         sizes=given.sizes or (_QUICK_SIZES if simulates else SIZES),
         only=tuple(given.only),
         rings=given.rings,
-        bars=given.bars,
+        bars=given.bars or ("halves" if selftest else run.BARS[0]),
         msix=given.msix,
-        windows=given.windows,
+        windows=given.windows or (_WINDOWS if selftest and not given.dts else None),
         width=given.width or 256,
         stalls=given.stalls,
         seed=1 if given.seed is None else given.seed,
@@ -155,10 +160,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the selftest's list in a guest, as far as the driver of its kernel has the test.",
         allow_abbrev=False,
     )
+    selftest = tests.add_parser(
+        "selftest",
+        help="the selftest itself: the newest kernel of Debian's unstable with its own program",
+        description="Run the newest kernel's own selftest in a guest, with its tests of subranges and of the doorbell.",
+        allow_abbrev=False,
+    )
     trees = devicetree.shipped()
-    which = pcitest.add_mutually_exclusive_group()
-    which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
-    which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead of a shipped one")
+    for one in (pcitest, selftest):
+        which = one.add_mutually_exclusive_group()
+        which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
+        which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead")
+    selftest.set_defaults(only=[], sizes=None, rings=10)
     every = tests.add_parser(
         "all",
         help="the same on each shipped device tree, then the tests that break the endpoint on purpose",
@@ -167,19 +180,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     every.set_defaults(tree=trees[0], dts=None)
     for one in (pcitest, every):
+        _add_options_of_pcitest(one)
+    for one in (pcitest, selftest, every):
         _add_options(one)
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def _add_options_of_pcitest(parser: argparse.ArgumentParser) -> None:
     sizes, quick = (",".join(map(str, some)) for some in (SIZES, _QUICK_SIZES))
     add = parser.add_argument
-    endpoints = run.ENDPOINTS
-    add("--endpoint", choices=endpoints, default=endpoints[0], help="rtl on Verilator (default), or model in Python")
     add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
     add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {quick}; of model {sizes}")
     add("--rings", type=number(1, _MOST_RINGS), default=10, metavar="N", help="how often to ring, default 10")
-    add("--bars", choices=run.BARS, default=run.BARS[0], metavar="SET", help=f"set of BARs: {', '.join(run.BARS)}")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    endpoints = run.ENDPOINTS
+    add("--endpoint", choices=endpoints, default=endpoints[0], help="rtl on Verilator (default), or model in Python")
+    add("--bars", choices=run.BARS, metavar="SET", help=f"set of BARs: {', '.join(run.BARS)}")
     add("--msix", type=number(1, _MOST_MSIX), default=32, metavar="N", help="MSI-X vectors of the function, default 32")
     add("--windows", type=number(1, 16), metavar="N", help="inbound windows, default as the device tree says")
     add("--width", type=int, choices=WIDTHS, metavar="BITS", help="rtl: width of the PCIe streams, default 256")

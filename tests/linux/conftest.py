@@ -3,6 +3,7 @@
 import pytest
 
 from epbell_tb.guest import packages
+from epbell_tb.guest.commands import MissingError
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -10,5 +11,5 @@ def provided():
     """What a guest needs."""
     try:
         return packages.provide(print)
-    except packages.MissingError as error:
+    except MissingError as error:
         pytest.skip(str(error))

@@ -7,6 +7,7 @@ import pytest
 
 from epbell_tb import linux
 from epbell_tb.guest import packages, programs
+from epbell_tb.guest.commands import MissingError
 
 STAMP = {"recipe": packages._recipe(), "release": "6.1.0-56-cloud-amd64", "version": "6.1.192-2"}
 OLD, RIGHT, NEW = ("QEMU emulator version " + number for number in ("5.2.0", "7.2.22 (Debian 1:7.2)", "10.0.8"))
@@ -39,7 +40,7 @@ def calls(tmp_path):
 
 def missing():
     said = []
-    with pytest.raises(packages.MissingError) as raised:
+    with pytest.raises(MissingError) as raised:
         packages.provide(said.append)
     return str(raised.value)
 
@@ -139,5 +140,5 @@ def test_our_own_program_is_compiled_once(tmp_path):
     ring = programs.compiled("ring", tmp_path)
     made = ring.stat().st_mtime_ns
     assert programs.compiled("ring", tmp_path).stat().st_mtime_ns == made
-    with pytest.raises(packages.MissingError, match=r"nothing\.c is not there"):
+    with pytest.raises(MissingError, match=r"nothing\.c is not there"):
         programs.compiled("nothing", tmp_path)

@@ -12,17 +12,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
 from epbell_tb import runner
+from epbell_tb.guest.commands import MissingError, Say, apt_update, install, output, run
 
 __all__ = [
-    "MissingError",
     "Packages",
     "folder",
     "provide",
@@ -47,13 +45,6 @@ _MODULES = {
 _PCITEST = ("tools/pci/pcitest.c", "include/uapi/linux/pcitest.h", "scripts/extract-vmlinux")
 _STAMP = "stamp.json"
 _RECIPE = 1
-_MINUTES_15 = 900.0
-
-Say = Callable[[str], None]
-
-
-class MissingError(Exception):
-    """Something cannot be had on this machine; the text says what, and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +114,11 @@ def _recipe() -> str:
 def _qemu(say: Say) -> Path:
     found = shutil.which(_QEMU)
     if found is None:
-        _install(["qemu-system-x86"], _candidate_is_right, say)
+        install(["qemu-system-x86"], _candidate_is_right, say)
         found = shutil.which(_QEMU)
         if found is None:
             raise MissingError(f"{_QEMU} is not on PATH, although its package is installed: check PATH")
-    said = _output([found, "--version"])
+    said = output([found, "--version"])
     version = re.search(r"version (\d+\.\d+)", said)
     if version is None or version[1] != _QEMU_VERSION:
         raise MissingError(
@@ -138,7 +129,7 @@ def _qemu(say: Say) -> Path:
 
 
 def _candidate_is_right() -> None:
-    policy = _output(["apt-cache", "policy", "qemu-system-x86"])
+    policy = output(["apt-cache", "policy", "qemu-system-x86"])
     candidate = re.search(r"Candidate: (?:\d+:)?(\S+)", policy)
     if candidate is None or not candidate[1].startswith(_QEMU_VERSION):
         found = candidate[1] if candidate else "none"
@@ -147,27 +138,13 @@ def _candidate_is_right() -> None:
         )
 
 
-def _install(packages: Sequence[str], check: Callable[[], None], say: Say) -> None:
-    """Install packages, if this machine has apt and we may."""
-    command = f"apt-get install --no-install-recommends {' '.join(packages)}"
-    if shutil.which("apt-get") is None:
-        raise MissingError(f"{', '.join(packages)} is missing and this machine has no apt: use Debian 12")
-    if os.geteuid() != 0:
-        raise MissingError(f"{', '.join(packages)} is missing, and only root can install it: `sudo {command}`")
-    if "Candidate: (none)" in _output(["apt-cache", "policy", *packages]):
-        _apt_update(say)
-    check()
-    say(f"installing {', '.join(packages)} ({command})")
-    _run([*command.split(), "-y", "-q"], "install it", env={"DEBIAN_FRONTEND": "noninteractive"})
-
-
 # -- the kernel --------------------------------------------------------------------------------------------------------
 
 
 def _build(root: Path, say: Say) -> dict[str, str]:
     absent = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
     if absent:
-        _install(absent, lambda: None, say)
+        install(absent, lambda: None, say)
     release = _release(say)
     version = _version(f"linux-image-{release}")
     debs = _download(root / "debs", release, version, say)
@@ -176,15 +153,15 @@ def _build(root: Path, say: Say) -> dict[str, str]:
         shutil.rmtree(fresh, ignore_errors=True)
     say(f"unpacking {len(debs)} packages of {release} in {root}; none of them is installed")
     for deb in debs:
-        _run(["dpkg-deb", "-x", str(deb), str(unpacked)], f"unpack {deb.name}")
+        run(["dpkg-deb", "-x", str(deb), str(unpacked)], f"unpack {deb.name}")
     source = _source(root, unpacked, say)
     # The script writes the kernel to its output.
     extract = f"bash {source}/scripts/extract-vmlinux {unpacked}/boot/vmlinuz-{release} > {root}/vmlinux"
-    _run(["bash", "-c", extract], "extract the kernel")
+    run(["bash", "-c", extract], "extract the kernel")
     say(f"building {len(_MODULES)} modules and pcitest from Debian's source of Linux {version}")
     _build_modules(root, unpacked, source, release)
     compiler = ["gcc", "-static", "-O2", "-w", f"-I{source}/include/uapi"]
-    _run([*compiler, "-o", str(root / "pcitest"), str(source / _PCITEST[0])], "build the kernel's pcitest")
+    run([*compiler, "-o", str(root / "pcitest"), str(source / _PCITEST[0])], "build the kernel's pcitest")
     shutil.copy(unpacked / "bin/busybox", root / "busybox")
     shutil.rmtree(root / "source")
     shutil.rmtree(unpacked)
@@ -196,19 +173,19 @@ def _release(say: Say) -> str:
     if shutil.which("apt-cache") is None:
         raise MissingError("this machine has no apt, which the guest's kernel comes from: use Debian 12")
     for attempt in range(2):
-        depends = _output(["apt-cache", "depends", f"linux-image-{_FLAVOUR}"])
+        depends = output(["apt-cache", "depends", f"linux-image-{_FLAVOUR}"])
         found = re.search(rf"Depends: linux-image-({re.escape(_SERIES)}\.\S*-{_FLAVOUR})", depends)
         if found is not None:
             return found[1]
         if not attempt:
-            _apt_update(say)
+            apt_update(say)
     raise MissingError(
         f"apt knows no linux-image-{_FLAVOUR} of Linux {_SERIES}: use Debian 12, amd64, with its security updates"
     )
 
 
 def _version(package: str) -> str:
-    found = re.search(r"Candidate: (\S+)", _output(["apt-cache", "policy", package]))
+    found = re.search(r"Candidate: (\S+)", output(["apt-cache", "policy", package]))
     if found is None:
         raise MissingError(f"apt has no {package}: run `apt-get update`")
     return found[1]
@@ -227,20 +204,13 @@ def _download(debs: Path, release: str, version: str, say: Say) -> list[Path]:
         say(f"downloading with apt-get: {', '.join(missing)} (180 MB in all)")
         command = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", *missing]
         try:
-            _run(command, "download the kernel", cwd=debs)
+            run(command, "download the kernel", cwd=debs)
         except MissingError:
             if os.geteuid() != 0:
                 raise
-            _apt_update(say)
-            _run(command, "download the kernel", cwd=debs)
+            apt_update(say)
+            run(command, "download the kernel", cwd=debs)
     return [max(debs.glob(file)) for file in wanted]
-
-
-def _apt_update(say: Say) -> None:
-    if os.geteuid() != 0:
-        raise MissingError("apt's lists are too old, and only root can renew them: `sudo apt-get update`")
-    say("renewing apt's lists (apt-get update)")
-    _run(["apt-get", "update", "-q"], "renew apt's lists")
 
 
 def _source(root: Path, unpacked: Path, say: Say) -> Path:
@@ -250,7 +220,7 @@ def _source(root: Path, unpacked: Path, say: Say) -> Path:
     say(f"unpacking {len(_MODULES) + len(_PCITEST)} files of {archive.name}")
     (root / "source").mkdir()
     files = [f"{name}/{path}" for path in (*_MODULES.values(), *_PCITEST)]
-    _run(["tar", "-xJf", str(archive), "-C", str(root / "source"), *files], "unpack the kernel's source")
+    run(["tar", "-xJf", str(archive), "-C", str(root / "source"), *files], "unpack the kernel's source")
     return root / "source" / name
 
 
@@ -268,39 +238,9 @@ def _build_modules(root: Path, unpacked: Path, source: Path, release: str) -> No
         if file != f"{module}.c":
             rules.append(f"{module}-y := {Path(file).stem}.o")
     (build / "Kbuild").write_text("\n".join(rules) + "\n", encoding="utf-8")
-    _run(["make", "-C", str(headers), f"M={build}", "CC=gcc", "modules"], "build the modules")
+    run(["make", "-C", str(headers), f"M={build}", "CC=gcc", "modules"], "build the modules")
     for module in _MODULES:
-        _run(["strip", "--strip-debug", str(build / f"{module}.ko")], f"strip {module}")
+        run(["strip", "--strip-debug", str(build / f"{module}.ko")], f"strip {module}")
     for entry in list(build.iterdir()):
         if entry.suffix != ".ko":
             entry.unlink()
-
-
-# -- programs ----------------------------------------------------------------------------------------------------------
-
-
-def _output(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | {"LC_ALL": "C"}
-        )
-        return done.stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def _run(
-    command: Sequence[str], purpose: str, *, cwd: Path | None = None, env: dict[str, str] | None = None
-) -> None:
-    # An outer make must not hand its options to the kernel's.
-    inherited = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    try:
-        done = subprocess.run(
-            command, cwd=cwd, env=inherited | (env or {}), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_MINUTES_15, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingError(f"could not {purpose}: {error}") from error
-    if done.returncode:
-        tail = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-12:])
-        raise MissingError(f"could not {purpose}; `{' '.join(command[:4])} ...` said:\n{tail}")

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from epbell_tb import installation
-from epbell_tb.guest.packages import MissingError
+from epbell_tb.guest.commands import MissingError
 
 __all__ = ["compiled"]
 
