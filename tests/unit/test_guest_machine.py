@@ -48,7 +48,8 @@ def test_its_time_stands_still_for_a_slow_device(boot, tmp_path):
     for slow in (False, True):
         with Guest(boot("print(*sys.argv)"), tmp_path / "log", 60, slow=slow) as guest:
             (command,) = guest.lines()
-        assert ("-icount shift=3,sleep=on" in command) is slow
+        assert ("-icount shift=0,sleep=on" in command) is slow
+        assert ("iomem=relaxed idle=poll" in command) is slow
 
 
 def test_the_watchdog_ends_it(boot, tmp_path):

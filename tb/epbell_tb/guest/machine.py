@@ -36,6 +36,10 @@ _SECONDS_TO_DIE = 10.0
 _LOOK_S = 0.2
 
 
+def _arguments(slow: bool) -> str:
+    return f"{_ARGUMENTS} idle=poll" if slow else _ARGUMENTS
+
+
 def complaint(line: str) -> bool:
     """Return whether a line of a kernel's log tells of a crash, a stall or a hang."""
     return _COMPLAINT.search(line) is not None
@@ -62,8 +66,9 @@ class Guest:
     limit
         Wall-clock seconds after which it is ended.
     slow
-        Whether accesses of the device may take longer than a kernel tolerates: the guest's time then counts the
-        instructions that it executes, and stands still while the device is asked.
+        Whether the device may be slower than a kernel tolerates: the guest's time then is that of its instructions, a
+        nanosecond each, and it never halts. So it stands still while the device is asked, and goes by some times slower
+        than the wall clock while the guest waits for an interrupt.
 
     Attributes
     ----------
@@ -139,10 +144,11 @@ class Guest:
             *(str(boot.qemu), "-M", "q35,memory-backend=mem", "-accel", "tcg", "-m", _MEMORY, "-smp", "1"),
             *("-cpu", "qemu64", "-object", f"memory-backend-memfd,id=mem,size={_MEMORY},share=on"),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"),
-            *("-serial", "stdio", "-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", _ARGUMENTS),
+            *("-serial", "stdio", "-kernel", str(boot.kernel), "-initrd", str(boot.initrd)),
+            *("-append", _arguments(self._slow)),
             *("-qtest", f"unix:{self.qtest},server=on,wait=off", "-qtest-log", "none"),
             *("-device", f"x-pci-proxy-dev,id=ep0,fd={descriptor},addr={SLOT:02x}.0"),
-            *(("-icount", "shift=3,sleep=on") if self._slow else ()),
+            *(("-icount", "shift=0,sleep=on") if self._slow else ()),
         ]
 
     def _read(self) -> None:
