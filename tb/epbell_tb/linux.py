@@ -2,8 +2,8 @@
 
 ``pcitest`` runs the selftest's list on one device tree with Debian 12's kernel and its ``pcitest``, ``selftest`` with
 the newest kernel and its own selftest; ``all`` the first on each device tree that is shipped, the second on one, and
-then the tests that break the endpoint on purpose. Exit status: 0 nothing failed, or this machine lacks what a guest needs (which is said,
-and every test is skipped), 1 something failed, 2 the command line is wrong.
+then the tests that break the endpoint on purpose. Exit status: 0 nothing failed, or this machine lacks what a guest
+needs (which is said, and every test is skipped), 1 something failed, 2 the command line is wrong.
 """
 
 from __future__ import annotations
