@@ -4,6 +4,7 @@ Tests that are marked ``long`` or ``guest`` are left out unless ``-m`` speaks of
 verdict of each test goes to ``sim_build/report/verdicts.json``, which `epbell testplan` reads.
 """
 
+import gc
 import os
 import re
 import time
@@ -21,6 +22,9 @@ SIMULATION = Path(__file__).parent / "sim"
 # The tests start simulators' builds; options and variables of the make that started us are not for them.
 for name in MAKE_VARIABLES:
     os.environ.pop(name, None)
+
+# Designs are large and live long: looking through them for garbage as often as Python does takes a seventh of the time.
+gc.set_threshold(50_000, 20, 20)
 
 # A busy machine stalls now and then: a time limit for one example would fail at random, and every test has one anyway.
 hypothesis.settings.register_profile("epbell", deadline=None, print_blob=True)

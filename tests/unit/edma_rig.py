@@ -2,7 +2,7 @@
 
 import functools
 
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.edma import Edma, EdmaShape
 

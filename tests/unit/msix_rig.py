@@ -5,7 +5,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.msix import Msix
 

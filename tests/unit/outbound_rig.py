@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from requester_packets import WIDTHS, Beat, Reply, Sent, good, rc_beats, rq_packet
 
 from epbell.outbound import Outbound

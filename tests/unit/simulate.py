@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 
 def simulate(dut: Any, bench: Callable[[Any], Awaitable[None]]) -> None:

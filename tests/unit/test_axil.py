@@ -7,7 +7,7 @@ from collections import deque
 
 import pytest
 from amaranth.hdl import Elaboratable, Module, Signal
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell import axil, csr
 

@@ -9,7 +9,7 @@ import random
 
 import pytest
 from amaranth.hdl import EnableInserter, Module, Signal
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.cdc import Receiver, Restart, Sender
 from epbell_tb.mu_scoreboard import WordScoreboard

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from simulate import simulate
 
 from epbell.pcie.completion import CompletionSender

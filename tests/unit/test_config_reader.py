@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.config_reader import ConfigReader, HardConfig
 

@@ -4,7 +4,7 @@
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from usp_rig import CONTROLLER, WIDTHS, Rig
 
 import epbell_regs

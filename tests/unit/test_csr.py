@@ -3,7 +3,7 @@
 """Registers elaborated from SystemRDL: what each access does, in which cycle, and what is refused."""
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from systemrdl import RDLCompiler
 from systemrdl.messages import MessagePrinter
 

@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
-from amaranth.sim import Simulator
 from edma_rig import CLEARS, ONES, STATUSES, WORDS, play
+from quick_engine import Simulator
 
 from epbell.edma import EdmaAxil, EdmaShape
 

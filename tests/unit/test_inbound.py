@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from usp_packets import BAR_BASE, BARS
 
 from epbell.inbound import Inbound

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Fragment
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.bar import Bar
 from epbell.inbound import Inbound

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from test_msi import HardBlock, run
 
 from epbell.msi import MsiSender

@@ -5,8 +5,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
 from msix_rig import TABLE, Manners, Rig, entry
+from quick_engine import Simulator
 
 from epbell.msix import Msix
 from epbell.msix_snoop import Snoop

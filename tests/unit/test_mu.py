@@ -1,7 +1,7 @@
 """The Messaging Unit on the very cycle: what is decided in docs/mu.md, in the single-clock build."""
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.mu import LAYOUTS, MessagingUnit, MuAxil
 from epbell.mu_side import MuSide

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 from regs_pages import ONES, PAGES
 
 # Every bit up and down with all strobes, then every lane alone to the complement of what it holds, then mixtures.

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import requester_packets
 from amaranth.hdl import ClockDomain, Module
-from amaranth.sim import Simulator
 from cocotbext.pcie.core.tlp import CplStatus, TlpType
 from cocotbext.pcie.xilinx.us.interface import UsPcieFrame
 from cocotbext.pcie.xilinx.us.tlp import ErrorCode, Tlp_us
+from quick_engine import Simulator
 from requester_packets import CA, CRS, SC, UR, WIDTHS, Reply, Sent, bad, good, notice, rc_beats, rq_packet
 
 from epbell.pcie.requester import Cause, CompletionParser, RequestSender

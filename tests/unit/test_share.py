@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.sim import Simulator
+from quick_engine import Simulator
 
 from epbell.share import Share
 

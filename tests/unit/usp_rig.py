@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import ResetInserter, Signal
-from amaranth.sim import Simulator
 from driver import Driver
+from quick_engine import Simulator
 from requester_packets import Beat as RequesterBeat
 from requester_packets import Reply, Sent, rc_beats, rq_packet
 from usp_packets import BARS, Beat, Completion, Request, cc_packet, cq_beats
