@@ -3,7 +3,7 @@
 The stock engine runs all registers of a design at every edge and stores each anew. Here the code that it generates for
 a fragment is kept, with three conditions in front: a clocked process runs only if something that its code mentions has
 changed since it ran last, a signal is stored only if it differs, and a memory is written only if a bit is enabled. What
-is skipped is what would have stored the same values again, so that all signals agree in every delta cycle;
+is skipped is what would have stored the same values again, so that all signals agree at all times;
 ``test_quick_engine.py`` holds it.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import amaranth.sim
+from amaranth.hdl._ast import Concat, Operator
 from amaranth.sim import _pyrtl
 from amaranth.sim.pysim import PySimEngine
 
@@ -67,4 +68,17 @@ class Simulator(amaranth.sim.Simulator):
     """Amaranth's, with the quick engine."""
 
     def __init__(self, toplevel: Any) -> None:
-        super().__init__(toplevel, engine=QuickEngine)
+        with _shapes_kept(Operator), _shapes_kept(Concat):
+            super().__init__(toplevel, engine=QuickEngine)
+
+
+def _shapes_kept(kind: Any) -> Any:
+    """Compute the shape of each expression once while a design is compiled; it never changes."""
+    compute, known = kind.shape, {}
+
+    def shape(value: Any) -> Any:
+        if id(value) not in known:
+            known[id(value)] = compute(value), value  # which keeps it alive, and its identity its own
+        return known[id(value)][0]
+
+    return mock.patch.object(kind, "shape", shape)

@@ -6,10 +6,12 @@ import random
 from typing import Any
 
 import pytest
+from driver import Driver
 from quick_engine import Simulator
 from usp_packets import BAR_BASE, BARS
 
-from epbell.inbound import Inbound
+from epbell.bar import Bar
+from epbell.inbound import FixedBar, Inbound
 from epbell_models.reference.iatu import Refusal
 from epbell_models.reference.inbound import InboundWindows
 
@@ -18,6 +20,7 @@ CTRL1, CTRL2, LOWER_BASE, UPPER_BASE, LIMIT, LOWER_TARGET, UPPER_TARGET, UPPER_L
 )  # fmt: skip
 ENABLE, BAR_MATCH, FUNCTION_MATCH, INCREASE = 1 << 31, 1 << 30, 1 << 19, 1 << 13
 LOW = 0xFFFF_FFFF
+BARS_WITH_FIXED = (Bar(4 << 10), Bar(256 << 10))
 SIZES = tuple(bar.size if bar else 0 for bar in BARS)
 
 
@@ -26,13 +29,16 @@ class Rig:
 
     def __init__(self, ctx: Any, dut: Inbound, windows: int) -> None:
         self.ctx, self.dut, self.model = ctx, dut, InboundWindows(SIZES, windows)
+        self.driver = Driver(ctx)
 
     async def write(self, offset: int, value: int, strobes: int = 0xF) -> None:
         ctx, bus = self.ctx, self.dut.bus
         for port, driven in ((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, strobes)):
-            ctx.set(port, driven)
+            self.driver.put(port, driven)
+        self.driver.settle()
         await ctx.tick()
-        ctx.set(bus.w_en, 0)
+        self.driver.put(bus.w_en, 0)
+        self.driver.settle()
         self.model.write32(offset, value, strobes)
 
     async def read(self, offset: int) -> int:
@@ -51,7 +57,8 @@ class Rig:
         """Offer a request for one clock; return the local address, None when it is refused."""
         ctx, dut = self.ctx, self.dut
         for port, value in ((dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function)):
-            ctx.set(port, value)
+            self.driver.put(port, value)
+        self.driver.settle()
         await ctx.tick()
         assert ctx.get(dut.local) & 0x7F == address & 0x7F, "the lower address of a completion, even of a refusal"
         return ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
@@ -66,8 +73,8 @@ class Rig:
         return got
 
 
-def simulate(bench: Any, windows: int = 6) -> None:
-    dut = Inbound(BARS, windows)
+def simulate(bench: Any, windows: int = 6, fixed: FixedBar | None = None) -> None:
+    dut = Inbound(BARS if fixed is None else BARS_WITH_FIXED, windows, fixed)
 
     async def testbench(ctx: Any) -> None:
         await bench(Rig(ctx, dut, windows))
@@ -162,6 +169,28 @@ def test_address_match_of_what_no_bar_is() -> None:
             assert (await rig.ask(bar, 0x8000_0000) is None) == (bar > 4)
 
     simulate(bench)
+
+
+def test_a_fixed_bar_does_not_ask_the_windows() -> None:
+    """It shows its page without a window and with any; behind the page there is nothing, whatever they say."""
+    number, page, base = 1, 0x5F09_0000, 0x8010_0000
+
+    async def shows_its_page_once(rig: Rig) -> None:
+        for offset in (0, 0xA0, 0x1004, 0xFFFC):
+            assert await rig.ask(number, base + offset) == page + offset
+        for offset in (0x1_0000, 0x1_00A0, 0x3_FFFC):
+            assert await rig.ask(number, base + offset) is None
+
+    async def bench(rig: Rig) -> None:
+        await shows_its_page_once(rig)
+        for ctrl2 in (ENABLE, ENABLE | BAR_MATCH | number << 8, BAR_MATCH | number << 8):
+            await rig.aim(1, base, base + 0x3_FFFF, 0x6000_0000, 0, ctrl2)
+            await shows_its_page_once(rig)
+        assert await rig.ask(0, base + 0xA0) is None
+        await rig.aim(1, base, base + 0xFFF, 0x6000_0000)
+        assert await rig.ask(0, base + 0xA0) == 0x6000_00A0, "the windows are for the other BARs"
+
+    simulate(bench, 2, FixedBar(number, page))
 
 
 @pytest.mark.parametrize("match", [0, BAR_MATCH])

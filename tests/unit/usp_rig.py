@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import ResetInserter, Signal
@@ -41,11 +42,19 @@ class CpuAccess:
     cycle: int = 0
 
 
+def _signals(interface: Any) -> SimpleNamespace:
+    """Return the signals of a port by name, without an interface's detours to them in every clock."""
+    return SimpleNamespace(**{path[-1]: signal for path, _, signal in interface.signature.flatten(interface)})
+
+
 class _Simulation:
     """A compiled simulator, to be run again and again: compiling takes longer than most tests."""
 
     def __init__(self, width: int, **parameters: Any) -> None:
         self.dut = Endpoint(width, **({"bars": BARS, "ram_size": RAM_SIZE} | parameters))
+        self.cq, self.cc = _signals(self.dut.s_axis_cq), _signals(self.dut.m_axis_cc)
+        self.rq, self.rc = _signals(self.dut.m_axis_rq), _signals(self.dut.s_axis_rc)
+        self.cpu = _signals(self.dut.cpu_axil)
         self.rst = Signal()
         self._testbench: Any = None
         self._simulator = Simulator(ResetInserter(self.rst)(self.dut))
@@ -246,8 +255,8 @@ class Rig:
         ctx, dut, put = self.ctx, self.dut, self._driver.put
         self._drive_cq()
         self._drive_cpu()
-        put(dut.m_axis_cc.tready, self.cc_ready())
-        put(dut.m_axis_rq.tready, self.rq_ready())
+        put(self._simulation.cc.tready, self.cc_ready())
+        put(self._simulation.rq.tready, self.rq_ready())
         put(dut.cfg_max_payload, {128: 0, 256: 1, 512: 2, 1024: 3}[self.max_payload])
         put(dut.cfg_function_status, self.function_status)
         for pulse in ("wr_done", "wr_abort", "rd_done", "rd_abort"):
@@ -271,7 +280,7 @@ class Rig:
         self.cycle += 1
 
     def _drive_cq(self) -> None:
-        put, cq = self._driver.put, self.dut.s_axis_cq
+        put, cq = self._driver.put, self._simulation.cq
         if self._offered:
             return
         if self.cq and not self.cq_pause():
@@ -290,14 +299,14 @@ class Rig:
             self._valid = False
 
     def _sample_cq(self) -> None:
-        if self._offered and self.ctx.get(self.dut.s_axis_cq.tready):
+        if self._offered and self.ctx.get(self._simulation.cq.tready):
             beat = self.cq.popleft()
             if beat.user >> (80 if self.width == 512 else 40) & 1:
                 self.first_beats.append(self.cycle)
             self._offered = False
 
     def _sample_cc(self) -> None:
-        ctx, cc = self.ctx, self.dut.m_axis_cc
+        ctx, cc = self.ctx, self._simulation.cc
         if not ctx.get(cc.tvalid):
             return
         if not self._cc and not self._cc_cycle:
@@ -311,7 +320,7 @@ class Rig:
 
     def _requester(self) -> None:
         """Both streams towards host memory."""
-        ctx, rq, rc = self.ctx, self.dut.m_axis_rq, self.dut.s_axis_rc
+        ctx, rq, rc = self.ctx, self._simulation.rq, self._simulation.rc
         if ctx.get(rq.tvalid):
             self._rq_cycle = self._rq_cycle or self.cycle
             if ctx.get(rq.tready):
@@ -337,7 +346,7 @@ class Rig:
         return access if not before or (self.pipelined and alone) else None
 
     def _drive_cpu(self) -> None:
-        put, bus = self._driver.put, self.dut.cpu_axil
+        put, bus = self._driver.put, self._simulation.cpu
         access = self._next_access()
         is_write = access is not None and access.data is not None
         put(bus.awvalid, is_write and not access.taken)
@@ -352,7 +361,7 @@ class Rig:
             put(bus.araddr, access.address)
 
     def _sample_cpu(self) -> None:
-        ctx, bus = self.ctx, self.dut.cpu_axil
+        ctx, bus = self.ctx, self._simulation.cpu
         if not self.cpu:
             return
         offered, access = self._next_access(), self.cpu[0]
