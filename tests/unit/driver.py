@@ -3,7 +3,7 @@
 Each ``ctx.set`` settles the whole design, which takes longer than anything else a test does.
 """
 
-from amaranth.hdl import Cat
+from amaranth.hdl import Cat, Value
 
 
 class Driver:
@@ -19,12 +19,18 @@ class Driver:
         if self._last.get(id(port)) != value:
             self._new[id(port)] = port, int(value)
 
+    def drive(self, *pairs):
+        """Drive inputs, given as (port, value), and settle."""
+        for port, value in pairs:
+            self.put(port, value)
+        self.settle()
+
     def settle(self):
         if not self._new:
             return
         together, shift = 0, 0
         for key, (port, value) in self._new.items():
-            width = len(port)
+            width = len(Value.cast(port))
             together |= (value & (1 << width) - 1) << shift
             shift += width
             self._last[key] = value

@@ -2,6 +2,7 @@
 
 import functools
 
+from driver import Driver
 from quick_engine import Simulator
 
 from epbell.edma import Edma, EdmaShape
@@ -34,21 +35,23 @@ class Rig:
         self.ctx = ctx
         self.dut = dut
         self.base = dut.shape.offset
+        self.driver = Driver(ctx)
         self.counts = dict.fromkeys(EVENTS, 0)
 
     async def clock(self, write=None, read=None, *, ring=0, **pulses):
         """Spend one clock; a write is (offset, data) or (offset, data, strobes). Return what is read in it."""
         ctx, bus = self.ctx, self.dut.bus
         offset, data, strobes = (0, 0, 0) if write is None else (*write, 0xF)[:3]
-        ctx.set(bus.w_en, write is not None)
-        ctx.set(bus.w_addr, self.base + offset & 0xFFFF)
-        ctx.set(bus.w_data, data)
-        ctx.set(bus.w_strb, strobes)
-        ctx.set(bus.r_en, read is not None)
-        ctx.set(bus.r_addr, self.base + (read or 0) & 0xFFFF)
-        ctx.set(self.dut.ring, ring)
-        for pulse in PULSES:
-            ctx.set(getattr(self.dut, pulse), pulses.get(pulse, 0))
+        self.driver.drive(
+            (bus.w_en, write is not None),
+            (bus.w_addr, self.base + offset & 0xFFFF),
+            (bus.w_data, data),
+            (bus.w_strb, strobes),
+            (bus.r_en, read is not None),
+            (bus.r_addr, self.base + (read or 0) & 0xFFFF),
+            (self.dut.ring, ring),
+            *((getattr(self.dut, pulse), pulses.get(pulse, 0)) for pulse in PULSES),
+        )
         seen = ctx.get(bus.r_data)
         for event in EVENTS:
             self.counts[event] += ctx.get(getattr(self.dut, event))

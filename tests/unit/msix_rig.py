@@ -5,6 +5,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from driver import Driver
 from quick_engine import Simulator
 
 from epbell.msix import Msix
@@ -68,7 +69,7 @@ class Rig:
         sim.add_clock(1e-9)
 
         async def testbench(ctx: Any) -> None:
-            self.ctx = ctx
+            self.ctx, self.driver = ctx, Driver(ctx)
             ctx.set(self.dut.table, TABLE)
             ctx.set(self.dut.pba, self.pba)
             ctx.set(self.dut.last, self.last)
@@ -83,15 +84,14 @@ class Rig:
         """One clock, in which a vector is raised, the host writes some dwords, or a gate changes; was it raised?"""
         ctx, dut = self.ctx, self.dut
         self.gates.update(gates)
-        for name in GATES:
-            ctx.set(getattr(dut, name), self.gates[name])
-        ctx.set(dut.raise_valid, int(vector is not None))
-        ctx.set(dut.raise_vector, vector or 0)
-        ctx.set(dut.host_wrote, int(write is not None))
+        inputs = [(getattr(dut, name), self.gates[name]) for name in GATES]
+        inputs += [(dut.raise_valid, vector is not None), (dut.raise_vector, vector or 0)]
+        inputs.append((dut.host_wrote, write is not None))
         if write is not None:
             assert len(write[1]) <= self.lanes
-            ctx.set(dut.host_address, write[0])
-            ctx.set(dut.host_written, sum((word is not None) << lane for lane, word in enumerate(write[1])))
+            written = sum((word is not None) << lane for lane, word in enumerate(write[1]))
+            inputs += [(dut.host_address, write[0]), (dut.host_written, written)]
+        self.driver.drive(*inputs)
         self._memory()
         self._messages()
         took = vector is not None and bool(ctx.get(dut.raise_ready))
@@ -112,10 +112,9 @@ class Rig:
         ctx, dut = self.ctx, self.dut
         self._written = None
         comes = bool(self.reads) and self.reads[0][0] <= self.now
-        ctx.set(dut.mem_rvalid, int(comes))
-        ctx.set(dut.mem_rdata, self.reads.popleft()[1] if comes else 0xBAD0_BAD0)
+        data = self.reads.popleft()[1] if comes else 0xBAD0_BAD0
         ready = self.rng.random() < self.manners.ram
-        ctx.set(dut.mem_ready, int(ready))
+        self.driver.drive((dut.mem_rvalid, comes), (dut.mem_rdata, data), (dut.mem_ready, ready))
         request = (
             (ctx.get(dut.mem_write), ctx.get(dut.mem_addr), ctx.get(dut.mem_write) and ctx.get(dut.mem_data))
             if ctx.get(dut.mem_valid)
@@ -139,10 +138,9 @@ class Rig:
         """Check a message against the table as the host has written it before this clock."""
         ctx, dut = self.ctx, self.dut
         ready = self.answer is None and self.rng.random() < self.manners.taker
-        ctx.set(dut.i_ready, int(ready))
         # Also where nobody looks, an answer is nothing but noise.
-        ctx.set(dut.i_sent, int(self.answer is None and self.rng.random() < 0.5))
-        ctx.set(dut.i_failed, int(self.answer is None and self.rng.random() < 0.5))
+        sent, failed = (self.answer is None and self.rng.random() < 0.5 for _ in range(2))
+        self.driver.drive((dut.i_ready, ready), (dut.i_sent, sent), (dut.i_failed, failed))
         if ready and ctx.get(dut.i_valid):
             assert all(self.gates[name] != (name == "masked") for name in GATES), "a message while the way is closed"
             vector = ctx.get(dut.i_data) & 0xFFFF
@@ -158,8 +156,7 @@ class Rig:
             self.answer = due, self.rng.random() < self.manners.failing
         if self.answer is not None:
             due, fails = self.answer
-            ctx.set(dut.i_sent, int(due <= self.now and not fails))
-            ctx.set(dut.i_failed, int(due <= self.now and fails))
+            self.driver.drive((dut.i_sent, due <= self.now and not fails), (dut.i_failed, due <= self.now and fails))
             if due <= self.now:
                 if not fails:
                     self.sent.append((self.now, self.taken))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import ResetInserter, Signal
+from driver import Driver
 from quick_engine import Simulator
 from requester_packets import WIDTHS, Beat, Reply, Sent, good, rc_beats, rq_packet
 
@@ -116,7 +117,7 @@ class Rig:
 
         async def testbench(ctx: Any) -> None:
             nonlocal ended
-            self.ctx, self.dut = ctx, dut
+            self.ctx, self.dut, self.driver = ctx, dut, Driver(ctx)
             ctx.set(dut.bus_master, 1)
             await bench(self)
             ended = True
@@ -145,11 +146,10 @@ class Rig:
         await self.step(2)
 
     async def register(self, offset: int, value: int, strobes: int = 0xF) -> None:
-        ctx, bus = self.ctx, self.dut.bus
-        for port, driven in ((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, strobes)):
-            ctx.set(port, driven)
+        bus = self.dut.bus
+        self.driver.drive((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, strobes))
         await self.step()
-        ctx.set(bus.w_en, 0)
+        self.driver.drive((bus.w_en, 0))
 
     async def step(self, clocks: int = 1) -> None:
         for _ in range(clocks):
@@ -179,18 +179,14 @@ class Rig:
             queue[0] if queue and offered else None
             for queue, offered in zip((self.writes, self.reads, self.interrupts), offers, strict=True)
         )
-        ctx.set(dut.w_valid, w is not None)
-        ctx.set(dut.r_valid, r is not None)
-        ctx.set(dut.i_valid, i is not None)
+        inputs = [(dut.w_valid, w is not None), (dut.r_valid, r is not None), (dut.i_valid, i is not None)]
         if w is not None:
-            ctx.set(dut.w_addr, w.address)
-            ctx.set(dut.w_data, w.data)
-            ctx.set(dut.w_strb, w.strobes)
+            inputs += [(dut.w_addr, w.address), (dut.w_data, w.data), (dut.w_strb, w.strobes)]
         if r is not None:
-            ctx.set(dut.r_addr, r)
+            inputs.append((dut.r_addr, r))
         if i is not None:
-            ctx.set(dut.i_address, i.address)
-            ctx.set(dut.i_data, i.data)
+            inputs += [(dut.i_address, i.address), (dut.i_data, i.data)]
+        self.driver.drive(*inputs)
         granted = 0
         for item, queue, ready in (
             (w, self.writes, dut.w_ready), (r, self.reads, dut.r_ready), (i, self.interrupts, dut.i_ready),
@@ -239,8 +235,8 @@ class Rig:
         ctx.set(rc.tvalid, offer)
         assert ctx.get(rc.tready), "completions are never held up"
         if offer:
-            for port, value in zip((rc.tdata, rc.tkeep, rc.tuser, rc.tlast), beat := self._rc.popleft(), strict=True):
-                ctx.set(port, value)
+            beat = self._rc.popleft()
+            self.driver.drive(*zip((rc.tdata, rc.tkeep, rc.tuser, rc.tlast), beat, strict=True))
             if beat[3]:
                 self.reply_ends.append(self.cycle)
 

@@ -33,12 +33,9 @@ class Rig:
 
     async def write(self, offset: int, value: int, strobes: int = 0xF) -> None:
         ctx, bus = self.ctx, self.dut.bus
-        for port, driven in ((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, strobes)):
-            self.driver.put(port, driven)
-        self.driver.settle()
+        self.driver.drive((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, strobes))
         await ctx.tick()
-        self.driver.put(bus.w_en, 0)
-        self.driver.settle()
+        self.driver.drive((bus.w_en, 0))
         self.model.write32(offset, value, strobes)
 
     async def read(self, offset: int) -> int:
@@ -56,9 +53,7 @@ class Rig:
     async def ask(self, bar: int, address: int, length: int = 1, function: int = 0) -> int | None:
         """Offer a request for one clock; return the local address, None when it is refused."""
         ctx, dut = self.ctx, self.dut
-        for port, value in ((dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function)):
-            self.driver.put(port, value)
-        self.driver.settle()
+        self.driver.drive((dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function))
         await ctx.tick()
         assert ctx.get(dut.local) & 0x7F == address & 0x7F, "the lower address of a completion, even of a refusal"
         return ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from amaranth.hdl import Fragment
+from driver import Driver
 from quick_engine import Simulator
 
 from epbell.bar import Bar
@@ -35,7 +36,7 @@ class Linux:
 
     def __init__(self, ctx: Any, dut: Inbound, sizes: tuple[int, ...], windows: int) -> None:
         self.ctx, self.dut, self.model = ctx, dut, InboundWindows(sizes, windows)
-        self.log: list[str] = []
+        self.driver, self.log = Driver(ctx), []
         self.iatu = DwIatu(_NoTime(), self, PAGE, self.log)
 
     async def read32(self, address: int) -> int:
@@ -46,10 +47,9 @@ class Linux:
     async def write32(self, address: int, value: int) -> None:
         ctx, bus = self.ctx, self.dut.bus
         offset = address - PAGE.address
-        for port, driven in ((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, 0xF)):
-            ctx.set(port, driven)
+        self.driver.drive((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, 0xF))
         await ctx.tick()
-        ctx.set(bus.w_en, 0)
+        self.driver.drive((bus.w_en, 0))
         self.model.write32(offset, value)
 
     async def read(self, address: int, length: int) -> bytes:
@@ -61,8 +61,7 @@ class Linux:
     async def ask(self, bar: int, start: int, offset: int, length: int = 1) -> int | None:
         """Offer a request of the host; return where it goes, as both say, None when it is refused."""
         ctx, dut = self.ctx, self.dut
-        for port, value in ((dut.bar, bar), (dut.address, start + offset), (dut.length, length), (dut.function, 0)):
-            ctx.set(port, value)
+        self.driver.drive((dut.bar, bar), (dut.address, start + offset), (dut.length, length), (dut.function, 0))
         await ctx.tick().repeat(2)
         local = ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
         expected = self.model.translate(bar, 0, offset, start + offset, 4 * length)

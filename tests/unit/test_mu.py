@@ -1,6 +1,9 @@
 """The Messaging Unit on the very cycle: what is decided in docs/mu.md, in the single-clock build."""
 
+import functools
+
 import pytest
+from driver import Driver
 from quick_engine import Simulator
 
 from epbell.mu import LAYOUTS, MessagingUnit, MuAxil
@@ -16,20 +19,19 @@ class Rig:
         self.ctx = ctx
         self.dut = dut
         self.regs = Registers(layout)
+        self.driver = Driver(ctx)
         self.v2 = layout == "imx8ulp"
         self.events = []
 
     async def clock(self, a_write=None, a_read=None, b_write=None, b_read=None):
         """One clock of accesses; a write is (offset, data) or (offset, data, strobes)."""
-        ctx = self.ctx
+        ctx, inputs = self.ctx, []
         for port, write, read in ((self.dut.a, a_write, a_read), (self.dut.b, b_write, b_read)):
-            ctx.set(port.w_en, write is not None)
             if write is not None:
-                ctx.set(port.w_addr, write[0])
-                ctx.set(port.w_data, write[1])
-                ctx.set(port.w_strb, write[2] if len(write) > 2 else 0xF)
-            ctx.set(port.r_en, read is not None)
-            ctx.set(port.r_addr, read or 0)
+                strobes = write[2] if len(write) > 2 else 0xF
+                inputs += [(port.w_addr, write[0]), (port.w_data, write[1]), (port.w_strb, strobes)]
+            inputs += [(port.w_en, write is not None), (port.r_en, read is not None), (port.r_addr, read or 0)]
+        self.driver.drive(*inputs)
         seen = ctx.get(self.dut.a.r_data), ctx.get(self.dut.b.r_data)
         self.events.append(tuple(ctx.get(getattr(self.dut.b_to_a, e)) for e in ("rung", "merged", "delivered")))
         await ctx.tick()
@@ -74,23 +76,33 @@ class Rig:
         return sum(pulses[index] >> channel & 1 for pulses in self.events)
 
 
+@functools.cache
+def unit(layout):
+    """One simulator for all programs of a layout, since to make it takes longer than to run them, and its programs."""
+    dut = MessagingUnit(layout)
+    programs = []
+
+    async def bench(ctx):
+        await programs[-1](Rig(ctx, dut, layout))
+        programs.append(None)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    return simulator, programs
+
+
 @pytest.fixture(params=LAYOUTS)
 def play(request):
-    """Run a program on a new unit."""
+    """Run a program on a unit that has just been reset."""
 
     def start(program):
-        dut = MessagingUnit(request.param)
-        done = []
-
-        async def bench(ctx):
-            await program(Rig(ctx, dut, request.param))
-            done.append(True)
-
-        simulator = Simulator(dut)
-        simulator.add_clock(1e-8)
-        simulator.add_testbench(bench)
+        simulator, programs = unit(request.param)
+        if programs:
+            simulator.reset()
+        programs.append(program)
         simulator.run()
-        assert done
+        assert programs[-1] is None, "the program did not end"
 
     return start
 
