@@ -102,6 +102,7 @@ def test_a_test_that_is_not_in_the_list_is_told():
 
 def test_what_is_left_out():
     assert "\nselftest -V dma -V memcpy\n" in script(("dma", "memcpy"))
+    assert "\nselftest -V dma -T SLOW_TEST\n" in script(("dma",), ("SLOW_TEST",))
     assert subprocess.run(["sh", "-n", "-c", script(())], check=False).returncode == 0
 
 

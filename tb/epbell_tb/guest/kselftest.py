@@ -24,15 +24,15 @@ _RESULT = re.compile(r"(not ok|ok) \d+ (\S+)(?: # (SKIP|XFAIL) (.*))?")
 _TOTALS = re.compile(r"# (Totals|PASSED|FAILED|Starting|\d+ skipped)|TAP version|1\.\.\d+|# +(RUN|OK|FAIL|SKIP) ")
 
 
-def script(without: Sequence[str]) -> str:
+def script(without: Sequence[str], tests: Sequence[str] = ()) -> str:
     """Return the guest's part, for its shell.
 
     Parameters
     ----------
-    without
-        Variants of tests that are not to be run.
+    without, tests
+        Variants, and tests of any variant, that are not to be run.
     """
-    left_out = " ".join(f"-V {variant}" for variant in without)
+    left_out = " ".join([*(f"-V {variant}" for variant in without), *(f"-T {test}" for test in tests)])
     return f"""
 echo "{_MARK} booted"
 dmesg -n 4

@@ -67,8 +67,7 @@ class Guest:
         Wall-clock seconds after which it is ended.
     slow
         Whether the device may be slower than a kernel tolerates: the guest's time then is that of its instructions, a
-        nanosecond each, and it never halts. So it stands still while the device is asked, and goes by some times slower
-        than the wall clock while the guest waits for an interrupt.
+        nanosecond each, and it never halts. So it stands still while the device is asked.
 
     Attributes
     ----------
