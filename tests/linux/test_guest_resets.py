@@ -14,7 +14,7 @@ LIMIT = 120.0
 SCRIPT = r"""
 device=/sys/bus/pci/devices/0000:00:04.0
 driver=/sys/bus/pci/drivers/pci-endpoint-test
-step() { "$@" > /tmp/said 2>&1 && echo "@ good" || { echo "@ bad: $*"; cat /tmp/said; }; }
+step() { "$@" > /said 2>&1 && echo "@ good" || { echo "@ bad: $*"; cat /said; }; }
 name() { echo "1957 0808" > $driver/new_id; }
 place() { head -n 1 $device/resource | cut -d ' ' -f 1; }
 all() {

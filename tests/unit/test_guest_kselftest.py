@@ -125,3 +125,31 @@ def test_no_apt(tmp_path, monkeypatch):
         newest.provide(print)
     assert (packages.folder() / "newest").is_dir()
     assert not (packages.folder() / "newest" / "stamp.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("places", "after", "mirror"),
+    [
+        (["file:/else/", "http://mirror.example/debian/", "http://other.example/debian"], None, "http://mirror.example/debian/"),
+        ([], ["http://mirror.example/pub/debian"], "http://mirror.example/pub/debian"),
+        (["http://mirror.example/debian-security/"], [], None),
+    ],
+)  # fmt: skip
+def test_the_archive_is_the_one_of_this_machine(tmp_path, monkeypatch, places, after, mirror):
+    """Where apt has no lists yet, they are fetched first."""
+    listed = tmp_path / "listed"
+    listed.write_text("\n".join(places) + "\n")
+    monkeypatch.setattr(newest, "output", lambda command: listed.read_text() if command[1] == "indextargets" else "")
+    updates = []
+
+    def update(say):
+        updates.append(say)
+        listed.write_text("\n".join(after) + "\n")
+
+    monkeypatch.setattr(newest, "apt_update", update)
+    if mirror is None:
+        with pytest.raises(MissingError, match="apt has no archive of Debian"):
+            newest._mirror(print)
+    else:
+        assert newest._mirror(print) == mirror
+    assert updates == ([] if after is None else [print])

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from epbell_tb.guest import packages
-from epbell_tb.guest.commands import MissingError, Say, output, run
+from epbell_tb.guest.commands import MissingError, Say, apt_update, output, run
 
 __all__ = [
     "Newest",
@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 _SUITE = "sid"
-_MIRROR = "http://deb.debian.org/debian"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _FLAVOUR = "cloud-amd64"
 # What the kernel's build tools are linked with.
@@ -118,12 +117,24 @@ def _build(root: Path, say: Say) -> dict[str, str]:
 # -- apt ---------------------------------------------------------------------------------------------------------------
 
 
-def _apt(root: Path) -> dict[str, str]:
+def _mirror(say: Say) -> str:
+    """Return the archive that this machine's apt has Debian from."""
+    for refresh in (False, True):
+        if refresh:
+            apt_update(say)
+        asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages", "Component: main"]
+        for place in output(asked).split():
+            if place.rstrip("/").endswith("/debian"):
+                return place
+    raise MissingError("apt has no archive of Debian (of those whose address ends in /debian): use Debian 12")
+
+
+def _apt(root: Path, say: Say) -> dict[str, str]:
     """Return the environment of an apt that has lists of its own and does not know what is installed."""
     apt = root / "apt"
     for folder in ("lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True, exist_ok=True)
-    (apt / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_MIRROR} {_SUITE} main\n", encoding="utf-8")
+    (apt / "sources.list").write_text(f"deb [signed-by={_KEYRING}] {_mirror(say)} {_SUITE} main\n", encoding="utf-8")
     settings = {
         "Dir::Etc::sourcelist": apt / "sources.list",
         "Dir::Etc::sourceparts": "-",
@@ -141,7 +152,7 @@ def _download(root: Path, unpacked: Path, say: Say) -> tuple[str, str]:
     """Download and unpack the kernel's packages; return its release and their version."""
     if shutil.which("apt-get") is None or not Path(_KEYRING).is_file():
         raise MissingError(f"this machine has no apt with Debian's keys ({_KEYRING}): use Debian 12")
-    env = _apt(root)
+    env = _apt(root, say)
     say(f"asking Debian's {_SUITE} for its kernel (apt-get update, with lists of its own)")
     run(["apt-get", "update", "-q"], f"get the lists of Debian's {_SUITE}", env=env)
     release = _depends(f"linux-image-{_FLAVOUR}", rf"linux-image-(\d\S*-{_FLAVOUR})", env)
