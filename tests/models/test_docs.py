@@ -1,19 +1,25 @@
-"""The example in docs/models.md runs, and what it names exists."""
+"""The examples in docs/models.md run, and what it names exists."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import epbell_models
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 
 
-def test_example_prints_what_it_says():
-    (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
+@pytest.mark.parametrize(("number", "printed"), [(0, "0"), (1, "1")])
+def test_example_prints_what_it_says(number, printed):
+    examples = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(examples) == 2
+    example = examples[number]
+    assert example.rstrip().endswith(f"# {printed}")
     run = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60, check=True)
-    assert run.stdout == "0\n"
+    assert run.stdout == f"{printed}\n"
 
 
 def test_modules_of_the_table_exist():

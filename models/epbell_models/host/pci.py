@@ -23,6 +23,7 @@ __all__ = [
 
 BAR_COUNT = 6
 
+_CLASS = 0x08
 _BAR0 = 0x10
 _BAR_IO = 1 << 0
 _BAR_TYPE = 0x6
@@ -168,6 +169,10 @@ class PciDevice:
     async def set_master(self) -> None:
         """Let the function make requests, MSIs included."""
         await self._config.update_command(set_=COMMAND_MASTER)
+
+    async def class_code(self) -> int:
+        """Read the class code, 24 bits."""
+        return await self._config.read32(_CLASS) >> 8
 
     async def bar_register(self, bar: int) -> int:
         """Read a BAR as it is now."""

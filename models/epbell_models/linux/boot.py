@@ -13,6 +13,8 @@ from .irq import IrqCore
 from .msi import MsiDevice, platform_device_msi_init_and_alloc_irqs
 from .pci_epc import EpcFeatures, Generation, PciEpc, bar_features
 from .pci_epf_test import DEFAULT_BAR_SIZES, PciEpfTest
+from .pci_epf_vntb import PciEpfVntb
+from .pci_epf_vntb_config import VntbConfig
 from .pcie_dw_ep import REGION_ALIGN, DwPcieEp
 
 __all__ = [
@@ -42,8 +44,6 @@ class EndpointSoftware:
         Registers mapped for the controller; none is left when no doorbell is.
     faults
         What is to fail.
-    function
-        The function driver, pci-epf-test.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class EndpointSoftware:
         polling: bool,
         msix_interrupts: int,
         before_doorbell_irq: Hook | None,
+        vntb: VntbConfig | None,
     ) -> None:
         self.log: list[str] = []
         self.faults = Faults.of(tree.bootargs)
@@ -94,15 +95,33 @@ class EndpointSoftware:
             mappings=self.mappings,
             window=tree.endpoint.addr_space,
         )
-        self.function = PciEpfTest(
-            self.core,
-            self.epc,
-            DEFAULT_BAR_SIZES,
-            doorbell_command=doorbell_command,
-            announce_doorbell=announce_doorbell,
-            polling=polling,
-            msix_interrupts=msix_interrupts,
-        )
+        self._function: PciEpfTest | PciEpfVntb
+        if vntb is not None:
+            self._function = PciEpfVntb(self.core, self.epc, vntb)
+        else:
+            self._function = PciEpfTest(
+                self.core,
+                self.epc,
+                DEFAULT_BAR_SIZES,
+                doorbell_command=doorbell_command,
+                announce_doorbell=announce_doorbell,
+                polling=polling,
+                msix_interrupts=msix_interrupts,
+            )
+
+    @property
+    def function(self) -> PciEpfTest:
+        """The function driver, pci-epf-test; RuntimeError when it is another."""
+        if not isinstance(self._function, PciEpfTest):
+            raise RuntimeError(f"The endpoint was booted with {self._function.epf.name}, not with pci_epf_test")
+        return self._function
+
+    @property
+    def vntb(self) -> PciEpfVntb:
+        """The function driver, pci-epf-vntb; RuntimeError when it is another."""
+        if not isinstance(self._function, PciEpfVntb):
+            raise RuntimeError(f"The endpoint was booted with {self._function.epf.name}, not with pci_epf_vntb")
+        return self._function
 
     @property
     def edma(self) -> DwEdma | None:
@@ -121,7 +140,7 @@ class EndpointSoftware:
         await self.controller.probe()
         error = await self.controller.detect_edma(self._edma, self.gic, self._before_doorbell_irq)
         if not error:
-            error = await self.function.start()
+            error = await self._function.start()
         if error:
             await self.gic.stop()
         return error
@@ -146,7 +165,7 @@ class EndpointSoftware:
 
     async def stop(self) -> None:
         """Stop the function and take no more interrupts."""
-        await self.function.stop()
+        await self._function.stop()
         await self.gic.stop()
 
 
@@ -169,6 +188,7 @@ def boot(
     generation: Generation = "merged",
     polling: bool = True,
     before_doorbell_irq: Hook | None = None,
+    vntb: VntbConfig | None = None,
 ) -> EndpointSoftware:
     """Put the endpoint's software together; ``await software.start()`` runs it.
 
@@ -207,6 +227,9 @@ def boot(
         See `PciEpfTest`.
     before_doorbell_irq
         See `DwEdma.probe`.
+    vntb
+        What configfs says of pci-epf-vntb, which then is the function; None for pci-epf-test. Its vectors of MSI-X are
+        those that it names itself.
     """
     features = EpcFeatures(
         bar_features(bar_sizes, wide_bars, tree.endpoint.fixed_bar),
@@ -230,4 +253,5 @@ def boot(
         polling=polling,
         msix_interrupts=msix_interrupts,
         before_doorbell_irq=before_doorbell_irq,
+        vntb=vntb,
     )

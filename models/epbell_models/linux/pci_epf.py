@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 _SMALLEST_BAR = 128
+_ADDRESS_BITS = 64
 
 
 class DoorbellKind(Enum):
@@ -91,20 +92,14 @@ class PciEpf:
 
         Sizes grow to 128 bytes and to a power of two; a BAR of fixed size gets that size.
         """
-        feature = self.epc.features.bars[barno]
-        size = max(size, _SMALLEST_BAR)
-        if feature.kind is BarKind.FIXED:
-            if size > feature.fixed_size:
-                return None
-            size = feature.fixed_size
-        else:
-            size = 1 << (size - 1).bit_length()
+        required = self._required_size(size, barno)
+        if required is None:
+            return None
         align = self.epc.features.align
-        address = self.epc.pool.alloc(-(-size // align) * align if align else size)
+        address = self.epc.pool.alloc(-(-required // align) * align if align else required)
         if address is None:
             return None
-        flags = BarFlag.MEM_64 if feature.only_64bit or size >> 32 else BarFlag.MEM_32
-        self.bars[barno] = EpfBar(barno, address, size, flags)
+        self.bars[barno] = EpfBar(barno, address, required, self._flags(required, barno))
         return address
 
     def free_space(self, barno: int) -> None:
@@ -113,6 +108,35 @@ class PciEpf:
         if bar is not None:
             self.epc.pool.free(bar.phys_addr)
             self.bars[barno] = None
+
+    def assign_space(self, size: int, barno: int, address: int) -> int:
+        """Note that a BAR is to show ``size`` bytes from ``address`` on, which are not the function's own.
+
+        The BAR is the smallest window, a power of two and aligned to that, which covers them; it grows as that of
+        `alloc_space` does. It starts at a multiple of its size, rounded up to the controller's granularity.
+
+        Returns
+        -------
+        int
+            0; -EINVAL for no bytes, or for more than half of all addresses; -ENOMEM when no such window of that BAR
+            covers them.
+        """
+        if size <= 0:
+            return -errno.EINVAL
+        limit = address + size - 1
+        span = (address ^ limit).bit_length()
+        if span >= _ADDRESS_BITS:
+            return -errno.EINVAL
+        required = self._required_size(max(2, 1 << span), barno)
+        if required is None:
+            return -errno.ENOMEM
+        align = self.epc.features.align
+        granule = -(-required // align) * align if align else required
+        base = address // granule * granule
+        if base + required <= limit:
+            return -errno.ENOMEM
+        self.bars[barno] = EpfBar(barno, base, required, self._flags(size, barno))
+        return 0
 
     def align_inbound_addr(self, barno: int, address: int) -> tuple[int, int, int]:
         """Split an address into what a BAR's window must aim at and the offset within the BAR.
@@ -126,3 +150,14 @@ class PciEpf:
         if bar is None:
             return -errno.EINVAL, 0, 0
         return 0, address & ~(bar.size - 1), address & (bar.size - 1)
+
+    def _required_size(self, size: int, barno: int) -> int | None:
+        """Return what a BAR for ``size`` bytes must have, None when its size is fixed and less."""
+        feature = self.epc.features.bars[barno]
+        size = max(size, _SMALLEST_BAR)
+        if feature.kind is BarKind.FIXED:
+            return feature.fixed_size if size <= feature.fixed_size else None
+        return 1 << (size - 1).bit_length()
+
+    def _flags(self, size: int, barno: int) -> BarFlag:
+        return BarFlag.MEM_64 if self.epc.features.bars[barno].only_64bit or size >> 32 else BarFlag.MEM_32

@@ -2,7 +2,7 @@
 
 from enum import IntFlag
 
-from .pci_epc import NO_BAR, PciEpc
+from .bar_block import BarBlock
 
 __all__ = [
     "BLOCK_SIZE",
@@ -90,39 +90,8 @@ class Status(IntFlag):
     NO_RESOURCE = 1 << 18
 
 
-class RegisterBlock:
-    """The block in memory.
-
-    Parameters
-    ----------
-    epc
-        Endpoint controller; its bus is the processor's.
-
-    Attributes
-    ----------
-    bar
-        BAR that starts with the block.
-    address
-        Where the processor finds it.
-    """
-
-    def __init__(self, epc: PciEpc) -> None:
-        self._bus = epc.bus
-        self.bar = NO_BAR
-        self.address = 0
-
-    async def read(self, offset: int) -> int:
-        """Read a word."""
-        return await self._bus.read32(self.address + offset)
-
-    async def read64(self, offset: int) -> int:
-        """Read two words, the lower one first."""
-        low = await self.read(offset)
-        return await self.read(offset + 4) << 32 | low
-
-    async def write(self, offset: int, value: int) -> None:
-        """Write a word."""
-        await self._bus.write32(self.address + offset, int(value) & 0xFFFF_FFFF)
+class RegisterBlock(BarBlock):
+    """The block in memory."""
 
     async def add_status(self, bits: int) -> None:
         """Set bits of STATUS; reading and writing back are two accesses, and nothing keeps others out between."""

@@ -27,8 +27,8 @@ class ConfigSpace:
         Sizes in bytes, powers of two from 16, 0 for a BAR that does not exist.
     wide_bars
         BARs that are the lower half of a 64-bit pair.
-    vendor, device
-        Identity.
+    vendor, device, class_code
+        Identity, 16, 16 and 24 bits.
     msi_vectors_log2
         Log2 of the MSI vectors offered, 0 to 5.
     msi
@@ -55,6 +55,7 @@ class ConfigSpace:
         *,
         vendor: int = 0x1957,
         device: int = 0x0808,
+        class_code: int = 0xFF_0000,
         msi_vectors_log2: int = 5,
         msi: MsiCapability | None = None,
         msix: MsixCapability | None = None,
@@ -65,6 +66,7 @@ class ConfigSpace:
         if not 0 <= pin <= 4:
             raise ValueError(f"An interrupt pin is 0 to 4, not {pin!r}")
         self._identity = device << 16 | vendor
+        self._class = class_code << 8
         self._sizes = bar_sizes
         self._wide = wide_bars
         self._pin = pin
@@ -157,7 +159,7 @@ class ConfigSpace:
         return {
             0x00: self._identity,
             _COMMAND: _CAPABILITIES | self._command | (_INTERRUPT_STATUS if self.interrupt_status else 0),
-            0x08: 0xFF00_0000,
+            0x08: self._class,
             0x34: self._next(0),
             _INTERRUPT: self._line | self._pin << 8,
         }.get(offset, 0)

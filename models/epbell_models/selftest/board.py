@@ -6,6 +6,7 @@ from typing import Any
 from ..devicetree import DeviceTree
 from ..host.msi import MsiController
 from ..linux.boot import boot
+from ..linux.pci_epf_vntb_config import CLASS_MEMORY_RAM, MSI_VECTORS, MSIX_OFFSET, VntbConfig
 from ..platform import DrivenIrqLine, IrqLine, Platform
 from ..reference.capabilities import MsiCapability, MsixCapability
 from ..reference.config_space import ConfigSpace
@@ -45,6 +46,9 @@ class Board:
         How many MSI-X vectors it offers, 1 to 2048.
     receiver, host_memory, intx
         The host's side; see `ReferenceLink`.
+    vntb
+        Configuration of pci-epf-vntb, which then is the function instead of pci-epf-test, and decides on identity, MSI
+        and MSI-X.
     boot_options
         Further options of `boot`.
 
@@ -69,19 +73,24 @@ class Board:
         receiver: MsiController | None = None,
         host_memory: HostMemory | None = None,
         intx: DrivenIrqLine | None = None,
+        vntb: VntbConfig | None = None,
         **boot_options: Any,
     ) -> None:
         if windows is not None:
             tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=windows))
         self.tree = tree
         self.endpoint = ReferenceEndpoint.of(tree, bar_sizes)
-        config = ConfigSpace(
-            bar_sizes,
-            wide_bars,
-            msi=MsiCapability(msi_vectors_log2, maskable=True),
-            msix=MsixCapability(msix_vectors, _MSIX_TABLE),
-            pin=1,
-        )
+        if vntb is not None:
+            msix_vectors = vntb.msix_interrupts
+            config = _vntb_config_space(vntb, bar_sizes, wide_bars)
+        else:
+            config = ConfigSpace(
+                bar_sizes,
+                wide_bars,
+                msi=MsiCapability(msi_vectors_log2, maskable=True),
+                msix=MsixCapability(msix_vectors, _MSIX_TABLE),
+                pin=1,
+            )
         self.link = ReferenceLink(
             platform, self.endpoint, config=config, receiver=receiver, host_memory=host_memory, intx=intx
         )
@@ -94,6 +103,7 @@ class Board:
             wide_bars=wide_bars,
             msix_interrupts=msix_vectors,
             intx=True,
+            vntb=vntb,
             **boot_options,
         )
 
@@ -108,3 +118,18 @@ class Board:
         lines: dict[int, IrqLine] = {unit.interrupt.spi: self.link.irq_mu for unit in self.tree.messaging_units}
         interrupts = (interrupt.spi for interrupt in self.tree.endpoint.edma.interrupts)
         return lines | dict(zip(interrupts, self.link.irq_edma, strict=False))
+
+
+def _vntb_config_space(vntb: VntbConfig, bar_sizes: tuple[int, ...], wide_bars: tuple[int, ...]) -> ConfigSpace:
+    """Return what the kernel's function would write into its header and capabilities."""
+    table = max(0, vntb.ctrl_bar), MSIX_OFFSET
+    return ConfigSpace(
+        bar_sizes,
+        wide_bars,
+        vendor=vntb.vendor,
+        device=vntb.device,
+        class_code=CLASS_MEMORY_RAM,
+        msi=MsiCapability(MSI_VECTORS.bit_length() - 1, maskable=True),
+        msix=MsixCapability(vntb.msix_interrupts, table) if vntb.msix_interrupts else None,
+        pin=1,
+    )
