@@ -68,17 +68,19 @@ def test_interrupts_put_message_and_offset_into_the_block(tree, config, bars, da
     run_vntb(scenario, tree=tree, config=config, bars=bars)
 
 
-def test_the_block_was_zeroed_first():
+@pytest.mark.parametrize("tree", ["imx8", "hdma"])
+def test_the_memory_was_zeroed_first(tree):
     async def scenario(rig):
-        for offset in range(0, 0x4000, 4):
-            rig.board.endpoint.ram[offset : offset + 4] = b"\xa5" * 4
+        rig.board.endpoint.ram[:] = b"\xa5" * len(rig.board.endpoint.ram)
         await rig.bring_up()
         head, _, _ = await control_block(rig)
         assert head[:9] == (0, 0, 0, 0, 0, 0, 0, 2, 0)
         assert [await rig.host.spad_read(n) for n in range(16)] == [0] * 16
         assert [await rig.host.peer_spad_read(0, n) for n in range(16)] == [0] * 16
+        await rig.tick()
+        assert rig.vntb.ntb.db_read() == 0, "no word in memory is a ring"
 
-    run_vntb(scenario, bring_up=False)
+    run_vntb(scenario, tree=tree, bring_up=False)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,8 @@ def test_too_few_inbound_windows(tree, windows, said):
     run_vntb(scenario, tree=tree, windows=windows, bring_up=False)
 
 
-def test_no_memory_for_polled_doorbells():
+@pytest.mark.parametrize(("tree", "windows"), [("hdma", None), ("imx8", 1)])
+def test_no_memory_for_polled_doorbells(tree, windows):
     async def scenario(rig):
         pool = rig.board.software.epc.pool
         held = [pool.alloc(0x10_0000), *(pool.alloc(0x4000) for _ in range(63))]
@@ -150,7 +153,7 @@ def test_no_memory_for_polled_doorbells():
             pool.free(address)
         assert nothing_left(rig)
 
-    run_vntb(scenario, tree="hdma", bring_up=False)
+    run_vntb(scenario, tree=tree, windows=windows, bring_up=False)
 
 
 @pytest.mark.parametrize("room", [0, 0x4000])
@@ -205,6 +208,17 @@ def test_unbound_and_bound_again(tree):
     run_vntb(scenario, tree=tree)
 
 
+def test_an_unbound_function_rings_nobody():
+    async def scenario(rig):
+        await rig.vntb.stop()
+        assert await rig.vntb.ntb.peer_db_set(1) == 0
+        await rig.platform.sleep(1e-3)
+        assert rig.vntb.irqs_raised == 0
+        assert rig.theirs.take() == []
+
+    run_vntb(scenario)
+
+
 def test_the_software_says_which_function_it_has():
     async def scenario(rig):
         assert rig.board.software.vntb.epf.name == "pci_epf_vntb.0"
@@ -234,6 +248,7 @@ ALL = (0x1000,) * 6
         (VntbConfig(db_bar=2, mw_bars=(4, 5), mw_sizes=(1, 1)), ALL, (), (0, 2, (4, 5))),
         (VntbConfig(ctrl_bar=4, mw_bars=(0,)), ALL, (), (4, 1, (0,))),
         (VntbConfig(mw_bars=(0, NO_BAR), mw_sizes=(1, 1)), ALL, (), (1, 2, (0, 3))),
+        (VntbConfig(mw_bars=(2, NO_BAR, 5), mw_sizes=(1,) * 3), (1, 1, 1, 0, 0, 1), (), (0, 1, (2,))),
         (VntbConfig(), (1, 1, 0, 0, 0, 0), (), None),
         (VntbConfig(mw_bars=(5,)), (1, 0, 0, 0, 0, 1), (), None),
     ],

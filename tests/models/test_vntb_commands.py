@@ -75,6 +75,18 @@ def test_a_dropped_command_times_out_after_a_second(tree):
     run_vntb(scenario, tree=tree)
 
 
+def test_the_work_ends_between_two_commands():
+    async def scenario(rig):
+        await rig.vntb.commands.stop()
+        await rig.device.write32(0, 0, LINK_UP)
+        rig.vntb.commands.start()
+        await rig.platform.sleep(150e-9)
+        await rig.vntb.commands.stop()
+        assert rig.board.endpoint.cpu_read32(rig.vntb.control.address + 8) == 0x0001_0001
+
+    run_vntb(scenario, tree="imx8")
+
+
 @pytest.mark.parametrize("command", [7, 8, 0xFFFF_FFFF])
 def test_an_unknown_command_is_taken_and_not_answered(command):
     async def scenario(rig):
@@ -219,6 +231,7 @@ def test_the_host_reaches_what_the_endpoint_offers(tree):
             assert await host.peer_mw_get_addr(index) == MwAddress(resource.address, size)
             buffer = ours.dma_alloc(size)
             assert await ours.mw_set_trans(0, index, buffer, size) == 0
+            assert rig.vntb.epf.bars[bar].phys_addr == buffer
             data = random.Random(index).randbytes(size)
             await host.peer_mw_write(index, 0, data)
             assert await ours.dma_read(buffer, size) == data
@@ -234,6 +247,27 @@ def test_the_host_reaches_what_the_endpoint_offers(tree):
         ours.dma_free(other)
 
     run_vntb(scenario, tree=tree)
+
+
+@pytest.mark.parametrize("tree", ["imx8", "hdma"])
+def test_a_window_large_enough_for_linux_network(tree):
+    """Ten frames of 64 KiB must fit, and the endpoint's memory must hold the buffer beside the other BARs."""
+    size = 0x10_0000
+    assert size >= 10 * 0x1_0000
+
+    async def scenario(rig):
+        ours, host = rig.vntb.ntb, rig.host
+        buffer, theirs = ours.dma_alloc(size), host.dma_alloc(size)
+        assert await ours.mw_set_trans(0, 0, buffer, size) == 0
+        assert await host.mw_set_trans(0, 0, theirs, size) == 0
+        await host.peer_mw_write(0, size - 8, b"to them!")
+        assert await ours.dma_read(buffer + size - 8, 8) == b"to them!"
+        await ours.peer_mw_write(0, size - 8, b"to host!")
+        await rig.platform.sleep(1e-3)
+        assert await host.dma_read(theirs + size - 8, 8) == b"to host!"
+
+    config = replace(MX8, mw_sizes=(size,), mw_bars=(4,))
+    run_vntb(scenario, tree=tree, config=config, bars=(0x4000, 0, 0x4000, 0, size, 0))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +290,8 @@ def test_a_translation_that_the_bar_cannot_have(index, offset, size):
 @pytest.mark.parametrize("index", [-1, 2])
 def test_a_translation_of_no_window(index):
     async def scenario(rig):
-        assert await rig.vntb.ntb.mw_set_trans(0, index, 0x6000_0000, 0x4000) == -errno.EINVAL
+        for size in (0x4000, 0x1_0000):
+            assert await rig.vntb.ntb.mw_set_trans(0, index, 0x6000_0000, size) == -errno.EINVAL
 
     run_vntb(scenario, tree="hdma")
 

@@ -249,6 +249,14 @@ def test_a_register_that_cannot_be_mapped():
 
 def test_a_fixed_bar_that_is_not_the_one_for_doorbells():
     async def scenario(rig):
+        core = rig.board.software.core
+        request = core.request_irq
+
+        async def refuse(virq, handler, flags, name, cookie):
+            assert name != "pci_epf_vntb_db", "the BAR is looked at first"
+            return await request(virq, handler, flags, name, cookie)
+
+        core.request_irq = refuse
         await rig.enumerate()
         assert rig.vntb.reason.endswith("(-EINVAL)")
         assert rig.vntb.backend == "polling"
@@ -354,11 +362,15 @@ def test_every_bit_that_16_vectors_have():
         assert await rig.vntb.ntb.peer_db_set(0xFFFF) == 0
         await rig.platform.sleep(1e-3)
         assert sorted(rig.theirs.take()) == list(range(14)), "what is not valid is forgotten"
+        rig.host.db_clear(0x0F0F)
+        assert rig.host.db_read() == 0x30F0
         assert rig.device.fired == [0, 0] + [1] * 14
         for bit in range(14):
             assert await rig.host.peer_db_set(1 << bit) == 0
         await rig.tick()
         assert rig.ours.take() == list(range(14))
+        rig.vntb.ntb.db_clear(0x0F0F)
+        assert rig.vntb.ntb.db_read() == 0x30F0
 
     run_vntb(scenario, tree="hdma", config=replace(MX8, db_count=16))
 
@@ -371,6 +383,20 @@ def test_rings_before_the_work_runs_are_one_interrupt_a_bit():
         await rig.platform.sleep(1e-3)
         assert rig.theirs.take() == [0, 1]
         assert rig.device.fired[2:4] == [1, 1]
+
+    run_vntb(scenario)
+
+
+def test_what_was_not_raised_when_it_ends_never_is():
+    async def scenario(rig):
+        assert await rig.vntb.ntb.peer_db_set(0b11) == 0
+        rig.vntb.peer.stop()
+        rig.vntb.peer.start()
+        await rig.platform.sleep(1e-3)
+        assert rig.theirs.take() == []
+        assert await rig.vntb.ntb.peer_db_set(0b01) == 0
+        await rig.platform.sleep(1e-3)
+        assert rig.theirs.take() == [0]
 
     run_vntb(scenario)
 

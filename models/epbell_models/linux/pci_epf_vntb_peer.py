@@ -82,9 +82,7 @@ class VntbPeer:
             await self._queued.wait()
             self._queued.clear()
             await self._drain()
-            if self._pending:
-                self._queued.set()
-                await self._epc.platform.sleep(0)
+            await self._epc.platform.sleep(0)
 
     async def _drain(self) -> None:
         for _ in range(_SNAPSHOTS):
