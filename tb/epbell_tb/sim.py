@@ -1,7 +1,8 @@
 """``make sim``: run the scenarios of the endpoint on Verilator and show what happened.
 
 Each width is built once for all the device trees that need the same RTL; each combination of device tree and width is a
-simulation of its own that runs the scenarios of that tree, with and without stalls. Writes ``summary.json`` in
+simulation of its own that runs the scenarios of that tree, with and without stalls (two, where there would be fewer
+simulations than jobs). Writes ``summary.json`` in
 ``sim_build/report`` and adds to ``scenarios.json`` there.
 Exit status: 0, 1 if a scenario fails or is missing or a tool fails, 2 if the command line is wrong.
 """
@@ -109,6 +110,7 @@ def _variants(options: Options, run_on: Sequence[Target]) -> dict[Variant, list[
 def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], console: Console) -> list[Ended]:
     """Build and run, as much at a time as there are jobs; a group starts when its build is there."""
     pool = concurrent.futures.ThreadPoolExecutor(options.jobs)
+    together = sum(map(len, variants.values())) >= options.jobs
     ended: list[Ended] = []
     try:
         with display(console) as shown:
@@ -119,7 +121,7 @@ def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], co
                 done, _ = concurrent.futures.wait(under_way, _POLL_S, concurrent.futures.FIRST_COMPLETED)
                 for future in [future for future in builds if future in done]:
                     variant = builds.pop(future)
-                    for groups in _groups(options, variant, variants[variant]):
+                    for groups in _groups(options, variant, variants[variant], together):
                         running[pool.submit(run_groups, options, groups, future.result(), shown)] = groups
                 for future in [future for future in running if future in done]:
                     del running[future]
@@ -133,9 +135,10 @@ def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], co
     return ended
 
 
-def _groups(options: Options, variant: Variant, run_on: Sequence[Target]) -> list[list[Group]]:
-    """Return the groups; those of a list run in one simulator."""
-    return [[Group(target, variant.width, stalls) for stalls in options.stalls] for target in run_on]
+def _groups(options: Options, variant: Variant, run_on: Sequence[Target], together: bool) -> list[list[Group]]:
+    """Return the groups; those of a list run in one simulator: both stall modes, unless processors would be idle."""
+    found = [[Group(target, variant.width, stalls) for stalls in options.stalls] for target in run_on]
+    return found if together else [[group] for groups in found for group in groups]
 
 
 def _build(options: Options, variant: Variant, shown: Display) -> runner.Build:

@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def _run_forked(options: Options, groups: Sequence[Group], build: runner.Build, 
         shown.begin(group.title, len(group.names))
     runs = [group.run(options) for group in groups]
     plan = forks.Plan(_modules(groups[0]), tuple(runs), _limit_s(options) / _SHARE)
-    trouble = ""
+    trouble = tail = ""
     try:
         env = {**_environment(options, groups[0]), **plan.environment()}
         limit_s = len(groups) * _limit_s(options)
@@ -116,13 +116,15 @@ def _run_forked(options: Options, groups: Sequence[Group], build: runner.Build, 
             log = groups[0].folder(options) / "run.log"
             raise runner.SimulationError(f"nothing was forked: {root.message}; see {log}")
     except runner.SimulationError as error:
-        trouble = f"{groups[0].title}: {error}"
+        trouble, _, tail = str(error).partition("\n")
         for run in runs:  # what processes have left that nobody waited for: their parents were ended before them
             run.gather(run.names)
-    return [
+    ended = [
         _ended(options, group, run.outcomes(), trouble, start, shown)
         for group, run in zip(groups, runs, strict=True)
     ]  # fmt: skip
+    last = ended[-1]
+    return [*ended[:-1], replace(last, trouble=f"{last.trouble}\n{tail}")] if tail else ended
 
 
 def _run_alone(options: Options, group: Group, build: runner.Build, shown: Display) -> Ended:
@@ -135,7 +137,7 @@ def _run_alone(options: Options, group: Group, build: runner.Build, shown: Displ
         tests = rf"\.({'|'.join(map(re.escape, group.names))})$"
         results = runner.run(build, _modules(group), tests=tests, env=env, **_how(options, group, _limit_s(options)))
     except runner.SimulationError as error:
-        trouble = f"{group.title}: {error}"
+        trouble = str(error)
     return _ended(options, group, results, trouble, start, shown)
 
 
@@ -145,9 +147,10 @@ def _ended(
     outcomes = {result.name: report.Outcome(result.passed, result.message) for result in results}
     accounts = figures.read(group.accounts(options), cut=True)
     place = (group.target.name, group.width, group.stalls)
-    found = report.rows(group.names, *place, options.seed, outcomes, accounts, trouble.partition("\n")[0])
+    told = trouble and f"{group.title}: {trouble}"
+    found = report.rows(group.names, *place, options.seed, outcomes, accounts, told.partition("\n")[0])
     shown.end(group.title, f"{report.tally(found)} in {time.monotonic() - start:.0f} s")
-    return Ended(group, found, list(accounts), trouble)
+    return Ended(group, found, list(accounts), told)
 
 
 def _modules(group: Group) -> tuple[str, ...]:

@@ -78,12 +78,26 @@ def test_what_hangs_is_ended_alone(planted, tmp_path, capfd, monkeypatch):
     assert "coming up" in (tmp_path / GROUP / "run.log").read_text()
 
 
-def test_what_was_said_outlives_the_simulation(planted, tmp_path):
-    status, rows = simulate(tmp_path, ["passes_alone", "takes_all_along"])
+def test_what_was_said_outlives_the_simulation(planted, tmp_path, capfd):
+    """The second mode has not even begun: each says so under its own name, and the log's end is there once."""
+    status, rows = simulate(tmp_path, ["passes_alone", "takes_all_along"], "--jobs", "1", stalls="both")
+    said = capfd.readouterr().out
     assert status == 1
-    assert [row["verdict"] for row in rows] == ["pass", "missing"]
-    assert "about to end all" in (tmp_path / GROUP / "run.log").read_text()
-    assert not (tmp_path / GROUP / "takes_all_along.log").exists()
+    verdicts = {(row["name"], row["stalls"]): row["verdict"] for row in rows}
+    assert verdicts.pop(("passes_alone", False)) == "pass"
+    assert set(verdicts.values()) == {"missing"}
+    first = tmp_path / "imx8-usp256-stalls-off"
+    assert "about to end all" in (first / "run.log").read_text()
+    assert not (first / "takes_all_along.log").exists()
+    for mode in ("off", "on"):
+        assert f"takes_all_along, imx8, 256 bits, stalls {mode}: missing: imx8, 256 bits, stalls {mode}: exit " in said
+    assert said.count("Initialized cocotb") <= 1
+
+
+def test_idle_processors_take_one_mode_each(planted, tmp_path):
+    simulate(tmp_path, ["passes_alone", "draws"], "--jobs", "2", stalls="both")
+    logs = [tmp_path / f"imx8-usp256-stalls-{mode}" / "run.log" for mode in ("off", "on")]
+    assert [log.read_text().count("Initialized cocotb") for log in logs] == [1, 1]
 
 
 def test_a_name_is_that_of_a_file(planted, tmp_path, capfd):
@@ -110,7 +124,7 @@ def test_same_with_and_without_forks(planted, tmp_path):
 def test_with_and_without_stalls_share_the_bring_up(planted, tmp_path):
     """They are told apart from there on: what each does and says, and that a bring-up fails is told of both."""
     modes = {False: tmp_path / "imx8-usp256-stalls-off", True: tmp_path / GROUP}
-    status, rows = simulate(tmp_path, ["ring_each_vector", "fails", "never_comes_up"], stalls="both")
+    status, rows = simulate(tmp_path, ["ring_each_vector", "fails", "never_comes_up"], "--jobs", "1", stalls="both")
     assert status == 1
     verdicts = {(row["name"], row["stalls"]): row["verdict"] for row in rows}
     assert verdicts == {
@@ -155,3 +169,13 @@ def test_verdict(ended, passed, message, tmp_path):
     assert result.seconds == 1.0
     assert not passed or result.sim_ns == 12.0
     assert isinstance(result, runner.Result)
+
+
+def test_heirs_of_a_bring_up_that_passed_have_failed(tmp_path):
+    """It ended before its time, whatever it says of itself."""
+    run = forks.Run(tmp_path, ("one",))
+    run.results("bring-up").write_text("<testsuites><testsuite><testcase name='forked'/></testsuite></testsuites>")
+    run.tell(forks.Ended("one", 0, 1.0, 8.0, heir_of=str(run.results("bring-up"))))
+    (result,) = run.outcomes()
+    assert not result.passed
+    assert result.message == "the bring-up failed: exit status 0"
