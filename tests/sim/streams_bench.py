@@ -170,8 +170,20 @@ async def pauses(dut):
                     stream.pause = bool(clock & 1)
     assert paused > 500
     assert ended > 5
-    for stream in (*both[0], *both[1]):
-        stream.clear_pause_generator()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="us")
+async def pauses_end_with_their_test(dut):
+    """Nothing is left of the streams of the test before."""
+    await begin(dut)
+    quick, _ = pair(dut, "source", QuickSource, Source)
+    quick.set_pause_generator([True, True, False, True])
+    assert list(streams._pauses[dut.clk]._streams) == [quick]
+    seen = []
+    for _ in range(6):
+        await FallingEdge(dut.clk)
+        seen.append(quick.pause)
+    assert seen == [True, True, False, True, True, True]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="us")

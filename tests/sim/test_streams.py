@@ -32,5 +32,5 @@ class Streams(wiring.Component):
 def test_same_as_stock_clock_by_clock(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     build = runner.build("streams", builder=Streams)
-    results = runner.run(build, "streams_bench", results=tmp_path, expected=4)
+    results = runner.run(build, "streams_bench", results=tmp_path, expected=5)
     assert not [f"{result.name}: {result.message}" for result in results if not result.passed]

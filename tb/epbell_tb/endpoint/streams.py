@@ -118,9 +118,12 @@ class _Pauses:
         self._streams.pop(stream, None)
         if generator is None:
             return
+        ended = self._task is None or self._task.done()
+        if ended:
+            self._streams.clear()  # those of a test that has ended
         self._streams[stream] = iter(generator)
         self._next(stream)
-        if self._task is None or self._task.done():
+        if ended:
             self._task = cocotb.start_soon(self._run(), name="stream pauses")
 
     async def _run(self) -> None:
