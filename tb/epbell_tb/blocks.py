@@ -135,7 +135,7 @@ def _run(chosen: Sequence[Block]) -> int:
     tests = sorted({test for block in chosen for test in block.tests})
     tests += [f"--deselect={test}" for test in sorted({test for block in chosen for test in block.without})]
     workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-    spread = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
+    spread = ["-n", str(workers), "--dist", "loadgroup"] if workers > 1 else []
     start = time.monotonic()
     status = subprocess.call(
         [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *spread, *tests], cwd=PROJECT

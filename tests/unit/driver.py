@@ -16,7 +16,8 @@ class Driver:
 
     def put(self, port, value):
         """Drive a port from the next call of `settle` on. Nobody else may drive it."""
-        if self._last.get(id(port)) != value:
+        known = self._last.get(id(port))
+        if known is None or known[1] != value:
             self._new[id(port)] = port, int(value)
 
     def drive(self, *pairs):
@@ -33,6 +34,6 @@ class Driver:
             width = len(Value.cast(port))
             together |= (value & (1 << width) - 1) << shift
             shift += width
-            self._last[key] = value
+            self._last[key] = port, value  # which keeps the port alive, and its identity its own
         self._ctx.set(Cat(*(port for port, _ in self._new.values())), together)
         self._new = {}

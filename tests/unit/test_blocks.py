@@ -103,3 +103,10 @@ def test_tests_exist():
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *tests]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
+    collected = [line for line in ended.stdout.splitlines() if "::" in line]
+    for block in BLOCKS.values():
+        for left_out in block.without:
+            assert any(name.startswith(left_out) for name in collected), f"{block.name}: {left_out} is no test"
+        kept = [name for name in collected if not name.startswith(block.without)]
+        for test in block.tests:
+            assert any(name.startswith(test) for name in kept), f"{block.name}: nothing is left of {test}"
