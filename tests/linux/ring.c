@@ -8,7 +8,8 @@
  *
  *   ring DEVICE IRQ_TYPE RINGS      DEVICE as /sys/bus/pci/devices/0000:00:04.0, IRQ_TYPE 1 for MSI and 2 for MSI-X
  *
- * Prints TAP. Exit status: 0, or the errno that the kernel's own test would return.
+ * Prints TAP. Exit status: 0; REFUSED if the endpoint has no doorbell and said so, by STATUS and one interrupt; else the
+ * errno that the kernel's own test would return.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +27,10 @@ enum { COMMAND = 0x04, STATUS = 0x08, IRQ_TYPE = 0x24, IRQ_NUMBER = 0x28, CAPS =
        DB_DATA = 0x3c };
 enum { ENABLE_DOORBELL = 1 << 6, DISABLE_DOORBELL = 1 << 7 };
 /* IRQ_RAISED is not looked at: the driver of Linux 6.1 clears it when it has seen it. */
-enum { DOORBELL_SUCCESS = 1 << 9, ENABLE_SUCCESS = 1 << 10, DISABLE_SUCCESS = 1 << 12 };
+enum { DOORBELL_SUCCESS = 1 << 9, ENABLE_SUCCESS = 1 << 10, ENABLE_FAIL = 1 << 11, DISABLE_SUCCESS = 1 << 12 };
 enum { DYNAMIC_INBOUND = 1 << 5, BAR0_RESERVED = 1 << 6 };
 enum { BARS = 6 };
+enum { REFUSED = 200 };
 
 #define DRIVER "pci-endpoint-test"
 #define ANSWER_MS 1000
@@ -154,6 +156,10 @@ static int doorbell_test(uint32_t irq_type, int rings)
 	}
 	count = command(irq_type, ENABLE_DOORBELL);
 	status = get(STATUS);
+	if (count == 1 && status == ENABLE_FAIL) {
+		printf("# ENABLE_DOORBELL refused: STATUS %#x, %lu interrupts\n", status, count);
+		return REFUSED;
+	}
 	if (!check(count == 1 && status & ENABLE_SUCCESS, "ENABLE_DOORBELL: STATUS %#x, %lu interrupts", status, count))
 		return EINVAL;
 	word = get(DB_DATA);

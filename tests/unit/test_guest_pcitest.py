@@ -6,7 +6,7 @@ import pytest
 
 from epbell_models.selftest.tap import TapWriter
 from epbell_models.selftest.tests import all_tests
-from epbell_tb.guest.pcitest import Listener, Plan, plan, script
+from epbell_tb.guest.pcitest import REFUSED, Listener, Plan, plan, script
 
 BARS = (4096, 4096, 4096, 0, 4096, 8192)
 OLD = "Linux 6.1's driver has no such test"
@@ -65,15 +65,56 @@ def test_bars():
 
 def test_interrupts_and_transfers():
     assert planned("LEGACY_IRQ_TEST").commands == ("pcitest -i 0", "pcitest -l")
-    assert planned("MSI_TEST").commands == ("pcitest -i 1", "each -m")
-    assert planned("MSIX_TEST").commands == ("pcitest -i 2", "each -x")
+    assert planned("MSI_TEST").commands == ("pcitest -i 1", "vectors 1", "pcitest -m 1")
+    assert planned("MSIX_TEST", msix=2).commands == ("pcitest -i 2", "vectors 2", "pcitest -x 1", "pcitest -x 2")
     assert planned("memcpy.COPY_TEST").commands == ("pcitest -i 1", "pcitest -c -s 1", "pcitest -c -s 1025")
     assert "no DMA engine" in planned("dma.COPY_TEST").skip
 
 
 def test_doorbell_with_either_kind_of_interrupt():
-    commands = planned("DOORBELL_TEST", rings=3).commands
-    assert [command.rpartition("0000:00:04.0 ")[2] for command in commands] == ["1 3", "2 3"]
+    test = planned("DOORBELL_TEST", rings=3)
+    device = "/sys/bus/pci/devices/0000:00:04.0"
+    assert test.commands == ("pcitest -i 1", f"ring {device} 1 3", "pcitest -i 2", f"ring {device} 2 3")
+
+
+RUNG = """@@ begin 0
+SET IRQ TYPE TO MSI:\tOKAY
+ok 1 - ENABLE_DOORBELL: STATUS 0x400, 1 interrupts
+ok 3 - 3 of 3 rings: STATUS 0x200, 1 interrupts
+SET IRQ TYPE TO MSI-X:\tOKAY
+ok 1 - ENABLE_DOORBELL: STATUS 0x400, 1 interrupts
+ok 3 - 3 of 3 rings: STATUS 0x200, 1 interrupts
+@@ end 0
+@@ ended"""
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "verdict"),
+    [
+        ("", "", "ok"),
+        ("ok 3 - 3 of 3 rings: STATUS 0x200, 1 interrupts\nSET", "SET", "not ok"),
+        ("ok 3 - 3 of 3 rings: STATUS 0x200, 1 interrupts\n@@", "@@", "not ok"),
+        ("ok 3 - 3 of 3 rings", "ok 3 - 3 of 30 rings", "not ok"),
+        ("ok 3 - 3 of 3 rings", "not ok 3 - 3 of 3 rings", "not ok"),
+        ("ok 3 - 3 of 3 rings", "ok 3 - 2 of 3 rings", "not ok"),
+    ],
+)
+def test_every_ring_has_to_be_told(said, instead, verdict):
+    """A program that rings nothing, with either kind of interrupt, and says nothing has not passed."""
+    plans = [planned("DOORBELL_TEST", rings=3)]
+    assert listen(RUNG.replace(said, instead, 1), plans)[2] == [f"{verdict} 1 pcie_ep_doorbell.DOORBELL_TEST"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_vectors_are_counted(number, tmp_path):
+    """The guest has two: the shell's own function says whether that is what was asked for."""
+    text = script([Plan("vectors", (f"vectors {number}",))]).replace("/sys/bus/pci/devices", str(tmp_path))
+    (tmp_path / "0000:00:04.0" / "msi_irqs").mkdir(parents=True)
+    for vector in ("40", "41"):
+        (tmp_path / "0000:00:04.0" / "msi_irqs" / vector).touch()
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20, check=False)
+    results = listen(done.stdout, [Plan("vectors", (f"vectors {number}",))])[2]
+    assert results == ["ok 1 vectors" if number == 2 else "not ok 1 vectors"]
 
 
 def test_the_shell_understands_it(tmp_path):
@@ -133,12 +174,34 @@ def test_a_ring_fails(instead):
     assert results[2] == "not ok 3 third"
 
 
-def test_a_test_that_must_fail():
-    plans = [Plan("doorbell", ("ring",), expected="no doorbell here")]
-    run = "@@ begin 0\n{}\n@@ end 0\n@@ ended"
-    assert listen(run.format("not ok 1 - enable\n@@ status 22"), plans)[2] == ["ok 1 doorbell # XFAIL no doorbell here"]
-    assert listen(run.format("ok 1 - enable"), plans)[2] == ["not ok 1 doorbell"]
-    assert listen(run.format("not ok 1 - enable\n@@ status 1"), plans)[2] == ["not ok 1 doorbell"], "another error"
+REFUSAL = f"""@@ begin 0
+SET IRQ TYPE TO MSI:\tOKAY
+@@ status {REFUSED}
+SET IRQ TYPE TO MSI-X:\tOKAY
+@@ status {REFUSED}
+@@ end 0
+@@ ended"""
+
+
+@pytest.mark.parametrize(
+    ("said", "instead", "verdict"),
+    [
+        ("", "", "ok"),
+        (f"@@ status {REFUSED}\n@@", "@@", "not ok"),
+        (f"@@ status {REFUSED}\nSET", "SET", "not ok"),
+        (f"@@ status {REFUSED}", "@@ status 22", "not ok"),
+        (f"@@ status {REFUSED}", f"not ok 3 - 0 of 10 rings\n@@ status {REFUSED}", "not ok"),
+        (f"@@ status {REFUSED}", f"ok 1 - enable\n@@ status {REFUSED}", "not ok"),
+        ("SET IRQ TYPE TO MSI:\tOKAY\n", "", "not ok"),
+        ("SET IRQ TYPE TO MSI:\tOKAY\n", "SET IRQ TYPE TO MSI:\tNOT OKAY\n", "not ok"),
+    ],
+)
+def test_a_doorbell_that_must_be_refused(said, instead, verdict):
+    """With both kinds of interrupt, and nothing else."""
+    plans = [planned("DOORBELL_TEST", no_doorbell="no doorbell here")]
+    reason = " # XFAIL no doorbell here" if verdict == "ok" else ""
+    (result,) = listen(REFUSAL.replace(said, instead, 1), plans)[2]
+    assert result == f"{verdict} 1 pcie_ep_doorbell.DOORBELL_TEST{reason}"
 
 
 def test_a_guest_that_hangs():

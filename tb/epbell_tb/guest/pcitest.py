@@ -18,11 +18,15 @@ from epbell_models.selftest.tests import SelfTest
 from epbell_tb.guest.attachment import SLOT
 
 __all__ = [
+    "REFUSED",
     "Listener",
     "Plan",
     "plan",
     "script",
 ]
+
+REFUSED = 200
+"""Exit status of ``ring`` when the endpoint has refused the doorbell, and has told so by its interrupt."""
 
 _DEVICE = f"/sys/bus/pci/devices/0000:00:{SLOT:02x}.0"
 _DRIVER = "/sys/bus/pci/drivers/pci-endpoint-test"
@@ -47,8 +51,10 @@ echo "{_MARK} ended"
 """
 _RUN = f"""
 try() {{ "$@"; status=$?; [ $status = 0 ] || echo "{_MARK} status $status"; }}
-vectors() {{ ls {_DEVICE}/msi_irqs | wc -l; }}
-each() {{ for number in $(seq $(vectors)); do try pcitest $1 $number; done; }}
+vectors() {{
+  found=$(ls {_DEVICE}/msi_irqs | wc -l)
+  if [ $found = $1 ]; then echo "ok - $found vectors"; else echo "not ok - $found vectors, not $1"; return 1; fi
+}}
 """
 
 
@@ -68,6 +74,8 @@ class Plan:
         Why it must fail; empty if it must not.
     accesses
         How many reads and writes of BARs the driver makes in it, as far as that is known.
+    says
+        How lines begin that the guest must print, each as often as it is here, unless the test must fail.
     """
 
     name: str
@@ -75,6 +83,7 @@ class Plan:
     skip: str = ""
     expected: str = ""
     accesses: int = 0
+    says: tuple[str, ...] = ()
 
 
 def plan(
@@ -85,6 +94,7 @@ def plan(
     reserved: int | None = None,
     no_doorbell: str = "",
     rings: int = 10,
+    msix: int = 32,
 ) -> list[Plan]:
     """Say how a guest runs the tests.
 
@@ -102,11 +112,13 @@ def plan(
         Why the endpoint's Linux gets no doorbell, empty if it does: the test must fail then.
     rings
         How often the doorbell is rung with either kind of interrupt.
+    msix
+        How many MSI-X vectors the function offers: the guest must get them all.
     """
     found: dict[str, Plan] = {}
     for test in tests:
         bar = int(test.variant.removeprefix("BAR")) if test.fixture == "pci_ep_bar" else None
-        found[test.name] = _plan(test, bar, sizes, bar_sizes, reserved, no_doorbell, rings)
+        found[test.name] = _plan(test, bar, sizes, bar_sizes, reserved, no_doorbell, rings, msix)
     return list(found.values())
 
 
@@ -118,6 +130,7 @@ def _plan(
     reserved: int | None,
     no_doorbell: str,
     rings: int,
+    msix: int,
 ) -> Plan:
     name = test.name
     if test.test in ("BAR_SUBRANGE_TEST", "CONSECUTIVE_BAR_TEST"):
@@ -133,15 +146,17 @@ def _plan(
         dwords = 1 if bar == 0 else bar_sizes[bar] // 4
         return Plan(name, (f"pcitest -b {bar}",), accesses=2 * dwords)
     if test.test == "DOORBELL_TEST":
-        commands = [f"pcitest -i {kind}; try ring {_DEVICE} {kind} {rings}" for kind in (_MSI, _MSIX)]
-        return Plan(name, tuple(commands), expected=no_doorbell)
+        rung = [(f"pcitest -i {kind}", f"ring {_DEVICE} {kind} {rings}") for kind in (_MSI, _MSIX)]
+        commands = tuple(command for pair in rung for command in pair)
+        return Plan(name, commands, expected=no_doorbell, says=(f"ok 3 - {rings} of {rings} rings",) * len(rung))
     letter = {"READ_TEST": "r", "WRITE_TEST": "w", "COPY_TEST": "c"}.get(test.test)
     if letter is not None:
         return Plan(name, (f"pcitest -i {_MSI}", *(f"pcitest -{letter} -s {size}" for size in sizes)))
+    # Without remapping of interrupts a PC has one MSI for a device.
     commands = {
         "LEGACY_IRQ_TEST": ("pcitest -i 0", "pcitest -l"),
-        "MSI_TEST": (f"pcitest -i {_MSI}", "each -m"),
-        "MSIX_TEST": (f"pcitest -i {_MSIX}", "each -x"),
+        "MSI_TEST": (f"pcitest -i {_MSI}", "vectors 1", "pcitest -m 1"),
+        "MSIX_TEST": (f"pcitest -i {_MSIX}", f"vectors {msix}", *(f"pcitest -x {one + 1}" for one in range(msix))),
     }[test.test]
     return Plan(name, commands)
 
@@ -161,7 +176,7 @@ class _Running:
     number: int
     since: float
     bad: list[str] = field(default_factory=list)
-    good: int = 0
+    good: list[str] = field(default_factory=list)
 
 
 class Listener:
@@ -235,7 +250,7 @@ class Listener:
         if _COMPLAINTS.search(text):
             self._running.bad.append(" ".join(text.split()))
         elif _DRIVERS_WORDS.search(text) or text.startswith("ok "):
-            self._running.good += 1
+            self._running.good.append(" ".join(text.split()))
 
     def _begin(self, number: int, now: float) -> None:
         self._skip_until(number)
@@ -248,15 +263,16 @@ class Listener:
         if planned.accesses > 2:
             self.accesses += planned.accesses
             self.seconds += now - running.since
-        # A command that says nothing has not run.
-        failed = bool(running.bad) or running.good < len(planned.commands)
         for bad in running.bad:
             self._tap.note(f"{planned.name}: {bad}")
         if planned.expected:
-            refused = f"exit status {_named(errno.EINVAL)}" in running.bad
-            self._tap.end(Result(planned.name, Verdict.XFAIL if refused else Verdict.FAIL, planned.expected))
-        else:
-            self._tap.end(Result(planned.name, Verdict.FAIL if failed else Verdict.PASS))
+            verdict = Verdict.XFAIL if _refused(planned, running) else Verdict.FAIL
+            self._tap.end(Result(planned.name, verdict, planned.expected))
+            return
+        unsaid = _unsaid(planned, running)
+        for what in unsaid:
+            self._tap.note(f"{planned.name}: {what}")
+        self._tap.end(Result(planned.name, Verdict.FAIL if running.bad or unsaid else Verdict.PASS))
 
     def _skip_until(self, number: int) -> None:
         """Write the tests that the guest did not run."""
@@ -264,6 +280,26 @@ class Listener:
             planned = self._plans[len(self._tap.results)]
             self._tap.run(planned.name)
             self._tap.end(Result(planned.name, Verdict.SKIP if planned.skip else Verdict.FAIL, planned.skip))
+
+
+def _refused(planned: Plan, running: _Running) -> bool:
+    """Whether every ring was refused, each with its interrupt, and nothing else was wrong."""
+    rings = sum(command.startswith("ring ") for command in planned.commands)
+    others = len(planned.commands) - rings
+    return rings > 0 and running.bad == [f"exit status {_named(REFUSED)}"] * rings and len(running.good) == others
+
+
+def _unsaid(planned: Plan, running: _Running) -> list[str]:
+    """Return what is missing on the console: a command that says nothing has not run."""
+    said = running.good
+    missing = [
+        f"{wanted!r} was not said {planned.says.count(wanted)} times"
+        for wanted in dict.fromkeys(planned.says)
+        if sum(re.match(rf"{re.escape(wanted)}\b", line) is not None for line in said) != planned.says.count(wanted)
+    ]
+    if len(said) < len(planned.commands):
+        missing.append(f"{len(planned.commands)} commands, but {len(said)} good words")
+    return missing
 
 
 def _named(status: int) -> str:

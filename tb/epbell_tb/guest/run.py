@@ -211,6 +211,7 @@ def _pcitest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, say: Out
         reserved=tree.endpoint.fixed_bar,
         no_doorbell=_no_doorbell(setup, tree),
         rings=setup.rings,
+        msix=setup.msix,
     )
     ring = programs.compiled("ring", packages.folder() / "programs")
     initrd = _initrd(setup)
