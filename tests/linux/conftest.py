@@ -2,7 +2,7 @@
 
 import pytest
 
-from epbell_tb.guest import packages
+from epbell_tb.guest import newest, packages
 from epbell_tb.guest.commands import MissingError
 
 
@@ -11,5 +11,14 @@ def provided():
     """What a guest needs."""
     try:
         return packages.provide(print)
+    except MissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def newest_kernel():
+    """The newest kernel and its selftest."""
+    try:
+        return newest.provide(print)
     except MissingError as error:
         pytest.skip(str(error))

@@ -5,14 +5,15 @@ import subprocess
 import pytest
 
 from epbell_models.selftest.tap import TapWriter
+from epbell_models.selftest.tests import all_tests
 from epbell_tb.guest import newest, packages
 from epbell_tb.guest.commands import MissingError
-from epbell_tb.guest.kselftest import Relay, script
+from epbell_tb.guest.kselftest import Relay, plan, script
 from epbell_tb.guest.pcitest import Plan
 
 PLANS = [
     Plan("pci_ep_bar.BAR0.BAR_TEST"),
-    Plan("pci_ep_basic.MSI_TEST"),
+    Plan("pci_ep_basic.MSI_TEST", skips=("MSI2 is disabled",)),
     Plan("pci_ep_data_transfer.dma.READ_TEST", skip="no DMA"),
     Plan("pcie_ep_doorbell.DOORBELL_TEST"),
 ]
@@ -77,6 +78,56 @@ def test_a_test_that_must_fail():
     plans = [*PLANS[:3], Plan(PLANS[3].name, expected="no doorbell")]
     assert relay(SAID, plans)[2][3] == "ok 4 pcie_ep_doorbell.DOORBELL_TEST # XFAIL no doorbell"
     assert relay(GOOD, plans)[2][3] == "not ok 4 pcie_ep_doorbell.DOORBELL_TEST"
+    assert relay(SAID.replace("(-22)", "(-5)"), plans)[2][3] == "not ok 4 pcie_ep_doorbell.DOORBELL_TEST"
+    early = SAID.replace("#  RUN           pci_ep_basic", "# x.c:1:DOORBELL_TEST:Expected 0 (0) == ret (-22)\n# RUN", 1)
+    assert relay(early.replace("(-22)\n# DOORB", "(-5)\n# DOORB"), plans)[2][3].startswith("not ok"), "of another test"
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "instead"),
+    [
+        (1, "ok 2 pci_ep_basic.MSI_TEST # SKIP MSI2 is disabled", "ok 2 pci_ep_basic.MSI_TEST # SKIP MSI1 is disabled"),
+        (1, "ok 2 pci_ep_basic.MSI_TEST # SKIP MSI2 is disabled", "ok 2 pci_ep_basic.MSI_TEST"),
+        (1, "ok 2 pci_ep_basic.MSI_TEST # SKIP MSI2", "ok 2 pci_ep_basic.MSI_TEST # XFAIL MSI2"),
+        (3, "DOORBELL_TEST\n# FAILED", "DOORBELL_TEST # SKIP Doorbell test is not supported\n# FAILED"),
+        (3, "DOORBELL_TEST\n# FAILED", "DOORBELL_TEST # XFAIL whatever\n# FAILED"),
+    ],
+)
+def test_only_what_is_foreseen_is_skipped(number, said, instead):
+    assert said in GOOD
+    _, tap, results, _ = relay(GOOD.replace(said, instead))
+    assert results[number] == f"not ok {number + 1} {PLANS[number].name}"
+    assert [result.good for result in tap.results].count(False) == 1
+
+
+def test_what_is_foreseen():
+    def skips(**options):
+        given = {"bar_sizes": (4096, 4096, 4096, 0, 4096, 4096), "msix": 32, "windows": 8, **options}
+        return {one.name.partition(".")[2]: one.skips for one in plan(all_tests(), {}, **given) if one.skips != ("",)}
+
+    expected = {
+        "BAR0.BAR_SUBRANGE_TEST": ("BAR is test register space",),
+        "BAR3.BAR_TEST": ("BAR is disabled",),
+        "BAR3.BAR_SUBRANGE_TEST": ("BAR is disabled",),
+        "MSI_TEST": ("MSI2 is disabled",),
+        "MSIX_TEST": ("MSI-X33 is disabled",),
+    }
+    reserved = {"BAR4.BAR_TEST": ("BAR is reserved",), "BAR4.BAR_SUBRANGE_TEST": ("BAR is reserved",)}
+    assert skips() == expected
+    assert skips(reserved=4) == expected | reserved
+    assert skips(msix=2) == expected | {"MSIX_TEST": ("MSI-X3 is disabled",)}
+    assert "MSIX_TEST" not in skips(msix=2048)
+    assert skips(windows=7)["BAR5.BAR_SUBRANGE_TEST"] == ("", "Not enough inbound windows")
+
+
+def test_why_something_is_not_run():
+    plans = plan(
+        all_tests(), {"dma": "no DMA", "BAR_SUBRANGE_TEST": "slow"}, bar_sizes=(64,) * 6, msix=1, windows=8,
+        no_doorbell="no doorbell",
+    )  # fmt: skip
+    assert {one.name.rpartition(".")[2] for one in plans if one.skip == "slow"} == {"BAR_SUBRANGE_TEST"}
+    assert sum(one.skip == "no DMA" for one in plans) == 3
+    assert [one.name for one in plans if one.expected == "no doorbell"] == ["pcie_ep_doorbell.DOORBELL_TEST"]
 
 
 def test_a_test_that_did_not_run_has_failed():

@@ -76,6 +76,8 @@ class Plan:
         How many reads and writes of BARs the driver makes in it, as far as that is known.
     says
         How lines begin that the guest must print, each as often as it is here, unless the test must fail.
+    skips
+        The reasons for which the guest may skip it; the empty one stands for a test that is not skipped.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Plan:
     expected: str = ""
     accesses: int = 0
     says: tuple[str, ...] = ()
+    skips: tuple[str, ...] = ("",)
 
 
 def plan(

@@ -229,15 +229,15 @@ def _selftest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, say: Ou
     if setup.endpoint == "rtl":
         left_out["memcpy"] = "a megabyte by the endpoint's CPU takes the RTL longer than the selftest waits"
         too_slow[_SUBRANGE] = "the endpoint's CPU fills both halves, which takes the RTL as long as the kernel waits"
-    none = _no_doorbell(setup, tree)
-    plans = [
-        pcitest.Plan(
-            test.name,
-            skip=left_out.get(test.variant) or too_slow.get(test.test, ""),
-            expected=none if test.test == "DOORBELL_TEST" else "",
-        )
-        for test in tests
-    ]
+    plans = kselftest.plan(
+        tests,
+        {**left_out, **too_slow},
+        bar_sizes=setup.bar_sizes,
+        msix=setup.msix,
+        windows=setup.windows or tree.endpoint.inbound_windows,
+        reserved=tree.endpoint.fixed_bar,
+        no_doorbell=_no_doorbell(setup, tree),
+    )
     initrd = _initrd(setup)
     script = kselftest.script(tuple(left_out), tuple(too_slow))
     modules, own = [kernel.module], [kernel.selftest]
