@@ -1,9 +1,10 @@
 """``epbell linux``: stock Linux kernels, in guests, drive the endpoint.
 
 ``pcitest`` runs the selftest's list on one device tree with Debian 12's kernel and its ``pcitest``, ``selftest`` with
-the newest kernel and its own selftest; ``all`` the first on each device tree that is shipped, the second on one, and
-then the tests that break the endpoint on purpose. Exit status: 0 nothing failed, or this machine lacks what a guest
-needs (which is said, and every test is skipped), 1 something failed, 2 the command line is wrong.
+the newest kernel and its own selftest; ``ntb`` lets two kernels talk over the endpoint's non-transparent bridge;
+``all`` runs the first on each device tree that is shipped, the second on one, and then the tests that break the
+endpoint on purpose, those of the bridge on the models included. Exit status: 0 nothing failed, or this machine lacks
+what a guest needs (which is said, and every test is skipped), 1 something failed, 2 the command line is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from epbell_models import devicetree
 from epbell_models.devicetree import DeviceTreeError
 from epbell_models.selftest.harness import Options, selected
 from epbell_models.selftest.tests import SIZES
-from epbell_tb import installation
+from epbell_tb import installation, linux_ntb
 from epbell_tb.arguments import device_tree_file, number
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.guest import run
@@ -53,6 +54,8 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     if given.endpoint == "model" and (given.width or given.stalls or given.msix_way or given.seed is not None):
         parser.error("--width, --stalls, --msix-way and --seed are of --endpoint rtl")
+    if given.test == "ntb":
+        return linux_ntb.report(given, _print)
     try:
         selected(Options(only=tuple(given.only)))
     except ValueError as error:
@@ -182,8 +185,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Run the newest kernel's own selftest in a guest, with its tests of subranges and of the doorbell.",
         allow_abbrev=False,
     )
+    ntb = tests.add_parser(
+        "ntb",
+        help="two kernels on both sides of the endpoint's non-transparent bridge: link, ping, files",
+        description="Boot two stock kernels, one on the endpoint's link and one behind pci-epf-vntb's bridge; their own"
+        " drivers make an Ethernet of it, over which they ping one another and send each other a file.",
+        allow_abbrev=False,
+    )
     trees = devicetree.shipped()
-    for one in (pcitest, selftest):
+    for one in (pcitest, selftest, ntb):
         which = one.add_mutually_exclusive_group()
         which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
         which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead")
@@ -192,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         "all",
         help="pcitest on each shipped device tree, selftest on one, then tests that break the endpoint on purpose",
         description="Run pcitest on each shipped device tree, selftest on one, and then the tests that break the"
-        " endpoint on purpose, each of which the kernel has to notice.",
+        " endpoint on purpose, each of which the kernel has to notice; those of the bridge are on the models.",
         allow_abbrev=False,
     )
     every.set_defaults(tree=trees[0], dts=None)
@@ -200,6 +210,8 @@ def _parser() -> argparse.ArgumentParser:
         _add_options_of_pcitest(one)
     for one in (pcitest, selftest, every):
         _add_options(one)
+    linux_ntb.add_options(ntb)
+    ntb.set_defaults(only=[], msix_way=None)
     return parser
 
 

@@ -82,6 +82,8 @@ class EndpointEnv:
         Name of the scenario; it may come later, with `begin`.
     msix
         How many MSI-X vectors the function offers, 0 to 2048; the endpoint's Linux uses them and INTx unless it is 0.
+    msix_table
+        Where in BAR 0 their table is; by default where pci-epf-test has it.
 
     Attributes
     ----------
@@ -107,9 +109,10 @@ class EndpointEnv:
         What the scenario adds to its line of the report.
     """
 
-    def __init__(self, dut: Any, name: str = "", *, msix: int = 0) -> None:
+    def __init__(self, dut: Any, name: str = "", *, msix: int = 0, msix_table: int = _MSIX_TABLE) -> None:
         self.dut = dut
         self.msix = msix
+        self._msix_table = msix_table
         self.width = len(dut.s_axis_cq_tdata)
         self.seed = int(os.environ.get("EPBELL_SEED", "1"))
         self.thorough = os.environ.get("EPBELL_THOROUGH", "0") == "1"
@@ -292,7 +295,7 @@ class EndpointEnv:
         pins = {name: getattr(dut, name) for name in PINS}
         block = StatefulBlock(
             user_clk_frequency=1e9 / PERIOD_NS, user_clk=dut.clk, user_reset=dut.rst,
-            pf0_msi_enable=True, pf0_msi_count=_VECTORS, **_msix(self.msix or 1),
+            pf0_msi_enable=True, pf0_msi_count=_VECTORS, **_msix(self.msix or 1, self._msix_table),
             cq_bus=AxiStreamBus.from_prefix(dut, "s_axis_cq"), cc_bus=AxiStreamBus.from_prefix(dut, "m_axis_cc"),
             rq_bus=AxiStreamBus.from_prefix(dut, "m_axis_rq"), rc_bus=AxiStreamBus.from_prefix(dut, "s_axis_rc"),
             **pins,
@@ -380,10 +383,10 @@ class EndpointEnv:
             out.write(json.dumps(line) + "\n")
 
 
-def _msix(vectors: int) -> dict[str, Any]:
-    """Return the stock model's parameters for an MSI-X table where Linux's test function has it."""
-    pending = _MSIX_TABLE + 16 * vectors
-    place = {"pf0_msix_table_bir": 0, "pf0_msix_table_offset": _MSIX_TABLE}
+def _msix(vectors: int, table: int) -> dict[str, Any]:
+    """Return the stock model's parameters for an MSI-X table in BAR 0, with the pending bits behind it."""
+    pending = table + 16 * vectors
+    place = {"pf0_msix_table_bir": 0, "pf0_msix_table_offset": table}
     place |= {"pf0_msix_pba_bir": 0, "pf0_msix_pba_offset": pending}
     return {"pf0_msix_enable": True, "pf0_msix_table_size": vectors - 1, **place}
 

@@ -337,8 +337,8 @@ class Scoreboard:
         place = self.map.find(access.address)
         if place is not None and place.name == "ram":
             data, what = access.data.to_bytes(4, "little"), f"the CPU's read at {access.address:#x}"
-            check = self.ram.check
-            self._now_or_later(lambda: check(access.address, data, access.started, host=False, what=what))
+            check, word = self.ram.check, access.address & ~3
+            self._now_or_later(lambda: check(word, data, access.started, host=False, what=what))
         elif place is not None and place.name == "edma" and self.latch.settled(access.started):
             self.counts["register_reads"] += 1
             want = self.reference.cpu_read32(access.address)

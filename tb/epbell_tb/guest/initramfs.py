@@ -34,7 +34,13 @@ poweroff -f
 
 
 def write(
-    target: Path, *, busybox: Path, modules: Iterable[Path], programs: Iterable[Path], script: str
+    target: Path,
+    *,
+    busybox: Path,
+    modules: Iterable[Path],
+    programs: Iterable[Path],
+    script: str,
+    options: Mapping[str, str] | None = None,
 ) -> None:
     """Write a RAM disk.
 
@@ -50,12 +56,17 @@ def write(
         Programs that need no libraries; they are in ``/bin``, and so on the path.
     script
         What the guest does, in the language of BusyBox's shell; after that it switches itself off.
+    options
+        Parameters of modules, by name.
     """
     modules = list(modules)
     files = {"bin/busybox": busybox.read_bytes()}
     files |= {f"bin/{program.name}": program.read_bytes() for program in programs}
     files |= {f"lib/{module.name}": module.read_bytes() for module in modules}
-    load = "\n".join(f"insmod {shlex.quote(f'/lib/{module.name}')}" for module in modules)
+    options = options or {}
+    load = "\n".join(
+        f"insmod {shlex.quote(f'/lib/{module.name}')} {options.get(module.stem, '')}".rstrip() for module in modules
+    )
     files["init"] = _INIT.format(load=load, script=script.strip()).encode()
     target.write_bytes(gzip.compress(archive(files), compresslevel=1, mtime=0))
 

@@ -1,9 +1,10 @@
 """How the simulation passes the time between two requests of the guest."""
 
+from typing import Protocol
+
 from cocotb.triggers import Timer
 
 from epbell_tb.endpoint.clock import PERIOD_NS, cycle
-from epbell_tb.guest.port import Transport
 from epbell_tb.guest.rtl_env import GuestEnv
 
 __all__ = [
@@ -22,6 +23,14 @@ _AWAKE = 2500
 _NAP = 10e-3
 
 
+class Waits(Protocol):
+    """What can wait for a request, as a `Transport` does."""
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until a request waits or the guest has gone, at most ``seconds``; return whether so."""
+        ...
+
+
 class Pace:
     """Lets clocks pass while the endpoint works; little by little while nothing happens but its Linux's poll.
 
@@ -35,7 +44,7 @@ class Pace:
         Where the guest's requests come from: as soon as there is one, no time passes any more.
     """
 
-    def __init__(self, env: GuestEnv, transport: Transport) -> None:
+    def __init__(self, env: GuestEnv, transport: Waits) -> None:
         self._counts = env.board.counts
         self._transport = transport
         self._slice = Timer(_SLICE * PERIOD_NS, unit="ns")

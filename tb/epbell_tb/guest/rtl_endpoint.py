@@ -103,14 +103,18 @@ class RtlEndpoint:
         env = self._env
         function = env.block.functions[0]
         env.board.max_payload = env.memory.max_payload = 128 << function.pcie_cap.max_payload_size
-        low = min((at for at, _ in self._bars()), default=1)
-        high = max((at + size - 1 for at, size in self._bars()), default=0)
+        low = min((at for _, at, _ in self._bars()), default=1)
+        high = max((at + size - 1 for _, at, size in self._bars()), default=0)
         for bridge in self._bridges:
             bridge.prefetchable_mem_base, bridge.prefetchable_mem_limit = low, high
             bridge.mem_base, bridge.mem_limit = 1, 0
 
-    def _bars(self) -> Iterator[tuple[int, int]]:
-        """Give address and size of each BAR that has an address."""
+    def bar_address(self, bar: int) -> int:
+        """Return what the host wrote to a BAR, both halves."""
+        return next((address for number, address, _ in self._bars() if number == bar), 0)
+
+    def _bars(self) -> Iterator[tuple[int, int, int]]:
+        """Give number, address and size of each BAR that has an address."""
         function = self._env.block.functions[0]
         for number, bar in enumerate(self._env.bars):
             if bar is None:
@@ -119,7 +123,7 @@ class RtlEndpoint:
             if bar.wide:
                 address |= function.bar[number + 1] << 32
             if address:
-                yield address, bar.size
+                yield number, address, bar.size
 
 
 def _pieces(address: int, length: int) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ The host's models are not asked anything: the guest's kernel enumerates, its dri
 
 from typing import Any
 
+from epbell_models.linux.pci_epf_vntb_config import CLASS_MEMORY_RAM, MSIX_OFFSET, VntbConfig
 from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.guest.host_side import HostSideLine, HostSideMemory
 from epbell_tb.guest.port import HostSide
@@ -30,20 +31,28 @@ class GuestEnv(EndpointEnv):
     host
         The guest.
     msix
-        How many MSI-X vectors the function offers, 1 to 2048.
+        How many MSI-X vectors the function offers, 1 to 2048; of pci-epf-vntb as many as its configuration says.
+    vntb
+        Configuration of pci-epf-vntb, which then is the function; None for pci-epf-test.
     """
 
-    def __init__(self, dut: Any, host: HostSide, *, msix: int) -> None:
-        super().__init__(dut, "endpoint_guest", msix=msix)
+    def __init__(self, dut: Any, host: HostSide, *, msix: int = 32, vntb: VntbConfig | None = None) -> None:
+        self._vntb = vntb
+        if vntb is None:
+            super().__init__(dut, "endpoint_guest", msix=msix)
+        else:
+            super().__init__(dut, "endpoint_guest", msix=vntb.msix_interrupts, msix_table=MSIX_OFFSET)
         self.to_host.memory = HostSideMemory(host, self._message)
         self.to_host.intx = HostSideLine(self.platform, host)
         function = self.block.functions[0]
         function.vendor_id, function.device_id, function.class_code = _VENDOR, _DEVICE, _OTHERS
+        if vntb is not None:
+            function.vendor_id, function.device_id, function.class_code = vntb.vendor, vntb.device, CLASS_MEMORY_RAM
 
     async def boot(self) -> None:
         """Reset the endpoint, boot its Linux, and let the streams pause from then on, if they are to."""
         await self.reset()
-        await self.start_linux()
+        await self.start_linux(**({} if self._vntb is None else {"vntb": self._vntb}))
         self.stall()
 
     def _message(self, address: int, data: bytes) -> None:

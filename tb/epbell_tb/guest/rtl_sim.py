@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from epbell_models import devicetree
 from epbell_tb import runner
@@ -23,10 +24,11 @@ from epbell_tb.sim_variant import VariantError, build_variant, variant_of
 __all__ = [
     "RtlGuest",
     "RtlSetup",
+    "RtlSimulation",
 ]
 
-_BENCH = "epbell_tb.benches.endpoint_guest"
 _START_LIMIT_S = 120.0
+T = TypeVar("T", bound="RtlSimulation")
 _LOOK_S = 0.1
 
 
@@ -63,8 +65,8 @@ class RtlSetup:
     limit: float = 600.0
 
 
-class RtlGuest:
-    """A simulation of the RTL that waits for a guest; to be used in a ``with``, which ends it.
+class RtlSimulation:
+    """A simulation of the RTL that waits for guests; to be used in a ``with``, which ends it.
 
     Parameters
     ----------
@@ -76,9 +78,12 @@ class RtlGuest:
     Raises
     ------
     RuntimeError
-        From `start`, if the endpoint cannot be built, or the simulation does not come up; from `finish`, if it ends
+        From `start`, if the endpoint cannot be built, or the simulation does not come up; from `figures`, if it ends
         early or one of its checks complains.
     """
+
+    bench = "endpoint_guest"
+    """The bench of `epbell_tb.benches` that serves the guests."""
 
     def __init__(self, setup: RtlSetup, say: Callable[[str], None]) -> None:
         self._setup = setup
@@ -89,7 +94,7 @@ class RtlGuest:
         self._figures = Path(self._sockets.name) / "figures.json"
         self._simulator: socket.socket | None = None
 
-    def __enter__(self) -> RtlGuest:
+    def __enter__(self: T) -> T:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,19 +124,20 @@ class RtlGuest:
             self._run = self._simulate(build, path)
             self._simulator = self._accept(listener, self._run)
 
-    def attach(self, link: socket.socket, qtest: Path) -> None:
-        """Hand a guest over: our end of its device's socket, and the path of QEMU's test socket."""
+    def hand_over(self, message: str, *links: socket.socket) -> None:
+        """Send the simulator our ends of guests' sockets, which are then closed here, with a message."""
         assert self._simulator is not None, "a guest is attached to a simulation that was started"
-        socket.send_fds(self._simulator, [str(qtest).encode()], [link.fileno()])
-        link.close()
+        socket.send_fds(self._simulator, [message.encode()], [link.fileno() for link in links])
+        for link in links:
+            link.close()
 
-    def finish(self) -> Figures:
-        """Wait until the simulation has seen the guest go, and return its figures if all its checks are content."""
+    def figures(self) -> dict[str, Any]:
+        """Wait until the simulation has seen the guests go, and return its figures if all its checks are content."""
         assert self._run is not None, "a simulation ends after it was started"
         result = self._results(self._run)[0]
         if not result.passed:
             raise RuntimeError(f"the checks of the bench complain: {result.message}")
-        return Figures(**json.loads(self._figures.read_text(encoding="utf-8")))
+        return json.loads(self._figures.read_text(encoding="utf-8"))
 
     def failed(self) -> bool:
         """Whether the simulation has ended: no guest gets an answer from it any more."""
@@ -139,7 +145,7 @@ class RtlGuest:
 
     def _simulate(self, build: runner.Build, path: Path) -> Future[list[runner.Result]]:
         setup = self._setup
-        folder = build.folder / f"guest-{setup.dts.stem}-stalls-{'on' if setup.stalls else 'off'}"
+        folder = build.folder / f"{self.bench}-{setup.dts.stem}-stalls-{'on' if setup.stalls else 'off'}"
         folder.mkdir(exist_ok=True)
         given = {"socket": str(path), "figures": str(self._figures), "msix": setup.msix}
         env = {
@@ -151,7 +157,7 @@ class RtlGuest:
             **({} if setup.windows is None else {"EPBELL_WINDOWS": str(setup.windows)}),
         }
         return self._pool.submit(
-            runner.run, build, _BENCH,
+            runner.run, build, f"epbell_tb.benches.{self.bench}",
             seed=setup.seed, env=env, expected=1, results=folder, time_limit_s=setup.limit,
         )  # fmt: skip
 
@@ -173,3 +179,15 @@ class RtlGuest:
             return run.result()
         except runner.SimulationError as error:
             raise RuntimeError(str(error)) from error
+
+
+class RtlGuest(RtlSimulation):
+    """A simulation of the RTL that waits for a guest: `epbell_tb.guest.run.Device`."""
+
+    def attach(self, link: socket.socket, qtest: Path) -> None:
+        """Hand a guest over: our end of its device's socket, and the path of QEMU's test socket."""
+        self.hand_over(str(qtest), link)
+
+    def finish(self) -> Figures:
+        """Wait until the simulation has seen the guest go, and return its figures if all its checks are content."""
+        return Figures(**self.figures())
