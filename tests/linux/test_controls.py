@@ -3,11 +3,13 @@
 Each endpoint but the first is broken in one place. Every test boots a guest.
 """
 
+import errno
 from dataclasses import replace
 
 import pytest
 
 from epbell_models import devicetree
+from epbell_models.linux import pci_epf_test_doorbell
 from epbell_tb.guest import run
 from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
 from epbell_tb.guest.port import MESSAGES
@@ -126,6 +128,32 @@ def test_a_broken_endpoint(change, test, said):
     assert not good
     assert f"not ok 1 {test}" in lines
     assert f"# {said}" in lines
+
+
+def refusing(monkeypatch, error):
+    """No endpoint's Linux gets a doorbell's message from now on."""
+
+    async def allocate(epf, number, said):
+        epf.msi_error = error
+        return error
+
+    monkeypatch.setattr(pci_epf_test_doorbell, "pci_epf_alloc_doorbell", allocate)
+
+
+@pytest.mark.parametrize(
+    ("error", "test", "said"),
+    [
+        (-errno.ENOSPC, "not ok 1", "the doorbell is none"),
+        (-errno.ENODEV, "ok 1", "the doorbell is polling"),
+    ],
+)
+def test_an_endpoint_with_another_doorbell(monkeypatch, error, test, said):
+    """What every endpoint's Linux says here is not what this device tree has to have."""
+    refusing(monkeypatch, error)
+    good, lines = results("pcie_ep_doorbell.DOORBELL_TEST", nothing)
+    assert not good
+    assert f"{test} pcie_ep_doorbell.DOORBELL_TEST" in lines
+    assert any(line.startswith(f"# {said}") and line.endswith("it has to be mu") for line in lines)
 
 
 def no_capabilities(endpoint):

@@ -16,7 +16,7 @@ from epbell_models.selftest.model import ModelTarget, heading
 from epbell_models.selftest.tap import TapWriter
 from epbell_models.selftest.tests import SelfTest
 from epbell_tb.bar_sets import BAR_SETS, COMMON_SETS
-from epbell_tb.guest import initramfs, kselftest, newest, packages, pcitest, programs
+from epbell_tb.guest import doorbells, initramfs, kselftest, newest, packages, pcitest, programs
 from epbell_tb.guest.figures import Figures
 from epbell_tb.guest.machine import Boot, Guest
 from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
@@ -182,7 +182,9 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
                 listener.line(line)
             complaints = _complaints(guest, listener, served, setup, log)
         try:
-            notes += _notes(served.finish(), listener, began)
+            figures = served.finish()
+            notes += _notes(figures, listener, began)
+            complaints += _wrong_doorbell(setup, plans, listener, figures)
         except RuntimeError as error:
             complaints.append(str(error))
     if listener.ended is None:
@@ -252,7 +254,10 @@ def _initrd(setup: Setup) -> Path:
 
 
 def _no_doorbell(setup: Setup, tree: DeviceTree) -> str:
-    """Return why there is no doorbell on a device tree, as the models of both ends say; empty if there is one."""
+    """Return why there is no doorbell on a device tree, empty if there is one; of yours the models of both ends say."""
+    known = doorbells.foreseen(setup.dts, setup.windows)
+    if known is not None:
+        return known.refusal
     target = ModelTarget(tree, bar_sizes=setup.bar_sizes, windows=setup.windows, msix_vectors=setup.msix)
 
     async def ring() -> str:
@@ -261,6 +266,16 @@ def _no_doorbell(setup: Setup, tree: DeviceTree) -> str:
         return target.software.function.reason if await driver.doorbell_test() else ""
 
     return target.platform.run(ring())
+
+
+def _wrong_doorbell(
+    setup: Setup, plans: Sequence[pcitest.Plan], listener: _Listener, figures: Figures
+) -> list[str]:
+    """Return what is wrong with the endpoint's doorbell, if the guest has tested it."""
+    known = doorbells.foreseen(setup.dts, setup.windows)
+    tested = listener.ended is not None and any(plan.name.endswith("DOORBELL_TEST") for plan in plans)
+    wrong = known.complaint(figures) if known is not None and tested else ""
+    return [wrong] if wrong else []
 
 
 def _what(setup: Setup) -> str:
