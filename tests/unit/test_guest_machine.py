@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from epbell_tb.guest import kselftest, pcitest
 from epbell_tb.guest.initramfs import archive, write
 from epbell_tb.guest.machine import Boot, Guest, complaint
 
@@ -93,7 +94,51 @@ def test_what_a_kernel_that_crashes_says(boot, tmp_path, line):
     assert guest.complaints == [line]
 
 
-@pytest.mark.parametrize("line", ["BAR0:\t\tNOT OKAY", "[    9.9] reboot: Power down", "# Linux 6.1.0"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[    2.1] irq 20: nobody cared (try booting with the "irqpoll" option)',
+        "[    2.1] Disabling IRQ #20",
+        "[    2.1] divide error: 0000 [#1] PREEMPT SMP NOPTI",
+        "[    2.1] stack segment: 0000 [#1] PREEMPT SMP",
+        "[    2.1] invalid opcode: 0000 [#1] PREEMPT SMP",
+        "[    2.1] rcu: rcu_preempt kthread starved for 5252 jiffies!",
+        "[    2.1] Out of memory: Killed process 99 (pcitest)",
+        "[    2.1] UBSAN: shift-out-of-bounds in drivers/misc/pci_endpoint_test.c:1",
+        "<4>[    2.1] WARNING: CPU: 0 PID: 61 at kernel/irq/manage.c:1978 free_irq+0x1f0/0x3a0",
+    ],
+)
+def test_what_else_no_kernel_says_that_is_well(line):
+    assert complaint(line)
+
+
+@pytest.mark.parametrize("text", [pcitest.script([]), kselftest.script(())])
+def test_a_guest_tells_its_kernels_warnings_before_its_end(text, tmp_path):
+    """The console shows errors only."""
+    said = {level: f"<{level}>[    1.0] level {level}" for level in range(8)}
+    lines = "\n".join([*said.values(), "<12>[    1.0] a program's"])
+    (tmp_path / "dmesg").write_text(f'#!/bin/sh\n[ "$1" != -r ] || echo "{lines}"\n')
+    (tmp_path / "dmesg").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", text],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-6:] == [*(said[level] for level in range(5)), "@@ ended"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "BAR0:\t\tNOT OKAY",
+        "[    9.9] reboot: Power down",
+        "# Linux 6.1.0",
+        "<4>[    1.6] pci_endpoint_test: loading out-of-tree module taints kernel.",
+    ],
+)
 def test_what_is_no_crash(line):
     assert not complaint(line)
 

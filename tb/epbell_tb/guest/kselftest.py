@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from epbell_models.selftest.tap import Result, TapWriter, Verdict
 from epbell_models.selftest.tests import SelfTest
+from epbell_tb.guest.machine import WARNINGS
 from epbell_tb.guest.pcitest import Plan
 
 __all__ = [
@@ -100,6 +101,7 @@ dmesg -n 4
 echo "# $(uname -srv)"
 [ -c /dev/pci-endpoint-test.0 ] && echo "{_MARK} bound"
 selftest {left_out}
+{WARNINGS}
 echo "{_MARK} ended"
 """
 

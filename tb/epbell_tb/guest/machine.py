@@ -21,16 +21,22 @@ from types import TracebackType
 from epbell_tb.guest.attachment import SLOT
 
 __all__ = [
+    "WARNINGS",
     "Boot",
     "Guest",
     "complaint",
 ]
 
+WARNINGS = "dmesg -r | grep '^<[0-4]>'"
+"""What a guest's shell does at its end: print the kernel's warnings, which do not come to the console by themselves."""
+
 _MEMORY = "256M"
 _ARGUMENTS = "console=ttyS0 panic=-1 nokaslr quiet mitigations=off iomem=relaxed"
 _COMPLAINT = re.compile(
-    r"Kernel panic|Oops:|BUG:|general protection fault|Call Trace:|rcu.*detected stall|soft lockup"
-    r"|blocked for more than"
+    r"Kernel panic|Oops:|BUG:|WARNING:|UBSAN:|Call Trace:|general protection fault"
+    r"|(divide error|invalid opcode|stack segment|double fault|int3|bounds|segment not present): [0-9a-f]{4}\b"
+    r"|rcu.*detected stall|kthread starved|soft lockup|blocked for more than|Out of memory|invoked oom-killer"
+    r"|irq \d+: nobody cared|Disabling IRQ #\d+"
 )
 _SECONDS_TO_DIE = 10.0
 _LOOK_S = 0.2

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from epbell_models.selftest.tap import Result, TapWriter, Verdict
 from epbell_models.selftest.tests import SelfTest
 from epbell_tb.guest.attachment import SLOT
+from epbell_tb.guest.machine import WARNINGS
 
 __all__ = [
     "REFUSED",
@@ -47,6 +48,7 @@ echo "{_IDENTITY}" > {_DRIVER}/new_id
 [ -c /dev/pci-endpoint-test.0 ] && echo "{_MARK} bound"
 """
 _END = f"""
+{WARNINGS}
 echo "{_MARK} ended"
 """
 _RUN = f"""
