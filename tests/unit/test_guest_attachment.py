@@ -110,6 +110,25 @@ def test_no_answer(tmp_path):
     qemu.close()
 
 
+@pytest.mark.parametrize("goes", [True, False])
+def test_an_interrupt_of_a_guest_that_is_being_switched_off(tmp_path, goes):
+    """It is no error, unless the guest is still there."""
+    qemu, ours = socket.socketpair()
+    qtest = TestSocket(tmp_path / "qtest", [None])
+    attachment = Attachment(ours, tmp_path / "qtest")
+    if goes:
+        qemu.close()
+        attachment.write(0xFEE0_0000, bytes(4))
+        attachment.intx(0, True)
+    else:
+        with pytest.raises(QtestError):
+            attachment.write(0xFEE0_0000, bytes(4))
+    attachment.close()
+    qtest.close()
+    for end in (qemu, ours):
+        end.close()
+
+
 def test_nobody_listens(tmp_path):
     with pytest.raises(QtestError, match=r"cannot be reached within 0.05 s"):
         Qtest(tmp_path / "qtest", patience=0.05).message(0xFEE0_0000, 0x21)

@@ -154,6 +154,60 @@ def test_interrupt_descriptors_are_closed_and_not_answered(rig):
     assert not rig.answers()
 
 
+def mine(before):
+    return len(os.listdir("/proc/self/fd")) - before
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_region_has_its_descriptor(rig, tmp_path, count):
+    file = os.open(tmp_path / "memory", os.O_RDWR | os.O_CREAT)
+    before = len(os.listdir("/proc/self/fd"))
+    numbers = [0, 0x10_0000, *[0] * 6, 0xA_0000, 0xFF0_0000, *[0] * 6, *[0] * 8]
+    rig.send(Command.SYNC_SYSMEM, struct.pack("=24Q", *numbers), [file] * count)
+    with pytest.raises(ProtocolError, match=f"2 regions and {count} descriptors"):
+        rig.server.receive()
+    assert mine(before) == 0
+    assert rig.memory == []
+    os.close(file)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ((8, 0), "from 0 to 7, not 8"),
+        ((Command.BAR_READ, 1 << 40), "at most 192 bytes"),
+        ((Command.RET, 0), "RET is an answer"),
+    ],
+)
+def test_no_descriptor_of_a_bad_message_stays(rig, head, said):
+    before = len(os.listdir("/proc/self/fd"))
+    socket.send_fds(rig.qemu, [struct.pack("=i4xQ", *head)], [0, 0])
+    with pytest.raises(ProtocolError, match=said):
+        rig.server.receive()
+    assert mine(before) == 0
+
+
+def test_too_many_descriptors(rig):
+    before = len(os.listdir("/proc/self/fd"))
+    socket.send_fds(rig.qemu, [struct.pack("=i4xQ", Command.SET_IRQFD, 0)], [0] * 20)
+    with pytest.raises(ProtocolError, match="at most 8 descriptors"):
+        rig.server.receive()
+    assert mine(before) == 0
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("sent", [10, 16, 20])
+def test_nobody_waits_for_ever_within_a_message(rig, sent):
+    rig.ours.settimeout(0.1)
+    rig.qemu.sendall((struct.pack("=i4xQ", Command.BAR_READ, 24) + bytes(24))[:sent])
+    with pytest.raises(ProtocolError, match="has stopped within a message"):
+        rig.server.receive()
+
+
+def test_the_sockets_patience_is_finite(rig):
+    assert 0 < rig.ours.gettimeout() <= 30
+
+
 def test_messages_are_counted(rig):
     rig.send_config(Command.PCI_CFGREAD, 0, 0, 4)
     rig.ask(Recorder(0))

@@ -7,12 +7,13 @@ of QEMU's test socket can attach itself.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from epbell_tb.guest.memory import GuestMemory
 from epbell_tb.guest.port import MESSAGES, HostFault, Request
 from epbell_tb.guest.proxy import Command, ProxyServer
-from epbell_tb.guest.qtest import Qtest
+from epbell_tb.guest.qtest import Qtest, QtestError
 
 __all__ = [
     "SLOT",
@@ -23,6 +24,7 @@ SLOT = 4
 """Device number of the endpoint on the guest's root bus."""
 
 _DWORD = 4
+_SECONDS_TO_GO = 1.0
 
 
 class Attachment:
@@ -84,14 +86,22 @@ class Attachment:
         if address not in MESSAGES:
             self._memory.write(address, data)
         elif len(data) == _DWORD and not address % _DWORD:
-            self._qtest.message(address, int.from_bytes(data, "little"))
+            self._interrupt(lambda: self._qtest.message(address, int.from_bytes(data, "little")))
         else:
             raise HostFault(address, len(data))
 
     def intx(self, pin: int, asserted: bool) -> None:
         """Follow Assert_INTx and Deassert_INTx; pin 0 is INTA, 3 INTD."""
         self.lines += 1
-        self._qtest.line(self._slot, pin, asserted)
+        self._interrupt(lambda: self._qtest.line(self._slot, pin, asserted))
+
+    def _interrupt(self, raise_it: Callable[[], None]) -> None:
+        try:
+            raise_it()
+        except QtestError:
+            # A guest that is switched off lets go of both sockets, in any order: `receive` says so.
+            if not self._proxy.gone(_SECONDS_TO_GO):
+                raise
 
     def close(self) -> None:
         """Let go of the guest's memory and of the test socket; the requests' socket is the caller's."""

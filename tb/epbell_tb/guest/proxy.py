@@ -14,7 +14,7 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -35,6 +35,7 @@ _REGIONS = 8
 _MEMORY = struct.Struct(f"={3 * _REGIONS}Q")
 _MOST_DESCRIPTORS = 8
 _CONFIG_BYTES = 256
+_PATIENCE = 10.0
 
 
 class ProtocolError(Exception):
@@ -162,6 +163,8 @@ class ProxyServer:
     def __init__(self, link: socket.socket, on_memory: Callable[[list[Mapping]], None]) -> None:
         self.counts = dict.fromkeys(Command, 0)
         self._link = link
+        # Of one that stops within a message; between messages nobody waits here.
+        link.settimeout(_PATIENCE)
         self._on_memory = on_memory
         self._readable = select.poll()
         self._readable.register(link, select.POLLIN | select.POLLHUP)
@@ -173,6 +176,12 @@ class ProxyServer:
     def wait(self, seconds: float) -> bool:
         """Sleep until a request waits or QEMU has gone, at most ``seconds``; return whether so."""
         return bool(self._readable.poll(max(0.0, 1000 * seconds)))
+
+    def gone(self, seconds: float) -> bool:
+        """Return whether QEMU has gone, or goes within ``seconds``; what it said before may still wait."""
+        hung_up = select.poll()
+        hung_up.register(self._link, 0)  # asks for nothing but what is told unasked
+        return bool(hung_up.poll(1000 * seconds))
 
     def receive(self) -> Request | None:
         """Return the next request, None when none waits.
@@ -191,9 +200,9 @@ class ProxyServer:
                 self._on_memory(_mappings(message))
             elif message.command is Command.SET_IRQFD:
                 # An eventfd to raise and one that re-raises a level: this QEMU listens to neither without KVM.
-                _close(message)
+                _close(message.descriptors)
             else:
-                _close(message)
+                _close(message.descriptors)
                 return self._request(message)
         return None
 
@@ -201,26 +210,37 @@ class ProxyServer:
 
     def _next(self) -> _Message:
         head, descriptors = self._take(_HEADER.size, at_start=True)
-        command, size = _HEADER.unpack(head)
-        if command not in self.counts:
-            raise ProtocolError(
-                f"The first word of a message is a command from 0 to {max(Command)}, not {command}: is this QEMU 7.2?"
-            )
-        if size > _MEMORY.size:
-            raise ProtocolError(f"{Command(command).name} has at most {_MEMORY.size} bytes, not {size}")
-        return _Message(Command(command), self._take(size)[0], descriptors)
+        try:
+            command, size = _HEADER.unpack(head)
+            if command not in self.counts:
+                raise ProtocolError(
+                    f"The first word of a message is a command from 0 to {max(Command)}, not {command}: "
+                    "is this QEMU 7.2?"
+                )
+            if size > _MEMORY.size:
+                raise ProtocolError(f"{Command(command).name} has at most {_MEMORY.size} bytes, not {size}")
+            return _Message(Command(command), self._take(size)[0], descriptors)
+        except ProtocolError:
+            _close(descriptors)
+            raise
 
     def _take(self, count: int, at_start: bool = False) -> tuple[bytes, list[int]]:
         """Return the next bytes of the stream, and the descriptors that came with them."""
         taken, descriptors = bytearray(), array.array("i")
         while len(taken) < count:
             try:
-                data, ancillary, _, _ = self._link.recvmsg(
+                data, ancillary, flags, _ = self._link.recvmsg(
                     count - len(taken), socket.CMSG_SPACE(_MOST_DESCRIPTORS * descriptors.itemsize)
                 )
             except ConnectionResetError:
-                data, ancillary = b"", []
+                data, ancillary, flags = b"", [], 0
+            except TimeoutError as error:
+                _close(descriptors)
+                raise ProtocolError(
+                    f"QEMU has stopped within a message, after {len(taken)} of {count} bytes, for {_PATIENCE:.0f} s"
+                ) from error
             if not data:
+                _close(descriptors)
                 if taken or not at_start:
                     raise ProtocolError(f"QEMU has gone within a message, after {len(taken)} of {count} bytes")
                 raise EOFError("QEMU has gone")
@@ -228,6 +248,9 @@ class ProxyServer:
             for level, kind, payload in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                     descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+            if flags & socket.MSG_CTRUNC:
+                _close(descriptors)
+                raise ProtocolError(f"A message has at most {_MOST_DESCRIPTORS} descriptors, and there were more")
         return bytes(taken), list(descriptors)
 
     def _reply(self, value: int) -> None:
@@ -292,15 +315,16 @@ def _unpack(layout: struct.Struct, message: _Message) -> tuple[int, ...]:
 def _mappings(message: _Message) -> list[Mapping]:
     try:
         numbers = _unpack(_MEMORY, message)
+        addresses, sizes, offsets = (numbers[at : at + _REGIONS] for at in range(0, 3 * _REGIONS, _REGIONS))
+        regions = sum(map(bool, sizes))
+        if regions != len(message.descriptors):
+            raise ProtocolError(f"SYNC_SYSMEM has {regions} regions and {len(message.descriptors)} descriptors")
     except ProtocolError:
-        _close(message)
+        _close(message.descriptors)
         raise
-    addresses, sizes, offsets = (numbers[at : at + _REGIONS] for at in range(0, 3 * _REGIONS, _REGIONS))
-    return [
-        Mapping(*region) for region in zip(addresses, sizes, message.descriptors, offsets, strict=False)
-    ]
+    return [Mapping(*region) for region in zip(addresses, sizes, message.descriptors, offsets, strict=False)]
 
 
-def _close(message: _Message) -> None:
-    for descriptor in message.descriptors:
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
         os.close(descriptor)
