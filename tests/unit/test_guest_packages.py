@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from epbell_tb import linux
-from epbell_tb.guest import packages, programs
+from epbell_tb import installation, linux
+from epbell_tb.guest import commands, newest, packages, programs
 from epbell_tb.guest.commands import MissingError
 
 STAMP = {"recipe": packages._recipe(), "release": "6.1.0-56-cloud-amd64", "version": "6.1.192-2"}
@@ -101,10 +101,82 @@ def test_what_has_been_built_is_there_without_asking_anybody(machine, calls):
     machine(qemu_system_x86_64=RIGHT)
     packages.folder().mkdir(parents=True)
     (packages.folder() / "stamp.json").write_text(json.dumps(STAMP))
+    (packages.folder() / "vmlinux").write_bytes(b"\x7fELF...")
     have = packages.provide(print)
     assert (have.release, have.version) == ("6.1.0-56-cloud-amd64", "6.1.192-2")
     assert have.kernel == packages.folder() / "vmlinux"
     assert calls() == ["qemu-system-x86_64 --version"]
+
+
+def test_a_kernel_that_is_none_is_not_what_has_been_built(machine, calls):
+    machine(qemu_system_x86_64=RIGHT)
+    packages.folder().mkdir(parents=True)
+    (packages.folder() / "stamp.json").write_text(json.dumps(STAMP))
+    (packages.folder() / "vmlinux").touch()
+    assert "is missing" in missing(), "it is built again"
+
+
+def test_an_extraction_that_finds_no_kernel(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    script = tmp_path / "scripts" / "extract-vmlinux"
+    script.write_text("printf '%s' \"$(cat $1)\"\nexit 0\n")
+    image = tmp_path / "vmlinuz"
+    for contents in ("", "gibberish"):
+        image.write_text(contents)
+        with pytest.raises(MissingError, match="vmlinuz has no kernel in it"):
+            packages.extract(tmp_path, image, tmp_path / "vmlinux")
+    image.write_text("\x7fELF and so on")
+    packages.extract(tmp_path, image, tmp_path / "vmlinux")
+    assert (tmp_path / "vmlinux").read_text() == "\x7fELF and so on"
+
+
+def test_lists_that_are_empty_are_renewed(machine, calls):
+    """As in a fresh container, where apt prints nothing at all of a package."""
+    machine(apt_get="", apt_cache="")
+    missing()
+    assert "apt-get update -q" in calls()
+
+
+def test_lists_that_know_a_part_are_renewed(machine, calls):
+    machine(apt_get="", apt_cache=POLICY.format("1:7.2"))
+    commands.install(["qemu-system-x86", "xz-utils"], lambda: None, print)
+    assert calls()[1:] == [
+        "apt-get update -q",
+        "apt-get install --no-install-recommends qemu-system-x86 xz-utils -y -q",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("there", "installed"),
+    [
+        ({}, "gcc zstd libc6-dev"),
+        ({"gcc": "libc.a\n"}, "zstd libc6-dev"),
+        ({"gcc": "/usr/lib/libc.a\n"}, "zstd"),
+        ({"gcc": "/usr/lib/libc.a\n", "zstd": ""}, None),
+    ],
+)
+def test_a_compiler_comes_with_its_library(machine, calls, there, installed):
+    machine(apt_get="", apt_cache="Candidate: 1\n" * 3, **there)
+    packages.tools({"gcc": "gcc", "zstd": "zstd"}, print)
+    wanted = [] if installed is None else [f"apt-get install --no-install-recommends {installed} -y -q"]
+    assert [call for call in calls() if "install" in call] == wanted
+
+
+def test_the_newest_kernel_is_unpacked_with_zstd(machine, calls, monkeypatch):
+    monkeypatch.setattr(newest, "_KEYRING", __file__)
+    machine(apt_get="", apt_cache="Candidate: 1\n" * 9)
+    with pytest.raises(MissingError):
+        newest.provide(print)
+    (call,) = [call for call in calls() if "install" in call]
+    assert " zstd " in call
+
+
+def test_another_recipe_is_built_again(machine):
+    machine(qemu_system_x86_64=RIGHT)
+    packages.folder().mkdir(parents=True)
+    (packages.folder() / "stamp.json").write_text(json.dumps(STAMP | {"recipe": "older"}))
+    (packages.folder() / "vmlinux").write_bytes(b"\x7fELF...")
+    assert "is missing" in missing()
 
 
 def test_the_command_skips_and_says_so(machine, capsys):
@@ -142,3 +214,15 @@ def test_our_own_program_is_compiled_once(tmp_path):
     assert programs.compiled("ring", tmp_path).stat().st_mtime_ns == made
     with pytest.raises(MissingError, match=r"nothing\.c is not there"):
         programs.compiled("nothing", tmp_path)
+
+
+def test_our_own_program_that_cannot_be_compiled_is_no_skip(tmp_path, monkeypatch):
+    sources = tmp_path / "tests" / "linux"
+    sources.mkdir(parents=True)
+    monkeypatch.setattr(installation, "PROJECT", tmp_path)
+    (sources / "ring.c").write_text("int main(void) { return 0 }\n")
+    with pytest.raises(RuntimeError, match=r"ring\.c cannot be compiled:\n(.*\n)*.*expected"):
+        programs.compiled("ring", tmp_path / "built")
+    (sources / "ring.c").write_text("int main(void) { return 0; }\n")
+    assert programs.compiled("ring", tmp_path / "built").is_file()
+    assert [path.name for path in (tmp_path / "built").iterdir()] == ["ring"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -50,7 +51,9 @@ def install(packages: Sequence[str], check: Callable[[], None], say: Say) -> Non
         raise MissingError(f"{', '.join(packages)} is missing and this machine has no apt: use Debian 12")
     if os.geteuid() != 0:
         raise MissingError(f"{', '.join(packages)} is missing, and only root can install it: `sudo {command}`")
-    if "Candidate: (none)" in output(["apt-cache", "policy", *packages]):
+    # Of a package that it has never heard of apt prints nothing.
+    known = re.findall(r"Candidate: (?!\(none\))\S", output(["apt-cache", "policy", *packages]))
+    if len(known) < len(packages):
         apt_update(say)
     check()
     say(f"installing {', '.join(packages)} ({command})")

@@ -82,7 +82,7 @@ def provide(say: Say) -> Newest:
     with FileLock(root / "lock"):
         stamp = root / "stamp.json"
         built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
-        if built.get("recipe") != _recipe():
+        if built.get("recipe") != _recipe() or not packages.is_program(root / "vmlinux"):
             built = _build(root, say)
             stamp.write_text(json.dumps(built), encoding="utf-8")
     module = root / "module" / "pci_endpoint_test.ko"
@@ -104,8 +104,7 @@ def _build(root: Path, say: Say) -> dict[str, str]:
     kernel = next(iter([*unpacked.glob("usr/lib/modules/*/vmlinuz"), *unpacked.glob("boot/vmlinuz-*")]), None)
     if kernel is None:
         raise MissingError(f"Debian's packages of Linux {version} have no kernel where it is looked for")
-    extract = f"bash {source}/scripts/extract-vmlinux {kernel} > {root}/vmlinux"
-    run(["bash", "-c", extract], "extract the kernel")
+    packages.extract(source, kernel, root / "vmlinux")
     _build_module(unpacked, source, module, release)
     compiler = ["gcc", "-static", "-O2", "-w", "-D_GNU_SOURCE=", f"-I{source}/include/uapi", f"-I{source}/{_SELFTESTS}"]
     run([*compiler, "-o", str(root / "selftest"), str(source / _SELFTEST)], "build the kernel's selftest")
@@ -152,6 +151,7 @@ def _download(root: Path, unpacked: Path, say: Say) -> tuple[str, str]:
     """Download and unpack the kernel's packages; return its release and their version."""
     if shutil.which("apt-get") is None or not Path(_KEYRING).is_file():
         raise MissingError(f"this machine has no apt with Debian's keys ({_KEYRING}): use Debian 12")
+    packages.tools({**packages.TOOLS, "zstd": "zstd"}, say)
     env = _apt(root, say)
     say(f"asking Debian's {_SUITE} for its kernel (apt-get update, with lists of its own)")
     run(["apt-get", "update", "-q"], f"get the lists of Debian's {_SUITE}", env=env)
@@ -223,9 +223,7 @@ def _wrap_tools(unpacked: Path) -> None:
     """Let each program among the kernel's build tools run with the C library that was unpacked with it."""
     libraries = unpacked / "usr/lib/x86_64-linux-gnu"
     for tool in [path for path in unpacked.glob("usr/lib/linux-kbuild-*/**/*") if path.is_file()]:
-        with tool.open("rb") as file:
-            program = file.read(4) == b"\x7fELF"
-        if program and tool.stat().st_mode & 0o100:
+        if packages.is_program(tool) and tool.stat().st_mode & 0o100:
             real = tool.rename(tool.with_name(f"{tool.name}.program"))
             tool.write_text(_WRAPPER.format(libraries=libraries, program=real), encoding="utf-8")
             tool.chmod(0o755)

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,17 +22,22 @@ from epbell_tb import runner
 from epbell_tb.guest.commands import MissingError, Say, apt_update, install, output, run
 
 __all__ = [
+    "TOOLS",
     "Packages",
+    "extract",
     "folder",
+    "is_program",
     "provide",
+    "tools",
 ]
 
 _QEMU = "qemu-system-x86_64"
 _QEMU_VERSION = "7.2"
 _FLAVOUR = "cloud-amd64"
 _SERIES = "6.1"
-# Program that the kernel's parts are unpacked and built with -> Debian's package of it.
-_TOOLS = {"gcc": "gcc", "make": "make", "xz": "xz-utils", "lz4": "lz4", "dpkg-deb": "dpkg"}
+TOOLS = {"gcc": "gcc", "make": "make", "xz": "xz-utils", "lz4": "lz4", "dpkg-deb": "dpkg"}
+"""Program that the kernel's parts are unpacked and built with -> Debian's package of it."""
+
 # Module -> its source, in the kernel's tree.
 _MODULES = {
     "pci_endpoint_test": "drivers/misc/pci_endpoint_test.c",
@@ -45,6 +51,7 @@ _MODULES = {
 _PCITEST = ("tools/pci/pcitest.c", "include/uapi/linux/pcitest.h", "scripts/extract-vmlinux")
 _STAMP = "stamp.json"
 _RECIPE = 1
+_ELF = b"\x7fELF"
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def provide(say: Say) -> Packages:
         qemu = _qemu(say)
         stamp = root / _STAMP
         built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
-        if built.get("recipe") != _recipe():
+        if built.get("recipe") != _recipe() or not is_program(root / "vmlinux"):
             built = _build(root, say)
             stamp.write_text(json.dumps(built), encoding="utf-8")
     kept = {name: root / name for name in ("busybox", "modules", "pcitest")}
@@ -142,9 +149,7 @@ def _candidate_is_right() -> None:
 
 
 def _build(root: Path, say: Say) -> dict[str, str]:
-    absent = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
-    if absent:
-        install(absent, lambda: None, say)
+    tools(TOOLS, say)
     release = _release(say)
     version = _version(f"linux-image-{release}")
     debs = _download(root / "debs", release, version, say)
@@ -155,9 +160,7 @@ def _build(root: Path, say: Say) -> dict[str, str]:
     for deb in debs:
         run(["dpkg-deb", "-x", str(deb), str(unpacked)], f"unpack {deb.name}")
     source = _source(root, unpacked, say)
-    # The script writes the kernel to its output.
-    extract = f"bash {source}/scripts/extract-vmlinux {unpacked}/boot/vmlinuz-{release} > {root}/vmlinux"
-    run(["bash", "-c", extract], "extract the kernel")
+    extract(source, unpacked / f"boot/vmlinuz-{release}", root / "vmlinux")
     say(f"building {len(_MODULES)} modules and pcitest from Debian's source of Linux {version}")
     _build_modules(root, unpacked, source, release)
     compiler = ["gcc", "-static", "-O2", "-w", f"-I{source}/include/uapi"]
@@ -166,6 +169,32 @@ def _build(root: Path, say: Say) -> dict[str, str]:
     shutil.rmtree(root / "source")
     shutil.rmtree(unpacked)
     return {"recipe": _recipe(), "release": release, "version": version}
+
+
+def tools(wanted: Mapping[str, str], say: Say) -> None:
+    """Install what is absent of programs, given with Debian's package of each, and the C library to link with."""
+    absent = [package for tool, package in wanted.items() if shutil.which(tool) is None]
+    # A compiler that has no such file prints the bare name.
+    if "gcc" in absent or output(["gcc", "-print-file-name=libc.a"]).strip() == "libc.a":
+        absent.append("libc6-dev")
+    if absent:
+        install(absent, lambda: None, say)
+
+
+def extract(source: Path, image: Path, kernel: Path) -> None:
+    """Uncompress a kernel's image by the script in the kernel's own source."""
+    # The script writes the kernel to its output, and is content if it finds none.
+    run(["bash", "-c", f"bash {source}/scripts/extract-vmlinux {image} > {kernel}"], "extract the kernel")
+    if not is_program(kernel):
+        raise MissingError(f"{image.name} has no kernel in it that the programs here can uncompress")
+
+
+def is_program(path: Path) -> bool:
+    """Return whether a file is there and begins as a program or a kernel does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_ELF)) == _ELF
 
 
 def _release(say: Say) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def compiled(name: str, folder: Path) -> Path:
     Raises
     ------
     MissingError
+        When its source or the compiler is not there.
+    RuntimeError
         When it cannot be compiled.
     """
     source = installation.PROJECT / "tests" / "linux" / f"{name}.c"
@@ -33,11 +36,12 @@ def compiled(name: str, folder: Path) -> Path:
     if program.is_file() and program.stat().st_mtime > source.stat().st_mtime:
         return program
     folder.mkdir(parents=True, exist_ok=True)
-    command = ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program), str(source)]
+    fresh = folder / f"{name}.{os.getpid()}"  # two runs at a time do not see half of one another's
+    command = ["gcc", "-static", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(fresh), str(source)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     except OSError as error:
         raise MissingError(f"gcc cannot be run, install it with `apt-get install gcc libc6-dev`: {error}") from error
     if done.returncode:
-        raise MissingError(f"{source} cannot be compiled:\n{done.stderr.strip()}")
-    return program
+        raise RuntimeError(f"{source} cannot be compiled:\n{done.stderr.strip()}")
+    return fresh.replace(program)
