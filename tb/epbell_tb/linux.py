@@ -25,6 +25,7 @@ from epbell_tb.arguments import device_tree_file, number
 from epbell_tb.cases import MSIX_WAYS
 from epbell_tb.guest import run
 from epbell_tb.guest.commands import MissingError
+from epbell_tb.guest.ending import ends_on_sigterm
 from epbell_tb.scenarios import WIDTHS
 
 __all__ = [
@@ -42,6 +43,7 @@ _CONTROLS = "tests/linux"
 _WINDOWS = 8
 
 
+@ends_on_sigterm()
 def main(argv: Sequence[str]) -> int:
     """Run the command.
 
@@ -77,7 +79,10 @@ def report(setup: run.Setup, out: Callable[[str], None] | None = None) -> int:
     try:
         return 0 if run.run(setup, out) else 1
     except MissingError as error:
-        out(f"1..0 # SKIP {error}")
+        what, *more = str(error).splitlines()
+        for line in more:
+            out(f"# {line.strip()}")
+        out(f"1..0 # SKIP {what}")
         return 0
     except (DeviceTreeError, RuntimeError) as error:
         print(f"epbell: {error}", file=sys.stderr)

@@ -56,7 +56,7 @@ def test_its_time_stands_still_for_a_slow_device(boot, tmp_path):
 def test_the_watchdog_ends_it(boot, tmp_path):
     began = time.monotonic()
     script = "print(os.getpid(), flush=True)\nwhile True: time.sleep(1)"
-    with Guest(boot(script), tmp_path / "log", 1.0) as guest:
+    with Guest(boot(script), tmp_path / "log", 4.0) as guest:
         (number,) = guest.lines()
     assert guest.timed_out
     assert time.monotonic() - began < 20
@@ -69,6 +69,14 @@ def test_leaving_ends_it(boot, tmp_path):
     assert subprocess.run(["ps", "-p", number], capture_output=True, check=False).returncode == 1
     assert not guest.timed_out
     assert not guest.qtest.parent.exists()
+
+
+def test_what_was_printed_is_heard_of_a_device_that_has_gone(boot, tmp_path):
+    with Guest(boot("print('last\\nwords', flush=True); time.sleep(600)"), tmp_path / "log", 60) as guest:
+        end = time.monotonic() + 30
+        while guest._lines.qsize() < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert list(guest.lines(lambda: False)) == ["last", "words"]
 
 
 def test_nobody_waits_for_a_device_that_has_gone(boot, tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import re
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -132,20 +133,26 @@ class Guest:
         Parameters
         ----------
         alive
-            Whether there is any point in going on; asked some times a second.
+            Whether there is any point in waiting; asked some times a second. If not, what is there is still yielded.
         """
-        while alive():
+        while True:
+            waits = alive()
             try:
-                line = self._lines.get(timeout=_LOOK_S)
+                line = self._lines.get(waits, _LOOK_S)
             except queue.Empty:
-                continue
+                if waits:
+                    continue
+                return
             if line is None:
                 return
             yield line
 
     def _command(self, descriptor: int) -> list[str]:
         boot = self._boot
+        # Also where we are killed, no guest goes on without us.
+        setpriv = shutil.which("setpriv")
         return [
+            *((setpriv, "--pdeathsig", "KILL") if setpriv else ()),
             *(str(boot.qemu), "-M", "q35,memory-backend=mem", "-accel", "tcg", "-m", _MEMORY, "-smp", "1"),
             *("-cpu", "qemu64", "-object", f"memory-backend-memfd,id=mem,size={_MEMORY},share=on"),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"),

@@ -91,8 +91,11 @@ class ModelGuest:
         return self._run is not None and self._run.done()
 
     def finish(self) -> Figures:
-        """Wait until the endpoint has seen the guest go, and return its figures; raises what the endpoint raised."""
+        """Wait until it has seen the guest go, and return its figures; RuntimeError when it raised anything."""
         assert self._run is not None, "an endpoint ends after a guest was there"
+        error = self._run.exception()
+        if error is not None:
+            raise RuntimeError(f"the endpoint has failed: {type(error).__name__}: {error}") from error
         return self._run.result()
 
     def _serve(self, link: socket.socket, qtest: Path) -> Figures:

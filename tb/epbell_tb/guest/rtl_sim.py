@@ -7,6 +7,7 @@ which it knows the path.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import tempfile
 import time
@@ -148,6 +149,8 @@ class RtlSimulation:
         folder = build.folder / f"{self.bench}-{setup.dts.stem}-stalls-{'on' if setup.stalls else 'off'}"
         folder.mkdir(exist_ok=True)
         given = {"socket": str(path), "figures": str(self._figures), "msix": setup.msix}
+        # Two runs at a time keep out of each other's way.
+        folder = folder / str(os.getpid())
         env = {
             "EPBELL_GUEST": json.dumps(given),
             "EPBELL_STALLS": str(int(setup.stalls)),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,6 +46,7 @@ BARS = ("guest", "halves", *COMMON_SETS, "msix")
 Out = Callable[[str], None]
 _DRIVERS = ("pci_endpoint_test",)
 _MSI = 1
+_LOGS = 50
 _SUBRANGE = "BAR_SUBRANGE_TEST"
 
 
@@ -166,10 +170,10 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
     tree = devicetree.load(setup.dts)
     notes: list[str] = []
     stock = _selftest if setup.program == "selftest" else _pcitest
-    release, boot, plans, listen = stock(setup, tests, tree, lambda text: out(f"# {text}"))
-    log = packages.folder() / "log" / f"{_name(setup)}.log"
-    log.parent.mkdir(exist_ok=True)
-    with endpoint or device(setup, lambda text: out(f"# {text}")) as served:
+    with tempfile.TemporaryDirectory(prefix="epbell-run-") as own, contextlib.ExitStack() as stack:
+        release, boot, plans, listen = stock(setup, tests, tree, Path(own) / "initrd.gz", lambda text: out(f"# {text}"))
+        log = _log(packages.folder() / "log", setup)
+        served = stack.enter_context(endpoint or device(setup, lambda text: out(f"# {text}")))
         served.start()
         tap = TapWriter(out)
         tap.begin(len(plans), len({test.case for test in tests}))
@@ -180,7 +184,10 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
             served.attach(guest.link, guest.qtest)
             for line in guest.lines(lambda: not served.failed()):
                 listener.line(line)
-            complaints = _complaints(guest, listener, served, setup, log)
+            gone = served.failed()
+        for line in guest.lines(lambda: False):  # what it said while it was ended
+            listener.line(line)
+        complaints = _complaints(guest, listener, gone, setup, log)
         try:
             figures = served.finish()
             notes += _notes(figures, listener, began)
@@ -192,18 +199,25 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
     for note in [*notes, *complaints, f"the guest's log: {log}"]:
         tap.note(note)
     tap.finish()
-    return tap.good and not complaints
+    return tap.good and not complaints and listener.ended is not None
 
 
 _Listener = pcitest.Listener | kselftest.Relay
 _Stock = tuple[str, Boot, list[pcitest.Plan], Callable[[Sequence[pcitest.Plan], TapWriter], _Listener]]
 
 
-def _name(setup: Setup) -> str:
-    return f"{setup.program}-{setup.endpoint}-{setup.dts.stem}"
+def _log(folder: Path, setup: Setup) -> Path:
+    """Return a file that no other run writes to, and forget all but the last runs' files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.glob("*.log"), key=os.path.getmtime)[:-_LOGS]:
+        old.unlink(missing_ok=True)
+    name = f"{setup.program}-{setup.endpoint}-{setup.dts.stem}-{time.strftime('%Y%m%d-%H%M%S')}-"
+    descriptor, path = tempfile.mkstemp(".log", name, folder)
+    os.close(descriptor)
+    return Path(path)
 
 
-def _pcitest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, say: Out) -> _Stock:
+def _pcitest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, initrd: Path, say: Out) -> _Stock:
     """Return what Debian 12's kernel runs: its release, what to boot, what that does, and who listens."""
     have = packages.provide(say)
     plans = pcitest.plan(
@@ -216,14 +230,13 @@ def _pcitest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, say: Out
         msix=setup.msix,
     )
     ring = programs.compiled("ring", packages.folder() / "programs")
-    initrd = _initrd(setup)
     modules = [have.modules / f"{name}.ko" for name in _DRIVERS]
     script = pcitest.script(plans)
     initramfs.write(initrd, busybox=have.busybox, modules=modules, programs=[have.pcitest, ring], script=script)
     return have.release, Boot(have.qemu, have.kernel, initrd), plans, pcitest.Listener
 
 
-def _selftest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, say: Out) -> _Stock:
+def _selftest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, initrd: Path, say: Out) -> _Stock:
     """Return the same of the newest kernel and its selftest."""
     have, kernel = packages.provide(say), newest.provide(say)
     left_out = {"dma": "no DMA engine: the endpoint's function never answers"}
@@ -240,17 +253,10 @@ def _selftest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, say: Ou
         reserved=tree.endpoint.fixed_bar,
         no_doorbell=_no_doorbell(setup, tree),
     )
-    initrd = _initrd(setup)
     script = kselftest.script(tuple(left_out), tuple(too_slow))
     modules, own = [kernel.module], [kernel.selftest]
     initramfs.write(initrd, busybox=have.busybox, modules=modules, programs=own, script=script)
     return kernel.release, Boot(have.qemu, kernel.kernel, initrd), plans, kselftest.Relay
-
-
-def _initrd(setup: Setup) -> Path:
-    folder = packages.folder() / "guests"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{_name(setup)}.gz"
 
 
 def _no_doorbell(setup: Setup, tree: DeviceTree) -> str:
@@ -284,12 +290,12 @@ def _what(setup: Setup) -> str:
     return f"the RTL, {setup.width} bits {'with' if setup.stalls else 'without'} stalls"
 
 
-def _complaints(guest: Guest, listener: _Listener, served: Device, setup: Setup, log: Path) -> list[str]:
+def _complaints(guest: Guest, listener: _Listener, gone: bool, setup: Setup, log: Path) -> list[str]:
     """Return what is wrong apart from the tests' results."""
     found = [f"the guest's kernel complains: {line}" for line in guest.complaints]
     if guest.timed_out:
         found.append(f"the guest was ended after {setup.limit:.0f} s: it waits for something, or --limit is too short")
-    elif listener.ended is None and served.failed():
+    elif listener.ended is None and gone:
         found.append("the endpoint has ended before the guest")
     elif listener.booted is None:
         found.append(f"the guest did not boot: see {log}")
