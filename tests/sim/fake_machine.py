@@ -45,6 +45,10 @@ class FakeMachine:
         header = HEADER.pack(SYNC, 192)
         self._link.sendmsg([header], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         self._link.sendall(struct.pack("=24Q", *(number for part in regions for number in part)))
+        self.reset()
+
+    def reset(self):
+        """Reset the device."""
         self._ask(RESET, b"")
 
     def _hear(self):

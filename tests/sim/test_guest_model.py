@@ -21,11 +21,13 @@ def test_a_kernel_and_its_driver(tmp_path):
     with ModelGuest(SETUP) as guest:
         machine = attached(guest, tmp_path)
         assert not guest.failed()
-        drive(machine)
-        machine.unplug()
+        try:
+            drive(machine)
+        finally:
+            machine.unplug()
         figures = guest.finish()
         assert guest.failed()
-    assert (figures.resets, figures.doorbell, figures.clocks) == (1, "mu", 0)
+    assert (figures.resets, figures.doorbell, figures.clocks) == (2, "mu", 0)
     assert figures.config > 400
     assert figures.interrupts > 8
 
@@ -41,7 +43,7 @@ def test_an_endpoint_that_raises_ends_and_says_so(tmp_path):
         machine = attached(guest, tmp_path)
         with pytest.raises(AssertionError, match="the endpoint has gone"):
             machine.config(0x10)
-        with pytest.raises(ValueError, match="no 0x10"):
+        with pytest.raises(RuntimeError, match="the endpoint has failed: ValueError: no 0x10"):
             guest.finish()
         assert guest.failed()
         machine.unplug()

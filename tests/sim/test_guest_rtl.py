@@ -73,7 +73,18 @@ def test_a_kernel_and_its_driver(guest):
     drive(machine)
     machine.unplug()
     figures = endpoint.finish()
-    assert (figures.resets, figures.interrupts, figures.doorbell) == (1, 9, "mu")
+    assert (figures.resets, figures.interrupts, figures.doorbell) == (2, 9, "mu")
+
+
+def test_a_write_to_where_the_guest_has_nothing_is_an_error(guest):
+    endpoint, machine = guest
+    registers = assign(machine)[0]
+    command(machine, registers, DO_WRITE, INTX_TYPE, o14=0x4000_0000, o18=0, o1c=4)
+    assert machine.until_heard(2) == [1, 0]
+    assert machine.read(registers + STATUS) & WRITE_OK, "posted, so nobody is told"
+    machine.unplug()
+    with pytest.raises(RuntimeError, match="wrote to the guest where nothing is: 0x40000000"):
+        endpoint.finish()
 
 
 def test_a_check_that_complains_is_an_error(guest):
@@ -128,6 +139,12 @@ def drive(machine):
     command(machine, registers, RAISE_MSIX, MSIX_TYPE)
     assert machine.until_heard(1) == [(APIC, WORD + 1)]
     machine.configure(COMMAND, machine.config(COMMAND, 2) & ~MASTER, 2)
+
+    assert machine.config(BAR0) == registers
+    machine.reset()
+    assert [machine.config(BAR0 + 4 * number) for number in range(6)] == [0] * 6
+    assert not machine.config(COMMAND, 2) & MEMORY
+    assert machine.read(registers) == 0xFFFF_FFFF, "nobody is there again"
 
 
 def accesses(machine, address):

@@ -55,6 +55,12 @@ class GuestEnv(EndpointEnv):
         await self.start_linux(**({} if self._vntb is None else {"vntb": self._vntb}))
         self.stall()
 
+    async def finish(self) -> None:
+        """Check as at the end of every scenario, and that each write to the guest reached something."""
+        await super().finish()
+        nowhere = [f"{address:#x}" for address in self.to_host.memory.dropped]
+        assert not nowhere, f"the endpoint wrote to the guest where nothing is: {', '.join(nowhere[:8])}"
+
     def _message(self, address: int, data: bytes) -> None:
         """Check an interrupt message that arrives: those of MSI-X were checked on their way."""
         msi = self.block.functions[0].msi_cap
