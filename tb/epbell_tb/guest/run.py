@@ -316,5 +316,6 @@ def _notes(figures: Figures, listener: _Listener, began: float) -> list[str]:
     notes.append(f"{accesses}, {figures.clocks} clocks" if figures.clocks else accesses)
     if listener.seconds:
         rate = listener.accesses / listener.seconds
-        notes.append(f"{listener.accesses} accesses in tests of whole BARs in {listener.seconds:.1f} s: {rate:.0f}/s")
+        whole = f"{listener.accesses} accesses by the driver's tests of whole BARs in {listener.seconds:.1f} s"
+        notes.append(f"{whole}, the program's start included: {rate:.0f}/s")
     return notes
