@@ -15,7 +15,7 @@ import pytest
 
 from epbell_models import devicetree
 from epbell_tb import linux, selftest
-from epbell_tb.guest import packages, programs, run
+from epbell_tb.guest import ntb_run, packages, programs, run
 from epbell_tb.guest.figures import Figures
 
 TEST = "pci_ep_basic.LEGACY_IRQ_TEST"
@@ -163,6 +163,47 @@ def test_two_runs_share_neither_disk_nor_log(guest, monkeypatch):
     assert len(logs) == 2
     assert [log.read_text().splitlines() for log in logs] == [GOOD, GOOD]
     assert sum(f"# the guest's log: {log}" in said for log in logs) == 1
+
+
+class StandBridge:
+    """Between two guests; runs two more before them, if it is told to."""
+
+    def __init__(self, before=lambda: None):
+        self.start = before
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def attach(self, *guests):
+        for link, _ in guests:
+            link.close()
+
+    def failed(self):
+        return False
+
+    def finish(self):
+        return []
+
+
+def test_two_runs_of_two_guests_share_neither_disk_nor_log(guest, monkeypatch):
+    disks = []
+
+    def noted(path, **parts):
+        disks.append(path)
+        path.touch()
+
+    monkeypatch.setattr(run.initramfs, "write", noted)
+    guest("nothing to say")
+    setup = ntb_run.NtbSetup("ntb", "nothing", size=1, pings=1, limit=20.0)
+    twice = StandBridge(lambda: ntb_run.run(setup, StandBridge(), print))
+    assert not ntb_run.run(setup, twice, print), "no link"
+    assert len(set(disks)) == 4
+    assert not any(disk.exists() for disk in disks)
+    logs = list((packages.folder() / "log").iterdir())
+    assert [log.read_text() for log in logs] == ["nothing to say\n"] * 4
 
 
 def test_old_logs_are_forgotten(guest, monkeypatch):

@@ -7,6 +7,7 @@ interrupt was lost waits for ever. All that the guest prints is kept.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import re
 import shutil
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ __all__ = [
     "Boot",
     "Guest",
     "complaint",
+    "new_log",
 ]
 
 WARNINGS = "dmesg -r | grep '^<[0-4]>'"
@@ -41,6 +44,7 @@ _COMPLAINT = re.compile(
 )
 _SECONDS_TO_DIE = 10.0
 _LOOK_S = 0.2
+_LOGS = 50
 
 
 def _arguments(slow: bool) -> str:
@@ -50,6 +54,16 @@ def _arguments(slow: bool) -> str:
 def complaint(line: str) -> bool:
     """Return whether a line of a kernel's log tells of a crash, a stall or a hang."""
     return _COMPLAINT.search(line) is not None
+
+
+def new_log(folder: Path, name: str) -> Path:
+    """Return a file for a guest's log that no other run writes to, and forget all but the last runs' logs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.glob("*.log"), key=os.path.getmtime)[:-_LOGS]:
+        old.unlink(missing_ok=True)
+    descriptor, path = tempfile.mkstemp(".log", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-", folder)
+    os.close(descriptor)
+    return Path(path)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import Protocol
 
 from epbell_models.selftest.tap import TapWriter
 from epbell_tb.guest import initramfs, ntb_test, packages
-from epbell_tb.guest.machine import Boot, Guest
+from epbell_tb.guest.machine import Boot, Guest, new_log
 from epbell_tb.guest.ntb_test import SIDES, NtbListener
 from epbell_tb.guest.two_guests import Socket
 
@@ -106,12 +107,11 @@ def run(setup: NtbSetup, bridge: Bridge, out: Out) -> bool:
         When the endpoint does not come up.
     """
     have = packages.provide(lambda text: out(f"# {text}"))
-    boots = {side: Boot(have.qemu, have.kernel, _initrd(setup, side, have)) for side in SIDES}
-    logs = {side: packages.folder() / "log" / f"{setup.name}-{side}.log" for side in SIDES}
-    logs["host"].parent.mkdir(exist_ok=True)
+    logs = {side: new_log(packages.folder() / "log", f"{setup.name}-{side}") for side in SIDES}
     complaints: list[str] = []
     notes: list[str] = []
-    with bridge:
+    with tempfile.TemporaryDirectory(prefix="epbell-run-") as own, bridge:
+        boots = {side: Boot(have.qemu, have.kernel, _initrd(Path(own), setup, side, have)) for side in SIDES}
         bridge.start()
         tap = TapWriter(out)
         tap.begin(len(ntb_test.TESTS), 1)
@@ -139,10 +139,8 @@ def run(setup: NtbSetup, bridge: Bridge, out: Out) -> bool:
     return tap.good and not complaints
 
 
-def _initrd(setup: NtbSetup, side: str, have: packages.Packages) -> Path:
-    folder = packages.folder() / "guests"
-    folder.mkdir(exist_ok=True)
-    initrd = folder / f"{setup.name}-{side}.gz"
+def _initrd(folder: Path, setup: NtbSetup, side: str, have: packages.Packages) -> Path:
+    initrd = folder / f"{side}.gz"
     initramfs.write(
         initrd,
         busybox=have.busybox,

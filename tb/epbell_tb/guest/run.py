@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import tempfile
 import time
@@ -21,7 +20,7 @@ from epbell_models.selftest.tests import SelfTest
 from epbell_tb.bar_sets import BAR_SETS, COMMON_SETS
 from epbell_tb.guest import doorbells, initramfs, kselftest, newest, packages, pcitest, programs
 from epbell_tb.guest.figures import Figures
-from epbell_tb.guest.machine import Boot, Guest
+from epbell_tb.guest.machine import Boot, Guest, new_log
 from epbell_tb.guest.model_guest import ModelGuest, ModelSetup
 
 __all__ = [
@@ -46,7 +45,6 @@ BARS = ("guest", "halves", *COMMON_SETS, "msix")
 Out = Callable[[str], None]
 _DRIVERS = ("pci_endpoint_test",)
 _MSI = 1
-_LOGS = 50
 _SUBRANGE = "BAR_SUBRANGE_TEST"
 
 
@@ -172,7 +170,7 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
     stock = _selftest if setup.program == "selftest" else _pcitest
     with tempfile.TemporaryDirectory(prefix="epbell-run-") as own, contextlib.ExitStack() as stack:
         release, boot, plans, listen = stock(setup, tests, tree, Path(own) / "initrd.gz", lambda text: out(f"# {text}"))
-        log = _log(packages.folder() / "log", setup)
+        log = new_log(packages.folder() / "log", f"{setup.program}-{setup.endpoint}-{setup.dts.stem}")
         served = stack.enter_context(endpoint or device(setup, lambda text: out(f"# {text}")))
         served.start()
         tap = TapWriter(out)
@@ -204,17 +202,6 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
 
 _Listener = pcitest.Listener | kselftest.Relay
 _Stock = tuple[str, Boot, list[pcitest.Plan], Callable[[Sequence[pcitest.Plan], TapWriter], _Listener]]
-
-
-def _log(folder: Path, setup: Setup) -> Path:
-    """Return a file that no other run writes to, and forget all but the last runs' files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in sorted(folder.glob("*.log"), key=os.path.getmtime)[:-_LOGS]:
-        old.unlink(missing_ok=True)
-    name = f"{setup.program}-{setup.endpoint}-{setup.dts.stem}-{time.strftime('%Y%m%d-%H%M%S')}-"
-    descriptor, path = tempfile.mkstemp(".log", name, folder)
-    os.close(descriptor)
-    return Path(path)
 
 
 def _pcitest(setup: Setup, tests: Sequence[SelfTest], tree: DeviceTree, initrd: Path, say: Out) -> _Stock:
