@@ -35,7 +35,7 @@ WARNINGS = "dmesg -r | grep '^<[0-4]>'"
 """What a guest's shell does at its end: print the kernel's warnings, which do not come to the console by themselves."""
 
 _MEMORY = "256M"
-_ARGUMENTS = "console=ttyS0 panic=-1 nokaslr quiet mitigations=off iomem=relaxed"
+_ARGUMENTS = "console=ttyS0 panic=-1 nokaslr quiet no_timer_check mitigations=off iomem=relaxed"
 _COMPLAINT = re.compile(
     r"Kernel panic|Oops:|BUG:|WARNING:|UBSAN:|Call Trace:|general protection fault"
     r"|(divide error|invalid opcode|stack segment|double fault|int3|bounds|segment not present): [0-9a-f]{4}\b"
