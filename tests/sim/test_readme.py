@@ -25,6 +25,8 @@ SHORTER = {
     "make sim TREE=rk3588,hdma WIDTH=256 STALLS=off": f"make sim TREE=rk3588,hdma WIDTH=256 STALLS=off SCENARIO={FEW}",
     # Hours: that it starts, and what there is to run.
     "make regress": "make regress ARGS=--list",
+    # It installs packages and boots kernels for minutes; tests/linux is what it runs.
+    "make linux": "make linux ARGS=--help",
     # The verdicts of other sessions are not this one's business; it has those of a few tests, and most rows never ran.
     "make testplan": f"EPBELL_SIM_BUILD=build/readme {sys.executable} -m pytest -q tests/models/test_reference_mu.py"
     " && EPBELL_SIM_BUILD=build/readme make testplan",
