@@ -69,15 +69,15 @@ ping_other() {{
     echo "{mark} pinged"
 }}
 send_file() {{
-    head -c {size} /dev/urandom > /tmp/sent
-    echo "{mark} sent $(md5sum < /tmp/sent)"
-    wait_for 'timeout {long} nc {other} {port} < /tmp/sent' "nobody takes the file"
+    head -c {size} /dev/urandom > /sent
+    echo "{mark} sent $(md5sum < /sent)"
+    wait_for 'timeout {long} nc {other} {port} < /sent' "nobody takes the file"
 }}
 take_file() {{
-    [ -p /tmp/open ] || mkfifo /tmp/open
+    [ -p /open ] || mkfifo /open
     # A listener whose input ends hangs up.
-    timeout {long} nc -l -p {port} <> /tmp/open > /tmp/taken || give_up "no file comes"
-    echo "{mark} taken $(wc -c < /tmp/taken) $(md5sum < /tmp/taken)"
+    timeout {long} nc -l -p {port} <> /open > /taken || give_up "no file comes"
+    echo "{mark} taken $(wc -c < /taken) $(md5sum < /taken)"
 }}
 """
 _PARTS = {"host": "ping_other\nsend_file\ntake_file\n", "peer": "take_file\nping_other\nsend_file\n"}
