@@ -1,8 +1,8 @@
 """``make sim``: run the scenarios of the endpoint on Verilator and show what happened.
 
 Each width is built once for all the device trees that need the same RTL; each combination of device tree and width is a
-simulation of its own that runs the scenarios of that tree, with and without stalls (two, where there would be fewer
-simulations than jobs). Writes ``summary.json`` in
+simulation of its own that runs the scenarios of that tree, with and without stalls (two, where one
+would be most of the work). Writes ``summary.json`` in
 ``sim_build/report`` and adds to ``scenarios.json`` there.
 Exit status: 0, 1 if a scenario fails or is missing or a tool fails, 2 if the command line is wrong.
 """
@@ -110,7 +110,8 @@ def _variants(options: Options, run_on: Sequence[Target]) -> dict[Variant, list[
 def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], console: Console) -> list[Ended]:
     """Build and run, as much at a time as there are jobs; a group starts when its build is there."""
     pool = concurrent.futures.ThreadPoolExecutor(options.jobs)
-    together = sum(map(len, variants.values())) >= options.jobs
+    runs = sum(len(target.scenarios) for run_on in variants.values() for target in run_on) * len(options.stalls)
+    most = runs / (2 * options.jobs) if options.jobs > 1 else runs
     ended: list[Ended] = []
     try:
         with display(console) as shown:
@@ -121,7 +122,7 @@ def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], co
                 done, _ = concurrent.futures.wait(under_way, _POLL_S, concurrent.futures.FIRST_COMPLETED)
                 for future in [future for future in builds if future in done]:
                     variant = builds.pop(future)
-                    for groups in _groups(options, variant, variants[variant], together):
+                    for groups in _groups(options, variant, variants[variant], most):
                         running[pool.submit(run_groups, options, groups, future.result(), shown)] = groups
                 for future in [future for future in running if future in done]:
                     del running[future]
@@ -135,10 +136,17 @@ def _simulate(options: Options, variants: Mapping[Variant, Sequence[Target]], co
     return ended
 
 
-def _groups(options: Options, variant: Variant, run_on: Sequence[Target], together: bool) -> list[list[Group]]:
-    """Return the groups; those of a list run in one simulator: both stall modes, unless processors would be idle."""
-    found = [[Group(target, variant.width, stalls) for stalls in options.stalls] for target in run_on]
-    return found if together else [[group] for groups in found for group in groups]
+def _groups(options: Options, variant: Variant, run_on: Sequence[Target], most: float) -> list[list[Group]]:
+    """Return the groups; those of a list run in one simulator: both stall modes, but at most so many scenarios.
+
+    Else the last simulator of all would run while other processors are idle.
+    """
+    lists: list[list[Group]] = []
+    for target in run_on:
+        groups = [Group(target, variant.width, stalls) for stalls in options.stalls]
+        together = len(groups) * len(target.scenarios) <= most
+        lists += [groups] if together else [[group] for group in groups]
+    return lists
 
 
 def _build(options: Options, variant: Variant, shown: Display) -> runner.Build:
