@@ -65,7 +65,6 @@ class NtbHwEpf(NtbDevice):
         self._peer_spads = 0
         self._windows = 0
         self._spads = 0
-        self._rung = 0
         self.map: BarMap | None = None
         self.log: list[str] = []
         self.vectors = 0
@@ -163,8 +162,7 @@ class NtbHwEpf(NtbDevice):
         elif index == _UNUSED_VECTOR:
             self._say("Unexpected reserved doorbell slot IRQ received")
         else:
-            self._rung |= 1 << vector
-            self.db_event(vector)
+            self.db_event(vector, 1 << vector)
 
     # -- link ----------------------------------------------------------------------------------------------------------
 
@@ -288,15 +286,6 @@ class NtbHwEpf(NtbDevice):
         if self._release == "6.1":
             return super().db_vector_mask(vector)
         return 1 << vector if 0 <= vector < self.db_vector_count() else 0
-
-    def db_read(self) -> int:
-        """Return the bits that the endpoint rang."""
-        return self._rung
-
-    def db_clear(self, bits: int) -> int:
-        """Clear bits; return 0."""
-        self._rung &= ~bits
-        return 0
 
     async def peer_db_set(self, bits: int) -> int:
         """Ring the lowest bit: three reads, one store. -EINVAL when the host has no such vector itself.

@@ -42,13 +42,11 @@ class VirtualNtb(NtbDevice):
         self._control = control
         self._windows = windows
         self._peer = peer
-        self._rung = 0
 
     def ring(self, slot: int) -> None:
         """Note the doorbell of a slot and tell the client."""
         bit = slot - FIRST_SLOT[self._config.release]
-        self._rung |= 1 << bit
-        self.db_event(slot if self._config.release == "v7.1" else bit)
+        self.db_event(slot if self._config.release == "v7.1" else bit, 1 << bit)
 
     # -- link: it is the host's --------------------------------------------------------------------------------------
 
@@ -134,15 +132,6 @@ class VirtualNtb(NtbDevice):
         if self._config.release == "v7.1":
             return super().db_vector_mask(vector)
         return 1 << vector if 0 <= vector < self.db_vector_count() else 0
-
-    def db_read(self) -> int:
-        """Return the bits that the host rang."""
-        return self._rung
-
-    def db_clear(self, bits: int) -> int:
-        """Clear bits; return 0."""
-        self._rung &= ~bits
-        return 0
 
     async def peer_db_set(self, bits: int) -> int:
         """Ring the host; see `VntbPeer.ring`."""

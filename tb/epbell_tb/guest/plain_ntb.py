@@ -45,7 +45,6 @@ class PlainNtb(NtbDevice):
         self._behind: list[tuple[int, int]] = [(0, 0)] * len(windows)
         self._spads = [0] * _SPADS
         self._enabled = False
-        self._rung = 0
 
     def join(self, other: PlainNtb) -> None:
         """Make two ends each other's peers."""
@@ -134,21 +133,11 @@ class PlainNtb(NtbDevice):
         """Return a bit per doorbell."""
         return (1 << _DOORBELLS) - 1
 
-    def db_read(self) -> int:
-        """Return the bits that the peer rang."""
-        return self._rung
-
-    def db_clear(self, bits: int) -> int:
-        """Clear bits; return 0."""
-        self._rung &= ~bits
-        return 0
-
     async def peer_db_set(self, bits: int) -> int:
         """Ring the peer; return 0."""
         peer = self.peer
         if not peer.deaf:
-            peer._rung |= bits & self.db_valid_mask()
-            peer.db_event(0)
+            peer.db_event(0, bits & self.db_valid_mask())
         return 0
 
     # -- scratchpads ---------------------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ class NtbDevice(ABC):
     """
 
     client: NtbClient | None = None
+    _rung = 0
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -84,8 +85,9 @@ class NtbDevice(ABC):
         if self.client is not None:
             self.client.link_event()
 
-    def db_event(self, vector: int) -> None:
-        """Tell the client that the peer rang."""
+    def db_event(self, vector: int, bits: int = 0) -> None:
+        """Take note of the doorbell ``bits`` that the peer rang, and tell the client."""
+        self._rung |= bits
         if self.client is not None:
             self.client.db_event(vector)
 
@@ -187,13 +189,14 @@ class NtbDevice(ABC):
         """Return the doorbell bits that a vector may stand for."""
         return self.db_valid_mask()
 
-    @abstractmethod
     def db_read(self) -> int:
-        """Return the doorbell bits that were rung and not cleared."""
+        """Return the doorbell bits that the peer rang and nobody cleared."""
+        return self._rung
 
-    @abstractmethod
     def db_clear(self, bits: int) -> int:
-        """Clear doorbell bits."""
+        """Clear doorbell bits; return 0."""
+        self._rung &= ~bits
+        return 0
 
     def db_set_mask(self, bits: int) -> int:
         """Do nothing: neither driver can mask a doorbell."""
