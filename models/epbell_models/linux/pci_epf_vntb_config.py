@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..jiffies import delay
 from .epc_features import BAR_COUNT, NO_BAR, EpcFeatures
 from .pci_epf_vntb_control import BLOCK_SIZE
 
@@ -89,14 +90,11 @@ class VntbConfig:
         if self.msix_interrupts and BLOCK_SIZE + 8 * self.spad_count > MSIX_OFFSET:
             most = (MSIX_OFFSET - BLOCK_SIZE) // 8
             raise ValueError(f"Beside a table of MSI-X there is room for {most} scratchpads, not {self.spad_count!r}")
-        if self.hz is not None and self.hz < 1:
-            raise ValueError(f"There are one or more jiffies in a second, not {self.hz!r}")
+        self.delay(0)
 
     def delay(self, milliseconds: int) -> float:
         """Return a delay of the kernel's in seconds: whole jiffies, rounded up."""
-        if self.hz is None:
-            return milliseconds / 1000
-        return -(-milliseconds * self.hz // 1000) / self.hz
+        return delay(milliseconds, self.hz)
 
 
 @dataclass(frozen=True)

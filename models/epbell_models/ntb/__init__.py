@@ -1,12 +1,23 @@
 """A non-transparent bridge as its clients see it, and the clients: transport, ping, bulk transfer."""
 
+from .costs import NtbCosts
 from .device import MW_ALIGN, PEER, MwAddress, MwAlign, NtbClient, NtbDevice
+from .queue import QueueClient, QueueCounts, Trace, TransportQueue
+from .transport import MTU, NtbTransport, Spad
 
 __all__ = [
+    "MTU",
     "MW_ALIGN",
     "PEER",
     "MwAddress",
     "MwAlign",
     "NtbClient",
+    "NtbCosts",
     "NtbDevice",
+    "NtbTransport",
+    "QueueClient",
+    "QueueCounts",
+    "Spad",
+    "Trace",
+    "TransportQueue",
 ]
