@@ -42,7 +42,7 @@ class TransportRig:
         """Start both, the host sending and the endpoint receiving if ``down``, else the other way round."""
         await self.start()
         source, target = (self.theirs, self.ours) if down else (self.ours, self.theirs)
-        bulk, sink = Bulk(self.platform, source, **options), Sink(target)
+        bulk, sink = Bulk(self.platform, source, **options), Sink(self.platform, target)
         await self.links(bulk.queue, sink.queue)
         return bulk, sink
 

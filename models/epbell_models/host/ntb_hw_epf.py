@@ -46,6 +46,9 @@ class NtbHwEpf(NtbDevice):
         What the kernel would have printed.
     vectors
         How many interrupt vectors there are.
+    strays
+        Rings of slots that the endpoint has published nothing for: 0 was stored at their entry of the doorbell BAR,
+        which is where the BAR begins unless doorbells are polled.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class NtbHwEpf(NtbDevice):
         self.map: BarMap | None = None
         self.log: list[str] = []
         self.vectors = 0
+        self.strays = 0
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -291,7 +295,7 @@ class NtbHwEpf(NtbDevice):
         """Ring the lowest bit: three reads, one store. -EINVAL when the host has no such vector itself.
 
         The endpoint may have fewer slots than the host has vectors, and nobody tells: what is read then is 0, and 0 is
-        stored where the BAR begins. No bit at all is slot 1, which nobody listens to.
+        stored where the BAR begins (counted in ``strays``). No bit at all is slot 1, which nobody listens to.
         """
         slot = (bits & -bits).bit_length() + 1
         if slot > self.vectors - 1:
@@ -300,6 +304,7 @@ class NtbHwEpf(NtbDevice):
         entry = await self._registers.read(Register.DB_ENTRY_SIZE)
         data = await self._registers.read(Register.DB_DATA + 4 * slot)
         offset = await self._registers.read(Register.DB_OFFSET + 4 * slot)
+        self.strays += data == offset == 0
         await self._device.write32(self._bars.db, entry * slot + offset, data)
         return 0
 

@@ -10,16 +10,24 @@ from .transport import NtbTransport
 __all__ = [
     "Bulk",
     "Sink",
+    "merged_doorbells",
 ]
 
 _NUMBER = 4
 
 
+def merged_doorbells(sender: TransportQueue, receiver: TransportQueue) -> int:
+    """Return how many of the sender's doorbells told the receiver nothing of their own: one before them did."""
+    return max(0, sender.counts.rings - receiver.counts.interrupts)
+
+
 class Sink:
-    """Takes what a `Bulk` sends.
+    """Takes what a `Bulk` on the other side sends.
 
     Parameters
     ----------
+    platform
+        Time and tasks.
     transport
         The transport, started; a queue of it is created.
 
@@ -27,34 +35,41 @@ class Sink:
     ----------
     queue
         The queue.
-    frames, bytes
+    up
+        An event that is set while there is a link.
+    received_frames, received_bytes
         What was received.
     gaps
         Frames whose number was not the next.
-    checksum
+    received_checksum
         CRC-32 of everything received, in order.
     """
 
-    def __init__(self, transport: NtbTransport) -> None:
-        self.frames = 0
-        self.bytes = 0
+    def __init__(self, platform: Platform, transport: NtbTransport) -> None:
+        self.up = platform.event()
+        self.received_frames = 0
+        self.received_bytes = 0
         self.gaps = 0
-        self.checksum = 0
+        self.received_checksum = 0
         self.queue = transport.create_queue(self)
 
     async def received(self, queue: TransportQueue, data: bytes) -> None:
         """Count and check a frame."""
-        self.gaps += int.from_bytes(data[:_NUMBER], "little") != self.frames
-        self.frames += 1
-        self.bytes += len(data)
-        self.checksum = zlib.crc32(data, self.checksum)
+        self.gaps += int.from_bytes(data[:_NUMBER], "little") != self.received_frames
+        self.received_frames += 1
+        self.received_bytes += len(data)
+        self.received_checksum = zlib.crc32(data, self.received_checksum)
 
     async def event(self, queue: TransportQueue, up: bool) -> None:
-        """Do nothing."""
+        """Note the link."""
+        if up:
+            self.up.set()
+        else:
+            self.up.clear()
 
 
-class Bulk:
-    """Sends frames at full rate.
+class Bulk(Sink):
+    """Sends frames at full rate; takes what a `Bulk` on the other side sends, so that both ways are busy at once.
 
     Parameters
     ----------
@@ -69,14 +84,10 @@ class Bulk:
 
     Attributes
     ----------
-    queue
-        The queue.
-    up
-        An event that is set while there is a link.
-    frames, bytes
+    sent_frames, sent_bytes
         What was sent.
-    checksum
-        CRC-32 of everything sent, in order; compare with the `Sink`'s.
+    sent_checksum
+        CRC-32 of everything sent, in order, to compare with the other side's `Sink.received_checksum`.
     """
 
     def __init__(
@@ -84,24 +95,13 @@ class Bulk:
     ) -> None:
         if size < _NUMBER:
             raise ValueError(f"A frame has at least {_NUMBER} bytes, for its number, not {size!r}")
+        super().__init__(platform, transport)
         self._platform = platform
         self._size = size
         self._retry = retry
-        self.up = platform.event()
-        self.frames = 0
-        self.bytes = 0
-        self.checksum = 0
-        self.queue = transport.create_queue(self)
-
-    async def received(self, queue: TransportQueue, data: bytes) -> None:
-        """Do nothing: nobody answers."""
-
-    async def event(self, queue: TransportQueue, up: bool) -> None:
-        """Note the link."""
-        if up:
-            self.up.set()
-        else:
-            self.up.clear()
+        self.sent_frames = 0
+        self.sent_bytes = 0
+        self.sent_checksum = 0
 
     async def send(self, count: int) -> int:
         """Send ``count`` frames; 0, or the first error other than -EAGAIN."""
@@ -111,13 +111,13 @@ class Bulk:
                 await self._platform.sleep(self._retry)
             if error:
                 return error
-            self.frames += 1
-            self.bytes += len(frame)
-            self.checksum = zlib.crc32(frame, self.checksum)
+            self.sent_frames += 1
+            self.sent_bytes += len(frame)
+            self.sent_checksum = zlib.crc32(frame, self.sent_checksum)
         return 0
 
     def _frame(self) -> bytes:
         """Return the next frame: its number, then bytes that differ from those of its neighbours."""
-        number = self.frames
+        number = self.sent_frames
         pattern = bytes((7 * number + index) & 0xFF for index in range(self._size - _NUMBER))
         return number.to_bytes(_NUMBER, "little") + pattern

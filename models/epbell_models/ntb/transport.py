@@ -51,7 +51,8 @@ class NtbTransport:
     mtu
         Most bytes of a frame's place.
     max_clients
-        Most queues, even more than there are memory windows, which they share then; 0 for one per window.
+        Most queues, which may be more than there are memory windows: they share them then. 0, or no fewer than there
+        are doorbells for, leaves it at one queue per window.
     version
         Version of the protocol that this side speaks.
     hz
@@ -139,8 +140,8 @@ class NtbTransport:
         if error:
             return error
         self._windows = [window for window in windows if isinstance(window, MwAddress)]
-        queues = ntb.db_valid_mask().bit_length() - 1
-        self.queue_count = max(0, min(queues, self._max_clients or count))
+        bits = max(0, ntb.db_valid_mask().bit_length() - 1)
+        self.queue_count = self._max_clients if 0 < self._max_clients < bits else min(bits, count)
         self._work = Work(self._platform, self._look, "ntb-transport-link")
         await ntb.link_enable()
         ntb.link_event()
