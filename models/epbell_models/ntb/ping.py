@@ -63,7 +63,7 @@ class Ping:
     queue
         The queue.
     up
-        An event that is set while there is a link.
+        An event that is set while there is a link. The peer's queue may come up 10 ms later, and a ping wait for it.
     times
         Seconds from just before each frame was sent to its answer, in order.
     sent, lost

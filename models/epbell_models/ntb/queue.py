@@ -195,6 +195,7 @@ class TransportQueue:
                 if await self._put(b"", LINK_DOWN):
                     self._say("unable to send linkdown msg")
             await self._reset()
+            await self.client.event(self, False)
 
     async def set_buffer(self, buffer: Ring) -> None:
         """Start again with an empty ring of this side's memory, as bus addresses; look for the client's peer."""

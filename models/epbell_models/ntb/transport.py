@@ -148,18 +148,22 @@ class NtbTransport:
         return 0
 
     async def stop(self) -> None:
-        """Take the queues and the link down, as when the module is removed. `start` may follow, with new queues."""
+        """Take the queues and the link down, as when the module is removed. `start` may follow, with new queues.
+
+        Linux zeroes its scratchpads first and takes the link down then. Where a command takes half a second the peer
+        writes QP_LINKS once more in between, and the next start finds a queue ready that is not.
+        """
         if self._work is None:
             return
         for queue in self.queues:
             await queue.link_down()
         await self._work.stop()
         self._work = None
+        await self._ntb.link_disable()
         await self._clean_up()
         for queue in self.queues:
             await queue.stop()
         self.queues.clear()
-        await self._ntb.link_disable()
         self._ntb.clear_ctx()
 
     def create_queue(self, client: QueueClient) -> TransportQueue:
