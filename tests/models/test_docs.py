@@ -12,11 +12,13 @@ import epbell_models
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 
 
-@pytest.mark.parametrize(("number", "printed"), [(0, "0"), (1, "1")])
+@pytest.mark.parametrize(("number", "printed"), [(0, "0"), (1, "1"), (2, "10.5 us")])
 def test_example_prints_what_it_says(number, printed):
     examples = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(examples) == 2
-    example = examples[number]
+    assert len(examples) == 3
+    # The third says that it has the second's board.
+    before = examples[1].partition("async def")[0] if number == 2 else ""
+    example = before + examples[number]
     assert example.rstrip().endswith(f"# {printed}")
     run = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout == f"{printed}\n"
@@ -24,9 +26,10 @@ def test_example_prints_what_it_says(number, printed):
 
 def test_modules_of_the_table_exist():
     root = Path(epbell_models.__file__).parent
-    rows = re.findall(r"^\| `(linux|host)/([\w ]+)`", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    packages = ("linux", "host", "ntb")
+    rows = re.findall(rf"^\| `({'|'.join(packages)})/([\w ]+)`", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     named = {f"{package}/{name}" for package, names in rows for name in names.split()}
-    found = {f"{p.parent.name}/{p.stem}" for package in ("linux", "host") for p in (root / package).glob("[a-z]*.py")}
+    found = {f"{p.parent.name}/{p.stem}" for package in packages for p in (root / package).glob("[a-z]*.py")}
     assert found - named == {"linux/boot"}
     assert named <= found
 
