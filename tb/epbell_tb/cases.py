@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epbell_tb.bar_sets import BAR_SETS
-from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS
+from epbell_tb.scenarios import SCENARIOS, TREES
 from epbell_tb.verdicts import Verdict
 
 __all__ = [
@@ -77,9 +77,13 @@ def case_of_test(test: str) -> Case | None:
 
 def cases_of(name: str, bars: str = EVERYDAY, msix: str = MSIX_WAYS[0]) -> frozenset[str]:
     """Return the keys of the cases of a scenario in a full ``make sim``; none if there is no such scenario."""
-    trees = next((scenario.trees for scenario in SCENARIOS if scenario.name == name), ())
     return frozenset(
-        Case(name, tree, width, stalls, bars, msix).key for tree in trees for width in WIDTHS for stalls in _FLOW
+        Case(name, tree, width, stalls, bars, msix).key
+        for scenario in SCENARIOS
+        if scenario.name == name
+        for tree in scenario.trees
+        for width in scenario.widths
+        for stalls in _FLOW
     )
 
 

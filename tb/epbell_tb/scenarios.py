@@ -15,6 +15,9 @@ __all__ = [
 TREES = ("imx8", "imx8-edma", "rk3588", "hdma", "msi-enospc", "msi-enomem")
 """Every device tree that ships with the models."""
 
+_BRIDGES = ("imx8", "imx8-edma", "msi-enomem")
+"""On which the bridge's doorbells are each of the kinds that there are."""
+
 WIDTHS = (64, 128, 256, 512)
 """Widths of the PCIe streams in bits."""
 
@@ -33,26 +36,38 @@ class Scenario:
         What it shows, in a sentence.
     trees
         Names of the shipped device trees that it runs on.
+    widths
+        Widths of the PCIe streams at which it runs, in bits.
 
     Raises
     ------
     ValueError
-        If there is no such device tree, or none at all.
+        If there is no such device tree or width, or none at all.
     """
 
     name: str
     bench: str
     intent: str
     trees: tuple[str, ...] = ("imx8",)
+    widths: tuple[int, ...] = WIDTHS
 
     def __post_init__(self) -> None:
         if not self.trees or not set(self.trees) <= set(TREES):
             raise ValueError(f"The device trees of {self.name!r} must be some of {TREES}, not {self.trees!r}")
+        if not self.widths or not set(self.widths) <= set(WIDTHS):
+            raise ValueError(f"The widths of {self.name!r} must be some of {WIDTHS}, not {self.widths!r}")
 
 
-def _bench(bench: str, /, *, trees: tuple[str, ...] = ("imx8",), **intents: str) -> tuple[Scenario, ...]:
+def _bench(
+    bench: str, /, *, trees: tuple[str, ...] = ("imx8",), widths: tuple[int, ...] = WIDTHS, **intents: str
+) -> tuple[Scenario, ...]:
     module = f"epbell_tb.benches.endpoint_{bench}"
-    return tuple(Scenario(name, module, intent, trees) for name, intent in intents.items())
+    return tuple(Scenario(name, module, intent, trees, widths) for name, intent in intents.items())
+
+
+def _bridge(bench: str, /, *, trees: tuple[str, ...] = ("imx8",), **intents: str) -> tuple[Scenario, ...]:
+    """Return scenarios of the bridge: commands every half second make them long, so they run at two widths."""
+    return _bench(f"vntb{bench}", trees=trees, widths=(64, 256), **intents)
 
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -311,6 +326,69 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "edma_lines",
         edma_and_messaging_unit="Both doorbells rung together are both dispatched; each ack clears its own only.",
+    ),
+    *_bridge(
+        "",
+        trees=_BRIDGES,
+        vntb_control_block="The bridge's control block has each field where the host's driver expects it.",
+    ),
+    *_bridge(
+        "",
+        trees=("msi-enomem",),
+        vntb_vectors="The host's driver of the bridge binds with 4 vectors or more, and has all but two for doorbells.",
+        vntb_bars_of_an_rcar="The bridge works with the doorbells in BAR 4 and the window in BAR 2, as an R-Car's.",
+    ),
+    *_bridge(
+        "",
+        vntb_scratchpads="Scratchpads of either end cross the bridge, and none is beside where it belongs.",
+        vntb_counts_of_slots="With a number of slots that cannot be, the bridge is not bound: -EINVAL.",
+    ),
+    *_bridge(
+        "_doorbells",
+        trees=_BRIDGES,
+        vntb_rings_of_the_host="Bit k rung by the host is one store to slot k + 2 of the bridge.",
+        vntb_slots_that_never_ring="Slots 0 and 1 of the bridge ring nothing.",
+        vntb_rings_of_the_endpoint="Bit k rung by the endpoint is MSI k + 3 of the bridge; the first two never come.",
+        vntb_slots_that_the_peer_lacks="A ring of a slot that the endpoint lacks stores 0: no doorbell, no damage.",
+        vntb_rings_of_v71="An endpoint of v7.1 has its bits one too high, and rings at once.",
+    ),
+    *_bridge(
+        "_doorbells",
+        trees=("msi-enomem",),
+        vntb_every_bit_both_ways="All 14 bits of 16 slots ring from both ends at once.",
+        vntb_four_vectors="A host with 4 vectors has two bits: a third is -EINVAL.",
+    ),
+    *_bridge(
+        "_doorbells",
+        vntb_more_slots_than_channels="Five slots on a Messaging Unit of four channels are polled.",
+    ),
+    *_bridge(
+        "_polling",
+        trees=("msi-enomem",),
+        vntb_polled_rings="A polled ring is seen and cleared within a tick; two rings before it are one.",
+    ),
+    *_bridge(
+        "_polling",
+        trees=("imx8", "imx8-edma"),
+        vntb_pings="Of a hundred pings those by interrupts take less than a fifth of those that are polled.",
+    ),
+    *_bridge(
+        "_commands",
+        vntb_commands_in_time="While doorbells interrupt, the bridge answers commands every half second.",
+    ),
+    *_bridge(
+        "_commands",
+        trees=("msi-enomem",),
+        vntb_commands_that_fail="A window that cannot be mapped is -EINVAL, an unknown command has no answer.",
+    ),
+    *_bridge(
+        "_span",
+        vntb_window_of_all_messages="The doorbells' window covers all messages, or the slots are polled.",
+    ),
+    *_bridge(
+        "_span",
+        trees=("imx8", "imx8-edma"),
+        vntb_messages_of_all_slots="Four slots are four messages of the Messaging Unit, or one kick of the eDMA.",
     ),
 )
 """Every scenario, in the order in which they are shown."""

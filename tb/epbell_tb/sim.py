@@ -25,6 +25,7 @@ from epbell_models.devicetree import DeviceTreeError
 from epbell_tb import backends, figures, report, runner, sim_options, verdicts
 from epbell_tb.cases import Case
 from epbell_tb.progress import Display, display
+from epbell_tb.scenarios import WIDTHS
 from epbell_tb.sim_group import Ended, Group, run_groups
 from epbell_tb.sim_options import Options
 from epbell_tb.sim_trees import Target, targets
@@ -52,7 +53,10 @@ def main(argv: Sequence[str]) -> int:
     options = sim_options.parse(argv)
     if options.list:
         for scenario in options.scenarios:
-            print(f"{scenario.name} ({', '.join(scenario.trees)})\n    {scenario.intent}")
+            places = ", ".join(scenario.trees)
+            if scenario.widths != WIDTHS:
+                places += f"; {' and '.join(map(str, scenario.widths))} bits"
+            print(f"{scenario.name} ({places})\n    {scenario.intent}")
         return 0
     console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
     try:
@@ -103,7 +107,9 @@ def _variants(options: Options, run_on: Sequence[Target]) -> dict[Variant, list[
     found: dict[Variant, list[Target]] = {}
     for target in sorted(run_on, key=lambda target: -len(target.scenarios)):
         for width in options.widths:
-            found.setdefault(variant_of(target.tree, width, options.bars, options.msix), []).append(target)
+            here = target.at(width)
+            if here.scenarios:
+                found.setdefault(variant_of(target.tree, width, options.bars, options.msix), []).append(here)
     return found
 
 

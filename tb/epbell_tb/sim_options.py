@@ -159,6 +159,10 @@ def parse(argv: Sequence[str]) -> Options:
     if not given.dts and not any(set(scenario.trees) & set(given.tree) for scenario in given.scenario):
         used = sorted({tree for scenario in given.scenario for tree in scenario.trees}, key=TREES.index)
         parser.error(f"none of these scenarios runs on {', '.join(given.tree)}; they run on {', '.join(used)}")
+    if not any(set(scenario.widths) & set(given.width) for scenario in given.scenario):
+        used = sorted({width for scenario in given.scenario for width in scenario.widths})
+        widths = ", ".join(map(str, given.width))
+        parser.error(f"none of these scenarios runs at {widths} bits; they run at {', '.join(map(str, used))}")
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
         bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from epbell_models import devicetree
@@ -44,6 +44,10 @@ class Target:
     def path(self) -> Path:
         """Its file."""
         return Path(self.tree.source).absolute()
+
+    def at(self, width: int) -> Target:
+        """Return the same device tree with what runs at a width."""
+        return replace(self, scenarios=tuple(scenario for scenario in self.scenarios if width in scenario.widths))
 
 
 def kind_of(tree: DeviceTree) -> str:

@@ -117,7 +117,9 @@ def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch)
 def test_list_says_what_each_scenario_shows(no_build, capsys):
     assert cli.main(["sim", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[::2] == [f"{scenario.name} ({', '.join(scenario.trees)})" for scenario in SCENARIOS]
+    widths = {scenario.name: "" if len(scenario.widths) == 4 else "; 64 and 256 bits" for scenario in SCENARIOS}
+    assert "; 64 and 256 bits" in widths.values()
+    assert lines[::2] == [f"{one.name} ({', '.join(one.trees)}{widths[one.name]})" for one in SCENARIOS]
     assert lines[1::2] == [f"    {scenario.intent}" for scenario in SCENARIOS]
     assert all(re.fullmatch(r"    [A-Z].{20,}[.]", line) for line in lines[1::2])
     assert cli.main(["sim", "--list", "--scenario", "bar_test", "--tree", "hdma"]) == 0

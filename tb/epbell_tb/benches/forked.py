@@ -38,7 +38,7 @@ async def forked(dut):
     assert threading.active_count() == 1, "a fork has one thread only"
     plan = Plan.from_environment()
     logging.getLogger("cocotb.regression").setLevel(logging.WARNING)
-    chosen = sorted(_chosen(plan), key=lambda test: _order(bring_up_of(test.func)))
+    chosen = sorted(_chosen(plan), key=lambda test: repr(bring_up_of(test.func)))
     for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):
         tests = list(alike)
         home, name = plan.runs[0], f"bring-up-{tests[0].name}"
@@ -110,10 +110,6 @@ def _chosen(plan):
         assert not judged, f"a scenario passes or fails, and is not skipped or expected to fail: {test.fullname}"
         assert "/" not in test.name, f"a scenario's name is that of its files, and has no slash: {test.fullname}"
     return found
-
-
-def _order(bring_up):
-    return (0,) if bring_up is None else (1, bring_up.linux, bring_up.msix)
 
 
 def _fork(plan, run, name, alone=True):

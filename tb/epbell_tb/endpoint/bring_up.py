@@ -9,11 +9,12 @@ from epbell_tb.endpoint.env import EndpointEnv
 
 __all__ = [
     "BringUp",
+    "after",
     "bring_up_of",
     "scenario",
 ]
 
-Run = Callable[[EndpointEnv], Coroutine[Any, Any, None]]
+Run = Callable[[Any], Coroutine[Any, Any, None]]
 Test = Callable[..., Coroutine[Any, Any, None]]
 
 
@@ -52,7 +53,11 @@ def scenario(*, linux: bool = True, msix: int = 0) -> Callable[[Run], Test]:
 
     Whoever has an environment that is up hands it over as well, and spares the bring-up.
     """
-    bring_up = BringUp(linux, msix)
+    return after(BringUp(linux, msix))
+
+
+def after(bring_up: BringUp) -> Callable[[Run], Test]:
+    """Turn a coroutine on an environment into one on the design, as `scenario` does, after any bring-up."""
 
     def wrap(run: Run) -> Test:
         @functools.wraps(run)
