@@ -66,6 +66,31 @@ def test_both_ways_at_full_rate(tree):
     run_transport(scenario, tree=tree)
 
 
+@pytest.mark.parametrize("down", [True, False])
+def test_two_senders_of_one_queue_do_not_mix_their_frames(down):
+    async def scenario(rig):
+        bulk, sink = await rig.bulk(down=down)
+        await rig.platform.sleep(50e-3)
+        frames = []
+
+        async def received(queue, data):
+            frames.append(data)
+
+        async def send(letter):
+            for _ in range(40):
+                while await bulk.queue.send(100 * letter):
+                    await rig.platform.sleep(1e-3)
+
+        sink.received = received
+        for letter in (b"a", b"b"):
+            rig.platform.spawn(send(letter), "sender")
+        await rig.platform.sleep(0.5)
+        assert sorted(frames) == 40 * [100 * b"a"] + 40 * [100 * b"b"]
+        assert sink.queue.counts.versions == 0
+
+    run_transport(scenario, tree="hdma")
+
+
 @pytest.mark.parametrize("mtu", [37, 1024, 0x10000])
 def test_frames_of_every_size(mtu):
     async def scenario(rig):
@@ -192,6 +217,29 @@ def test_one_place_of_the_ring_stays_free():
         await rig.platform.sleep(10e-3)
         assert sink.received_frames == bulk.queue.entries - 1
         assert await bulk.queue.send(bytes(64)) == 0
+
+    run_transport(scenario, tree="hdma")
+
+
+def test_a_run_takes_a_ring_full_and_another_one_what_is_left():
+    async def scenario(rig):
+        bulk, sink = await rig.bulk(down=True, size=64)
+        await rig.platform.sleep(50e-3)
+        frames = 3 * bulk.queue.entries
+        take = sink.received
+
+        async def refill(queue, data):
+            await take(queue, data)
+            if bulk.sent_frames < frames:
+                assert await bulk.send(1) == 0
+
+        sink.received = refill
+        assert await bulk.send(1) == 0
+        rig.host.peer_db_set = lose
+        runs = sink.queue.runs
+        await rig.platform.sleep(20e-3)
+        assert (sink.received_frames, sink.gaps, sink.queue.counts.interrupts) == (frames, 0, 1)
+        assert sink.queue.runs - runs == 5, "three rings full, then none, then none after the bit was cleared"
 
     run_transport(scenario, tree="hdma")
 

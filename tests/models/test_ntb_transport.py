@@ -81,6 +81,38 @@ def test_the_peer_is_looked_for_every_10_ms(hz, period):
     run_transport(scenario, tree="hdma", ours=options, theirs=options, config=replace(ONE_WINDOW, hz=hz))
 
 
+@pytest.mark.parametrize("tree", ["imx8", "imx8-edma"])
+def test_what_is_sent_to_a_queue_that_is_not_up_yet_waits_there(tree):
+    async def scenario(rig):
+        await rig.start()
+        ping, echo = Ping(rig.platform, rig.theirs), Echo(rig.ours)
+        assert await ping.up.wait(5)
+        assert not echo.queue.link_is_up
+        assert await ping.once() < 20e-3
+        assert echo.queue.counts.received == 1
+
+    run_transport(scenario, tree=tree)
+
+
+def test_memory_behind_a_window_may_have_been_anything():
+    async def scenario(rig):
+        allocate, memory = rig.host.dma_alloc, rig.below.board.link.host_memory
+
+        def dirty(size):
+            address = allocate(size)
+            memory.poke(address, b"\xff" * size)
+            return address
+
+        rig.host.dma_alloc = dirty
+        ping, _ = await rig.ping()
+        for _ in range(20):
+            assert await ping.once() is not None
+        assert (ping.queue.counts.versions, ping.queue.counts.overflows) == (0, 0)
+        assert rig.theirs.log == ["ntb_transport: qp 0: Link Up"]
+
+    run_transport(scenario, tree="hdma")
+
+
 @pytest.mark.parametrize("late", ["ours", "theirs"])
 @pytest.mark.parametrize("tree", TREES)
 def test_up_and_down_again_with_one_side_late(tree, late):
