@@ -76,4 +76,6 @@ def test_no_pause_within_a_packet(clock, kind):
 def test_the_hard_block_may_pause(clock, kind):
     reader = kind(LANES, print)
     beat(reader, clock, user=1 << 50)
+    opened = reader.open_since
     reader.paused()
+    assert reader.open_since == opened, "the packet is still under way"
