@@ -8,15 +8,11 @@ with the C library that they want.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock
 
 from epbell_tb.guest import packages
 from epbell_tb.guest.commands import MissingError, Say, apt_update, output, run
@@ -78,19 +74,10 @@ def provide(say: Say) -> Newest:
         When something is not to be had.
     """
     root = packages.folder() / "newest"
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / "lock"):
-        stamp = root / "stamp.json"
-        built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
-        if built.get("recipe") != _recipe() or not packages.is_program(root / "vmlinux"):
-            built = _build(root, say)
-            stamp.write_text(json.dumps(built), encoding="utf-8")
+    recipe = packages.recipe(_RECIPE, _SUITE, _FLAVOUR, _FILES)
+    built = packages.kept_build(root, recipe, lambda: _build(root, say))
     module = root / "module" / "pci_endpoint_test.ko"
     return Newest(built["release"], built["version"], root / "vmlinux", root / "selftest", module)
-
-
-def _recipe() -> str:
-    return hashlib.sha256(repr((_RECIPE, _SUITE, _FLAVOUR, _FILES)).encode()).hexdigest()[:16]
 
 
 def _build(root: Path, say: Say) -> dict[str, str]:
@@ -110,7 +97,7 @@ def _build(root: Path, say: Say) -> dict[str, str]:
     run([*compiler, "-o", str(root / "selftest"), str(source / _SELFTEST)], "build the kernel's selftest")
     shutil.rmtree(unpacked)
     shutil.rmtree(source)
-    return {"recipe": _recipe(), "release": release, "version": version}
+    return {"release": release, "version": version}
 
 
 # -- apt ---------------------------------------------------------------------------------------------------------------

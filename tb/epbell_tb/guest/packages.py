@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,20 +99,47 @@ def provide(say: Say) -> Packages:
     """
     root = folder()
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / "lock"):
+    with FileLock(root / "qemu.lock"):
         qemu = _qemu(say)
-        stamp = root / _STAMP
-        built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
-        if built.get("recipe") != _recipe() or not is_program(root / "vmlinux"):
-            built = _build(root, say)
-            stamp.write_text(json.dumps(built), encoding="utf-8")
+    built = kept_build(root, _recipe(), lambda: _build(root, say))
     kept = {name: root / name for name in ("busybox", "modules", "pcitest")}
     return Packages(built["release"], built["version"], qemu, root / "vmlinux", **kept)
 
 
 def _recipe() -> str:
-    """Return a hash of all that decides how the parts are built."""
-    return hashlib.sha256(repr((_RECIPE, _FLAVOUR, _SERIES, _MODULES, _PCITEST)).encode()).hexdigest()[:16]
+    return recipe(_RECIPE, _FLAVOUR, _SERIES, _MODULES, _PCITEST)
+
+
+def recipe(*parts: object) -> str:
+    """Return a hash of all that decides how something is built."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def kept_build(root: Path, key: str, build: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """Build a kernel and what it runs, unless it is there; one process does it at a time, and the others wait.
+
+    Parameters
+    ----------
+    root
+        Where it is, with the kernel as ``vmlinux``.
+    key
+        What `recipe` says of it.
+    build
+        Does it, and returns what is to be known of it.
+
+    Returns
+    -------
+    dict
+        What that was.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / "lock"):
+        stamp = root / _STAMP
+        built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+        if built.get("recipe") != key or not is_program(root / "vmlinux"):
+            built = {**build(), "recipe": key}
+            stamp.write_text(json.dumps(built), encoding="utf-8")
+    return built
 
 
 # -- QEMU --------------------------------------------------------------------------------------------------------------
@@ -168,7 +195,7 @@ def _build(root: Path, say: Say) -> dict[str, str]:
     shutil.copy(unpacked / "bin/busybox", root / "busybox")
     shutil.rmtree(root / "source")
     shutil.rmtree(unpacked)
-    return {"recipe": _recipe(), "release": release, "version": version}
+    return {"release": release, "version": version}
 
 
 def tools(wanted: Mapping[str, str], say: Say) -> None:
