@@ -1,17 +1,12 @@
 """The table of doorbells: each device tree that is shipped has its own, and another one is not taken for it."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from epbell_models import devicetree
 from epbell_tb.guest.doorbells import DOORBELLS, Doorbell, foreseen
-from epbell_tb.guest.figures import Figures
-
-FIGURES = Figures(
-    config=0, reads=0, writes=0, resets=0, seconds=0.0, clocks=0, interrupts=0, doorbell=None, reason="", log=[]
-)
+from epbell_tb.guest.vntb_guests import wrong_doorbell
 
 
 def test_every_shipped_device_tree_has_one():
@@ -23,19 +18,27 @@ def test_every_shipped_device_tree_has_one():
 @pytest.mark.parametrize("backend", ["mu", "edma", "polling", None])
 def test_another_backend_is_wrong(tree, backend):
     wanted = DOORBELLS[tree]
-    figures = replace(FIGURES, doorbell=backend, reason=wanted.refusal)
-    assert bool(wanted.complaint(figures)) is (backend != wanted.backend)
+    assert bool(wanted.complaint(backend, wanted.refusal)) is (backend != wanted.backend)
 
 
 def test_what_is_said():
-    assert Doorbell("mu").complaint(replace(FIGURES, doorbell="polling", reason="no domain")) == (
+    assert Doorbell("mu").complaint("polling", "no domain") == (
         "the doorbell is polling (no domain); on this device tree it has to be mu"
     )
 
 
 def test_a_refusal_for_another_reason_is_wrong():
     wanted = DOORBELLS["msi-enospc"]
-    assert "has to be none (Failed to allocate MSI (-ENOSPC))" in wanted.complaint(replace(FIGURES, reason="-ENOMEM"))
+    assert "has to be none (Failed to allocate MSI (-ENOSPC))" in wanted.complaint(None, "-ENOMEM")
+
+
+@pytest.mark.parametrize("tree", DOORBELLS)
+@pytest.mark.parametrize("backend", ["mu", "edma", "polling", None])
+def test_a_bridge_polls_where_there_is_no_doorbell(tree, backend):
+    wanted = DOORBELLS[tree].backend or "polling"
+    wrong = wrong_doorbell(devicetree.builtin(tree), backend, "whatever")
+    assert bool(wrong) is (backend != wanted)
+    assert wrong == "" or wrong.endswith(f"has to be {wanted}")
 
 
 def test_only_of_what_is_shipped(tmp_path):

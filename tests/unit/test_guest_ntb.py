@@ -9,10 +9,11 @@ from epbell_models.ntb import NtbClient
 from epbell_models.platform import VirtualPlatform
 from epbell_models.selftest.tap import TapWriter
 from epbell_tb import linux
+from epbell_tb.guest.bell_times import BellTimes
 from epbell_tb.guest.ntb_test import TESTS, NtbListener, script
 from epbell_tb.guest.peer_block import FIRST_SLOT, TABLE, VECTORS
 from epbell_tb.guest.peer_endpoint import PeerEndpoint
-from epbell_tb.guest.peer_memory import PeerMemory, WatchedEndpoint
+from epbell_tb.guest.peer_memory import PeerMemory, Place, WatchedEndpoint
 from epbell_tb.guest.plain_ntb import PlainNtb
 
 WINDOW = 0x1_0000
@@ -231,16 +232,22 @@ def test_what_the_host_writes_is_there_before_the_doorbell(rings):
             ram.write(address - 0x1000_0000, data)
 
     async def test():
-        memory = PeerMemory(platform, Local(ram, (WINDOW,)), guest)
+        bells = BellTimes(platform.now)
+        memory = PeerMemory(platform, Local(ram, (WINDOW,)), guest, bells)
         memory.client = client = Client(guest)
         memory.start()
         assert memory.show(0x2_0000, WINDOW) == 0
-        endpoint = WatchedEndpoint(Window(), memory, lambda: 0x1000_0000, WINDOW)
+        window, doorbells = Place(lambda: 0x1000_0000, WINDOW), Place(lambda: 0x2000_0000, 4)
+        endpoint = WatchedEndpoint(Window(), memory, window, bells, doorbells)
         await endpoint.memory_write(0x1000_0000, b"\1\2\3")
         await endpoint.memory_write(0x1000_0003, b"\4\5\6\7\x08")
         await endpoint.memory_write(0x1000_0000 + WINDOW, b"beyond")
         memory.link_event()
         if rings:
+            await endpoint.memory_write(0x2000_0000, bytes(4))
+            await platform.sleep(20e-6)
+            await endpoint.memory_write(0x2000_0000, bytes(4))
+            await platform.sleep(10e-6)
             memory.db_event(3)
         await platform.sleep(1e-3)
         copied = guest.read(0x2_0000, 8)
@@ -248,6 +255,8 @@ def test_what_the_host_writes_is_there_before_the_doorbell(rings):
         await platform.sleep(10e-3)
         assert guest.read(0x2_0000, 8) == bytes(range(1, 9))
         assert memory.copied == 8
+        heard = "rings 2 of the host, 1 of them merged: 30.00/30.00/30.00 us (min/median/max)"
+        assert bells.note().startswith(heard if rings else "rings 0 of the host, none of which")
         assert client.seen == (["link", (3, copied)] if rings else ["link"])
 
     platform.run(test())

@@ -28,14 +28,16 @@ def attach(path):
     return Attachment(socket.socket(fileno=descriptors[0]), Path(qtest.decode()))
 
 
-@cocotb.test()
-async def endpoint_guest(dut):
-    """Serve the guest until it has gone; then check what must hold at the end of every scenario."""
+async def serve_guest(dut, env_of=GuestEnv, endpoint_of=RtlEndpoint):
+    """Serve the guest until it has gone; then check what must hold at the end of every scenario.
+
+    Other environments and endpoints than the stock ones are for what is broken on purpose.
+    """
     given = json.loads(os.environ["EPBELL_GUEST"])
     guest = attach(given["socket"])
-    env = GuestEnv(dut, guest, msix=given["msix"])
+    env = env_of(dut, guest, msix=given["msix"])
     await env.boot()
-    endpoint = RtlEndpoint(env)
+    endpoint = endpoint_of(env)
     began, first = time.monotonic(), cycle()
     try:
         await serve(guest, endpoint, Pace(env, guest).rest)
@@ -54,3 +56,9 @@ async def endpoint_guest(dut):
         Path(given["figures"]).write_text(json.dumps(figures), encoding="utf-8")
     await env.finish()
     env.report()
+
+
+@cocotb.test()
+async def endpoint_guest(dut):
+    """Serve the guest until it has gone."""
+    await serve_guest(dut)

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import cocotb
+from cocotb.utils import get_sim_time
 
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.guest.attachment import Attachment
+from epbell_tb.guest.bell_times import BellTimes
 from epbell_tb.guest.pace import Pace
 from epbell_tb.guest.rtl_endpoint import RtlEndpoint
 from epbell_tb.guest.rtl_env import GuestEnv
@@ -66,7 +68,8 @@ async def endpoint_ntb(dut):
     await env.boot()
     endpoint = PatientEndpoint(env)
     function = env.software.vntb
-    ends, memory = bridged(env.platform, endpoint, function.ntb, hosts[1], endpoint.bar_address)
+    bells = BellTimes(lambda: get_sim_time("ns") * 1e-9)
+    ends, memory = bridged(env.platform, endpoint, function.ntb, hosts[1], endpoint.bar_address, bells)
     began, first = time.monotonic(), cycle()
     waiting = Waiting(guests)
     pace = Pace(env, waiting)
@@ -85,6 +88,7 @@ async def endpoint_ntb(dut):
             "interrupts": function.irqs_raised,
             "doorbell": function.backend,
             "reason": function.reason,
+            "rings": bells.note(),
             "copied": memory.copied,
             "log": env.software.log,
         }

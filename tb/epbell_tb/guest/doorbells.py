@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from epbell_models import devicetree
-from epbell_tb.guest.figures import Figures
 
 __all__ = [
     "DOORBELLS",
@@ -30,13 +29,17 @@ class Doorbell:
     backend: str | None
     refusal: str = ""
 
-    def complaint(self, figures: Figures) -> str:
+    def complaint(self, backend: str | None, reason: str) -> str:
         """Return what is wrong with the doorbell that an endpoint had at its end; empty if nothing is."""
-        if figures.doorbell == self.backend and (self.backend or figures.reason == self.refusal):
+        if backend == self.backend and (self.backend or reason == self.refusal):
             return ""
         wanted = self.backend or f"none ({self.refusal})"
-        why = f" ({figures.reason})" if figures.reason else ""
-        return f"the doorbell is {figures.doorbell or 'none'}{why}; on this device tree it has to be {wanted}"
+        why = f" ({reason})" if reason else ""
+        return f"the doorbell is {backend or 'none'}{why}; on this device tree it has to be {wanted}"
+
+    def of_bridge(self) -> Doorbell:
+        """Return the same for pci-epf-vntb, which polls whatever the allocation ends with."""
+        return Doorbell(self.backend or "polling")
 
 
 DOORBELLS = {

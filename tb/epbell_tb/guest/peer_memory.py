@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from epbell_models.ntb import NtbClient, NtbDevice
 from epbell_models.platform import Platform
+from epbell_tb.guest.bell_times import BellTimes
 from epbell_tb.guest.port import Endpoint, HostFault, HostSide
 
 __all__ = [
     "PeerMemory",
+    "Place",
     "WatchedEndpoint",
 ]
 
@@ -34,6 +37,8 @@ class PeerMemory:
         The bridge as the endpoint sees it.
     guest
         The second guest.
+    bells
+        Is told when the bridge tells of a doorbell.
 
     Attributes
     ----------
@@ -43,8 +48,9 @@ class PeerMemory:
         Bytes that the processor has copied.
     """
 
-    def __init__(self, platform: Platform, bridge: NtbDevice, guest: HostSide) -> None:
+    def __init__(self, platform: Platform, bridge: NtbDevice, guest: HostSide, bells: BellTimes) -> None:
         self.copied = 0
+        self._bells = bells
         self.client: NtbClient | None = None
         self._platform = platform
         self._bridge = bridge
@@ -86,6 +92,7 @@ class PeerMemory:
 
     def db_event(self, vector: int) -> None:
         """Pass it on when what was written before has been copied."""
+        self._bells.heard()
         self._rung.append(vector)
         self._bell.set()
         self._work.set()
@@ -119,25 +126,24 @@ class PeerMemory:
 
 
 class WatchedEndpoint:
-    """The host's side of an endpoint, of whose window's writes `PeerMemory` is told: `Endpoint`.
+    """The host's side of an endpoint, an `Endpoint`: `PeerMemory` hears of its window's writes, `BellTimes` of rings.
 
     Parameters
     ----------
     endpoint
         What answers.
-    memory
-        Who is told.
-    place
-        Returns the address of the window's BAR, 0 for none.
-    size
-        Bytes of the BAR.
+    memory, window
+        Who is told of writes to the memory window, and the BAR of that.
+    bells, doorbells
+        Who is told of writes to the doorbells, and their BAR.
     """
 
-    def __init__(self, endpoint: Endpoint, memory: PeerMemory, place: Callable[[], int], size: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, memory: PeerMemory, window: Place, bells: BellTimes, doorbells: Place
+    ) -> None:
         self._endpoint = endpoint
-        self._memory = memory
-        self._place = place
-        self._size = size
+        self._memory, self._window = memory, window
+        self._bells, self._doorbells = bells, doorbells
         self.config_read = endpoint.config_read
         self.config_write = endpoint.config_write
         self.memory_read = endpoint.memory_read
@@ -145,7 +151,22 @@ class WatchedEndpoint:
 
     async def memory_write(self, address: int, data: bytes) -> None:
         """Write bytes behind the BARs."""
+        if self._doorbells.offset(address) is not None:
+            self._bells.rung()
         await self._endpoint.memory_write(address, data)
-        offset = address - self._place()
-        if 0 <= offset < self._size:
+        offset = self._window.offset(address)
+        if offset is not None:
             self._memory.written(offset, len(data))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a BAR is: what returns its address, 0 for none, and its bytes."""
+
+    address: Callable[[], int]
+    size: int
+
+    def offset(self, address: int) -> int | None:
+        """Return which byte of the BAR an address is; None if it is none of it."""
+        start = self.address()
+        return address - start if start and start <= address < start + self.size else None

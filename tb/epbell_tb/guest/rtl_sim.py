@@ -76,6 +76,11 @@ class RtlSimulation:
     say
         Takes a sentence when something takes long.
 
+    Attributes
+    ----------
+    setup
+        What is simulated.
+
     Raises
     ------
     RuntimeError
@@ -83,11 +88,11 @@ class RtlSimulation:
         early or one of its checks complains.
     """
 
-    bench = "endpoint_guest"
-    """The bench of `epbell_tb.benches` that serves the guests."""
+    bench = "epbell_tb.benches.endpoint_guest"
+    """The module of the bench that serves the guests."""
 
     def __init__(self, setup: RtlSetup, say: Callable[[str], None]) -> None:
-        self._setup = setup
+        self.setup = setup
         self._say = say
         self._pool = ThreadPoolExecutor(1)
         self._sockets = tempfile.TemporaryDirectory(prefix="epbell-")  # a socket's path is at most 107 bytes long
@@ -108,7 +113,7 @@ class RtlSimulation:
 
     def start(self) -> None:
         """Build the endpoint, start the simulation, and wait until it can take a guest."""
-        setup = self._setup
+        setup = self.setup
         tree = devicetree.load(setup.dts)
         if setup.windows is not None:
             tree = replace(tree, endpoint=replace(tree.endpoint, inbound_windows=setup.windows))
@@ -145,8 +150,9 @@ class RtlSimulation:
         return self._run is not None and self._run.done()
 
     def _simulate(self, build: runner.Build, path: Path) -> Future[list[runner.Result]]:
-        setup = self._setup
-        folder = build.folder / f"{self.bench}-{setup.dts.stem}-stalls-{'on' if setup.stalls else 'off'}"
+        setup = self.setup
+        bench = self.bench.rpartition(".")[2]
+        folder = build.folder / f"{bench}-{setup.dts.stem}-stalls-{'on' if setup.stalls else 'off'}"
         folder.mkdir(exist_ok=True)
         given = {"socket": str(path), "figures": str(self._figures), "msix": setup.msix}
         # Two runs at a time keep out of each other's way.
@@ -160,7 +166,7 @@ class RtlSimulation:
             **({} if setup.windows is None else {"EPBELL_WINDOWS": str(setup.windows)}),
         }
         return self._pool.submit(
-            runner.run, build, f"epbell_tb.benches.{self.bench}",
+            runner.run, build, self.bench,
             seed=setup.seed, env=env, expected=1, results=folder, time_limit_s=setup.limit,
         )  # fmt: skip
 

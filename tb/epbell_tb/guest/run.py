@@ -102,6 +102,8 @@ class Setup:
         messages leave.
     limit
         Wall-clock seconds after which the guest is ended.
+    slow
+        See `Guest`; None for what the endpoint needs.
     """
 
     dts: Path
@@ -118,6 +120,7 @@ class Setup:
     seed: int = 1
     msix_way: str = "rq"
     limit: float = 300.0
+    slow: bool | None = None
 
     @property
     def wide_bars(self) -> tuple[int, ...]:
@@ -178,7 +181,8 @@ def run(setup: Setup, out: Out, endpoint: Device | None = None) -> bool:
         tap.note(heading(f"Linux {release} on {_what(setup)}", tree, setup.windows, setup.msix))
         listener = listen(plans, tap)
         began = time.monotonic()
-        with Guest(boot, log, setup.limit, slow=setup.endpoint == "rtl") as guest:
+        slow = setup.endpoint == "rtl" if setup.slow is None else setup.slow
+        with Guest(boot, log, setup.limit, slow=slow) as guest:
             served.attach(guest.link, guest.qtest)
             for line in guest.lines(lambda: not served.failed()):
                 listener.line(line)
@@ -267,7 +271,7 @@ def _wrong_doorbell(
     """Return what is wrong with the endpoint's doorbell, if the guest has tested it."""
     known = doorbells.foreseen(setup.dts, setup.windows)
     tested = listener.ended is not None and any(plan.name.endswith("DOORBELL_TEST") for plan in plans)
-    wrong = known.complaint(figures) if known is not None and tested else ""
+    wrong = known.complaint(figures.doorbell, figures.reason) if known is not None and tested else ""
     return [wrong] if wrong else []
 
 

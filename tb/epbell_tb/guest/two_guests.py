@@ -184,9 +184,11 @@ class TwoGuests:
         return self._run is not None and self._run.done()
 
     def finish(self) -> list[str]:
-        """Wait until both guests have gone; return what is worth telling, raise what was raised there."""
+        """Wait until both guests have gone; return what is worth telling, RuntimeError when anything was raised."""
         assert self._run is not None, "it ends after guests were there"
-        self._run.result()
+        error = self._run.exception()
+        if error is not None:
+            raise RuntimeError(f"the bridge has failed: {type(error).__name__}: {error}") from error
         return self.notes()
 
     async def ends(self, platform: VirtualPlatform, host: HostSide, peer: HostSide) -> Ends:

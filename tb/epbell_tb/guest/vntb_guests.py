@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from epbell_models import devicetree
@@ -11,9 +12,11 @@ from epbell_models.linux.pci_epf_vntb_config import VntbConfig
 from epbell_models.ntb import NtbDevice
 from epbell_models.platform import Platform, VirtualPlatform
 from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.guest import doorbells
+from epbell_tb.guest.bell_times import BellTimes
 from epbell_tb.guest.model_endpoint import ModelEndpoint
 from epbell_tb.guest.peer_endpoint import PeerEndpoint
-from epbell_tb.guest.peer_memory import PeerMemory, WatchedEndpoint
+from epbell_tb.guest.peer_memory import PeerMemory, Place, WatchedEndpoint
 from epbell_tb.guest.port import Endpoint, HostSide
 from epbell_tb.guest.two_guests import Ends, TwoGuests
 
@@ -23,6 +26,7 @@ __all__ = [
     "bridged",
     "check_tree",
     "vntb_config",
+    "wrong_doorbell",
 ]
 
 BARS = "linux"
@@ -59,7 +63,12 @@ def bar_sizes() -> tuple[int, ...]:
 
 
 def bridged(
-    platform: Platform, endpoint: Endpoint, bridge: NtbDevice, peer: HostSide, place: Callable[[int], int]
+    platform: Platform,
+    endpoint: Endpoint,
+    bridge: NtbDevice,
+    peer: HostSide,
+    place: Callable[[int], int],
+    bells: BellTimes,
 ) -> tuple[Ends, PeerMemory]:
     """Put the peer behind the endpoint's bridge; return what the guests reach, and the peer's memory.
 
@@ -75,13 +84,22 @@ def bridged(
         The guest behind it.
     place
         Returns the address that the host has given a BAR, 0 for none.
+    bells
+        Is told of the host's doorbells.
     """
     sizes = vntb_config().mw_sizes
-    memory = PeerMemory(platform, bridge, peer)
+    memory = PeerMemory(platform, bridge, peer, bells)
     far = memory.client = PeerEndpoint(bridge, peer, sizes, memory.show)
     bridge.set_ctx(memory)
     memory.start()
-    return (WatchedEndpoint(endpoint, memory, lambda: place(_WINDOW), sizes[0]), far), memory
+    window, bell = (Place(partial(place, bar), bar_sizes()[bar]) for bar in (_WINDOW, _DOORBELLS))
+    return (WatchedEndpoint(endpoint, memory, window, bells, bell), far), memory
+
+
+def wrong_doorbell(dts: Path, backend: str | None, reason: str) -> str:
+    """Return what is wrong with the doorbell that pci-epf-vntb had at its end; empty if nothing is."""
+    known = doorbells.foreseen(dts, None)
+    return known.of_bridge().complaint(backend, reason) if known is not None else ""
 
 
 class VntbGuests(TwoGuests):
@@ -97,11 +115,13 @@ class VntbGuests(TwoGuests):
 
     def __init__(self, dts: Path, change: Callable[[ModelEndpoint], None] = lambda endpoint: None) -> None:
         super().__init__()
+        self._dts = dts
         self._tree = devicetree.load(dts)
         check_tree(self._tree)
         self._change = change
         self._endpoint: ModelEndpoint | None = None
         self._memory: PeerMemory | None = None
+        self._bells: BellTimes | None = None
 
     async def ends(self, platform: VirtualPlatform, host: HostSide, peer: HostSide) -> Ends:
         """Boot the endpoint, and show its bridge to the peer."""
@@ -110,7 +130,9 @@ class VntbGuests(TwoGuests):
         self._change(endpoint)
         await endpoint.board.start()
         bridge = endpoint.board.software.vntb.ntb
-        ends, self._memory = bridged(platform, endpoint, bridge, peer, endpoint.board.link.config.bar_address)
+        bells = self._bells = BellTimes(platform.now)
+        place = endpoint.board.link.config.bar_address
+        ends, self._memory = bridged(platform, endpoint, bridge, peer, place, bells)
         return ends
 
     def tidy(self) -> None:
@@ -119,14 +141,19 @@ class VntbGuests(TwoGuests):
             self._endpoint.forget()
 
     def notes(self) -> list[str]:
-        """Return what the endpoint has to tell."""
+        """Return what the endpoint has to tell; RuntimeError when its doorbell is not what the device tree asks for."""
         assert self._endpoint is not None, "guests were there"
         assert self._memory is not None, "the peer was there"
+        assert self._bells is not None, "the peer was there"
         function = self._endpoint.board.software.vntb
+        wrong = wrong_doorbell(self._dts, function.backend, function.reason)
+        if wrong:
+            raise RuntimeError(wrong)
         why = f" ({function.reason})" if function.reason else ""
         accesses = self._endpoint.accesses["reads"] + self._endpoint.accesses["writes"]
         traffic = f"{accesses} accesses of the host's, {function.irqs_raised} interrupts to it"
         return [
             f"doorbell {function.backend or 'none'}{why}",
+            self._bells.note(),
             f"{traffic}, {self._memory.copied} bytes copied for the peer",
         ]

@@ -6,6 +6,7 @@ import json
 
 from epbell_tb.guest.rtl_sim import RtlSimulation
 from epbell_tb.guest.two_guests import Socket
+from epbell_tb.guest.vntb_guests import wrong_doorbell
 
 __all__ = [
     "VntbSimulation",
@@ -15,7 +16,7 @@ __all__ = [
 class VntbSimulation(RtlSimulation):
     """A simulation of the RTL that waits for two guests: `epbell_tb.guest.ntb_run.Bridge`."""
 
-    bench = "endpoint_ntb"
+    bench = "epbell_tb.benches.endpoint_ntb"
 
     def attach(self, host: Socket, peer: Socket) -> None:
         """Hand both guests over."""
@@ -24,10 +25,14 @@ class VntbSimulation(RtlSimulation):
     def finish(self) -> list[str]:
         """Wait until the simulation has seen both guests go, and return what it has to tell."""
         figures = self.figures()
+        wrong = wrong_doorbell(self.setup.dts, figures["doorbell"], figures["reason"])
+        if wrong:
+            raise RuntimeError(wrong)
         why = f" ({figures['reason']})" if figures["reason"] else ""
         accesses = figures["host"]["reads"] + figures["host"]["writes"]
         traffic = f"{accesses} accesses of the host's, {figures['interrupts']} interrupts to it"
         return [
             f"doorbell {figures['doorbell'] or 'none'}{why}",
+            figures["rings"],
             f"{traffic}, {figures['copied']} bytes copied for the peer, {figures['clocks']} clocks",
         ]
