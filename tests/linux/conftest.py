@@ -1,9 +1,23 @@
 """Every test here boots a guest: it is skipped where a guest cannot be had."""
 
+import signal
+
 import pytest
 
 from epbell_tb.guest import newest, packages
 from epbell_tb.guest.commands import MissingError
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ended_like_ctrl_c():
+    """Whoever ends this session by SIGTERM has the guests ended, too."""
+
+    def end(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session", autouse=True)
