@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from epbell_models import devicetree
-from epbell_models.devicetree import DeviceTreeError
+from epbell_tb import linux_options
 from epbell_tb.arguments import number
 from epbell_tb.guest import ntb_run, vntb_guests
-from epbell_tb.guest.commands import MissingError
-from epbell_tb.scenarios import WIDTHS
 
 __all__ = [
-    "ENDPOINTS",
     "add_options",
     "report",
 ]
 
-ENDPOINTS = ("rtl", "model")
-"""What can be between the guests; the first is the default."""
-
 _SIZES = {"rtl": 16 << 10, "model": 256 << 10}
-_WIDTH = 256
 _MOST_SIZE = 16 << 20
 _MOST_PINGS = 10000
-_MOST_SECONDS = 86400
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command, without those that choose a device tree."""
     add = parser.add_argument
-    add("--endpoint", choices=ENDPOINTS, default=ENDPOINTS[0], help="rtl on Verilator (default), or model in Python")
     small, large = _SIZES["rtl"], _SIZES["model"]
     add("--size", type=number(1, _MOST_SIZE), metavar="BYTES", help=f"of each file, default {small}; of model {large}")
     add("--pings", type=number(1, _MOST_PINGS), default=10, metavar="N", help="how often each guest pings, default 10")
-    add("--width", type=int, choices=WIDTHS, metavar="BITS", help="rtl: width of the PCIe streams, default 256")
-    add("--stalls", action="store_true", help="rtl: let the streams pause at random")
-    add("--seed", type=int, metavar="N", help="rtl: seed of everything random, default 1")
-    add(
-        "--limit",
-        type=number(1, _MOST_SECONDS),
-        default=300,
-        metavar="SECONDS",
-        help="wall-clock time for both guests, default 300",
-    )
+    linux_options.add_options(parser, "both guests")
 
 
 def report(given: argparse.Namespace, out: Callable[[str], None]) -> int:
@@ -68,20 +49,14 @@ def report(given: argparse.Namespace, out: Callable[[str], None]) -> int:
         limit=given.limit,
         slow=given.endpoint == "rtl",
     )
-    try:
-        return 0 if ntb_run.run(setup, _bridge(given, dts, out), out) else 1
-    except MissingError as error:
-        out(f"1..0 # SKIP {error}")
-        return 0
-    except (DeviceTreeError, RuntimeError) as error:
-        print(f"epbell: {error}", file=sys.stderr)
-        return 1
+    return linux_options.status(lambda: ntb_run.run(setup, _bridge(given, dts, out), out), out)
 
 
 def _title(given: argparse.Namespace, dts: Path) -> str:
     if given.endpoint == "model":
         return f"the models, {dts.stem}"
-    return f"the RTL, {given.width or _WIDTH} bits {'with' if given.stalls else 'without'} stalls, {dts.stem}"
+    width = given.width or linux_options.WIDTH
+    return f"the RTL, {width} bits {'with' if given.stalls else 'without'} stalls, {dts.stem}"
 
 
 def _bridge(given: argparse.Namespace, dts: Path, out: Callable[[str], None]) -> ntb_run.Bridge:
@@ -93,7 +68,7 @@ def _bridge(given: argparse.Namespace, dts: Path, out: Callable[[str], None]) ->
 
     setup = RtlSetup(
         dts,
-        width=given.width or _WIDTH,
+        width=given.width or linux_options.WIDTH,
         stalls=given.stalls,
         seed=1 if given.seed is None else given.seed,
         bars=vntb_guests.BARS,

@@ -16,6 +16,7 @@ import pytest
 from epbell_models import devicetree
 from epbell_tb import linux, selftest
 from epbell_tb.guest import ntb_run, packages, programs, run
+from epbell_tb.guest.commands import MissingError
 from epbell_tb.guest.figures import Figures
 
 TEST = "pci_ep_basic.LEGACY_IRQ_TEST"
@@ -244,26 +245,9 @@ def test_an_error_is_no_skip(monkeypatch, capsys):
 
 
 def test_a_skip_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(run, "run", raises(linux.MissingError("could not download; apt said:\n    no\n    network")))
+    monkeypatch.setattr(run, "run", raises(MissingError("could not download; apt said:\n    no\n    network")))
     assert linux.main(["pcitest", "--endpoint", "model"]) == 0
     assert capsys.readouterr().out == "# no\n# network\n1..0 # SKIP could not download; apt said:\n"
-
-
-@pytest.mark.parametrize(("failing", "controls"), [(0, 0), (3, 0), (None, 1), (None, 0)])
-def test_all_fails_if_one_of_them_does(monkeypatch, failing, controls):
-    """Each job, and the controls."""
-    jobs = []
-
-    def report(setup, out=None):
-        jobs.append(setup)
-        out("# Totals: some")
-        return int(len(jobs) - 1 == failing)
-
-    monkeypatch.setattr(linux, "report", report)
-    monkeypatch.setattr(linux, "_controls", lambda: controls)
-    status = linux.main(["all", "--endpoint", "model"])
-    assert status == int(failing is not None or controls)
-    assert len(jobs) == len(devicetree.shipped()) + 1
 
 
 def test_the_selftests_watchdog_allows_for_the_boot(monkeypatch):
