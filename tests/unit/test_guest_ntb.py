@@ -7,14 +7,18 @@ import pytest
 
 from epbell_models.ntb import NtbClient
 from epbell_models.platform import VirtualPlatform
+from epbell_models.reference.outbound import Cause
 from epbell_models.selftest.tap import TapWriter
 from epbell_tb import linux
 from epbell_tb.guest.bell_times import BellTimes
+from epbell_tb.guest.host_side import HostSideMemory
 from epbell_tb.guest.ntb_test import TESTS, NtbListener, script
 from epbell_tb.guest.peer_block import FIRST_SLOT, TABLE, VECTORS
 from epbell_tb.guest.peer_endpoint import PeerEndpoint
 from epbell_tb.guest.peer_memory import PeerMemory, Place, WatchedEndpoint
 from epbell_tb.guest.plain_ntb import PlainNtb
+from epbell_tb.guest.port import HostFault
+from epbell_tb.guest.two_guests import Survivor
 
 WINDOW = 0x1_0000
 BASES = {0: 0x1000_0000, 2: 0x1001_0000, 4: 0x1002_0000}
@@ -195,6 +199,27 @@ def test_a_device_tree_whose_fixed_bar_is_in_the_way(capsys):
     for endpoint in ("model", "rtl"):
         assert linux.main(["ntb", "--tree", "rk3588", "--endpoint", endpoint]) == 1
         assert "rk3588: BAR 4 always shows the eDMA" in capsys.readouterr().err
+
+
+def test_what_comes_after_a_guest_has_gone_is_no_error():
+    guest = Survivor(Memory())
+    memory = HostSideMemory(guest)
+    memory.write(0x1000, b"data")
+    assert memory.read(0x1000, 4) == b"data"
+    guest.gone = True
+    memory.write(0x1000, b"late")
+    assert memory.read(0x1000, 4) is Cause.UNSUPPORTED
+    assert not memory.dropped
+
+
+def test_what_reaches_nothing_of_a_guest_is_kept():
+    class Nowhere(Memory):
+        def write(self, address, data):
+            raise HostFault(address, len(data))
+
+    memory = HostSideMemory(Survivor(Nowhere()))
+    memory.write(0x1000, b"data")
+    assert memory.dropped == [0x1000]
 
 
 # -- memory behind the endpoint's windows ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from epbell_models.platform import DrivenIrqLine, Platform
 from epbell_models.reference.host_memory import HostMemory
 from epbell_models.reference.outbound import Cause
-from epbell_tb.guest.port import MESSAGES, HostFault, HostSide
+from epbell_tb.guest.port import MESSAGES, HostFault, HostGone, HostSide
 
 __all__ = [
     "HostSideLine",
@@ -39,11 +39,16 @@ class HostSideMemory(HostMemory):
             return Cause.UNSUPPORTED
 
     def write(self, address: int, data: bytes) -> None:
-        """Do one write request; posted, so nobody is told if it reaches nothing."""
+        """Do one write request; posted, so nobody is told if it reaches nothing, which is kept in ``dropped``.
+
+        What comes after a guest has switched itself off is nobody's error.
+        """
         if address in MESSAGES:
             self._heard(address, data)
         try:
             self._host.write(address, data)
+        except HostGone:
+            return
         except HostFault:
             self.dropped.append(address)
 

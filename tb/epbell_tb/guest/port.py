@@ -23,6 +23,7 @@ __all__ = [
     "MESSAGES",
     "Endpoint",
     "HostFault",
+    "HostGone",
     "HostSide",
     "Request",
     "Transport",
@@ -46,6 +47,10 @@ class HostFault(Exception):
         super().__init__(f"Nothing of the guest is at {address:#x}, where {length} bytes were asked for")
         self.address = address
         self.length = length
+
+
+class HostGone(HostFault):
+    """The same of a guest that has switched itself off: no error of whoever asks."""
 
 
 class HostSide(Protocol):

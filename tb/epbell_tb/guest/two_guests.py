@@ -14,7 +14,7 @@ from epbell_models.platform import Platform, VirtualPlatform
 from epbell_tb.guest.attachment import Attachment
 from epbell_tb.guest.peer_endpoint import PeerEndpoint
 from epbell_tb.guest.plain_ntb import PlainNtb
-from epbell_tb.guest.port import Endpoint, HostFault, HostSide, serve
+from epbell_tb.guest.port import Endpoint, HostGone, HostSide, serve
 from epbell_tb.guest.qtest import QtestError
 
 __all__ = [
@@ -57,15 +57,15 @@ class Survivor:
         self._guest = guest
 
     def read(self, address: int, length: int) -> bytes:
-        """Read guest memory; raises `HostFault` where nothing is."""
+        """Read guest memory; raises `HostFault` where nothing is, `HostGone` when the guest has gone."""
         if self.gone:
-            raise HostFault(address, length)
+            raise HostGone(address, length)
         return self._guest.read(address, length)
 
     def write(self, address: int, data: bytes) -> None:
-        """Write guest memory or send an interrupt message; raises `HostFault` where nothing is."""
+        """Write guest memory or send an interrupt message; raises as `read` does."""
         if self.gone:
-            raise HostFault(address, len(data))
+            raise HostGone(address, len(data))
         with self._may_go():
             self._guest.write(address, data)
 
