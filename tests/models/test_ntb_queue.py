@@ -344,6 +344,16 @@ def test_a_slot_that_the_peer_does_not_have(tree):
     run_transport(scenario, tree=tree)
 
 
+def test_a_queue_begins_without_a_doorbell():
+    async def scenario(rig):
+        await rig.start()
+        rig.ntb.db_event(0, 0b11)
+        Echo(rig.ours)
+        assert rig.ntb.db_read() == 0b10
+
+    run_transport(scenario)
+
+
 def test_there_are_no_more_queues_than_the_transport_has():
     async def scenario(rig):
         with pytest.raises(RuntimeError, match=r"none before start\(\): there is no queue 0"):

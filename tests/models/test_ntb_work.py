@@ -80,6 +80,26 @@ def test_cancelling_waits_for_a_run_and_forgets_what_was_scheduled_meanwhile():
     run(scenario)
 
 
+@pytest.mark.parametrize("seconds", [0, 0.1, 2])
+def test_a_work_that_is_being_cancelled_is_not_scheduled(seconds):
+    async def scenario(platform, work, started):
+        async def again():
+            await platform.sleep(0.5)
+            work.schedule(seconds)
+
+        work.schedule()
+        platform.spawn(again(), "again")
+        await platform.sleep(0.25)
+        await work.cancel()
+        await platform.sleep(5)
+        assert started == [0]
+        work.schedule()
+        await platform.sleep(5)
+        assert len(started) == 2
+
+    run(scenario)
+
+
 def test_a_stopped_work_never_runs_again():
     async def scenario(platform, work, started):
         work.schedule()

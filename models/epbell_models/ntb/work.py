@@ -31,6 +31,7 @@ class Work:
         self._platform = platform
         self._run = run
         self._due: float | None = None
+        self._cancels = 0
         self._stopped = False
         self._kick = platform.event()
         self._idle = platform.event()
@@ -40,7 +41,9 @@ class Work:
         platform.spawn(self._loop(), name)
 
     def schedule(self, seconds: float = 0.0) -> None:
-        """Let it run after ``seconds``, or sooner when that was said before."""
+        """Let it run after ``seconds``, or sooner when that was said before; not while it is being cancelled."""
+        if self._cancels:
+            return
         due = self._platform.now() + seconds
         if self._due is None or due < self._due:
             self._due = due
@@ -48,14 +51,16 @@ class Work:
 
     async def cancel(self) -> None:
         """Forget that it was scheduled, and wait for a run that has begun. Not from within such a run."""
+        self._cancels += 1
         self._due = None
         self._kick.set()
         await self._idle.wait()
-        self._due = None
+        self._cancels -= 1
 
     async def stop(self) -> None:
         """Cancel it for good."""
         self._stopped = True
+        self._cancels += 1
         await self.cancel()
         await self._ended.wait()
 
