@@ -106,7 +106,7 @@ MODULES: dict[str, Callable[[], wiring.Component]] = {
 """Exported module name -> builder of its component."""
 
 
-def to_systemverilog(component: wiring.Component, name: str) -> str:
+def to_systemverilog(component: wiring.Component, name: str, edit: Callable[[str], str] | None = None) -> str:
     """Convert a component to one self-contained SystemVerilog file.
 
     Parameters
@@ -116,6 +116,8 @@ def to_systemverilog(component: wiring.Component, name: str) -> str:
         ``a_axil_awaddr``).
     name : str
         Name of the top module.
+    edit : callable, optional
+        Takes the design as RTLIL and returns what goes to Yosys instead.
 
     Raises
     ------
@@ -124,6 +126,8 @@ def to_systemverilog(component: wiring.Component, name: str) -> str:
     """
     platform = ExportPlatform()
     text = rtlil.convert(component, name=name, platform=platform, ports=_flat_ports(component))
+    if edit is not None:
+        text = edit(text)
     return _header(name) + _run_yosys(_SCRIPT.format(rtlil=_relative_sources(text))) + platform.extra
 
 

@@ -19,12 +19,14 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from amaranth.lib import wiring
 from filelock import FileLock
 
 from epbell import export
+from epbell.export_rest import add_at_rest
 from epbell_tb import toolchain
 
 __all__ = ["Build", "Result", "SimulationError", "build", "cancel", "read_results", "run", "sim_build", "source"]
@@ -112,6 +114,7 @@ def build(
     waves: bool = False,
     builder: Callable[[], wiring.Component] | None = None,
     say: Callable[[str], None] | None = None,
+    at_rest: Mapping[str, Sequence[str]] | None = None,
 ) -> Build:
     """Export and Verilate one module, unless that very build is there already.
 
@@ -125,11 +128,13 @@ def build(
         Makes the component; for variants that are not exported.
     say : callable, optional
         Told in a sentence when a compilation starts.
+    at_rest : mapping, optional
+        Add the output of `epbell.export_rest`, in which these registers have no part. Such a build has its own folder.
 
     Raises
     ------
     ValueError
-        If there is no such module.
+        If there is no such module, or no such register.
     SimulationError
         If Verilator or the C++ compiler refuses it.
     ToolError
@@ -137,10 +142,10 @@ def build(
     """
     if builder is None:
         _check(module)
-    root = sim_build() / (f"{module}-waves" if waves else module)
+    root = sim_build() / f"{module}{'' if at_rest is None else '-at-rest'}{'-waves' if waves else ''}"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
-        text = _source(module, builder, root)
+        text = _source(module, builder, root, at_rest)
         folder = root / _digest(text)
         if (folder / "done").exists():
             return Build(module, folder, waves, 0.0)
@@ -241,18 +246,24 @@ def _check(module: str) -> None:
         raise ValueError(f"The module must be one of {', '.join(export.MODULES)}, not {module!r}")
 
 
-def _source(module: str, builder: Callable[[], wiring.Component] | None, root: Path) -> str:
+def _source(
+    module: str,
+    builder: Callable[[], wiring.Component] | None,
+    root: Path,
+    at_rest: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """SystemVerilog of the module; kept beside a digest of the Python sources, since converting takes seconds."""
     chosen = export.MODULES[module] if builder is None else builder
+    edit = None if at_rest is None else partial(add_at_rest, name=module, besides=at_rest)
     name = repr(chosen)
     if " at 0x" in name:  # a function: nothing tells it from another one
-        return export.to_systemverilog(chosen(), module)
-    key = _python_digest() + name
+        return export.to_systemverilog(chosen(), module, edit)
+    key = _python_digest() + name + repr(at_rest)
     kept, stamp = root / f"{module}.sv", root / "source.key"
     if kept.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == key:
         return kept.read_text(encoding="utf-8")
     stamp.unlink(missing_ok=True)
-    text = export.to_systemverilog(chosen(), module)
+    text = export.to_systemverilog(chosen(), module, edit)
     kept.write_text(text, encoding="utf-8")
     stamp.write_text(key, encoding="utf-8")
     return text

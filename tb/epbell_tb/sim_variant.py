@@ -29,6 +29,9 @@ _DEFAULTS: dict[str, object] = {
     "msix": "rq",
 }
 
+_ASKING = {"config": ("hard__read", "which", "answered", "rests")}
+"""Registers that never rest: the endpoint asks for the base address registers, round after round (`ConfigReader`)."""
+
 
 class VariantError(Exception):
     """No endpoint can be built for a device tree; the text names the file and what is wrong."""
@@ -86,7 +89,9 @@ def variant_of(tree: DeviceTree, width: int, bars: str, msix: str = "rq") -> Var
     return Variant(name, width, given, tree.source)
 
 
-def build_variant(variant: Variant, *, waves: bool = False, say: Callable[[str], None] | None = None) -> runner.Build:
+def build_variant(
+    variant: Variant, *, waves: bool = False, say: Callable[[str], None] | None = None, at_rest: bool = False
+) -> runner.Build:
     """Build an endpoint, unless it is there already.
 
     Parameters
@@ -97,6 +102,8 @@ def build_variant(variant: Variant, *, waves: bool = False, say: Callable[[str],
         Build with VCD tracing.
     say : callable, optional
         Told in a sentence when a compilation starts.
+    at_rest : bool
+        Add the output that `epbell_tb.endpoint.idle` looks at.
 
     Raises
     ------
@@ -107,7 +114,9 @@ def build_variant(variant: Variant, *, waves: bool = False, say: Callable[[str],
     """
     builder = partial(Endpoint, variant.width, **dict(variant.parameters)) if variant.parameters else None
     try:
-        return runner.build(variant.name, waves=waves, builder=builder, say=say)
+        return runner.build(
+            variant.name, waves=waves, builder=builder, say=say, at_rest=_ASKING if at_rest else None
+        )  # fmt: skip
     except ValueError as error:
         raise VariantError(f"{variant.source}: {error}") from error
 

@@ -143,7 +143,8 @@ class Outstanding(wiring.Component):
         entry: Any = Signal(layout)
         oldest: Any = Signal(layout)
         m.submodules.order = order = SyncFIFO(width=layout.size, depth=self._reads)
-        m.d.sync += now.eq(now + 1)
+        with m.If(self.valid | order.r_rdy):  # without reads there is nothing to measure, and nothing moves
+            m.d.sync += now.eq(now + 1)
 
         ending: Any = Signal()  # reads from before a flush have not been answered yet
         ends: Any = Signal()

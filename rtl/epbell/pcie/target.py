@@ -183,7 +183,7 @@ class Target(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += stage.local[2:12].eq(stage.local[2:12] + segment.count)
-        with m.Else():
+        with m.Elif(~self.ready):
             m.d.sync += stage.age.eq(_older(stage.age))
 
         pages, ram = self._decode(m, stage)

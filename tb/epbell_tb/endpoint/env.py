@@ -109,6 +109,9 @@ class EndpointEnv:
         What the scenario adds to its line of the report.
     """
 
+    time_scale = TIME_SCALE
+    """Seconds of Linux in a simulated second."""
+
     def __init__(self, dut: Any, name: str = "", *, msix: int = 0, msix_table: int = _MSIX_TABLE) -> None:
         self.dut = dut
         self.msix = msix
@@ -124,7 +127,7 @@ class EndpointEnv:
         windows = os.environ.get("EPBELL_WINDOWS")
         if windows:
             self.tree = replace(self.tree, endpoint=replace(self.tree.endpoint, inbound_windows=int(windows)))
-        self.platform = CocotbPlatform(TIME_SCALE)
+        self.platform = CocotbPlatform(self.time_scale)
         _quieten(dut)
         make_quick()
         self.root: Any = RootComplex()

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from cocotb.triggers import Event, RisingEdge
+from cocotb.utils import get_sim_steps
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
 from cocotbext.pcie.xilinx.us.interface import UsPcieFrame
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
@@ -48,6 +49,7 @@ def direct_link(bridge: Any, port: Any) -> None:
     for near, far in ((upper, port), (port, upper)):
         near.send = partial(_hand_over, far)
         near.fc_initialized = True
+        near.fc_idle_timer_steps = get_sim_steps(1, "sec")  # it would wake up for credits that nobody counts
     bridge.downstream_tx_handler = upper.send
 
 

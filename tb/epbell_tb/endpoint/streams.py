@@ -16,6 +16,7 @@ from epbell_tb.endpoint.sampling import sampler
 
 __all__ = [
     "make_quick",
+    "pausing",
 ]
 
 
@@ -126,6 +127,11 @@ class _Pauses:
         if ended:
             self._task = cocotb.start_soon(self._run(), name="stream pauses")
 
+    @property
+    def waits(self) -> bool:
+        """Whether its task waits for an edge of the clock."""
+        return self._task is not None and not self._task.done()
+
     async def _run(self) -> None:
         while self._streams:
             await self._edge
@@ -144,6 +150,12 @@ _pauses: dict[Any, _Pauses] = {}
 
 def _set_pauses(stream: Any, generator: Iterable[bool] | None = None) -> None:
     _pauses.setdefault(stream.clock, _Pauses(stream.clock)).set(stream, generator)
+
+
+def pausing(clock: Any) -> int:
+    """Return how many tasks wait for an edge of a clock only to let streams pause."""
+    found = _pauses.get(clock)
+    return 0 if found is None else int(found.waits)
 
 
 def make_quick() -> None:
