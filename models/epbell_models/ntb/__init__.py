@@ -2,8 +2,10 @@
 
 from .costs import NtbCosts
 from .device import MW_ALIGN, PEER, MwAddress, MwAlign, NtbClient, NtbDevice
-from .queue import QueueClient, QueueCounts, Trace, TransportQueue
-from .transport import MTU, NtbTransport, Spad
+from .queue import TransportQueue
+from .queue_client import QueueClient, QueueCounts, Trace
+from .spads import Spad
+from .transport import MTU, NtbTransport
 
 __all__ = [
     "MTU",

@@ -6,80 +6,25 @@ difference. The host's processor stores through a BAR, the endpoint's through it
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from ..platform import Platform
 from .costs import NtbCosts
 from .device import PEER, NtbDevice
+from .queue_client import QueueClient, QueueCounts, Trace
 from .ring import DONE, HEADER_SIZE, LINK_DOWN, Ring
+from .spads import Spad
 from .work import Work
 
 __all__ = [
     "LINK_PERIOD_MS",
-    "QP_LINKS",
-    "QueueClient",
-    "QueueCounts",
-    "Trace",
     "TransportQueue",
 ]
-
-QP_LINKS = 1
-"""Scratchpad with a bit per queue whose client is ready."""
 
 LINK_PERIOD_MS = 10
 """Milliseconds from one look at the peer's scratchpads to the next."""
 
 _WORD = 4
 _32_BITS = 0xFFFF_FFFF
-
-Trace = Callable[[str, float], None]
-"""Called with a step and its time: "store" before a frame's first store, "ring" before its doorbell, "irq" when the
-driver tells of a doorbell, "received" before the client's handler."""
-
-
-class QueueClient(Protocol):
-    """Who sends and receives. Neither call is made while the same is still awaited."""
-
-    async def received(self, queue: "TransportQueue", data: bytes) -> None:
-        """Take a frame, in the tasklet's context: the next one waits."""
-        ...
-
-    async def event(self, queue: "TransportQueue", up: bool) -> None:
-        """Take note that the queue's link is up, or down."""
-        ...
-
-
-@dataclass
-class QueueCounts:
-    """What a queue has seen since it was created.
-
-    Attributes
-    ----------
-    sent, sent_bytes, full
-        Frames sent and their bytes; how often there was no room.
-    rings
-        Doorbells that were rung for them, the frame that says goodbye included.
-    interrupts
-        How often the driver told of a doorbell that may be this queue's.
-    received, received_bytes
-        Frames received and their bytes.
-    empty
-        Looks at a frame that was not there (yet).
-    versions, overflows
-        Frames that were refused: another version than the next, longer than there is room for.
-    """
-
-    sent: int = 0
-    sent_bytes: int = 0
-    full: int = 0
-    rings: int = 0
-    interrupts: int = 0
-    received: int = 0
-    received_bytes: int = 0
-    empty: int = 0
-    versions: int = 0
-    overflows: int = 0
 
 
 class TransportQueue:
@@ -186,8 +131,8 @@ class TransportQueue:
     async def link_down(self) -> None:
         """Say that the client is no longer ready, to the peer with a last frame. Not from within a client's handler."""
         self._ready = False
-        links = await self._ntb.spad_read(QP_LINKS)
-        await self._ntb.peer_spad_write(PEER, QP_LINKS, links & ~self.bit)
+        links = await self._ntb.spad_read(Spad.QP_LINKS)
+        await self._ntb.peer_spad_write(PEER, Spad.QP_LINKS, links & ~self.bit)
         await self._link_work.cancel()
         if self.link_is_up:
             self.link_is_up = False
@@ -223,8 +168,8 @@ class TransportQueue:
         """Say that this side is ready; up when the peer has said so, else look again."""
         if not self._transport_is_up():
             return
-        links = await self._ntb.spad_read(QP_LINKS)
-        await self._ntb.peer_spad_write(PEER, QP_LINKS, links | self.bit)
+        links = await self._ntb.spad_read(Spad.QP_LINKS)
+        await self._ntb.peer_spad_write(PEER, Spad.QP_LINKS, links | self.bit)
         if links & self.bit:
             self._say("Link Up")
             self.link_is_up = True

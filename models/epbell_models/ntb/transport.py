@@ -11,14 +11,16 @@ from ..jiffies import delay
 from ..platform import Platform
 from .costs import NtbCosts
 from .device import PEER, MwAddress, NtbDevice
-from .queue import LINK_PERIOD_MS, QueueClient, Trace, TransportQueue
+from .queue import LINK_PERIOD_MS, TransportQueue
+from .queue_client import QueueClient, Trace
 from .ring import Ring
+from .spads import Spad
+from .window_memory import WindowMemory
 from .work import Work
 
 __all__ = [
     "MTU",
     "NtbTransport",
-    "Spad",
 ]
 
 MTU = 0x10000
@@ -27,16 +29,6 @@ MTU = 0x10000
 _VERSION = 4
 _FEWEST_SPADS = 6
 _32_BITS = 0xFFFF_FFFF
-
-
-class Spad:
-    """Scratchpads by index. From WINDOW_SIZE on there are two for each window: upper half of its size, lower half."""
-
-    VERSION = 0
-    QP_LINKS = 1
-    NUM_QPS = 2
-    NUM_MWS = 3
-    WINDOW_SIZE = 4
 
 
 class NtbTransport:
@@ -103,7 +95,7 @@ class NtbTransport:
         self._costs = costs or NtbCosts()
         self._trace = trace
         self._windows: list[MwAddress] = []
-        self._buffers: dict[int, tuple[int, int]] = {}
+        self._memory = WindowMemory(ntb)
         self._work: Work | None = None
         self.link_is_up = False
         self.queues: list[TransportQueue] = []
@@ -228,15 +220,15 @@ class NtbTransport:
                 self._work.schedule(self._period + self._costs.work)
             return
         for index, size in enumerate(sizes):
-            error = await self._set_window(index, size)
+            error = await self._memory.put(index, size)
             if error:
                 self.reason = f"Memory window {index} of {size:#x} bytes: {errno.errorcode.get(-error, error)}"
                 self._say(self.reason)
-                await self._free_windows()
+                await self._memory.free()
                 return
         self.link_is_up = True
         for queue in self.queues:
-            address, size = self._buffers[queue.number % self.window_count]
+            address, size = self._memory.behind(queue.number % self.window_count)
             await queue.set_buffer(self._ring(queue.number, address, size))
 
     async def _tell(self) -> None:
@@ -278,45 +270,9 @@ class NtbTransport:
         self.link_is_up = False
         for queue in self.queues:
             await queue.clean_up()
-        await self._free_windows()
+        await self._memory.free()
         for index in range(self._ntb.spad_count()):
             await self._ntb.spad_write(index, 0)
 
-    # -- memory windows ------------------------------------------------------------------------------------------------
-
-    async def _set_window(self, index: int, size: int) -> int:
-        """Put memory behind a window of the peer's, unless that much is there already; 0 or a negative errno."""
-        if not size:
-            return -errno.EINVAL
-        align = self._ntb.mw_get_align(PEER, index)
-        if isinstance(align, int):
-            return align
-        wanted = _round_up(size, align.size)
-        if index in self._buffers:
-            if self._buffers[index][1] == wanted:
-                return 0
-            await self._free_window(index)
-        address = self._ntb.dma_alloc(_round_up(size, align.address))
-        if address is None:
-            return -errno.ENOMEM
-        self._buffers[index] = address, wanted
-        if await self._ntb.mw_set_trans(PEER, index, address, wanted):
-            await self._free_window(index)
-            return -errno.EIO
-        return 0
-
-    async def _free_windows(self) -> None:
-        for index in tuple(self._buffers):
-            await self._free_window(index)
-
-    async def _free_window(self, index: int) -> None:
-        address, _ = self._buffers.pop(index)
-        await self._ntb.mw_clear_trans(PEER, index)
-        self._ntb.dma_free(address)
-
     def _say(self, message: str) -> None:
         self.log.append(f"ntb_transport: {message}")
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
