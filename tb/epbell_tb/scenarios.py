@@ -350,6 +350,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         vntb_slots_that_never_ring="Slots 0 and 1 of the bridge ring nothing.",
         vntb_rings_of_the_endpoint="Bit k rung by the endpoint is MSI k + 3 of the bridge; the first two never come.",
         vntb_slots_that_the_peer_lacks="A ring of a slot that the endpoint lacks stores 0: no doorbell, no damage.",
+    ),
+    *_bridge(
+        "_doorbells",
+        trees=("imx8", "msi-enomem"),
         vntb_rings_of_v71="An endpoint of v7.1 has its bits one too high, and rings at once.",
     ),
     *_bridge(
@@ -369,8 +373,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     *_bridge(
         "_polling",
-        trees=("imx8", "imx8-edma"),
-        vntb_pings="Of a hundred pings those by interrupts take less than a fifth of those that are polled.",
+        trees=_BRIDGES,
+        vntb_pings="A hundred pings take any time up to a tick if polled, and a fifth of that by interrupts.",
     ),
     *_bridge(
         "_commands",
@@ -389,6 +393,18 @@ SCENARIOS: tuple[Scenario, ...] = (
         "_span",
         trees=("imx8", "imx8-edma"),
         vntb_messages_of_all_slots="Four slots are four messages of the Messaging Unit, or one kick of the eDMA.",
+    ),
+    *_bridge(
+        "_transport",
+        trees=_BRIDGES,
+        vntb_frames_in_order="Frames both ways at full rate arrive in order over the bridge, with no stall.",
+        vntb_lost_ring="A frame whose doorbell is lost waits for the next one, which brings both.",
+    ),
+    *_bridge(
+        "_transport",
+        trees=("msi-enomem",),
+        vntb_link_up_and_down="The transport's link comes up and goes down again and again, one side late.",
+        vntb_link_mismatch="Sides that differ in version, queues or windows never have a link, and go on looking.",
     ),
 )
 """Every scenario, in the order in which they are shown."""

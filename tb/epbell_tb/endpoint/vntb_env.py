@@ -1,13 +1,16 @@
 """The environment of the endpoint's benches when its function is pci-epf-vntb and the host's driver ntb_hw_epf."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
+
+import cocotb
+from cocotb.task import Task
 
 from epbell_models.host.ntb_hw_epf import NtbHwEpf
 from epbell_models.host.ntb_hw_epf_ids import BarMap, find_map
 from epbell_models.host.pci import PciDevice
-from epbell_models.linux.boot import EndpointSoftware
 from epbell_models.linux.pci_epf_vntb import PciEpfVntb
 from epbell_models.linux.pci_epf_vntb_config import CLASS_MEMORY_RAM, MSI_VECTORS, VntbConfig, VntbRelease
 from epbell_models.linux.pci_epf_vntb_ntb import VirtualNtb
@@ -24,6 +27,8 @@ __all__ = [
     "VntbEnv",
 ]
 
+T = TypeVar("T")
+
 IMX8 = (0x1957, 0x0809)
 """Identity whose BARs are, to the host's driver: 0 for control block and scratchpads, 2 doorbells, 4 and 5 windows."""
 
@@ -33,6 +38,9 @@ RCAR = (0x1912, 0x0030)
 _SPADS = 32
 _LOOKS = 20
 """How often the host looks for the answer to a command within the endpoint's period; Linux does thousands of times."""
+
+_SENT = 1000
+"""Clocks within which a command is sent, whatever pauses."""
 
 _SETTLE = 200
 """Clocks after a period in which the work's run has ended, and what it leads to at either end."""
@@ -132,12 +140,9 @@ class VntbEnv(EndpointEnv):
 
     # -- bring-up ------------------------------------------------------------------------------------------------------
 
-    async def boot(
-        self, config: VntbConfig, before: Callable[[EndpointSoftware], None] = lambda software: None
-    ) -> None:
-        """Boot the endpoint's Linux, which binds its driver; ``before`` is called with the software before that."""
+    async def boot(self, config: VntbConfig) -> None:
+        """Boot the endpoint's Linux, which binds its driver."""
         self.software = self.new_software(vntb=config)
-        before(self.software)
         error = await self.software.start()
         assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
         assert self.ntb.set_ctx(self.near) == 0
@@ -158,14 +163,12 @@ class VntbEnv(EndpointEnv):
             assert self.driver.set_ctx(self.far) == 0
         return error
 
-    async def reboot(
-        self, config: VntbConfig, before: Callable[[EndpointSoftware], None] = lambda software: None
-    ) -> None:
-        """Unbind both drivers, boot the endpoint's Linux with another configuration, and bind the host's again."""
-        await self.driver.remove()
+    async def reboot(self, config: VntbConfig) -> None:
+        """Boot the endpoint's Linux with another configuration, and a host, too, that has never said goodbye."""
+        await self.device.free_irq_vectors()
         await self.software.stop()
-        await self.boot(config, before)
-        await self.probe()
+        await self.boot(config)
+        await self.patiently(cocotb.start_soon(self.probe()))
         self.near.take()
         self.far.take()
         self.stores.clear()
@@ -176,6 +179,24 @@ class VntbEnv(EndpointEnv):
         """Let the command work run once more, and what it leads to."""
         await self.platform.sleep(self.vntb.commands.period)
         await self.settle()
+
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        """Let no stream pause meanwhile, lest a long wait for Linux's clock takes as many steps as clocks."""
+        streams = (self.block.cq_source, self.block.cc_sink, self.block.rq_sink, self.block.rc_source)
+        for stream in streams:
+            stream.set_pause_generator(None)
+            stream.pause = False
+        yield
+        if self.stalls:
+            for stream in streams:
+                stream.set_pause_generator(self.pauses())
+
+    async def patiently(self, task: Task[T]) -> T:
+        """Return what a command of the host returns; streams pause while it is sent, not while it waits."""
+        await self.clocks(_SENT)
+        with self.flowing():
+            return await task
 
     async def settle(self) -> None:
         """Let everything reach where it goes that does not wait for the command work."""
@@ -214,11 +235,19 @@ class VntbBringUp(BringUp):
     async def environment(self, dut: Any) -> VntbEnv:
         """Return an environment that is up; it has neither name nor stalls yet."""
         env = VntbEnv(dut, self.identity)
+        await self.bring_up(env)
+        return env
+
+    async def bring_up(self, env: VntbEnv) -> None:
+        """Bring an environment up."""
         await env.reset()
         if self.linux:
-            await env.boot(env.config(db_count=self.db_count, release=self.release))
+            await env.boot(env.config(db_count=self.db_count, release=self.release, **self.windows(env)))
         await env.enumerate()
         await env.device.enable()
         if self.linux:
             await env.probe(self.vectors)
-        return env
+
+    def windows(self, env: VntbEnv) -> dict[str, Any]:
+        """Return what the configuration says of memory windows, unless it is the usual."""
+        return {}
