@@ -6,6 +6,7 @@
 #   make block [BLOCK=mu]
 #   make selftest [TREE=rk3588] [DTS=mine.dts] [ARGS='--only *.DOORBELL_TEST']
 #   make linux [TREE=rk3588] [DTS=mine.dts] [ARGS='--endpoint model']
+#   make vntb [SEED=7] [WIDTH=64] [ARGS='--hz 250 --stalls']
 #   make soak [SEED=7] [ARGS='--rings 1000000 --width 512']
 #   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
@@ -21,7 +22,7 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress soak unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress vntb soak unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -30,6 +31,7 @@ selftest:; @$(TOOL) run selftest $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dt
 linux:  ; @$(TOOL) run linux $(if $(TREE)$(DTS),pcitest $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)'),all) $(ARGS) ## boot stock Linux kernels whose PCI device is the endpoint
 test:   ; @$(TOOL) run test $(TESTS) $(ARGS)                     ## run every test
 regress:; @$(TOOL) run regress $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## run what is too much for `make test`: takes hours
+vntb:   ; @$(TOOL) run vntb $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## measure pings over pci-epf-vntb, polled and with doorbells
 soak:   ; @$(TOOL) run soak $(if $(SEED),--seed '$(SEED)') $(ARGS) ## send millions of doorbells at the RTL's own speed
 unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator
 lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff

@@ -274,6 +274,7 @@ VERBS: dict[str, Verb] = {
     "linux": Verb("boot stock Linux kernels whose PCI device is the endpoint, and print TAP", _linux),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
+    "vntb": Verb("measure pings between two hosts over each doorbell, and draw them", _delegate("epbell_tb.vntb")),
     "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),

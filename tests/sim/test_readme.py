@@ -23,6 +23,8 @@ SHORTER = {
     # Every scenario is run by test_scenarios.py, in the same way; here the command itself is, on every device tree.
     "make sim": f"make sim WIDTH=256 STALLS=off SCENARIO={FEW}",
     "make sim TREE=rk3588,hdma WIDTH=256 STALLS=off": f"make sim TREE=rk3588,hdma WIDTH=256 STALLS=off SCENARIO={FEW}",
+    # 200 pings on each of three doorbells; here few, on two.
+    "make vntb": "make vntb ARGS='--pings 4 --backend polled --backend mu'",
     # Hours: that it starts, and what there is to run.
     "make regress": "make regress ARGS=--list",
     # It installs packages and boots kernels for minutes; tests/linux is what it runs.

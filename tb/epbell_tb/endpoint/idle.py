@@ -16,6 +16,7 @@ One time in many nothing is left out, but watched: should an output or a registe
 fails.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ _LOW_NS = 3
 _WATCHED = 4
 """Rounds that are watched instead of left out; fewer are not worth a stop."""
 
-_NOT_WATCHED = ("clk", "m_axis_cc_tready", "m_axis_rq_tready")
-"""Inputs that change at rest: the clock, and the pauses of the streams."""
+_NOT_WATCHED = re.compile(r"clk|(m_axis_)?(cc|rq)_+tready")
+"""Names, outside and inside, of inputs that change at rest: the clock, and the pauses of the streams."""
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Idle:
         self._watch_every = watch_every
         self._rests = sampler(getattr(dut, AT_REST))
         self._edges: tuple[Any, ...] = (dut.clk.rising_edge, dut.clk.falling_edge, dut.clk.value_change)
-        self._pins = {pin._name: sampler(pin) for pin in dut if pin._name not in _NOT_WATCHED}
+        self._pins = {pin._name: sampler(pin) for pin in dut if not _NOT_WATCHED.fullmatch(pin._name)}
         self._period = get_sim_steps(PERIOD_NS, "ns")
         self._chances = 0
         self._moved = True
