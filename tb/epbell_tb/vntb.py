@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -61,17 +62,19 @@ def main(argv: Sequence[str]) -> int:
     console = Console(stderr=True)
     begin = time.monotonic()
     plots = importlib.import_module("epbell_tb.vntb_plots")  # loads matplotlib: `--help` need not, a run fails at once
-    try:
-        found = _measure(options, console)
-    except (runner.SimulationError, VariantError) as error:
-        print(f"epbell: {error}", file=sys.stderr)
-        return 1
-    judged = goals(found)
     folder = runner.sim_build() / "report"
-    result = _result(options, found, judged, time.monotonic() - begin)
-    text = json.dumps(result, indent=2) + "\n"
-    (folder / "vntb.json").write_text(text, encoding="utf-8")
-    pictures = plots.draw(found, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "vntb.lock"):  # the files have fixed names
+        try:
+            found = _measure(options, console)
+        except (runner.SimulationError, VariantError) as error:
+            print(f"epbell: {error}", file=sys.stderr)
+            return 1
+        judged = goals(found)
+        result = _result(options, found, judged, time.monotonic() - begin)
+        text = json.dumps(result, indent=2) + "\n"
+        (folder / "vntb.json").write_text(text, encoding="utf-8")
+        pictures = plots.draw(found, folder)
     if options.json:
         print(text, end="")
     else:

@@ -10,6 +10,7 @@ from epbell_models import devicetree
 from epbell_tb import figures, runner
 from epbell_tb.sim_variant import build_variant, variant_of
 
+pytestmark = pytest.mark.xdist_group("at rest")
 WIDTH = 256
 TREES = {"msi-enomem": "250", "imx8": "5000", "imx8-edma": "5000"}
 """Device trees, and how much faster than Linux's the time is: commands take longer when doorbells interrupt."""

@@ -8,7 +8,7 @@ from epbell_tb import runner, vntb
 from epbell_tb.endpoint.ping_steps import STEPS
 from epbell_tb.vntb_costs import per_ping_us
 
-pytestmark = pytest.mark.xdist_group("usp256")
+pytestmark = pytest.mark.xdist_group("at rest")
 PERIOD_US = 5000
 
 
