@@ -147,7 +147,7 @@ def _run(options: argparse.Namespace, name: str, build: runner.Build) -> Pings:
 
 
 def _follow(runs: dict[str, tuple[Path, Future[Pings]]], pings: int, shown: progress.Display) -> None:
-    """Show how far each run is, until all are over or one has failed."""
+    """Show how far each run is, until all are over; the error of the first that fails."""
     waiting, begun = dict(runs), set[str]()
     while waiting:
         time.sleep(_LOOK_S)
@@ -157,8 +157,6 @@ def _follow(runs: dict[str, tuple[Path, Future[Pings]]], pings: int, shown: prog
                 shown.begin(name, pings)
             if run.done():
                 del waiting[name]
-                if run.exception() is not None:
-                    return
                 ended = run.result()
                 shown.end(name, f"{len(ended.times)} pings in {ended.summary['seconds']:.0f} s")
             elif name in begun:
