@@ -136,11 +136,14 @@ async def vntb_link_up_and_down(env):
             assert await bulk.send(2) == 0
         await env.received(Ends(2, 2), f"round {number}", 0.2)
         _same(env)
-        for name in env.random.sample(list(ends), 2):
-            await ends[name].stop()
-            await env.platform.sleep(env.random.uniform(0, 3) * _PERIOD)
-            rows = await _rows(env)
-            assert not rows[name == "host"][Spad.QP_LINKS] & 1, "who goes down says so to the other"
+        goes, stays = env.random.sample(list(ends), 2)
+        await ends[goes].stop()
+        rows = await _rows(env)
+        assert not rows[goes == "host"][Spad.QP_LINKS] & 1, "who goes down says so to the other"
+        await env.platform.sleep(env.random.uniform(1, 3) * _PERIOD)
+        assert not getattr(env.bulks, stays).queue.link_is_up, "who stays has heard of it"
+        # It looks for the other again; if it goes down during a look, its bit stays, as in the kernel.
+        await ends[stays].stop()
         assert await env.driver.link_is_up() == await env.ntb.link_is_up() == 0
 
 
