@@ -255,6 +255,11 @@ def _block(arguments: list[str]) -> int:
     return _delegate("epbell_tb.blocks")(arguments)
 
 
+def _formal(arguments: list[str]) -> int:
+    _checkout("formal")
+    return _delegate("epbell_tb.formal")(arguments)
+
+
 def _linux(arguments: list[str]) -> int:
     _checkout("linux")
     return _delegate("epbell_tb.linux")(arguments)
@@ -277,6 +282,7 @@ VERBS: dict[str, Verb] = {
     "vntb": Verb("measure pings between two hosts over each doorbell, and draw them", _delegate("epbell_tb.vntb")),
     "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
+    "formal": Verb("prove the RTL by k-induction, and see that each proof refutes deliberate defects", _formal),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),

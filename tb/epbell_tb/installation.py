@@ -61,14 +61,18 @@ class Installation:
     Parameters
     ----------
     project : Path
-        Folder that holds ``pyproject.toml`` and ``requirements.lock``.
+        Folder that holds ``pyproject.toml`` and the lock file.
+    venv : Path or None
+        The environment; None: ``.venv`` beside ``pyproject.toml``.
+    lock : str
+        Name of the lock file.
     """
 
-    def __init__(self, project: Path = PROJECT) -> None:
+    def __init__(self, project: Path = PROJECT, *, venv: Path | None = None, lock: str = "requirements.lock") -> None:
         self.project = project
-        self.venv = project / ".venv"
+        self.venv = venv or project / ".venv"
         self.python = self.venv / "bin" / "python"
-        self._lock_file = project / "requirements.lock"
+        self._lock_file = project / lock
 
     def state(self) -> str:
         """Judge the folder: ``ready``, ``project changed``, ``stale``, ``interrupted``, ``foreign`` or ``missing``."""
@@ -108,6 +112,33 @@ class Installation:
             self._build(state)
         return True
 
+    def ensure_packages(self) -> bool:
+        """Build the environment where that is needed, of the lock file's packages alone: the project is not in it.
+
+        Returns
+        -------
+        bool
+            Whether anything had to be done.
+
+        Raises
+        ------
+        ToolError
+            If Python is too old or lacks venv, or the packages cannot be installed.
+        """
+        check_python()
+        whole = ("ready", "project changed")
+        if self.state() in whole:
+            return False
+        with self._exclusive():
+            state = self.state()
+            if state in whole:
+                return False
+            start = time.monotonic()
+            self._create(state)
+            self._install_packages()
+            self._finish(start)
+        return True
+
     def report(self) -> None:
         """Say which tools the environment will use; they are looked for in it, not here."""
         if subprocess.call([str(self.python), "-m", "epbell_tb.cli", "setup"], cwd=self.venv) != 0:
@@ -127,24 +158,37 @@ class Installation:
 
     def _build(self, state: str) -> None:
         start = time.monotonic()
-        self._check_ensurepip()
         if state in ("interrupted", "stale", "missing"):
-            reason = {"interrupted": "an earlier set-up did not finish", "stale": "lock file, Python or folder changed"}
-            print(f"setup: building .venv ({reason.get(state, 'first time')})", flush=True)
-            self.venv.mkdir(exist_ok=True)
-            self._write_marker({"state": "building"})
-            # The marker stays, so that a set-up which is killed while it deletes is known for what it is.
-            for entry in self.venv.iterdir():
-                if entry.name != _MARKER:
-                    _remove(entry)
-            # Not sys.executable: that may be the very environment which was just removed.
-            python = getattr(sys, "_base_executable", sys.executable)
-            self._run([python, "-m", "venv", str(self.venv)], "create the virtual environment")
+            self._create(state)
+        else:
+            self._check_ensurepip()
         self._write_marker({"state": "building"})
         if state != "project changed":
             self._install_packages()
         pip = [str(self.python), "-m", "pip", "install", "--no-input", "--no-deps", "--no-build-isolation"]
         self._run([*pip, "--editable", str(self.project)], "install the project")
+        self._finish(start)
+
+    def _create(self, state: str) -> None:
+        """Build an environment with nothing in it, in place of what is there."""
+        self._check_ensurepip()
+        reason = {"interrupted": "an earlier set-up did not finish", "stale": "lock file, Python or folder changed"}
+        print(f"setup: building {self._shown()} ({reason.get(state, 'first time')})", flush=True)
+        self.venv.mkdir(parents=True, exist_ok=True)
+        self._write_marker({"state": "building"})
+        # The marker stays, so that a set-up which is killed while it deletes is known for what it is.
+        for entry in self.venv.iterdir():
+            if entry.name != _MARKER:
+                _remove(entry)
+        # Not sys.executable: that may be the very environment which was just removed.
+        python = getattr(sys, "_base_executable", sys.executable)
+        self._run([python, "-m", "venv", str(self.venv)], "create the virtual environment")
+
+    def _shown(self) -> str:
+        """Return the environment's folder, from the project's where that can be."""
+        return os.path.relpath(self.venv, self.project) if self.project in self.venv.parents else str(self.venv)
+
+    def _finish(self, start: float) -> None:
         self._write_marker({"state": "ready", "environment": self._environment_key(), "project": self._project_key()})
         print(f"setup: ready in {time.monotonic() - start:.0f} s", flush=True)
 

@@ -24,7 +24,7 @@ import tomli
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Mutant", "Outcome", "load", "main", "run_mutant"]
+__all__ = ["Mutant", "Outcome", "load", "main", "run_mutant", "shadow"]
 
 #: Seconds after which the tests of one mutant are ended; a hang is noticed only when a test's own limit reports it.
 TIME_LIMIT_S = 900
@@ -67,7 +67,7 @@ class Mutant:
         if text.count(self.old) != 1:
             raise ValueError(
                 f"mutant {self.name!r}: its text must stand exactly once in {self.file} (it is there "
-                f"{text.count(self.old)} times); bring tests/mutants.toml up to date, not {self.old!r}"
+                f"{text.count(self.old)} times); bring the list of mutants up to date, not {self.old!r}"
             )
         path.write_text(text.replace(self.old, self.new))
 
@@ -96,7 +96,7 @@ def _first_failure(output: str) -> str:
     return ""
 
 
-def _shadow(mutant: Mutant | None, project: Path, root: Path) -> list[Path]:
+def shadow(mutant: Mutant | None, project: Path, root: Path) -> list[Path]:
     """Copy the sources to `root` and break them there; return the folders that shadow the installed packages."""
     folders = [*_ALWAYS_SHADOWED]
     if mutant is not None and mutant.folder not in folders:
@@ -124,7 +124,7 @@ def run_mutant(mutant: Mutant | None, project: Path, tests: tuple[str, ...]) -> 
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="epbell-mutant-") as scratch:
         root = Path(scratch)
-        path = os.pathsep.join(str(folder) for folder in _shadow(mutant, project, root))
+        path = os.pathsep.join(str(folder) for folder in shadow(mutant, project, root))
         env = dict(os.environ, PYTHONPATH=path, EPBELL_SIM_BUILD=str(root / "sim_build"), MAKEFLAGS="")
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
         done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=TIME_LIMIT_S)

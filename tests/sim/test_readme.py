@@ -27,6 +27,8 @@ SHORTER = {
     "make vntb": "make vntb ARGS='--pings 4 --backend polled --backend mu'",
     # Hours: that it starts, and what there is to run.
     "make regress": "make regress ARGS=--list",
+    # It installs packages and proves for minutes; tests/unit/test_formal.py runs a proof.
+    "make formal": "make formal ARGS=--list",
     # It installs packages and boots kernels for minutes; tests/linux is what it runs.
     "make linux": "make linux ARGS=--help",
     # The verdicts of other sessions are not this one's business; it has those of a few tests, and most rows never ran.

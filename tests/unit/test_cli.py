@@ -35,6 +35,7 @@ def test_targets_are_those_of_the_issue():
         "test",
         "regress",
         "soak",
+        "formal",
         "unit",
         "lint",
         "type",

@@ -48,6 +48,19 @@ def test_second_setup_does_nothing(tree, steps):
     assert steps == WHOLE
 
 
+def test_environment_of_packages_alone(tree, steps):
+    (tree.project / "requirements-more.lock").write_text("more==1\n")
+    more = installation.Installation(tree.project, venv=tree.venv / "more", lock="requirements-more.lock")
+    assert more.ensure_packages()
+    assert steps == WHOLE[:2]
+    assert more.state() == "ready"
+    assert not more.ensure_packages()
+    assert steps == WHOLE[:2]
+    (tree.project / "requirements-more.lock").write_text("more==2\n")
+    assert more.ensure_packages()
+    assert steps == WHOLE[:2] * 2
+
+
 def test_changed_lock_file_rebuilds_everything(tree, steps):
     tree.ensure()
     (tree.venv / "left-over").touch()

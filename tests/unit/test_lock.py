@@ -13,12 +13,24 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[2]
 PYPROJECT = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-LOCK = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = {path.name: path.read_text(encoding="utf-8") for path in sorted(PROJECT.glob("requirements*.lock"))}
 SETTINGS = tomli.loads(PYPROJECT)
 EXTRAS = SETTINGS["project"]["optional-dependencies"]
-DECLARED = [*SETTINGS["project"]["dependencies"], *(name for extra in EXTRAS.values() for name in extra)]
-ENTRIES = [entry for entry in re.split(r"\n(?=\w)", re.sub(r"^#.*\n", "", LOCK, flags=re.MULTILINE)) if entry.strip()]
-LOCKED = [Requirement(entry.partition(" \\\n")[0]) for entry in ENTRIES]
+DECLARED = {
+    "requirements.lock": [*SETTINGS["project"]["dependencies"], *(name for extra in EXTRAS.values() for name in extra)],
+    "requirements-formal.lock": SETTINGS["dependency-groups"]["formal"],
+}
+
+
+def entries(lock):
+    text = re.sub(r"^#.*\n", "", LOCKS[lock], flags=re.MULTILINE)
+    return [entry for entry in re.split(r"\n(?=\w)", text) if entry.strip()]
+
+
+def pins(lock):
+    return [Requirement(entry.partition(" \\\n")[0]) for entry in entries(lock)]
+
+
 # The hosts by which a lock file or a log would give away where it was made.
 REGISTRIES = re.compile(
     r"(?:pypi|pythonhosted|npmjs|crates|deb\.debian|devpi|artifactory|nexus)\.[a-z.]*(?:org|com|io|net)"
@@ -31,28 +43,30 @@ def committed() -> list[Path]:
     return [PROJECT / name for name in listing.stdout.split("\0") if name and (PROJECT / name).is_file()]
 
 
-@pytest.mark.parametrize("line", DECLARED)
-def test_direct_dependency_is_locked_to_an_allowed_version(line):
+@pytest.mark.parametrize(("lock", "line"), [(lock, line) for lock in DECLARED for line in DECLARED[lock]])
+def test_direct_dependency_is_locked_to_an_allowed_version(lock, line):
     declared = Requirement(line)
-    pins = [entry for entry in LOCKED if canonicalize_name(entry.name) == canonicalize_name(declared.name)]
-    assert pins, f"{declared.name} is not in requirements.lock"
-    for pin in pins:
+    found = [entry for entry in pins(lock) if canonicalize_name(entry.name) == canonicalize_name(declared.name)]
+    assert found, f"{declared.name} is not in {lock}"
+    for pin in found:
         (exact,) = pin.specifier
         assert exact.operator == "=="
         assert declared.specifier.contains(exact.version), f"{pin} does not satisfy {declared}"
 
 
-def test_every_entry_is_exact_and_hashed():
-    assert len(ENTRIES) > 40
-    for entry, pin in zip(ENTRIES, LOCKED, strict=True):
+@pytest.mark.parametrize(("lock", "fewest"), [("requirements.lock", 40), ("requirements-formal.lock", 5)])
+def test_every_entry_is_exact_and_hashed(lock, fewest):
+    assert len(entries(lock)) > fewest
+    for entry, pin in zip(entries(lock), pins(lock), strict=True):
         assert [specifier.operator for specifier in pin.specifier] == ["=="]
         assert pin.url is None
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), pin.name
 
 
-def test_lock_names_no_place():
-    assert "://" not in LOCK
-    assert not re.search(r"--(index|extra-index|find-links|trusted)", LOCK)
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_names_no_place(lock):
+    assert "://" not in LOCKS[lock]
+    assert not re.search(r"--(index|extra-index|find-links|trusted)", LOCKS[lock])
 
 
 def test_build_backend_is_the_locked_one():
@@ -61,7 +75,7 @@ def test_build_backend_is_the_locked_one():
     }
 
 
-@pytest.mark.parametrize("name", [Requirement(line).name for line in DECLARED])
+@pytest.mark.parametrize("name", [Requirement(line).name for lines in DECLARED.values() for line in lines])
 def test_dependency_has_a_reason(name):
     line = next(line for line in PYPROJECT.splitlines() if re.match(rf'\s+"{re.escape(name)}\W', line))
     reason = line.rpartition('",')[2].strip()
