@@ -39,6 +39,7 @@ async def rests(dut):
         await RisingEdge(dut.clk)
         await Timer(1, "ns")
         after = look(dut, STATE)
+        assert not (rest and dut.write.value), "at rest, and a memory is written"
         rested = rested + 1 if rest else 0
         still = still + 1 if after == before and not dut.write.value else 0
         assert rested < 2 or after == before, f"at rest, and {before} becomes {after}"

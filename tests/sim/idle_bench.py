@@ -4,11 +4,12 @@ import os
 from random import Random
 
 import cocotb
-from cocotb.triggers import Timer, ValueChange
+from cocotb.triggers import ClockCycles, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
 from epbell_models.host.ntb_hw_epf import NtbHwEpf
 from epbell_tb import figures
+from epbell_tb.endpoint.clock import PERIOD_NS
 from epbell_tb.endpoint.idle_env import idle_env
 
 WATCHED = (
@@ -22,6 +23,7 @@ COUNTERS = 64
 """Dwords of the controller page that are read at the end."""
 SCALE = float(os.environ.get("EPBELL_SCALE", "250"))
 PINGS = 16
+COUNTED = 20_000
 
 
 async def watch(pin, events):
@@ -75,6 +77,19 @@ async def something_moves(dut):
         await bring_up(env)
         await late
         await Timer(20, "us")
+
+
+@cocotb.test()
+async def somebody_counts_clocks(dut):
+    """Whoever waits for edges of the clock gets them all, one after the other, while the design rests."""
+    with idle_env(dut, scale=SCALE, watch_every=3) as env:
+        await bring_up(env)
+        stops, began = env.idle.counts.stops, get_sim_time("ns")
+        await ClockCycles(dut.clk, COUNTED)
+        assert get_sim_time("ns") - began <= COUNTED * PERIOD_NS, "edges were left out"
+        assert env.idle.counts.stops == stops
+        await Timer(COUNTED * PERIOD_NS, "ns")
+        assert env.idle.counts.stops > stops, "nothing rests here"
 
 
 async def disturb(dut):

@@ -51,6 +51,11 @@ def test_same_with_and_without(tmp_path, tree):
     assert json.dumps(told["skip"]) == json.dumps(told["run"])
 
 
+def test_who_waits_for_the_clock_gets_it(tmp_path):
+    result, _ = run("somebody_counts_clocks", tmp_path / "counts", "imx8")
+    assert result.passed, result.message
+
+
 def test_what_moves_at_rest_is_found(tmp_path):
     result, _ = run("something_moves", tmp_path / "moves", "msi-enomem")
     assert not result.passed

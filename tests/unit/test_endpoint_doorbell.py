@@ -49,6 +49,22 @@ def test_latency(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_latency_of_what_waits_inside(width: int) -> None:
+    """Four words are one register after the other: the clocks that the last of them waits for the others count."""
+
+    async def bench(rig: Rig) -> None:
+        await rig.map(1, 1, MU_B)
+        await rig.cpu_write(MU_A + RCR, 0b1000)  # of the last word's vector alone
+        rig.send(write(1, TR, 1, 2, 3, 4))
+        await rig.drain()
+        seen = rig.irq_rises[-1] - rig.first_beats[-1]
+        assert seen >= LATENCY[width] + 3
+        assert await rig.cpu_read(IRQ_LATENCY_LAST) == seen
+
+    Rig(width).run(bench)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_unmasking_is_no_latency(width: int) -> None:
     async def bench(rig: Rig) -> None:
         await rig.map(1, 1, MU_B)
