@@ -8,7 +8,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, Timer
 
 STATE = ("count", "word", "counted")
-INPUTS = ("go", "limit", "read", "write", "address")
+INPUTS = ("go", "limit", "read", "write", "store", "address")
 CLOCKS = 5000
 
 
@@ -39,9 +39,10 @@ async def rests(dut):
         await RisingEdge(dut.clk)
         await Timer(1, "ns")
         after = look(dut, STATE)
-        assert not (rest and dut.write.value), "at rest, and a memory is written"
+        written = int(dut.write.value) or int(dut.store.value)
+        assert not (rest and written), "at rest, and a memory is written"
         rested = rested + 1 if rest else 0
-        still = still + 1 if after == before and not dut.write.value else 0
+        still = still + 1 if after == before and not written else 0
         assert rested < 2 or after == before, f"at rest, and {before} becomes {after}"
         assert still < 3 or rest, f"{before} stays as it is, and is said to move"
         said["rests" if rested > 1 else "moves"] += 1

@@ -37,6 +37,7 @@ class Resting(wiring.Component):
     limit: In(3)
     read: In(1)
     write: In(1)
+    store: In(1)
     address: In(2)
     count: Out(3)
     counted: Out(3)
@@ -52,12 +53,12 @@ class Resting(wiring.Component):
         m.d.comb += [below.go.eq(self.go), below.limit.eq(self.limit)]
         m.d.comb += [self.counted.eq(below.count), self.count.eq(kept)]
         words = []
-        for memory in (small, large):
+        for memory, write in ((small, self.write), (large, self.store)):
             reads, writes = memory.read_port(), memory.write_port()
             m.d.comb += [
                 reads.en.eq(self.read),
                 reads.addr.eq(self.address),
-                writes.en.eq(self.write),
+                writes.en.eq(write),
                 writes.addr.eq(self.address),
                 writes.data.eq(kept),
             ]
