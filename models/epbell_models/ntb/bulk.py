@@ -5,6 +5,7 @@ import zlib
 
 from ..platform import Platform
 from .queue import TransportQueue
+from .queue_client import UpNoted
 from .transport import NtbTransport
 
 __all__ = [
@@ -21,7 +22,7 @@ def merged_doorbells(sender: TransportQueue, receiver: TransportQueue) -> int:
     return max(0, sender.counts.rings - receiver.counts.interrupts)
 
 
-class Sink:
+class Sink(UpNoted):
     """Takes what a `Bulk` on the other side sends.
 
     Parameters
@@ -46,7 +47,7 @@ class Sink:
     """
 
     def __init__(self, platform: Platform, transport: NtbTransport) -> None:
-        self.up = platform.event()
+        super().__init__(platform)
         self.received_frames = 0
         self.received_bytes = 0
         self.gaps = 0
@@ -60,12 +61,6 @@ class Sink:
         self.received_bytes += len(data)
         self.received_checksum = zlib.crc32(data, self.received_checksum)
 
-    async def event(self, queue: TransportQueue, up: bool) -> None:
-        """Note the link."""
-        if up:
-            self.up.set()
-        else:
-            self.up.clear()
 
 
 class Bulk(Sink):

@@ -2,6 +2,7 @@
 
 from ..platform import Platform
 from .queue import TransportQueue
+from .queue_client import UpNoted
 from .transport import NtbTransport
 
 __all__ = [
@@ -44,7 +45,7 @@ class Echo:
         """Do nothing."""
 
 
-class Ping:
+class Ping(UpNoted):
     """Sends frames to an `Echo`, one at a time.
 
     Parameters
@@ -77,13 +78,13 @@ class Ping:
     def __init__(self, platform: Platform, transport: NtbTransport, *, size: int = 64, timeout: float = 1.0) -> None:
         if size < _NUMBER:
             raise ValueError(f"A ping has at least {_NUMBER} bytes, for its number, not {size!r}")
+        super().__init__(platform)
         self._platform = platform
         self._size = size
         self._timeout = timeout
         self._awaited: bytes | None = None
         self._arrived = 0.0
         self._answer = platform.event()
-        self.up = platform.event()
         self.times: list[float] = []
         self.sent = 0
         self.lost = 0
@@ -99,13 +100,6 @@ class Ping:
         self._awaited = None
         self._arrived = self._platform.now()
         self._answer.set()
-
-    async def event(self, queue: TransportQueue, up: bool) -> None:
-        """Note the link."""
-        if up:
-            self.up.set()
-        else:
-            self.up.clear()
 
     async def once(self) -> float | None:
         """Send one frame and wait for its answer; return the seconds that took, None when there was none."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..platform import Platform
+
 if TYPE_CHECKING:
     from .queue import TransportQueue
 
@@ -13,6 +15,7 @@ __all__ = [
     "QueueClient",
     "QueueCounts",
     "Trace",
+    "UpNoted",
 ]
 
 Trace = Callable[[str, float], None]
@@ -30,6 +33,31 @@ class QueueClient(Protocol):
     async def event(self, queue: TransportQueue, up: bool) -> None:
         """Take note that the queue's link is up, or down."""
         ...
+
+
+class UpNoted:
+    """Half a `QueueClient`: keeps an event set while there is a link.
+
+    Parameters
+    ----------
+    platform
+        Time and tasks.
+
+    Attributes
+    ----------
+    up
+        The event.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        self.up = platform.event()
+
+    async def event(self, queue: TransportQueue, up: bool) -> None:
+        """Note the link."""
+        if up:
+            self.up.set()
+        else:
+            self.up.clear()
 
 
 @dataclass
