@@ -350,6 +350,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         vntb_slots_that_never_ring="Slots 0 and 1 of the bridge ring nothing.",
         vntb_rings_of_the_endpoint="Bit k rung by the endpoint is MSI k + 3 of the bridge; the first two never come.",
         vntb_slots_that_the_peer_lacks="A ring of a slot that the endpoint lacks stores 0: no doorbell, no damage.",
+        vntb_four_vectors="A host with 4 vectors has two bits: a third is -EINVAL.",
     ),
     *_bridge(
         "_doorbells",
@@ -360,7 +361,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         "_doorbells",
         trees=("msi-enomem",),
         vntb_every_bit_both_ways="All 14 bits of 16 slots ring from both ends at once.",
-        vntb_four_vectors="A host with 4 vectors has two bits: a third is -EINVAL.",
     ),
     *_bridge(
         "_doorbells",
@@ -397,7 +397,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bridge(
         "_transport",
         trees=_BRIDGES,
-        vntb_frames_in_order="Frames both ways at full rate arrive in order over the bridge, with no stall.",
+        vntb_frames_in_order="Frames both ways at full rate arrive in order, their versions contiguous, no stall.",
         vntb_lost_ring="A frame whose doorbell is lost waits for the next one, which brings both.",
     ),
     *_bridge(

@@ -19,6 +19,19 @@ async def lose(bits):
     return 0
 
 
+def noted_versions(sink, bridge):
+    """Return a list to which the version of each frame is added, as it is in the ring when the frame is delivered."""
+    versions, take, ring = [], sink.received, sink.queue._receive_ring
+
+    async def note(queue, data):
+        word = await bridge.dma_read(ring.version(len(versions) % ring.entries), 4)
+        versions.append(int.from_bytes(word, "little"))
+        await take(queue, data)
+
+    sink.received = note
+    return versions
+
+
 # -- full rate ---------------------------------------------------------------------------------------------------------
 
 
@@ -27,8 +40,11 @@ async def lose(bits):
 def test_full_rate_keeps_the_order(tree, down):
     async def scenario(rig):
         bulk, sink = await rig.bulk(down=down, size=300)
+        versions = noted_versions(sink, rig.ntb if down else rig.host)
         assert await bulk.send(400) == 0
         await rig.platform.sleep(20e-3)
+        assert versions == list(range(400)), "no gap, and none where the ring begins again"
+        assert bulk.queue.entries < 400 / 20
         assert (sink.received_frames, sink.received_bytes, sink.gaps) == (400, 400 * 300, 0)
         assert sink.received_checksum == bulk.sent_checksum
         sent, received = bulk.queue.counts, sink.queue.counts

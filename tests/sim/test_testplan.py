@@ -70,7 +70,10 @@ def test_every_id_is_unique():
 def test_every_requirement_is_planned(source):
     plans = [plan for plan in PLANS if source in plan.source]
     assert plans
-    assert source not in REQUIRED or any(plan.scenarios for plan in plans)
+    if source in REQUIRED or source.startswith("6.3 "):
+        assert any(plan.scenarios for plan in plans), "models alone do not show it"
+    if source.startswith("6.3 "):
+        assert not any(plan.later for plan in plans)
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.id)

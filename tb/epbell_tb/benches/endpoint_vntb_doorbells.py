@@ -102,14 +102,18 @@ async def vntb_every_bit_both_ways(env):
 @cocotb.test(timeout_time=2000, timeout_unit="us")
 @after(VntbBringUp())
 async def vntb_slots_that_the_peer_lacks(env):
-    """Ring a slot that the endpoint does not have: 0 is stored where the BAR begins; no doorbell, no damage."""
+    """Ring a slot that the endpoint does not have: 0 is stored where the BAR begins; no doorbell, no damage.
+
+    ``strays`` is the count of the driver's model, which has read from the control block that nothing is there. What is
+    stored, and where, the endpoint's pins show.
+    """
     backend = backend_of(env)
     before, counts = await _places(env), dict(env.board.counts)
     for bit in (2, 7, _MOST - 1):
         assert await env.driver.peer_db_set(1 << bit) == 0
         assert await _heard(env, f"bit {bit}") == []
         assert env.stores.pop() == ((bit + 2) * ENTRY[backend], 0)
-    assert env.driver.strays == 3, "they are counted"
+    assert env.driver.strays == 3, "the driver counts them"
     refused = env.board.counts["refused_writes"] - counts["refused_writes"]
     assert refused == (3 if backend == "edma" else 0), "the guard of the eDMA's page counts them, too"
     assert await _places(env) == before

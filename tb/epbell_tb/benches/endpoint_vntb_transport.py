@@ -6,11 +6,15 @@ import cocotb
 
 from epbell_models.ntb import Spad
 from epbell_tb.endpoint.bring_up import after
+from epbell_tb.endpoint.packets import MEM_WRITE
 from epbell_tb.endpoint.vntb_link import Ends, LinkBringUp
 from epbell_tb.endpoint.vntb_slots import backend_of, store_of
 
 _FRAMES = 40
 _ROUNDS = 3
+_HEADER = 12
+"""Bytes at the end of a frame's place: version, length, flags."""
+
 _PERIOD = 10e-3
 _TICK = 5e-3
 _ROW = (4, 1, 1, 1, 0)
@@ -47,8 +51,11 @@ async def vntb_frames_in_order(env):
     row += [0] * (env.config().spad_count - len(row))
     assert await _rows(env) == (row, row)
     assert env.bulks.host.queue.entries < _FRAMES / 2
-    sending = [cocotb.start_soon(bulk.send(_FRAMES)) for bulk in env.bulks]
-    await env.received(Ends(_FRAMES, _FRAMES), "at full rate", 1.0)
+    with _versions(env) as versions:
+        sending = [cocotb.start_soon(bulk.send(_FRAMES)) for bulk in env.bulks]
+        await env.received(Ends(_FRAMES, _FRAMES), "at full rate", 1.0)
+    for sent in versions:
+        assert sent == list(range(_FRAMES)), "each frame says which it is, without a gap where the ring begins again"
     for task in sending:
         assert await task == 0
     _same(env)
@@ -56,6 +63,31 @@ async def vntb_frames_in_order(env):
         assert bulk.queue.counts.rings == _FRAMES, "a doorbell for each frame"
     assert env.stores == [store_of(env, 2, backend_of(env))] * _FRAMES
     assert sum(env.device.fired) == env.device.fired[2] == env.vntb.irqs_raised
+
+
+@contextmanager
+def _versions(env):
+    """Take down the version of each frame from its packet: of the host's at CQ, of the endpoint's at RQ."""
+    versions, board = Ends([], []), env.board
+    mtu = env.place
+    judge, sent = board.request, board.to_host.sent
+
+    def version(address, data):
+        return [int.from_bytes(data, "little")] if len(data) == 4 and address % mtu == mtu - _HEADER else []
+
+    def requested(request):
+        judge(request)
+        if request.kind == MEM_WRITE and request.bar == env.map.windows[0]:
+            versions.host.extend(version(request.address, request.payload))
+
+    def left(request):
+        sent(request)
+        if request.kind == MEM_WRITE:
+            versions.endpoint.extend(version(request.address, request.data))
+
+    board.request, board.to_host.sent = requested, left
+    yield versions
+    board.request, board.to_host.sent = judge, sent
 
 
 @cocotb.test(timeout_time=8000, timeout_unit="us")

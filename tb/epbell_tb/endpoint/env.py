@@ -163,7 +163,7 @@ class EndpointEnv:
         self.block.on_shown = self.board.permissions.shown
         board = self.board
         self.completions = CompletionReader(lanes, board.completion)
-        self.sent = SentRequestReader(lanes, board.to_host.sent)
+        self.sent = SentRequestReader(lanes, lambda request: board.to_host.sent(request))
         watch_stream(dut, "s_axis_cq", self.requests)
         watch_stream(dut, "m_axis_cc", self.completions)
         watch_stream(dut, "m_axis_rq", self.sent)

@@ -50,10 +50,14 @@ class LinkEnv(VntbEnv):
     transports: Ends
     bulks: Ends
 
+    @property
+    def place(self) -> int:
+        """Bytes of a frame's place in the ring, a power of two; the ring begins at a multiple of it."""
+        return self.bar_sizes[self.map.windows[0]] // _PLACES
+
     def transport(self, *, host: bool, **options: Any) -> NtbTransport:
         """Return a transport of one side that has not started yet; options as of `NtbTransport`."""
-        mtu = self.bar_sizes[self.map.windows[0]] // _PLACES
-        return NtbTransport(self.platform, self.driver if host else self.ntb, mtu=mtu, **options)
+        return NtbTransport(self.platform, self.driver if host else self.ntb, mtu=self.place, **options)
 
     async def link_up(self) -> None:
         """Start both transports and their clients, and wait until they may send."""
