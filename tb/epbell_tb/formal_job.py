@@ -39,11 +39,12 @@ _SCRIPT = """\
 mode {mode}
 depth {depth}
 timeout {limit}
+vcd {traces}
 [engines]
-smtbmc z3
+smtbmc --nopresat z3
 [script]
 read_rtlil {top}
-prep -top top
+prep -flatten -top top
 [files]
 {top}
 """
@@ -204,7 +205,9 @@ def _prove(
 ) -> Result:
     mode = _MODES[kind]
     script = folder / f"{mode}.sby"
-    script.write_text(_SCRIPT.format(mode=mode, depth=depth, limit=TIME_LIMIT_S, top=_TOP))
+    # What is covered is reached, and that is all: its traces would take longer to write than to find.
+    traces = "off" if kind == COVER else "on"
+    script.write_text(_SCRIPT.format(mode=mode, depth=depth, limit=TIME_LIMIT_S, top=_TOP, traces=traces))
     done = subprocess.run(
         [*tools.command, "-f", script.name], cwd=folder, env=tools.environment, capture_output=True, text=True
     )
@@ -212,7 +215,7 @@ def _prove(
     verdict, detail = _judge(kind, status, done.stdout, statements)
     if status == "ERROR":
         detail = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
-    traces = sorted((folder / mode / "engine_0").glob("trace*.vcd")) if verdict not in ("proven", "reached") else []
+    counterexamples = sorted((folder / mode / "engine_0").glob("trace*.vcd")) if status != "PASS" else []
     wanted = ("cover",) if kind == COVER else ("forward", "backward", "invariant")
     if kind == BMC:
         wanted = ("forward", "backward")
@@ -226,7 +229,7 @@ def _prove(
         seconds=round(time.monotonic() - start, 1),
         verdict=verdict,
         detail=detail,
-        trace=str(traces[0]) if traces else "",
+        trace=str(counterexamples[0]) if counterexamples else "",
     )
 
 

@@ -1,0 +1,88 @@
+"""Proofs of the AXI4-Lite bridge in front of every register port, and of what shares one."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+from bus import state_responses
+
+from epbell import axil
+from epbell.share import Share
+from epbell_tb.formal_checks import Bench, Checks, Proof
+
+__all__ = ["PROOFS"]
+
+
+class _Bridge(Bench):
+    """Each request is one access at the register port, in its own clock, and has one response."""
+
+    def __init__(self) -> None:
+        super().__init__({"s": In(axil.Signature(16)), "r_data": In(32)})
+
+    def check(self, m: Any, checks: Checks) -> None:
+        m.submodules.dut = dut = axil.Bridge(16)
+        port, bus = self.s, dut.bus
+        wiring.connect(m, wiring.flipped(port), dut.axil)
+        m.d.comb += bus.r_data.eq(self.r_data)
+        state_responses(m, checks, port, "s")
+        write = port.awvalid & port.awready & port.wvalid & port.wready
+        read = port.arvalid & port.arready
+        checks.forward("a write that is accepted is a write at the register port", ~write | bus.w_en)
+        checks.backward("nothing else is written", ~bus.w_en | write)
+        checks.forward("a read that is accepted is a read at the register port", ~read | bus.r_en)
+        checks.backward("nothing else is read", ~bus.r_en | read)
+        sent, arrived = Cat(port.awaddr, port.wdata, port.wstrb), Cat(bus.w_addr, bus.w_data, bus.w_strb)
+        checks.forward("address, word and strobes of a write are passed on", ~bus.w_en | (sent == arrived))
+        checks.forward("the address of a read is passed on", ~bus.r_en | (bus.r_addr == port.araddr))
+        asked = checks.past(read, "asked")
+        got = checks.past(self.r_data, "got")
+        checks.backward(
+            "the answer is what the register port gave in the clock of the read", ~asked | (port.rdata == got)
+        )
+        checks.cover("a write and a read at once", write & read)
+
+
+class _Share(Bench):
+    """Host and CPU at one port: never both, never neither while one wants it, and the CPU waits a bounded time."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        super().__init__({"host_wants": In(1), "cpu_wants": In(1)})
+
+    def check(self, m: Any, checks: Checks) -> None:
+        m.submodules.dut = dut = Share(self.patience)
+        m.d.comb += [dut.host_wants.eq(self.host_wants), dut.cpu_wants.eq(self.cpu_wants)]
+        host, cpu = self.host_wants & dut.host_ready, self.cpu_wants & dut.cpu_ready
+        waited: Any = Signal(range(self.patience + 2), name="waited")
+        with m.If(self.cpu_wants & ~dut.cpu_ready):
+            m.d.sync += waited.eq(waited + 1)
+        with m.Else():
+            m.d.sync += waited.eq(0)
+        checks.forward("who wants the port alone has it", ~(self.cpu_wants & ~self.host_wants) | cpu)
+        checks.forward(
+            "the port does not stand idle while both want it", ~(self.cpu_wants & self.host_wants) | host | cpu
+        )
+        checks.backward("the port is never given to both", ~(host & cpu))
+        checks.backward("the CPU may only when it wants", ~dut.cpu_ready | self.cpu_wants)
+        checks.forward("the CPU waits no longer than its patience", waited <= self.patience)
+        before = checks.past(waited == self.patience, "patience_over")
+        checks.backward(
+            "the host is refused only for a CPU that waited",
+            ~(self.host_wants & ~dut.host_ready) | (waited == self.patience),
+        )
+        checks.backward("the host is refused one clock at a time", ~(before & self.host_wants) | dut.host_ready)
+        checks.cover("the host is refused", self.host_wants & ~dut.host_ready)
+
+
+PROOFS = [
+    Proof("axil.bridge.16", "each request is one access at the register port and has one response", _Bridge),
+    Proof(
+        "axil.share.8",
+        "host and CPU at one port: one at a time, the CPU waits no longer than its patience",
+        lambda: _Share(8),
+        depth=12,
+        cover_depth=12,
+        mutant_depth=12,
+    ),
+]
