@@ -59,6 +59,13 @@ def test_against_a_search(fixed):
     assert met == {True, False}
 
 
+def test_across_a_power_of_two_the_next_larger_window_fits():
+    """As many bytes would fit a smaller window, but not from there."""
+    requests = [(0x2008, 0x5D30_1FFC), (8, 0x5D30_3FFC), (0x4000, 0x5D30_2004)]
+    answers = [(error, bar.phys_addr, bar.size) for error, bar in assign(BarFeature(), requests)]
+    assert answers == [(0, 0x5D30_0000, 0x8000)] * 3
+
+
 def test_what_is_no_range():
     requests = [(0, 0x1000), (-4, 0x1000), (8, (1 << 63) - 4), (4, (1 << 63) - ALIGN)]
     assert [error for error, _ in assign(BarFeature(), requests)] == [-errno.EINVAL, -errno.EINVAL, -errno.EINVAL, 0]

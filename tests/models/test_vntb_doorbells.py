@@ -313,6 +313,8 @@ def spread(monkeypatch, addresses):
         ((0x5D30_0204, 0x5D30_0200, 0x5D30_020C, 0x5D30_0208), 0x5D30_0000),
         ((0x5D30_3FF8, 0x5D30_3FFC, 0x5D30_3FF4, 0x5D30_3FF0), 0x5D30_0000),
         ((0x5D30_4000, 0x5D30_7FFC, 0x5D30_5000, 0x5D30_6000), 0x5D30_4000),
+        # They cross a power of two, from an address that is no multiple of one; the BAR is the next larger window.
+        ((0x5D30_2000, 0x5D30_1FFC, 0x5D30_2000, 0x5D30_1FFC), 0x5D30_0000),
         ((0x1_5D30_0000, 0x1_5D30_0004, 0x1_5D30_0008, 0x1_5D30_3FFC), 0x1_5D30_0000),
         # They cross a multiple of the BAR's size, by one word or by a lot.
         ((0x5D30_3FFC, 0x5D30_4000, 0x5D30_3FFC, 0x5D30_3FFC), None),

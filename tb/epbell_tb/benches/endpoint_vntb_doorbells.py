@@ -125,13 +125,16 @@ async def vntb_slots_that_the_peer_lacks(env):
 
 
 async def _places(env):
-    """Return what a stray store to the doorbells could have changed, as the CPU sees it."""
+    """Return what a stray store to the doorbells could change: memory, a page, or the registers of both sides."""
     if env.vntb.backend == "polling":
         return await env.cpu.read(env.vntb.epf.bars[env.map.db].phys_addr, 64)
     if env.vntb.backend == "edma":
         return await env.cpu.read(env.tree.endpoint.edma.region.address + env.tree.endpoint.edma.offset, 16)
-    unit, registers = env.board.map["mu_a"].base, env.board.registers
-    return [await env.cpu.read32(unit + registers.home(name)) for name in ("RIE", "TE", "GIE")]
+    # Side B, where it is stored, by the host; side A by the CPU. Reading a receive register would take what is in it.
+    registers = {name: offset for name, offset in env.board.registers.offset.items() if not name.startswith("RR")}
+    unit, far = env.board.map["mu_a"].base, env.board.map["mu_b"].base & env.bar_sizes[env.map.db] - 1
+    near = {("a", name): await env.cpu.read32(unit + offset) for name, offset in registers.items()}
+    return near | {("b", name): await env.device.read32(env.map.db, far + offset) for name, offset in registers.items()}
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
