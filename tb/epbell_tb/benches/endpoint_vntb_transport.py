@@ -4,6 +4,7 @@ from contextlib import contextmanager, nullcontext
 
 import cocotb
 
+from epbell_models.host.ntb_hw_epf_regs import Register
 from epbell_models.ntb import Spad
 from epbell_tb.endpoint.bring_up import after
 from epbell_tb.endpoint.packets import MEM_WRITE
@@ -52,7 +53,9 @@ async def vntb_frames_in_order(env):
     row += [0] * (env.config().spad_count - len(row))
     assert await _rows(env) == (row, row)
     assert env.bulks.host.queue.entries < _FRAMES / 2
-    with _versions(env) as versions:
+    # The host's command for the only window is still there, so is its buffer's address.
+    buffer = int.from_bytes(await env.device.read(env.map.config, Register.LOWER_ADDR, 8), "little")
+    with _versions(env, buffer) as versions:
         sending = [cocotb.start_soon(bulk.send(_FRAMES)) for bulk in env.bulks]
         await env.received(Ends(_FRAMES, _FRAMES), "at full rate", 1.0)
     for sent in versions:
@@ -67,24 +70,24 @@ async def vntb_frames_in_order(env):
 
 
 @contextmanager
-def _versions(env):
+def _versions(env, buffer):
     """Take down the version of each frame from its packet: of the host's at CQ, of the endpoint's at RQ."""
-    versions, board = Ends([], []), env.board
-    mtu = env.place
+    versions, board, mtu = Ends([], []), env.board, env.place
+    size = env.bar_sizes[env.map.windows[0]]
     judge, sent = board.request, board.to_host.sent
 
-    def version(address, data):
-        return [int.from_bytes(data, "little")] if len(data) == 4 and address % mtu == mtu - _HEADER else []
+    def version(offset, data):
+        return [int.from_bytes(data, "little")] if len(data) == 4 and offset % mtu == mtu - _HEADER else []
 
     def requested(request):
         judge(request)
         if request.kind == MEM_WRITE and request.bar == env.map.windows[0]:
-            versions.host.extend(version(request.address, request.payload))
+            versions.host.extend(version(request.address & size - 1, request.payload))
 
     def left(request):
         sent(request)
-        if request.kind == MEM_WRITE:
-            versions.endpoint.extend(version(request.address, request.data))
+        if request.kind == MEM_WRITE and 0 <= request.address - buffer < size:
+            versions.endpoint.extend(version(request.address - buffer, request.data))
 
     board.request, board.to_host.sent = requested, left
     yield versions

@@ -52,7 +52,7 @@ class LinkEnv(VntbEnv):
 
     @property
     def place(self) -> int:
-        """Bytes of a frame's place in the ring, a power of two; the ring begins at a multiple of it."""
+        """Bytes of a frame's place in the ring."""
         return self.bar_sizes[self.map.windows[0]] // _PLACES
 
     def transport(self, *, host: bool, **options: Any) -> NtbTransport:
