@@ -100,18 +100,17 @@ def run_all(given: argparse.Namespace, out: Out) -> bool:
 
 
 def jobs(given: argparse.Namespace) -> list[Job]:
-    """Return all runs, the longest first."""
+    """Return all runs: first those that have to compile the RTL, each of them another one, then the rest."""
     tool = (sys.executable, "-m", "epbell_tb.cli", "linux")
     first, *_ = trees = devicetree.shipped()
     found = [
         Job("selftest", (*tool, "selftest", "--tree", first, *_arguments(given, _OF_SELFTEST))),
         Job("ntb", (*tool, "ntb", "--tree", first, *_arguments(given, _SHARED))),
     ]
+    found += [Job(tree, (*tool, "pcitest", "--tree", tree, *_arguments(given, _OF_PCITEST))) for tree in trees]
     files = sorted((installation.PROJECT / _TESTS).glob("test_*.py"))
     pytest = (sys.executable, "-m", "pytest", "-q", "-m", "guest", "-p", "no:cacheprovider", "-rs")
-    found += [Job(file.stem, (*pytest, f"{_TESTS}/{file.name}")) for file in files]
-    found += [Job(tree, (*tool, "pcitest", "--tree", tree, *_arguments(given, _OF_PCITEST))) for tree in trees]
-    return found
+    return [*found, *(Job(file.stem, (*pytest, f"{_TESTS}/{file.name}")) for file in files)]
 
 
 def _arguments(given: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
