@@ -5,7 +5,7 @@
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
 #   make block [BLOCK=mu]
 #   make selftest [TREE=rk3588] [DTS=mine.dts] [ARGS='--only *.DOORBELL_TEST']
-#   make linux [TREE=rk3588] [DTS=mine.dts] [ARGS='--endpoint model']
+#   make linux [TEST=ntb] [TREE=rk3588] [DTS=mine.dts] [ARGS='--endpoint model']
 #   make vntb [SEED=7] [WIDTH=64] [ARGS='--hz 250 --stalls']
 #   make soak [SEED=7] [ARGS='--rings 1000000 --width 512']
 #   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume']
@@ -29,7 +29,7 @@ setup:  ; @$(TOOL) setup                                         ## build .venv 
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
 block:  ; @$(TOOL) run block $(if $(BLOCK),'$(BLOCK)') $(ARGS)    ## run the unit tests of the RTL's blocks that were edited, in seconds
 selftest:; @$(TOOL) run selftest $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(ARGS) ## run Linux's selftest of an endpoint and print TAP
-linux:  ; @$(TOOL) run linux $(if $(TREE)$(DTS),pcitest $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)'),all) $(ARGS) ## boot stock Linux kernels whose PCI device is the endpoint
+linux:  ; @$(TOOL) run linux $(if $(TEST)$(TREE)$(DTS),$(or $(TEST),pcitest) $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)'),all) $(ARGS) ## boot stock Linux kernels whose PCI device is the endpoint
 test:   ; @$(TOOL) run test $(TESTS) $(ARGS)                     ## run every test
 regress:; @$(TOOL) run regress $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## run what is too much for `make test`: takes hours
 vntb:   ; @$(TOOL) run vntb $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## measure pings over pci-epf-vntb, polled and with doorbells
