@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
+from filelock import FileLock, Timeout
 from rich import progress
 from rich.console import Console
 
-__all__ = ["Display", "display"]
+__all__ = ["Display", "alone", "display"]
 
 
 class Display(Protocol):
@@ -60,6 +62,25 @@ class _Bars:
     def end(self, job: str, result: str) -> None:
         self._bars.remove_task(self._tasks.pop(job))
         self._bars.console.print(f"{job}: {result}", highlight=False, markup=False)
+
+
+def alone(path: Path, console: Console) -> AbstractContextManager[object]:
+    """Lock a file beside a run's own files, which have fixed names; whoever has to wait is told for what.
+
+    Parameters
+    ----------
+    path : Path
+        The lock.
+    console : Console
+        Where that is said.
+    """
+    lock = FileLock(path)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        text = f"waiting for another run that writes to {path.parent}: it holds {path.name}"
+        console.print(text, highlight=False, soft_wrap=True)
+        return lock.acquire()
 
 
 @contextmanager

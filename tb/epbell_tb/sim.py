@@ -13,18 +13,16 @@ import concurrent.futures
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from epbell_models.devicetree import DeviceTreeError
 from epbell_tb import backends, figures, report, runner, sim_options, verdicts
 from epbell_tb.cases import Case
-from epbell_tb.progress import Display, display
+from epbell_tb.progress import Display, alone, display
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.sim_group import Ended, Group, run_groups
 from epbell_tb.sim_options import Options
@@ -70,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     options.report.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     try:
-        with _alone(options.report, console):
+        with alone(options.report / "lock", console):
             ended = _simulate(options, _variants(options, run_on), console)
             found = _ordered(options, run_on, [row for part in ended for row in part.rows])
             told = _told(run_on, ended)
@@ -90,16 +88,6 @@ def main(argv: Sequence[str]) -> int:
     summary = _short(options.report / "summary.json")
     _say(console, f"{report.tally(found)} in {seconds:.0f} s, seed {options.seed}; {summary}")
     return 0 if found and all(row.verdict == report.PASS for row in found) else 1
-
-
-def _alone(folder: Path, console: Console) -> AbstractContextManager[object]:
-    """Lock the folder of the report, since its files have fixed names."""
-    lock = FileLock(folder / "lock")
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        console.print(f"waiting for another run that writes to {folder}", highlight=False)
-        return lock.acquire()
 
 
 def _variants(options: Options, run_on: Sequence[Target]) -> dict[Variant, list[Target]]:

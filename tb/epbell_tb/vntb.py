@@ -15,12 +15,11 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -31,11 +30,12 @@ from epbell_tb.arguments import number
 from epbell_tb.sim_variant import VariantError, build_variant, variant_of
 from epbell_tb.vntb_costs import TABLE, per_ping_us
 from epbell_tb.vntb_result import Goal, Pings, goals, of_lines
+from epbell_tb.vntb_trees import TREES
 
-__all__ = ["TREES", "main"]
+__all__ = ["main"]
 
-TREES = {"polled": "msi-enomem", "mu": "imx8", "edma": "imx8-edma"}
-"""Name of a doorbell on the command line -> device tree that leads Linux to it."""
+_NAMES = {"polled": "polling", "mu": "mu", "edma": "edma"}
+"""Name of a doorbell on the command line -> backend."""
 
 _WIDTHS = (64, 128, 256, 512)
 _BENCH = "epbell_tb.benches.endpoint_vntb_ping"
@@ -64,13 +64,13 @@ def main(argv: Sequence[str]) -> int:
     plots = importlib.import_module("epbell_tb.vntb_plots")  # loads matplotlib: `--help` need not, a run fails at once
     folder = runner.sim_build() / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "vntb.lock"):  # the files have fixed names
+    with progress.alone(folder / "vntb.lock", console):
         try:
             found = _measure(options, console)
         except (runner.SimulationError, VariantError) as error:
             print(f"epbell: {error}", file=sys.stderr)
             return 1
-        judged = goals(found)
+        judged = goals(found, options.hz)
         result = _result(options, found, judged, time.monotonic() - begin)
         text = json.dumps(result, indent=2) + "\n"
         (folder / "vntb.json").write_text(text, encoding="utf-8")
@@ -90,37 +90,46 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="epbell vntb", description=(__doc__ or "").splitlines()[0].partition(": ")[2], allow_abbrev=False
     )
     add = parser.add_argument
-    add("--backend", choices=tuple(TREES), action="append", help="one doorbell; may be repeated, default all")
+    add("--backend", choices=tuple(_NAMES), action="append", help="one doorbell; may be repeated, default all")
     add("--pings", type=number(1, 1 << 20), default=200, metavar="N", help="pings on each, default 200")
     add("--size", type=number(4, 1024), default=64, metavar="BYTES", help="of a ping, 4 to 1024, default 64")
     add("--seed", type=number(1, (1 << 32) - 1), default=1, metavar="N", help="of the pings' phases, default 1")
     add("--hz", type=number(1, 100_000), metavar="N", help="delays are rounded up to 1/N s, as in Linux; default: not")
     add("--width", type=int, choices=_WIDTHS, default=256, help="of the streams in bits, default 256")
     add("--stalls", action="store_true", help="let the streams pause at random")
-    add("--jobs", type=number(1, len(TREES)), default=2, metavar="N", help="simulations at a time, default 2")
+    add("--jobs", type=number(1, len(_NAMES)), default=2, metavar="N", help="simulations at a time, default 2")
     add("--json", action="store_true", help="print vntb.json instead of tables")
     return parser.parse_args(argv)
 
 
 def _measure(options: argparse.Namespace, console: Console) -> list[Pings]:
     """Build the endpoint, and run the pings on each doorbell."""
-    names = [name for name in TREES if not options.backend or name in options.backend]
-    trees = [devicetree.load(devicetree.builtin(TREES[name])) for name in names]
+    names = [name for name in _NAMES if not options.backend or name in options.backend]
+    trees = [devicetree.load(_dts(name)) for name in names]
     builds = [
         build_variant(variant_of(tree, options.width, _BARS), at_rest=True, say=lambda text: _say(console, text))
         for tree in trees
     ]
     _say(console, f"seed {options.seed}, {options.width} bits, stalls {'on' if options.stalls else 'off'}")
-    with ThreadPoolExecutor(options.jobs) as pool, progress.display(console) as shown:
-        runs = {
-            name: (_folder(name), pool.submit(_run, options, name, build))
-            for name, build in zip(names, builds, strict=True)
-        }
-        try:
+    return _simulate(options, dict(zip(names, builds, strict=True)), console)
+
+
+def _simulate(options: argparse.Namespace, builds: Mapping[str, runner.Build], console: Console) -> list[Pings]:
+    """Run the pings, as many simulations at a time as there are jobs."""
+    pool = ThreadPoolExecutor(options.jobs)
+    try:
+        with progress.display(console) as shown:
+            runs = {name: (_folder(name), pool.submit(_run, options, name, build)) for name, build in builds.items()}
             _follow(runs, options.pings, shown)
             return [run.result() for _, run in runs.values()]
-        finally:
-            runner.cancel()
+    finally:
+        # After an error or Ctrl-C nothing of ours may go on, nor begin.
+        pool.shutdown(wait=False, cancel_futures=True)
+        runner.cancel()
+
+
+def _dts(name: str) -> Path:
+    return devicetree.builtin(TREES[_NAMES[name]])
 
 
 def _folder(name: str) -> Path:
@@ -135,7 +144,7 @@ def _run(options: argparse.Namespace, name: str, build: runner.Build) -> Pings:
     given = {"pings": options.pings, "size": options.size, "hz": options.hz, "scale": 1.0}
     env = {
         "EPBELL_VNTB": json.dumps(given),
-        "EPBELL_DTS": str(devicetree.builtin(TREES[name])),
+        "EPBELL_DTS": str(_dts(name)),
         "EPBELL_BARS": _BARS,
         "EPBELL_STALLS": str(int(options.stalls)),
         figures.VARIABLE: str(folder / "pings.jsonl"),
@@ -143,7 +152,7 @@ def _run(options: argparse.Namespace, name: str, build: runner.Build) -> Pings:
     (result,) = runner.run(build, _BENCH, seed=options.seed, env=env, expected=1, results=folder, time_limit_s=_LIMIT_S)
     if not result.passed:
         raise runner.SimulationError(f"{name}: {result.message}; see {folder / 'run.log'}")
-    return of_lines(TREES[name], figures.read(folder / "pings.jsonl"))
+    return of_lines(TREES[_NAMES[name]], figures.read(folder / "pings.jsonl"))
 
 
 def _follow(runs: dict[str, tuple[Path, Future[Pings]]], pings: int, shown: progress.Display) -> None:
@@ -196,18 +205,28 @@ def _print(found: Sequence[Pings], judged: Sequence[Goal], pictures: Sequence[Pa
     for goal in judged:
         _say(console, f"{_VERDICTS[goal.reached]}: {goal.text}")
     simulated = sum(pings.summary["simulated"] for pings in found)
-    _say(console, f"{simulated:.1f} s of simulated time in {seconds:.0f} s")
+    _say(console, f"{simulated:.1f} s of simulated time in {seconds:.0f} s; {_left_out(found)}")
     for path in pictures:
         _say(console, str(path))
 
 
+def _left_out(found: Sequence[Pings]) -> str:
+    """Return how many clocks were left out in a second of a simulation's, whose other clocks took time, too."""
+    clocks = sum(pings.summary["idle"]["clocks"] for pings in found if pings.summary["idle"])
+    seconds = sum(pings.summary["seconds"] for pings in found)
+    return f"{clocks / 1e6:.0f} million clocks left out, {clocks / seconds / 1e6:.1f} million per second of simulation"
+
+
 def _costs() -> Table:
     """Return what the software is given time for."""
-    table = Table(title=f"software, at either end; {per_ping_us():.0f} us of a ping", box=box.SIMPLE_HEAD)
-    for column in ("cost", "us", "what", "source"):
-        table.add_column(column, justify="right" if column == "us" else "left")
+    polled, interrupts = per_ping_us("polling"), per_ping_us("mu")
+    title = f"software: {polled:.0f} us of a ping when doorbells are polled, {interrupts:.0f} us when they interrupt"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for column in ("cost", "us", "polled", "interrupts", "what", "source"):
+        table.add_column(column, justify="left" if column in ("cost", "what", "source") else "right")
     for cost in TABLE:
-        table.add_row(cost.field, f"{cost.microseconds:.0f}", cost.what, cost.source)
+        times = f"x {cost.polled}", f"x {cost.interrupts}"
+        table.add_row(cost.field, f"{cost.microseconds:.0f}", *times, cost.what, cost.source)
     return table
 
 
@@ -216,11 +235,11 @@ def _times(found: Sequence[Pings]) -> Table:
     table = Table(title="ping, there and back, in microseconds", box=box.SIMPLE_HEAD)
     table.add_column("doorbell", no_wrap=True)
     table.add_column("device tree", no_wrap=True)
-    for column in ("pings", "min", "median", "p95", "max", "polled / this"):
+    for column in ("pings", "min", "median", "p95", "max", "path", "less software", "polled / this"):
         table.add_column(column, justify="right", no_wrap=True)
     for pings in found:
         ratio = _ratio(found, pings)
-        values = (min(pings.times), pings.median, pings.p95, max(pings.times))
+        values = (min(pings.times), pings.median, pings.p95, max(pings.times), pings.path, pings.hardware)
         table.add_row(
             pings.backend, pings.tree, str(len(pings.times)), *(f"{value:.1f}" for value in values),
             "-" if ratio is None else f"{ratio:.1f}",

@@ -32,11 +32,10 @@ def draw(found: Sequence[Pings], folder: Path) -> list[Path]:
     folder : Path
         Where the pictures go.
     """
-    mpl.rcParams["svg.hashsalt"] = "epbell"
-    mpl.rcParams["svg.fonttype"] = "none"
-    pictures = {"vntb-pings.svg": _histogram(found), "vntb-timeline.svg": _timelines(found)}
-    for name, picture in pictures.items():
-        picture.savefig(folder / name, format="svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "epbell", "svg.fonttype": "none"}):
+        pictures = {"vntb-pings.svg": _histogram(found), "vntb-timeline.svg": _timelines(found)}
+        for name, picture in pictures.items():
+            picture.savefig(folder / name, format="svg", metadata={"Date": None})
     return [folder / name for name in pictures]
 
 

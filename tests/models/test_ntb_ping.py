@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 from ntb_rig import ONE_WINDOW, run_transport
+from vntb_rig import run_vntb
 
 from epbell_models.ntb import NtbCosts
 
@@ -54,22 +55,52 @@ def test_interrupts_take_less_than_a_fifth_of_polling(tree, hz):
 # -- costs -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tree", ["imx8", "imx8-edma"])
+COSTS = {"interrupt": 3e-3, "wakeup": 2e-3, "client": 1e-3, "work": 4e-3}
+
+
+def added(tree, side, costs):
+    """Return what costs of one side add to each of five pings, whatever these wait to be looked at."""
+
+    def pings(**options):
+        heard = []
+
+        def trace(step, time):
+            heard.extend([time] if step in ("irq", "ring") else [])
+
+        traced = [{"trace": trace, **options.pop(end, {})} for end in ("ours", "theirs")]
+        times = ping_times(5, tree=tree, ours=traced[0], theirs=traced[1], **options)
+        rings, looks = heard[0::4], heard[1::4]
+        return [time - (look - ring) for time, ring, look in zip(times, rings, looks, strict=True)]
+
+    given = NtbCosts(**costs)
+    options = {side: {"costs": given}} | ({"vntb_costs": given} if side == "ours" else {})
+    return [time - without for time, without in zip(pings(**options), pings(), strict=True)]
+
+
+@pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("side", ["ours", "theirs"])
-@pytest.mark.parametrize(
-    ("costs", "adds"),
-    [
-        ({"interrupt": 3e-3}, 3e-3),
-        ({"wakeup": 2e-3}, 2e-3),
-        ({"client": 1e-3}, 1e-3),
-        ({"work": 4e-3}, 0),
-        ({"interrupt": 3e-3, "wakeup": 2e-3, "client": 1e-3, "work": 4e-3}, 6e-3),
-    ],
-)
-def test_what_software_costs_is_added_once_a_way(tree, side, costs, adds):
-    none = ping_times(5, tree=tree)
-    times = ping_times(5, tree=tree, **{side: {"costs": NtbCosts(**costs)}})
-    assert [time - without for time, without in zip(times, none, strict=True)] == pytest.approx([adds] * 5, abs=1e-7)
+@pytest.mark.parametrize("costs", [{name: value} for name, value in COSTS.items()] + [COSTS])
+def test_what_software_costs_is_added_where_it_happens(tree, side, costs):
+    """At either end a tasklet and a client; an interrupt where there is one, and a work that rings the host."""
+    happens = {"wakeup", "client"}
+    happens |= {"interrupt"} if side == "theirs" or tree != "hdma" else set()
+    happens |= {"work"} if side == "ours" else set()
+    adds = sum(value for name, value in costs.items() if name in happens)
+    assert added(tree, side, costs) == pytest.approx([adds] * 5, abs=1e-7)
+
+
+def test_rings_of_the_host_while_the_work_wakes_up_cost_one_wake_up():
+    async def scenario(rig):
+        start = rig.platform.now()
+        for number in range(3):
+            await rig.platform.sleep(1e-3 if number else 0)
+            assert await rig.vntb.ntb.peer_db_set(1 << number % 2) == 0
+        await rig.platform.sleep(20e-3)
+        return [(round(1e3 * (time - start), 2), vector) for time, vector in rig.theirs.heard]
+
+    costs = NtbCosts(work=4e-3)
+    assert [time for time, _ in run_vntb(scenario, vntb_costs=costs)] == pytest.approx([4, 4], abs=0.1)
+    assert [time for time, _ in run_vntb(scenario)] == pytest.approx([0, 1, 2], abs=0.1)
 
 
 def test_a_work_costs_the_link_time():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from epbell_tb import runner, vntb
+from epbell_tb import runner, vntb, vntb_trees
 from epbell_tb.endpoint.ping_steps import STEPS
 from epbell_tb.vntb_costs import per_ping_us
 
@@ -25,8 +25,10 @@ def test_polled_and_messaging_unit(capsys):
     assert told == json.loads((runner.sim_build() / "report" / "vntb.json").read_text())
     polled, unit = told["results"]
     assert (polled["backend"], unit["backend"]) == ("polling", "mu")
-    assert all(per_ping_us() < time < PERIOD_US + 100 for time in polled["times"])
-    assert all(per_ping_us() < time < per_ping_us() + 5 for time in unit["times"])
+    software = per_ping_us("mu")
+    assert all(per_ping_us("polling") < time < PERIOD_US + 100 for time in polled["times"])
+    assert all(software < time < software + 5 for time in unit["times"])
+    assert all(0 < result["hardware"] < 5 for result in told["results"]), "every cost is charged, and none twice"
     assert unit["of_polled"] == pytest.approx(polled["median"] / unit["median"], rel=0.01)
     assert (polled["of_polled"], len(polled["times"]), len(unit["times"])) == (1, 4, 4)
     for result in told["results"]:
@@ -34,7 +36,7 @@ def test_polled_and_messaging_unit(capsys):
         assert idle["clocks"] > 0.95 * result["simulated"] / 4e-9, "nearly all clocks are idle, and left out"
     # Half a second for each command: probe, link and one window.
     assert unit["simulated"] > 1.5
-    assert [goal["reached"] for goal in told["goals"]] == [None, True]
+    assert [goal["reached"] for goal in told["goals"]] == [None, True, True, True]
     steps = (runner.sim_build() / "report" / "vntb" / "mu" / "pings.jsonl").read_text().splitlines()
     assert list(STEPS) == sorted(STEPS, key=json.loads(steps[0])["steps"].__getitem__), "steps in their order"
     report = runner.sim_build() / "report"
@@ -58,7 +60,8 @@ def test_missed_goal(capsys, monkeypatch):
 
 
 def test_simulation_that_fails(capsys, monkeypatch):
-    """On a tree that the bench does not know."""
-    monkeypatch.setitem(vntb.TREES, "mu", "msi-enospc")
+    """On a tree whose doorbells nobody knows."""
+    monkeypatch.setitem(vntb_trees.TREES, "mu", "msi-enospc")
+    monkeypatch.setenv("EPBELL_IDLE", "run")
     assert vntb.main(["--backend", "mu", "--pings", "1"]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("epbell: mu: ")

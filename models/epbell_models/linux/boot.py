@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..devicetree import DeviceTree
+from ..ntb import NtbCosts
 from ..platform import Bus, IrqLine, Platform
 from .dma import CoherentPool, DmaMappings
 from .dw_edma import DwEdma, Hook
@@ -63,6 +64,7 @@ class EndpointSoftware:
         msix_interrupts: int,
         before_doorbell_irq: Hook | None,
         vntb: VntbConfig | None,
+        vntb_costs: NtbCosts | None,
     ) -> None:
         self.log: list[str] = []
         self.faults = Faults.of(tree.bootargs)
@@ -97,7 +99,7 @@ class EndpointSoftware:
         )
         self._function: PciEpfTest | PciEpfVntb
         if vntb is not None:
-            self._function = PciEpfVntb(self.core, self.epc, vntb)
+            self._function = PciEpfVntb(self.core, self.epc, vntb, vntb_costs)
         else:
             self._function = PciEpfTest(
                 self.core,
@@ -189,6 +191,7 @@ def boot(
     polling: bool = True,
     before_doorbell_irq: Hook | None = None,
     vntb: VntbConfig | None = None,
+    vntb_costs: NtbCosts | None = None,
 ) -> EndpointSoftware:
     """Put the endpoint's software together; ``await software.start()`` runs it.
 
@@ -230,6 +233,8 @@ def boot(
     vntb
         What configfs says of pci-epf-vntb, which then is the function; None for pci-epf-test. Its vectors of MSI-X are
         those that it names itself.
+    vntb_costs
+        What the processor takes its time for in pci-epf-vntb; nothing if None.
     """
     features = EpcFeatures(
         bar_features(bar_sizes, wide_bars, tree.endpoint.fixed_bar),
@@ -254,4 +259,5 @@ def boot(
         msix_interrupts=msix_interrupts,
         before_doorbell_irq=before_doorbell_irq,
         vntb=vntb,
+        vntb_costs=vntb_costs,
     )

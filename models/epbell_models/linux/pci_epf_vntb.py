@@ -7,6 +7,7 @@ It takes no part in what becomes of a controller that is reset: the kernel's fun
 
 import errno
 
+from ..ntb import NtbCosts
 from .irq import IrqCore
 from .pci_epc import PciEpc
 from .pci_epf import PciEpf
@@ -37,6 +38,9 @@ class PciEpfVntb:
         Endpoint controller.
     config
         What configfs says.
+    costs
+        What the processor takes its time for; nothing if None. The look at polled doorbells costs nothing: its work
+        runs anyway, and its wake-up is part of the period that a ring waits.
 
     Attributes
     ----------
@@ -54,7 +58,7 @@ class PciEpfVntb:
         The bridge as the endpoint's clients see it.
     """
 
-    def __init__(self, core: IrqCore, epc: PciEpc, config: VntbConfig) -> None:
+    def __init__(self, core: IrqCore, epc: PciEpc, config: VntbConfig, costs: NtbCosts | None = None) -> None:
         self._core = core
         self._epc = epc
         self.config = config
@@ -62,7 +66,7 @@ class PciEpfVntb:
         self.epf = PciEpf("pci_epf_vntb.0", epc)
         self.control = ControlBlock(epc)
         self.windows = VntbWindows(self.epf, self.control, core.log)
-        self.peer = VntbPeer(epc, config, core.log)
+        self.peer = VntbPeer(epc, config, core.log, costs or NtbCosts())
         self.ntb = VirtualNtb(epc, config, self.control, self.windows, self.peer)
         self.doorbells = VntbDoorbells(
             core,
@@ -159,6 +163,7 @@ class PciEpfVntb:
             self._say("DB BAR init failed")
             await self._clear_control()
             return error
+        self.ntb.rings_interrupt = self.doorbells.interrupts
         error = await self.windows.set_up(self.bars.windows, self.config.mw_sizes)
         if error:
             self._say("MW BAR init failed")

@@ -4,6 +4,7 @@ Follows drivers/pci/endpoint/functions/pci-epf-vntb.c. Bit k is MSI k + 3, count
 link, the second for nothing, as with the host's doorbells.
 """
 
+from ..ntb import NtbCosts
 from ..platform import Task
 from .pci_epc import IrqKind, PciEpc
 from .pci_epf_vntb_config import VntbConfig
@@ -29,6 +30,8 @@ class VntbPeer:
         The function's configuration.
     log
         Receives the driver's messages.
+    costs
+        What the processor takes its time for: here `NtbCosts.work`, once for each run of the work.
 
     Attributes
     ----------
@@ -38,10 +41,11 @@ class VntbPeer:
         Interrupts sent.
     """
 
-    def __init__(self, epc: PciEpc, config: VntbConfig, log: list[str]) -> None:
+    def __init__(self, epc: PciEpc, config: VntbConfig, log: list[str], costs: NtbCosts) -> None:
         self._epc = epc
         self._config = config
         self._log = log
+        self._costs = costs
         self._pending = 0
         self._queued = epc.platform.event()
         self._work: Task | None = None
@@ -80,6 +84,8 @@ class VntbPeer:
     async def _run(self) -> None:
         while True:
             await self._queued.wait()
+            if self._costs.work:
+                await self._epc.platform.sleep(self._costs.work)
             self._queued.clear()
             await self._drain()
             await self._epc.platform.sleep(0)

@@ -14,11 +14,12 @@ class NtbCosts:
     Parameters
     ----------
     interrupt
-        From when the driver is told of a doorbell to the end of the interrupt handler that schedules the tasklet.
+        From when the driver is told of a doorbell to the end of the interrupt handler that schedules the tasklet. A
+        doorbell that something finds without an interrupt (`NtbDevice.rings_interrupt`) costs none.
     wakeup
         From when a tasklet is scheduled to its first instruction.
     work
-        The same for a work of the work queue.
+        The same for a work of the work queue: those of the link, and the one that rings the host in pci-epf-vntb.
     client
         A client's handler of one received frame, before it answers.
     """

@@ -62,9 +62,12 @@ class NtbDevice(ABC):
     ----------
     client
         Who is told of events, None for nobody.
+    rings_interrupt
+        Whether the peer's rings interrupt this side's processor; if not, something looks for them that runs anyway.
     """
 
     client: NtbClient | None = None
+    rings_interrupt: bool = True
     _rung = 0
 
     # -- events --------------------------------------------------------------------------------------------------------

@@ -252,11 +252,12 @@ class TransportQueue:
     # -- receiving -----------------------------------------------------------------------------------------------------
 
     def ring(self) -> None:
-        """Take note of a doorbell, in interrupt context."""
+        """Take note of a doorbell, in interrupt context unless the driver has looked for it."""
         self.counts.interrupts += 1
         self._note("irq")
         if self.link_is_up:
-            self._tasklet.schedule(self._costs.interrupt + self._costs.wakeup)
+            interrupt = self._costs.interrupt if self._ntb.rings_interrupt else 0.0
+            self._tasklet.schedule(interrupt + self._costs.wakeup)
 
     async def _drain(self) -> None:
         """Take frames while there are any; if the doorbell's bit is still set then, clear it and look once more."""

@@ -16,9 +16,9 @@ from epbell_models.ntb.ping import Echo, Ping
 from epbell_tb import figures
 from epbell_tb.endpoint.idle_env import idle_env
 from epbell_tb.endpoint.ping_steps import PingSteps
+from epbell_tb.endpoint.vntb_slots import backend_of
 from epbell_tb.vntb_costs import COSTS
 
-BACKENDS = {"msi-enomem": "polling", "imx8": "mu", "imx8-edma": "edma"}
 PHASE_MS = 5
 """Pings begin at any time in the period of the polled doorbells, whatever the doorbells are."""
 LOOK = 10e-3
@@ -36,7 +36,7 @@ def one_window(env, hz):
 async def bring_up(env, hz):
     """Bind both drivers."""
     await env.reset()
-    await env.boot(one_window(env, hz))
+    await env.boot(one_window(env, hz), COSTS)
     env.ntb.clear_ctx()
     await env.enumerate()
     await env.device.enable()
@@ -59,7 +59,7 @@ async def endpoint_vntb_ping(dut):
     hz, began = given["hz"], time.monotonic()
     with idle_env(dut, scale=given["scale"]) as env:
         await bring_up(env, hz)
-        assert env.vntb.backend == BACKENDS[env.tree.name], env.vntb.reason
+        assert env.vntb.backend == backend_of(env), env.vntb.reason
         steps = PingSteps(env)
         near = NtbTransport(env.platform, env.ntb, hz=hz, costs=COSTS, trace=steps.endpoint)
         far = NtbTransport(env.platform, env.driver, hz=hz, costs=COSTS, trace=steps.host)

@@ -14,6 +14,7 @@ from epbell_models.host.pci import PciDevice
 from epbell_models.linux.pci_epf_vntb import PciEpfVntb
 from epbell_models.linux.pci_epf_vntb_config import CLASS_MEMORY_RAM, MSI_VECTORS, VntbConfig, VntbRelease
 from epbell_models.linux.pci_epf_vntb_ntb import VirtualNtb
+from epbell_models.ntb import NtbCosts
 from epbell_models.platform import Platform
 from epbell_tb.endpoint.bring_up import BringUp
 from epbell_tb.endpoint.env import EndpointEnv
@@ -140,9 +141,9 @@ class VntbEnv(EndpointEnv):
 
     # -- bring-up ------------------------------------------------------------------------------------------------------
 
-    async def boot(self, config: VntbConfig) -> None:
-        """Boot the endpoint's Linux, which binds its driver."""
-        self.software = self.new_software(vntb=config)
+    async def boot(self, config: VntbConfig, costs: NtbCosts | None = None) -> None:
+        """Boot the endpoint's Linux, which binds its driver; the costs are those of its processor."""
+        self.software = self.new_software(vntb=config, vntb_costs=costs)
         error = await self.software.start()
         assert error == 0, f"the endpoint's software must start, not end with {error}: {self.software.log}"
         assert self.ntb.set_ctx(self.near) == 0

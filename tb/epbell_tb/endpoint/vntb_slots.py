@@ -1,5 +1,6 @@
 """What the host has to find in the control block of pci-epf-vntb to ring a slot, from the maps of the doorbells."""
 
+from epbell_tb import vntb_trees
 from epbell_tb.endpoint.edma import READ_STATUS
 from epbell_tb.endpoint.vntb_env import VntbEnv
 from epbell_tb.sim_trees import kind_of
@@ -18,12 +19,10 @@ SLOTS = 32
 ENTRY = {"polling": 4, "mu": 0, "edma": 0}
 """Bytes from one slot to the next in the doorbells' BAR, by backend."""
 
-_BACKENDS = {"imx8": "mu", "imx8-edma": "edma", "msi-enomem": "polling"}
-
 
 def backend_of(env: VntbEnv) -> str:
     """Return the backend to which the device tree leads four slots."""
-    return _BACKENDS[kind_of(env.tree)]
+    return vntb_trees.backend_of(kind_of(env.tree))
 
 
 def published(env: VntbEnv, slot: int, backend: str) -> tuple[int, int]:
