@@ -145,7 +145,7 @@ def test_two_processes_build_once(folder):
 
 
 def test_source_that_verilator_refuses(folder, monkeypatch):
-    monkeypatch.setattr(runner.export, "to_systemverilog", lambda component, name: f"module {name}; nonsense")
+    monkeypatch.setattr(runner.export, "to_systemverilog", lambda component, name, edit: f"module {name}; nonsense")
     with pytest.raises(runner.SimulationError, match=r"nonsense|syntax error"):
         runner.build("broken", builder=lambda: Tiny())
 

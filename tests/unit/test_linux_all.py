@@ -102,10 +102,11 @@ def test_nothing_is_run_where_nothing_can_be(everything, monkeypatch, capsys):
 
 
 COMMAND = """
-import sys
+import signal, sys
 from epbell_tb.guest.ending import ends_on_sigterm
 from epbell_tb.linux_all import Job, run_jobs
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored, and children inherit that
 with ends_on_sigterm():
     run_jobs([Job(str(n), (sys.executable, "-c", sys.argv[1], sys.argv[2])) for n in range(4)], 2, print)
 """
@@ -120,7 +121,10 @@ def test_runs_end_when_it_is_interrupted(tmp_path, how):
         while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < end:
             time.sleep(0.05)
         command.send_signal(how)
-        command.communicate(timeout=30)
+        try:
+            command.communicate(timeout=30)
+        finally:
+            command.kill()
         assert command.returncode not in (0, None)
     numbers = [path.name for path in tmp_path.iterdir()]
     assert len(numbers) == 2, "two at a time, and no other begins"
