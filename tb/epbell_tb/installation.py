@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from epbell_tb.toolchain import ToolError, check_build_tools, check_python
@@ -99,19 +100,7 @@ class Installation:
         ToolError
             If Python is too old or lacks venv, a build tool is missing, or the packages cannot be installed.
         """
-        check_python()
-        if self.state() == "ready":
-            return False
-        with self._exclusive():
-            state = self.state()
-            if state == "ready":
-                return False
-            if state == "foreign" and not self._lacking():
-                print(f"setup: {_FOREIGN_NOTE}", file=sys.stderr)
-                return False
-            check_build_tools()
-            self._build(state)
-        return True
+        return self._unless(("ready",), self._ensure)
 
     def ensure_packages(self) -> bool:
         """Build the environment where that is needed, of the lock file's packages alone: the project is not in it.
@@ -126,19 +115,7 @@ class Installation:
         ToolError
             If Python is too old or lacks venv, or the packages cannot be installed.
         """
-        check_python()
-        whole = ("ready", "project changed")
-        if self.state() in whole:
-            return False
-        with self._exclusive():
-            state = self.state()
-            if state in whole:
-                return False
-            start = time.monotonic()
-            self._create(state)
-            self._install_packages()
-            self._finish(start)
-        return True
+        return self._unless(("ready", "project changed"), self._ensure_packages)
 
     def report(self) -> None:
         """Say which tools the environment will use; they are looked for in it, not here."""
@@ -156,6 +133,30 @@ class Installation:
         sys.stdout.flush()
         sys.stderr.flush()
         os.execve(self.python, [str(self.python), "-m", "epbell_tb.cli", *arguments], env)
+
+    def _unless(self, states: Sequence[str], build: Callable[[str], bool]) -> bool:
+        """Build what is not in one of these states, one process at a time; return whether anything was done."""
+        check_python()
+        if self.state() in states:
+            return False
+        with self._exclusive():
+            state = self.state()  # another process may have built it meanwhile
+            return state not in states and build(state)
+
+    def _ensure(self, state: str) -> bool:
+        if state == "foreign" and not self._lacking():
+            print(f"setup: {_FOREIGN_NOTE}", file=sys.stderr)
+            return False
+        check_build_tools()
+        self._build(state)
+        return True
+
+    def _ensure_packages(self, state: str) -> bool:
+        start = time.monotonic()
+        self._create(state)
+        self._install_packages()
+        self._finish(start)
+        return True
 
     def _build(self, state: str) -> None:
         start = time.monotonic()

@@ -1,7 +1,7 @@
 """A rig of the vNTB: the function and the host's driver, the reference endpoint between them, virtual time."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from epbell_models import devicetree
@@ -10,6 +10,7 @@ from epbell_models.host.ntb_hw_epf import NtbHwEpf
 from epbell_models.host.pci import PciDevice
 from epbell_models.linux.pci_epf_vntb import PciEpfVntb
 from epbell_models.linux.pci_epf_vntb_config import VntbConfig
+from epbell_models.ntb import Listener
 from epbell_models.platform import VirtualPlatform
 from epbell_models.selftest.board import Board
 
@@ -19,26 +20,14 @@ RK3588 = VntbConfig(
     ctrl_bar=0, db_bar=4, mw_bars=(2,), mw_sizes=(0x4000,), spad_count=16, vendor=0x1912, device=0x0030
 )
 RK3588_BARS = (0x4000, 0, 0x4000, 0, 0x4000, 0)
-
-
-@dataclass
-class Listener:
-    """A client that remembers what it was told: (time, "link" or vector)."""
-
-    platform: VirtualPlatform
-    heard: list[tuple[float, Any]] = field(default_factory=list)
-
-    def link_event(self) -> None:
-        self.heard.append((self.platform.now(), "link"))
-
-    def db_event(self, vector: int) -> None:
-        self.heard.append((self.platform.now(), vector))
-
-    def take(self) -> list[Any]:
-        """Return what was heard since the last time."""
-        events = [event for _, event in self.heard]
-        self.heard.clear()
-        return events
+TREES = [
+    ("imx8", MX8, BARS),
+    ("imx8-edma", MX8, BARS),
+    ("rk3588", RK3588, RK3588_BARS),
+    ("hdma", MX8, BARS),
+    ("msi-enospc", MX8, BARS),
+]
+"""Device trees that lead to each kind of doorbell, with a configuration and BARs that suit them."""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from .costs import NtbCosts
 from .device import MW_ALIGN, PEER, MwAddress, MwAlign, NtbClient, NtbDevice
+from .listener import Listener
 from .queue import TransportQueue
 from .queue_client import QueueClient, QueueCounts, Trace
 from .spads import Spad
@@ -11,6 +12,7 @@ __all__ = [
     "MTU",
     "MW_ALIGN",
     "PEER",
+    "Listener",
     "MwAddress",
     "MwAlign",
     "NtbClient",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import cocotb
@@ -14,8 +14,7 @@ from epbell_models.host.pci import PciDevice
 from epbell_models.linux.pci_epf_vntb import PciEpfVntb
 from epbell_models.linux.pci_epf_vntb_config import CLASS_MEMORY_RAM, MSI_VECTORS, VntbConfig, VntbRelease
 from epbell_models.linux.pci_epf_vntb_ntb import VirtualNtb
-from epbell_models.ntb import NtbCosts
-from epbell_models.platform import Platform
+from epbell_models.ntb import Listener, NtbCosts
 from epbell_tb.endpoint.bring_up import BringUp
 from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.endpoint.packets import MEM_WRITE, Request
@@ -23,7 +22,6 @@ from epbell_tb.endpoint.packets import MEM_WRITE, Request
 __all__ = [
     "IMX8",
     "RCAR",
-    "Listener",
     "VntbBringUp",
     "VntbEnv",
 ]
@@ -45,28 +43,6 @@ _SENT = 1000
 
 _SETTLE = 200
 """Clocks after a period in which the work's run has ended, and what it leads to at either end."""
-
-
-@dataclass
-class Listener:
-    """A client of a bridge that remembers what it was told: time in seconds of Linux, and ``"link"`` or the vector."""
-
-    platform: Platform
-    heard: list[tuple[float, Any]] = field(default_factory=list[tuple[float, Any]])
-
-    def link_event(self) -> None:
-        """Note that the link may have changed."""
-        self.heard.append((self.platform.now(), "link"))
-
-    def db_event(self, vector: int) -> None:
-        """Note that a doorbell of a vector was rung."""
-        self.heard.append((self.platform.now(), vector))
-
-    def take(self) -> list[Any]:
-        """Return what was heard since the last time."""
-        events = [event for _, event in self.heard]
-        self.heard.clear()
-        return events
 
 
 class VntbEnv(EndpointEnv):
