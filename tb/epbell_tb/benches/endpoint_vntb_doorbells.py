@@ -10,6 +10,7 @@ from epbell_tb.endpoint.vntb_slots import ENTRY, backend_of, store_of
 
 _BITS = 2
 _MOST = 14
+_FLAGS = 0b111
 _UNUSED = "ntb_hw_epf: Unexpected reserved doorbell slot IRQ received"
 
 
@@ -108,6 +109,11 @@ async def vntb_slots_that_the_peer_lacks(env):
     stored, and where, the endpoint's pins show.
     """
     backend = backend_of(env)
+    if backend == "mu":  # else all of side B is 0, and nothing would show where a 0 is stored
+        await env.device.write32(env.map.db, _side_b(env) + env.board.registers.offset["FCR"], _FLAGS)
+        await env.settle()
+        assert len(env.stores) == 1
+        env.stores.clear()
     before, counts = await _places(env), dict(env.board.counts)
     for bit in (2, 7, _MOST - 1):
         assert await env.driver.peer_db_set(1 << bit) == 0
@@ -124,6 +130,11 @@ async def vntb_slots_that_the_peer_lacks(env):
     assert len(env.stores) == _BITS
 
 
+def _side_b(env):
+    """Return where in the doorbells' BAR side B of the Messaging Unit is."""
+    return env.board.map["mu_b"].base & env.bar_sizes[env.map.db] - 1
+
+
 async def _places(env):
     """Return what a stray store to the doorbells could change: memory, a page, or the registers of both sides."""
     if env.vntb.backend == "polling":
@@ -132,7 +143,7 @@ async def _places(env):
         return await env.cpu.read(env.tree.endpoint.edma.region.address + env.tree.endpoint.edma.offset, 16)
     # Side B, where it is stored, by the host; side A by the CPU. Reading a receive register would take what is in it.
     registers = {name: offset for name, offset in env.board.registers.offset.items() if not name.startswith("RR")}
-    unit, far = env.board.map["mu_a"].base, env.board.map["mu_b"].base & env.bar_sizes[env.map.db] - 1
+    unit, far = env.board.map["mu_a"].base, _side_b(env)
     near = {("a", name): await env.cpu.read32(unit + offset) for name, offset in registers.items()}
     return near | {("b", name): await env.device.read32(env.map.db, far + offset) for name, offset in registers.items()}
 
