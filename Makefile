@@ -8,6 +8,7 @@
 #   make linux [TEST=ntb] [TREE=rk3588] [DTS=mine.dts] [ARGS='--endpoint model']
 #   make vntb [SEED=7] [WIDTH=64] [ARGS='--hz 250 --stalls']
 #   make soak [SEED=7] [ARGS='--rings 1000000 --width 512']
+#   make random [SEED=7] [WIDTH=64] [TREE=rk3588] [ARGS='--stalls --shrink']
 #   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume']
 #   make formal [ONLY=mu.*] [ARGS='--list']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
@@ -23,7 +24,7 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress vntb soak formal unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress random vntb soak formal unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -33,6 +34,7 @@ linux:  ; @$(TOOL) run linux $(if $(TEST)$(TREE)$(DTS),$(or $(TEST),pcitest) $(i
 test:   ; @$(TOOL) run test $(TESTS) $(ARGS)                     ## run every test
 regress:; @$(TOOL) run regress $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## run what is too much for `make test`: takes hours
 vntb:   ; @$(TOOL) run vntb $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## measure pings over pci-epf-vntb, polled and with doorbells
+random: ; @$(TOOL) run random $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(TREE),--tree '$(TREE)') $(ARGS) ## run random traffic on the whole endpoint
 soak:   ; @$(TOOL) run soak $(if $(SEED),--seed '$(SEED)') $(ARGS) ## send millions of doorbells at the RTL's own speed
 formal: ; @$(TOOL) run formal $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## prove the RTL by k-induction, and that each proof refutes deliberate defects
 unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator

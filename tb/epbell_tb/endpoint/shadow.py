@@ -91,6 +91,10 @@ class ShadowRam:
         self._recent.append(entry)
         return entry
 
+    def known_pages(self, size: int) -> list[int]:
+        """Return the offsets of pages of so many bytes of which some byte is known."""
+        return [start for start in range(0, len(self._known), size) if any(self._known[start : start + size])]
+
     def forget(self, address: int, length: int) -> None:
         """Note that bytes may have any value from now on."""
         start = address - self._base
