@@ -78,6 +78,10 @@ class Run:
         """File of the output of a process that is running."""
         return self.folder / f"{name}.log"
 
+    def counters(self, name: str) -> Path:
+        """File of the coverage that a process hands on to its parent."""
+        return self.folder / f"{name}.counters"
+
     def tell(self, ended: Ended) -> None:
         """Hand on that a process has ended."""
         with (self.folder / _ENDED).open("a", encoding="utf-8") as out:

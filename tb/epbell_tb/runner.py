@@ -27,7 +27,9 @@ from filelock import FileLock
 
 from epbell import export
 from epbell.export_rest import add_at_rest
+from epbell_tb import coverage as coverage_records
 from epbell_tb import toolchain
+from epbell_tb.coverage_source import only_named
 
 __all__ = ["Build", "Result", "SimulationError", "build", "cancel", "read_results", "run", "sim_build", "source"]
 
@@ -37,6 +39,14 @@ TIME_LIMIT_S = 600.0
 _VERILATOR_ARGS = ("-Wno-fatal", "--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
 #: Make variables: what runs once is not optimised, what runs every clock is, as far as it pays within seconds.
 _MAKE_VARIABLES = "OPT_FAST=-Og OPT_SLOW=-O0"
+_COVERAGE_SOURCE = Path(__file__).parent / "native" / "coverage.cpp"
+#: Not plain --coverage: the part of it that is about state machines crashes.
+_COVERAGE_ARGS = (
+    *("--coverage-line", "--coverage-toggle", "--coverage-user", "--coverage-expr", str(_COVERAGE_SOURCE)),
+    *("-LDFLAGS", "-Wl,--export-dynamic-symbol=epbell_coverage_save,--export-dynamic-symbol=epbell_coverage_load"),
+)
+#: A build with coverage is ten times as long: what runs once, half of it, is a file of its own, and not optimised.
+_COVERAGE_MAKE_VARIABLES = f"{_MAKE_VARIABLES} VM_PARALLEL_BUILDS=1"
 _OVERRULING = ("WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE", "COCOTB_TEST_MODULES", "COCOTB_RESULTS_FILE")
 #: Objects of Verilator's own library: the same for every module, so the first build's serve all. (Not verilator.o,
 #: cocotb's main(): the size of the model is compiled into it.)
@@ -68,12 +78,15 @@ class Build:
         Whether it can write a VCD.
     seconds : float
         Wall-clock seconds that the build took; 0.0 when it was there already.
+    coverage : bool
+        Whether it counts what is reached.
     """
 
     module: str
     folder: Path
     waves: bool
     seconds: float
+    coverage: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,7 @@ def build(
     builder: Callable[[], wiring.Component] | None = None,
     say: Callable[[str], None] | None = None,
     at_rest: Mapping[str, Sequence[str]] | None = None,
+    coverage: bool = False,
 ) -> Build:
     """Export and Verilate one module, unless that very build is there already.
 
@@ -130,6 +144,9 @@ def build(
         Told in a sentence when a compilation starts.
     at_rest : mapping, optional
         Add the output of `epbell.export_rest`, in which these registers have no part. Such a build has its own folder.
+    coverage : bool
+        Count what of the RTL is reached: every simulation leaves a file `coverage.NAME` in the folder of its results,
+        which `epbell_tb.coverage.read` reads. Such a build has its own folder.
 
     Raises
     ------
@@ -142,13 +159,16 @@ def build(
     """
     if builder is None:
         _check(module)
-    root = sim_build() / f"{module}{'' if at_rest is None else '-at-rest'}{'-waves' if waves else ''}"
+    kinds = ("" if at_rest is None else "-at-rest", "-waves" if waves else "", "-coverage" if coverage else "")
+    root = sim_build() / f"{module}{''.join(kinds)}"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
         text = _source(module, builder, root, at_rest)
-        folder = root / _digest(text)
+        if coverage:
+            text = only_named(text)
+        folder = root / _digest(text, coverage)
         if (folder / "done").exists():
-            return Build(module, folder, waves, 0.0)
+            return Build(module, folder, waves, 0.0, coverage)
         if say is not None:
             say(f"compiling {module}{' with waves' if waves else ''}")
         start = time.monotonic()
@@ -156,15 +176,15 @@ def build(
         shutil.rmtree(folder, ignore_errors=True)  # of a build that was interrupted
         folder.mkdir()
         (folder / f"{module}.sv").write_text(text, encoding="utf-8")
-        _compile(module, folder, waves)
-        return Build(module, folder, waves, time.monotonic() - start)
+        _compile(module, folder, waves, coverage)
+        return Build(module, folder, waves, time.monotonic() - start, coverage)
 
 
-def _compile(module: str, folder: Path, waves: bool) -> None:
-    runtime = _runtime_objects(waves)
+def _compile(module: str, folder: Path, waves: bool, coverage: bool) -> None:
+    runtime = _runtime_objects(waves, coverage)
     runtime.parent.mkdir(parents=True, exist_ok=True)
-    make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_MAKE_VARIABLES}".strip()
-    worker = _worker("build", module=module, folder=str(folder), waves=waves, build_args=_VERILATOR_ARGS)
+    make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_make_variables(coverage)}".strip()
+    worker = _worker("build", module=module, folder=str(folder), waves=waves, build_args=_verilator_args(coverage))
     with FileLock(runtime.with_suffix(".lock")) as lock:
         # Only the very first build compiles Verilator's library, and the others wait for that.
         if runtime.exists():
@@ -227,9 +247,12 @@ def run(
         bench=benches, tests=tests, seed=seed, results=str(folder),
     )  # fmt: skip
     log = folder / "run.log"
+    (folder / coverage_records.NAME).unlink(missing_ok=True)
     extra = {"EPBELL_SEED": str(seed), "COCOTB_RANDOM_SEED": str(seed), **(env or {})}
     extra.setdefault("COCOTB_REWRITE_ASSERTION_FILES", _REWRITTEN)
     _call(command, log, folder, extra, time_limit_s)
+    if build.coverage:
+        _keep_coverage(build, folder)
     if not outcome.exists():
         raise SimulationError(f"the simulator ended without results; see {log}\n{_tail(log)}")
     found = read_results(outcome)
@@ -239,6 +262,14 @@ def run(
             f"{', '.join(benches)} must run {wanted} tests, not {len(found)}; see {log}\n{_tail(log)}"
         )
     return found
+
+
+def _keep_coverage(build: Build, folder: Path) -> None:
+    """Say in words of Python what a simulation reached, and drop Verilator's own records, which are large."""
+    records = folder / "coverage.dat"
+    hits = coverage_records.of_simulation(records, build.folder / f"{build.module}.sv")
+    coverage_records.write(folder / coverage_records.NAME, hits)
+    records.unlink()
 
 
 def _check(module: str) -> None:
@@ -279,19 +310,29 @@ def _python_digest() -> str:
     return digest.hexdigest()
 
 
-def _digest(text: str) -> str:
+def _verilator_args(coverage: bool) -> tuple[str, ...]:
+    return (*_VERILATOR_ARGS, *(_COVERAGE_ARGS if coverage else ()))
+
+
+def _make_variables(coverage: bool) -> str:
+    return _COVERAGE_MAKE_VARIABLES if coverage else _MAKE_VARIABLES
+
+
+def _digest(text: str, coverage: bool) -> str:
     verilator = toolchain.find_verilator()
     versions = [verilator.version, verilator.source, str(verilator.program), importlib.metadata.version("cocotb")]
     # The rpath in the binary is absolute: an environment that moved needs a new build.
-    key = "\n".join([export.source_hash(text), *versions, sys.prefix, *_VERILATOR_ARGS, _MAKE_VARIABLES, _RUNTIME])
+    options = [*_verilator_args(coverage), _make_variables(coverage), _RUNTIME]
+    if coverage:  # the lines of Python count, too
+        options += [text, _COVERAGE_SOURCE.read_text(encoding="utf-8")]
+    key = "\n".join([export.source_hash(text), *versions, sys.prefix, *options])
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 
-def _runtime_objects(waves: bool) -> Path:
+def _runtime_objects(waves: bool, coverage: bool) -> Path:
     verilator = toolchain.find_verilator()
-    key = "\n".join(
-        [verilator.version, str(verilator.program), _RUNTIME, *_VERILATOR_ARGS, _MAKE_VARIABLES, str(waves)]
-    )
+    options = [*_verilator_args(coverage), _make_variables(coverage), str(waves)]
+    key = "\n".join([verilator.version, str(verilator.program), _RUNTIME, *options])
     return sim_build() / "verilated" / hashlib.sha256(key.encode()).hexdigest()[:12]
 
 

@@ -149,7 +149,7 @@ def _build(options: Options, variant: Variant, shown: Display) -> runner.Build:
     def say(_: str) -> None:
         shown.begin(job)
 
-    build = build_variant(variant, waves=options.waves, say=say)
+    build = build_variant(variant, waves=options.waves, say=say, coverage=options.coverage)
     if build.seconds:
         shown.end(job, f"{build.seconds:.0f} s")
     return build

@@ -46,6 +46,8 @@ class Options:
         Leave a VCD.
     thorough : bool
         Let each sweep take every value, not only those at its boundaries.
+    coverage : bool
+        Count what of the RTL is reached; each simulation leaves it in the folder of its log.
     fork : bool
         Run the scenarios of a simulation in forks of it, which share the bring-up; never with waves.
     jobs : int
@@ -68,6 +70,7 @@ class Options:
     dts: Path | None
     waves: bool
     thorough: bool
+    coverage: bool
     fork: bool
     jobs: int
     json: bool
@@ -144,6 +147,7 @@ def parse(argv: Sequence[str]) -> Options:
     )
     add("--thorough", action="store_true", help="every value of each sweep, which takes long, as in `make regress`")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
+    add("--coverage", action="store_true", help="count what of the RTL is reached, as `epbell cover` does; slow")
     add(
         "--no-fork",
         action="store_false",
@@ -166,7 +170,7 @@ def parse(argv: Sequence[str]) -> Options:
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
         bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough,
-        fork=given.fork and not given.waves, jobs=given.jobs, json=given.json, report=folder,
+        coverage=given.coverage, fork=given.fork and not given.waves, jobs=given.jobs, json=given.json, report=folder,
         list=given.list,
     )  # fmt: skip
 

@@ -90,7 +90,12 @@ def variant_of(tree: DeviceTree, width: int, bars: str, msix: str = "rq") -> Var
 
 
 def build_variant(
-    variant: Variant, *, waves: bool = False, say: Callable[[str], None] | None = None, at_rest: bool = False
+    variant: Variant,
+    *,
+    waves: bool = False,
+    say: Callable[[str], None] | None = None,
+    at_rest: bool = False,
+    coverage: bool = False,
 ) -> runner.Build:
     """Build an endpoint, unless it is there already.
 
@@ -104,6 +109,8 @@ def build_variant(
         Told in a sentence when a compilation starts.
     at_rest : bool
         Add the output that `epbell_tb.endpoint.idle` looks at.
+    coverage : bool
+        Count what is reached, as of `runner.build`.
 
     Raises
     ------
@@ -115,8 +122,8 @@ def build_variant(
     builder = partial(Endpoint, variant.width, **dict(variant.parameters)) if variant.parameters else None
     try:
         return runner.build(
-            variant.name, waves=waves, builder=builder, say=say, at_rest=_ASKING if at_rest else None
-        )  # fmt: skip
+            variant.name, waves=waves, builder=builder, say=say, at_rest=_ASKING if at_rest else None, coverage=coverage
+        )
     except ValueError as error:
         raise VariantError(f"{variant.source}: {error}") from error
 

@@ -25,6 +25,7 @@ import cocotb
 from cocotb.triggers import SimTimeoutError, Timer
 from cocotb.utils import get_sim_steps, get_sim_time
 
+from epbell_tb.benches import fork_coverage
 from epbell_tb.endpoint.bring_up import bring_up_of
 from epbell_tb.forks import Ended, Plan
 
@@ -123,10 +124,11 @@ def _fork(plan, run, name, alone=True):
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
+        fork_coverage.take_over(run.counters(name))
         said = run.gather([name])
         code = os.waitstatus_to_exitcode(status)
         return Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said)
-    atexit.register(_leave)
+    atexit.register(_leave, run.counters(name))
     os.environ["COCOTB_RESULTS_FILE"] = str(run.results(name))
     _limit(plan.limit_s)
     if alone:
@@ -150,12 +152,13 @@ def _flush():
     ctypes.CDLL(None).fflush(None)
 
 
-def _leave():
+def _leave(counters):
     """End this process, now that its results are written: nothing of what it shares is worth taking down.
 
     Verilator's destructors would even wait for idle threads that a fork does not have. The status says only that it
     came this far, not what the simulator would have ended with: the verdict is in the results, and an assertion of the
     RTL that failed is in the output (`_ERROR`).
     """
+    fork_coverage.hand_on(counters)
     _flush()
     os._exit(0)

@@ -1,0 +1,113 @@
+"""SystemVerilog on its way to Verilator's coverage, and what its lines are in Python."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from typing import NamedTuple
+
+__all__ = ["Listing", "Place", "only_named"]
+
+_TEMPORARY = re.compile(r"^  ((?:wire|reg) (?:\[\d+:\d+\] )?\\\$\S* ?(?:= [^;]*)?;)$", re.MULTILINE)
+_INVERSION = re.compile(r"^  (assign [^=]*= ~ [^&|^?~]*;)$", re.MULTILINE)
+_SOURCE = re.compile(r'^\s*\(\* src = "([^"|]*)[^"]*" \*\)')
+_MODULE = re.compile(r"^module (\\?\S+?) ?\(")
+_SIGNAL = re.compile(r"^\s*(?:input |output )?(?:wire|reg) (?:\[\d+:\d+\] )?\\?([^\s;]+)")
+_PORT = re.compile(r"^\s*(?:input|output) (?:\[\d+:\d+\] )?\\?([^\s;]+)")
+_NUMBER = re.compile(r"\$(\d+)(?=\W|$)|\bport\$(\d+)\$")
+_SUFFIX = re.compile(r"\$\d+(?:\$\d+)?$")
+_ESCAPED = re.compile(r"__0([0-9A-Fa-f]{2})")
+
+
+def only_named(text: str) -> str:
+    """Have the toggles counted of signals that have a name in Python, and not of the export's own temporary ones.
+
+    An inversion is no expression: it says no more than the signal that it inverts.
+    """
+    for left_out in (_TEMPORARY, _INVERSION):
+        text = left_out.sub(r"  /*verilator coverage_off*/ \1 /*verilator coverage_on*/", text)
+    return text
+
+
+class Place(NamedTuple):
+    """Where a line is: file and line of Python of it and of its module, digest of the module, its first line."""
+
+    source: str
+    module: str
+    variant: str
+    begin: int
+
+
+class Listing:
+    """What each line of a generated file is.
+
+    Parameters
+    ----------
+    text : str
+        The SystemVerilog.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines()
+        self._places: list[Place] = []
+        self._signals: dict[int, str] = {}
+        source = ""
+        since = 0
+        for number, line in enumerate(self._lines, 1):
+            found = _SOURCE.match(line)
+            if found:
+                source = found[1]
+            if _MODULE.match(line):
+                self._outside(since, number)
+                since = number
+                module = source
+            elif line == "endmodule":
+                self._inside(since, number, module)
+                source, since = "", number
+        self._outside(since, len(self._lines) + 1)
+
+    def place(self, line: int) -> Place:
+        """Return where a line is, counted from 1."""
+        return self._places[line - 1]
+
+    def signal(self, line: int) -> str:
+        """Return the name of the signal that a line declares, as in Python, and which of those of its name it is."""
+        return self._signals[line]
+
+    @staticmethod
+    def readable(name: str) -> str:
+        """Return a name or an expression of Verilator's with the names that the signals have, without their numbers."""
+        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
+        return re.sub(r"\$\d+(?:\$\d+)?", "$", plain)
+
+    def _outside(self, since: int, line: int) -> None:
+        self._places += [Place("", "", "", since)] * (line - 1 - len(self._places))
+
+    def _inside(self, begin: int, end: int, module: str) -> None:
+        variant = _digest(self._lines[begin - 1 : end])
+        source, used = module, defaultdict(int)
+        for number in range(begin, end + 1):
+            line = self._lines[number - 1]
+            found = _SOURCE.match(line)
+            source = found[1] if found else source
+            declared = _SIGNAL.match(line) or _PORT.match(line)
+            if declared:
+                base = _SUFFIX.sub("", declared[1])
+                if (number - 1) not in self._signals or self._signals[number - 1].partition("#")[0] != base:
+                    used[base, source] += 1
+                which = used[base, source]
+                self._signals[number] = base if which == 1 else f"{base}#{which}"
+            self._places.append(Place(source, module, variant, begin))
+
+
+def _digest(lines: list[str]) -> str:
+    """Return a digest of a module that does not depend on its name nor on the numbers of its signals."""
+    numbers: dict[str, str] = {}
+
+    def renumber(found: re.Match[str]) -> str:
+        return numbers.setdefault(found[0], f"${len(numbers)}")
+
+    body = re.sub(r"^module [^(]*", "", "\n".join(lines))
+    body = re.sub(r"^(  )\\\S+\.\S+ (?=\s?\S+\s+\($)", r"\1", body, flags=re.MULTILINE)
+    return hashlib.sha256(_NUMBER.sub(renumber, body).encode()).hexdigest()[:8]
