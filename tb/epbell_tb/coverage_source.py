@@ -52,7 +52,7 @@ class Listing:
         self._lines = text.splitlines()
         self._places: list[Place] = []
         self._signals: dict[int, str] = {}
-        source = ""
+        source = module = ""
         since = 0
         for number, line in enumerate(self._lines, 1):
             found = _SOURCE.match(line)
