@@ -1,52 +1,47 @@
-"""``make regress``: everything that is too much for ``make test``, group by group.
+"""``make regress``: everything that is too much for ``make test``, group by group, and random tests with many seeds.
 
 Every scenario with every value of its sweeps (``--thorough``) on every device tree, width and set of BARs, with and
 without stalls; Linux's selftest on the RTL in the same places, its transfers of a megabyte on each device tree; the
-tests that are marked ``long``. The groups are in :mod:`epbell_tb.regress_groups`. What came of each is kept in
-``sim_build/report/regress.json`` as soon as it has ended, so a run that was interrupted goes on with ``--resume``.
-Exit status: 0, 1 if a group failed or was not run to its end, 2 if the command line is wrong.
+tests that are marked ``long``; random traffic. The groups are in :mod:`epbell_tb.regress_groups`, the workers in
+:mod:`epbell_tb.regress_farm`. What came of each run is in ``sim_build/report/regress.duckdb`` as soon as it has ended,
+so a regression that was interrupted goes on with ``--resume``.
+Exit status: 0, 1 if a run failed or was not run to its end, 2 if the command line is wrong.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
+import io
 import json
-import os
-import subprocess
+import shutil
 import sys
+import tarfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from epbell_tb import installation, verdicts
-from epbell_tb.arguments import number
-from epbell_tb.progress import display
-from epbell_tb.regress_groups import Ended, Group, chosen, outcome, read, tap
+from epbell_tb.progress import Display, display
+from epbell_tb.regress_farm import Began, Came, Failed, Farm, FarmError, SchedulerLostError
+from epbell_tb.regress_groups import Outcome, Run
+from epbell_tb.regress_options import Options, parse
+from epbell_tb.regress_store import FILE, Ended, Store, StoreError, read
+from epbell_tb.regress_table import account, left, table, totals
+from epbell_tb.regress_worker import here, sources
 from epbell_tb.verdicts import FAIL, PASS
 
-__all__ = ["FILE", "main", "run_group", "sources"]
+__all__ = ["Regression", "main"]
 
-FILE = "regress.json"
-"""Name of the file with what came of each group."""
-
-_SOURCES = ("rtl", "models", "tb", "tests")
-_SUFFIXES = {".py", ".rdl", ".dts", ".toml"}
-_MOST_JOBS = 64
 _POLL_S = 0.5
+_KEPT = "failed"
+
+Known = dict[tuple[str, int], Ended]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run groups and report.
+    """Do runs and report.
 
     Parameters
     ----------
@@ -58,213 +53,208 @@ def main(argv: Sequence[str]) -> int:
     int
         Exit status.
     """
-    parser = _parser()
-    given = parser.parse_args(argv)
-    try:
-        groups = chosen([part for one in given.only for part in one.split(",")])
-    except ValueError as error:
-        parser.error(f"argument --only: {error}")
+    options = parse(argv)
     folder = verdicts.report_folder(installation.PROJECT)
-    known = read(folder / FILE)
-    if given.list:
-        _list(groups, known)
-        return 0
-    now = sources(installation.PROJECT)
-    if given.resume:
-        done = [group for group in groups if group.name in known and _holds(known[group.name], now)]
-        groups = tuple(group for group in groups if group not in done)
-    console = Console(stderr=given.json, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
-    start = time.monotonic()
-    found: dict[str, Ended] = {}
+    console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
     try:
-        _run(groups, folder, now, known, found, given.jobs, console)
-    except KeyboardInterrupt:
-        _say(console, f"interrupted after {len(found)} of {len(groups)} groups; go on with --resume")
-    if given.json:
-        print(json.dumps({name: asdict(ended) for name, ended in found.items()}, indent=2))
+        if options.list:
+            _list(options.runs, read(folder / FILE))
+            return 0
+        with Store(folder / FILE) as store:
+            return _main(options, folder, store, console)
+    except StoreError as error:
+        print(f"epbell: {error}", file=sys.stderr)
+        return 1
+
+
+def _main(options: Options, folder: Path, store: Store, console: Console) -> int:
+    known = store.read()
+    now = sources(installation.PROJECT)
+    runs = options.runs
+    if options.failed:
+        runs = tuple(run for run in runs if run.key in known and known[run.key].verdict == FAIL)
+    if options.resume:
+        runs = tuple(run for run in runs if run.key not in known or not _holds(known[run.key], now))
+    start = time.monotonic()
+    regression = Regression(folder, store, known, now, console)
+    regression.perform(runs, options)
+    found = regression.found
+    if options.json:
+        print(json.dumps({run.name: asdict(found[run.key]) for run in runs if run.key in found}, indent=2))
     else:
-        console.print(_table(groups, found))
-    bad = [group for group in groups if group.name not in found or found[group.name].verdict != PASS]
-    _say(console, *(_failure(folder, group, found[group.name]) for group in bad if group.name in found))
+        console.print(table(totals(runs, found)))
+    bad = [run for run in runs if run.key not in found or found[run.key].verdict != PASS]
+    _say(console, *(_failure(folder, run, found[run.key]) for run in bad if run.key in found))
     minutes = (time.monotonic() - start) / 60
-    _say(console, f"{len(groups) - len(bad)} of {len(groups)} groups passed in {minutes:.0f} min; {folder / FILE}")
+    _say(console, f"{len(runs) - len(bad)} of {len(runs)} runs passed in {minutes:.0f} min; {folder / FILE}")
     return 1 if bad else 0
 
 
-def sources(project: Path) -> str:
-    """Return a hash of everything that a verdict depends on: sources, benches and tests of a checkout."""
-    files = sorted(path for top in _SOURCES for path in (project / top).rglob("*") if path.suffix in _SUFFIXES)
-    whole = hashlib.sha256()
-    for path in files:
-        whole.update(f"{path.relative_to(project)}\0".encode() + path.read_bytes() + b"\0")
-    return whole.hexdigest()[:16]
-
-
-def run_group(group: Group, folder: Path, now: str) -> Ended:
-    """Run a group in a process of its own; its output goes to ``<folder>/regress/<name>``.
+class Regression:
+    """Some runs on some workers.
 
     Parameters
     ----------
-    group : Group
-        The group.
     folder : Path
         Folder of all reports.
+    store : Store
+        Where it is kept what came of each run.
+    known : mapping
+        What came of earlier ones.
     now : str
         What `sources` says.
+    console : Console
+        Where it is said how far things are.
+
+    Attributes
+    ----------
+    found : dict
+        What came of each run, by test and seed.
     """
-    own = folder / "regress" / group.name
-    own.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
-    arguments = list(group.arguments)
-    if group.arguments[0] == "sim":
-        arguments += ["--report", str(own)]
-    if group.arguments[0] == "pytest":
-        command = [sys.executable, "-m", *arguments]
-    else:
-        command = [sys.executable, "-m", "epbell_tb.cli", *arguments]
-    expected = tap(_output([sys.executable, "-m", "epbell_tb.cli", *group.models], own / "models")[1])
-    status, output = _output(command, own / "output")
-    verdict, passed, failed, reason = outcome(group, status, output, expected)
-    if (own / verdicts.SCENARIOS).exists():
-        verdicts.merge(folder / verdicts.SCENARIOS, verdicts.read(own / verdicts.SCENARIOS))
-    return Ended(verdict, passed, failed, round(time.monotonic() - start, 1), verdicts.now(), now, reason)
 
+    def __init__(
+        self, folder: Path, store: Store, known: Mapping[tuple[str, int], Ended], now: str, console: Console
+    ) -> None:
+        self.found: Known = {}
+        self._folder = folder
+        self._store = store
+        self._known = dict(known)
+        self._now = now
+        self._console = console
+        self._waiting: list[Run] = []
+        self._running: dict[tuple[str, int], Run] = {}
+        self._shown: set[Run] = set()
 
-def _output(command: list[str], path: Path) -> tuple[int, str]:
-    """Run a command; return its exit status and its standard output, which also goes to a file, as its errors do."""
-    if len(command) <= 3:  # a Python module without arguments: nothing was asked for
-        return 0, ""
-    env = {name: value for name, value in os.environ.items() if name not in installation.MAKE_VARIABLES}
-    with path.open("w", encoding="utf-8") as out, path.with_suffix(".err").open("w", encoding="utf-8") as err:
-        status = subprocess.call(command, cwd=installation.PROJECT, env=env, stdout=out, stderr=err)
-    return status, path.read_text(encoding="utf-8")
-
-
-def _run(
-    groups: Sequence[Group],
-    folder: Path,
-    now: str,
-    known: Mapping[str, Ended],
-    found: dict[str, Ended],
-    jobs: int,
-    console: Console,
-) -> None:
-    """Run groups, as many at a time as there are jobs; keep what came of each as soon as it has ended."""
-    waiting = list(groups)
-    running: dict[Future[Ended], Group] = {}
-    with ThreadPoolExecutor(jobs) as pool, display(console) as shown:
+    def perform(self, runs: Sequence[Run], options: Options) -> None:
+        """Do the runs, as many at a time as there are workers; say it where that does not come to its end."""
+        self._waiting = list(runs)
+        remedy = "go on with --resume"
         try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    group = waiting.pop(0)
-                    shown.begin(group.name)
-                    running[pool.submit(run_group, group, folder, now)] = group
-                for future in wait(running, _POLL_S, FIRST_COMPLETED).done:
-                    group = running.pop(future)
-                    ended = found[group.name] = future.result()
-                    _keep(folder / FILE, group, ended)
-                    left = [*waiting, *running.values()]
-                    shown.end(group.name, f"{_account(ended)}; {_left(left, {**known, **found}, len(found), jobs)}")
+            if runs:
+                with Farm(options.scheduler, options.jobs, options.patience) as farm, display(self._console) as shown:
+                    self._all(farm, shown, options.patience)
         except KeyboardInterrupt:
-            # Ctrl-C goes to the processes of the groups as well: they end, and the pool with them.
-            waiting.clear()
-            raise
+            _say(self._console, f"interrupted after {len(self.found)} of {len(runs)} runs; {remedy}")
+        except FarmError as error:
+            _say(self._console, f"stopped after {len(self.found)} of {len(runs)} runs: {error}; then {remedy}")
+        for stray in (self._folder / "regress").glob(".*"):
+            shutil.rmtree(stray, ignore_errors=True)  # of a worker that was killed
 
+    def _all(self, farm: Farm, shown: Display, patience: float) -> None:
+        self._same_sources(farm)
+        idle_since: float | None = None
+        while self._waiting or self._running:
+            try:
+                slots = farm.slots()
+                idle_since = (idle_since or time.monotonic()) if not slots else None
+                if idle_since and time.monotonic() - idle_since > patience:
+                    raise FarmError(
+                        f"there was no worker for {patience:.0f} s; start some, or wait longer with --patience"
+                    )
+                while self._waiting and len(self._running) < slots:
+                    run = self._waiting.pop(0)
+                    self._running[run.key] = run
+                    farm.submit(run)
+                for news in farm.news(_POLL_S):
+                    self._take(news, shown, slots)
+            except SchedulerLostError:
+                self._say_lost(shown, patience)
+                farm.again()
+                self._waiting = [*self._running.values(), *self._waiting]
+                self._running.clear()
+                self._same_sources(farm)
 
-def _keep(path: Path, group: Group, ended: Ended) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        kept = {name: asdict(one) for name, one in {**read(path), group.name: ended}.items()}
-        scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        scratch.replace(path)
+    def _say_lost(self, shown: Display, patience: float) -> None:
+        for run in tuple(self._shown):
+            self._end(run, "its scheduler is lost; it will be run again", shown)
+        _say(self._console, f"the scheduler does not answer; looking for it for {patience:.0f} s")
+
+    def _same_sources(self, farm: Farm) -> None:
+        try:
+            wrong = farm.others(self._now)
+        except SchedulerLostError:
+            raise FarmError("the scheduler does not answer") from None
+        if wrong:
+            raise FarmError("\n    ".join([f"the sources here are {self._now}, but", *wrong]))
+
+    def _take(self, news: Began | Came | Failed, shown: Display, slots: int) -> None:
+        run = news.run
+        if isinstance(news, Began):
+            if run in self._shown:
+                self._end(run, "its worker was killed; run again", shown)
+            self._shown.add(run)
+            shown.begin(run.name)
+            return
+        if isinstance(news, Came) and news.returned.sources != self._now:
+            raise FarmError(
+                f"worker {news.returned.worker} ran {run.name} on sources {news.returned.sources}, not {self._now}"
+            )
+        del self._running[run.key]
+        ended = self.found[run.key] = self._keep(news)
+        self._known[run.key] = ended
+        waiting = [*self._waiting, *self._running.values()]
+        self._end(run, f"{account(ended)}; {left(waiting, self._known, len(self.found), slots)}", shown)
+
+    def _end(self, run: Run, result: str, shown: Display) -> None:
+        if run not in self._shown:  # it was never said that it has begun
+            shown.begin(run.name)
+        self._shown.discard(run)
+        shown.end(run.name, result)
+
+    def _keep(self, news: Came | Failed) -> Ended:
+        """Keep the files of a run, and what came of it."""
+        run = news.run
+        own = self._folder / "regress" / run.name
+        shutil.rmtree(own, ignore_errors=True)
+        own.mkdir(parents=True)
+        if isinstance(news, Came):
+            returned = news.returned
+            with tarfile.open(fileobj=io.BytesIO(returned.files)) as archive:
+                archive.extractall(own, filter="data")
+            said, seconds, date, worker = returned.outcome, returned.seconds, returned.date, returned.worker
+        else:
+            said, seconds, date, worker = Outcome(FAIL, 0, 1, news.reason), 0.0, verdicts.now(), here()
+        if (own / verdicts.SCENARIOS).exists():
+            verdicts.merge(self._folder / verdicts.SCENARIOS, verdicts.read(own / verdicts.SCENARIOS))
+        coverage = own / "coverage.dat"
+        ended = Ended(
+            *run.key, said.verdict, said.passed, said.failed, said.cycles, seconds,
+            str(coverage.relative_to(self._folder)) if coverage.exists() else "", self._now, date, said.reason,
+            said.replay or run.again, worker, news.retries,
+        )  # fmt: skip
+        if ended.verdict != PASS:
+            kept = self._folder / "regress" / _KEPT / run.name
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(own, kept)
+        self._store.keep(ended)
+        return ended
 
 
 def _holds(ended: Ended, now: str) -> bool:
     return ended.verdict == PASS and ended.sources == now
 
 
-def _account(ended: Ended) -> str:
-    failed = f", {ended.failed} failed" if ended.failed else ""
-    return f"{ended.verdict}, {ended.passed} passed{failed} in {_time(ended.seconds)}"
+def _failure(folder: Path, run: Run, ended: Ended) -> str:
+    where = folder / "regress" / _KEPT / run.name
+    again = "" if ended.replay == run.again else f"\n    replay: {ended.replay}"
+    return f"{run.name}: {ended.reason}; {where}{again}\n    again: {run.again}"
 
 
-def _left(groups: Sequence[Group], known: Mapping[str, Ended], done: int, jobs: int) -> str:
-    """Say how much is left, by what earlier groups took: the same one, or else the median of its kind."""
-    if not groups:
-        return f"{done} done, none left"
-    seconds = [_expected(group, known) for group in groups]
-    guess = [one for one in seconds if one is not None]
-    about = f", about {_time(sum(guess) * len(groups) / len(guess) / min(jobs, len(groups)))}" if guess else ""
-    return f"{done} done, {len(groups)} left{about}"
-
-
-def _expected(group: Group, known: Mapping[str, Ended]) -> float | None:
-    if group.name in known:
-        return known[group.name].seconds
-    alike = sorted(ended.seconds for name, ended in known.items() if name.partition(".")[0] == group.kind)
-    return alike[len(alike) // 2] if alike else None
-
-
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def _table(groups: Sequence[Group], found: Mapping[str, Ended]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    shown.add_column("group", no_wrap=True)
-    for title in ("passed", "failed", "seconds"):
-        shown.add_column(title, justify="right", no_wrap=True)
-    shown.add_column("verdict", no_wrap=True)
-    colours = {PASS: "green", FAIL: "bold red"}
-    for group in groups:
-        ended = found.get(group.name)
-        if ended is None:
-            shown.add_row(group.name, "-", "-", "-", Text("not run", style="yellow"))
-            continue
-        figures = (str(ended.passed), str(ended.failed), f"{ended.seconds:.0f}")
-        shown.add_row(group.name, *figures, Text(ended.verdict, style=colours[ended.verdict]))
-    shown.add_section()
-    total = [sum(getattr(ended, figure) for ended in found.values()) for figure in ("passed", "failed", "seconds")]
-    shown.add_row(f"{len(found)} groups", *(f"{one:.0f}" for one in total), "")
-    return shown
-
-
-def _failure(folder: Path, group: Group, ended: Ended) -> str:
-    where = folder / "regress" / group.name
-    return f"{group.name}: {ended.reason}; {where}\n    again: epbell regress --only {group.name}"
-
-
-def _list(groups: Sequence[Group], known: Mapping[str, Ended]) -> None:
-    for group in groups:
-        ended = known.get(group.name)
-        print(f"{group.name:32} {f'{_account(ended)}, {ended.date[:10]}' if ended else ''}".rstrip())
+def _list(runs: Sequence[Run], known: Mapping[tuple[str, int], Ended]) -> None:
+    """Print each test, and what its last runs said: all whose results are kept."""
+    for test in dict.fromkeys(run.group.name for run in runs):
+        ended = [one for (name, _), one in known.items() if name == test]
+        bad = [one.seed for one in ended if one.verdict != PASS]
+        date = max((one.date for one in ended), default="")[:10]
+        if len(ended) == 1:
+            said = f"{account(ended[0])}, {date}"
+        elif bad:
+            said = f"{len(ended) - len(bad)} of {len(ended)} seeds passed, first failing {min(bad)}, {date}"
+        else:
+            said = f"{len(ended)} seeds passed, {date}" if ended else ""
+        print(f"{test:32} {said}".rstrip())
 
 
 def _say(console: Console, *lines: str) -> None:
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="epbell regress",
-        description="Run what is too much for `make test`, which takes hours: every scenario with every value of its"
-        " sweeps on every device tree, width and set of BARs, with and without stalls, Linux's selftest on the RTL in"
-        " the same places, and the tests marked long. Each part is a group that can be run alone.",
-        allow_abbrev=False,
-    )
-    add: Any = parser.add_argument
-    add(
-        "--only", action="append", default=[], metavar="GROUPS",
-        help="groups to run: names, kinds (sim, port, bars, selftest, large, long) or patterns such as 'sim.imx8.*',"
-        " with commas between them; repeats",
-    )  # fmt: skip
-    add("--resume", action="store_true", help="leave out groups that have passed on the very same sources")
-    add("--jobs", type=number(1, _MOST_JOBS), default=2, metavar="N", help="groups at a time, default 2")
-    add("--list", action="store_true", help="print the groups, and what their last runs said, and run none")
-    add("--json", action="store_true", help="print what came of each group as a JSON object instead of a table")
-    return parser

@@ -1,4 +1,4 @@
-"""What ``make regress`` consists of: groups of runs, each with a name of its own, and what came of one.
+"""What ``make regress`` consists of: groups, each a test with a name of its own, their runs, and what came of one.
 
 Needs no simulator.
 """
@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from epbell_tb.bar_sets import COMMON_SETS
 from epbell_tb.cases import EVERYDAY, MSIX_WAYS
@@ -21,11 +20,13 @@ from epbell_tb.verdicts import FAIL, PASS
 __all__ = [
     "GROUPS",
     "LARGE_SIZES",
-    "Ended",
+    "RANDOM",
+    "SEED",
     "Group",
+    "Outcome",
+    "Run",
     "chosen",
     "outcome",
-    "read",
     "tap",
 ]
 
@@ -33,9 +34,18 @@ _SMALL_SIZES = (1, 1024, 1025)
 LARGE_SIZES = (1024000, 1024001)
 """Bytes of Linux's long transfers: minutes of simulation each, so they run at one width on each device tree."""
 
+SEED = 1
+"""The seed of a run for which none was asked."""
+
+RANDOM = "random"
+"""The kind of groups that many seeds are for."""
+
 _LONG_LIMIT_S = 3600
+_LIMIT_S = 6 * 3600.0  # of a whole group: the longest takes an hour
+_RANDOM_LIMIT_S = 1800.0  # a compilation on a busy machine included; the run itself takes seconds
 _ROUNDS = 2  # of the selftest: the second one finds what the first has left
 _LARGE_WIDTH = dict(zip(TREES, (256, 64, 128, 512, 256, 64), strict=True))
+_PYTEST = "pytest"
 _NO_TESTS = 5
 """What pytest ends with when no test is marked long."""
 
@@ -49,48 +59,91 @@ class Group:
     name : str
         Its name, such as ``sim.rk3588.64`` or ``selftest.imx8.256.stalls``.
     arguments : tuple of str
-        Arguments of ``epbell``, or of pytest where the first is ``pytest``.
+        Arguments of its command.
     models : tuple of str
         Of a selftest: arguments of ``epbell`` that run it on the models, which say what it has to print.
+    module : str
+        Python's module whose command that is.
     """
 
     name: str
     arguments: tuple[str, ...]
     models: tuple[str, ...] = ()
+    module: str = "epbell_tb.cli"
 
     @property
     def kind(self) -> str:
-        """``sim``, ``bars``, ``port``, ``selftest``, ``large`` or ``long``."""
+        """``sim``, ``bars``, ``port``, ``selftest``, ``large``, ``random`` or ``long``."""
         return self.name.partition(".")[0]
+
+    @property
+    def seeded(self) -> bool:
+        """Whether anything in it depends on a seed."""
+        return self.module != _PYTEST
+
+    @property
+    def reports(self) -> bool:
+        """Whether its command leaves its files in a folder that it is told."""
+        return self.arguments[0] == "sim"
+
+    @property
+    def limit(self) -> float:
+        """Seconds that a run may take."""
+        return _RANDOM_LIMIT_S if self.kind == RANDOM else _LIMIT_S
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What came of a group.
+class Run:
+    """A group with one seed."""
+
+    group: Group
+    seed: int = SEED
+
+    @property
+    def name(self) -> str:
+        """Its name, such as ``sim.rk3588.64-7``, also that of its folder."""
+        return f"{self.group.name}-{self.seed}" if self.group.seeded else self.group.name
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Group and seed."""
+        return self.group.name, self.seed
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Arguments of its command."""
+        return (*self.group.arguments, "--seed", str(self.seed)) if self.group.seeded else self.group.arguments
+
+    @property
+    def again(self) -> str:
+        """The command that runs it again, and nothing else."""
+        seed = f" --seeds 1 --first-seed {self.seed}" if self.seed != SEED else ""
+        return f"epbell regress --only {self.group.name}{seed}"
+
+
+class Outcome(NamedTuple):
+    """What the command of a run said.
 
     Attributes
     ----------
     verdict : str
         ``"pass"`` or ``"fail"``.
     passed, failed : int
-        How many scenarios or tests did; of a selftest, how many ended as on the models and how many did not.
-    seconds : float
-        Wall-clock time, compilations included.
-    date : str
-        When it ended.
-    sources : str
-        What it ran on, as `sources` says it.
+        How many scenarios or tests did.
     reason : str
-        Why it failed, in a line.
+        Why it failed.
+    cycles : int or None
+        Clocks that were simulated, where it says that.
+    replay : str
+        Command that runs what failed again, where it says one.
     """
 
     verdict: str
     passed: int
     failed: int
-    seconds: float
-    date: str
-    sources: str
-    reason: str = ""
+    reason: str
+    cycles: int | None = None
+    replay: str = ""
 
 
 def _scenarios(kind: str, tree: str, width: int, *options: str) -> Group:
@@ -117,7 +170,7 @@ def _groups() -> Iterable[Group]:
         common = ("selftest", *place, _SMALL_SIZES, "--rounds", str(_ROUNDS))
         yield from (_selftest(*common, stalls=stalls) for stalls in (False, True))
     yield from (_selftest("large", *place, LARGE_SIZES, "--only", "*.memcpy.*") for place in _LARGE_WIDTH.items())
-    yield Group("long", ("pytest", "-q", "-m", "long", "tests"))
+    yield Group("long", ("-q", "-m", "long", "tests"), module=_PYTEST)
 
 
 GROUPS: tuple[Group, ...] = tuple(_groups())
@@ -145,8 +198,8 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
 
 
-def outcome(group: Group, status: int, output: str, expected: Sequence[str] = ()) -> tuple[str, int, int, str]:
-    """Return verdict, how many passed, how many failed, and why, from what the command of a group said.
+def outcome(group: Group, status: int, output: str, expected: Sequence[str] = ()) -> Outcome:
+    """Return what came of a group, from what its command said.
 
     Parameters
     ----------
@@ -163,21 +216,36 @@ def outcome(group: Group, status: int, output: str, expected: Sequence[str] = ()
         return _of_selftest(status, output, expected)
     if group.kind == "long":
         return _of_pytest(status, output)
+    if group.kind == RANDOM:
+        return _of_random(status, output)
     return _of_scenarios(status, output)
 
 
-def _of_scenarios(status: int, output: str) -> tuple[str, int, int, str]:
+def _of_scenarios(status: int, output: str) -> Outcome:
     try:
         rows: list[Mapping[str, Any]] = json.loads(output)["scenarios"]
     except (json.JSONDecodeError, KeyError, TypeError):
-        return FAIL, 0, 0, f"exit status {status} and no summary"
+        return Outcome(FAIL, 0, 0, f"exit status {status} and no summary")
     bad = [row for row in rows if row["verdict"] != PASS]
     if status == 0 and rows and not bad:
-        return PASS, len(rows), 0, ""
-    return FAIL, len(rows) - len(bad), len(bad), _first([f"{row['name']} {row['verdict']}" for row in bad], status)
+        return Outcome(PASS, len(rows), 0, "")
+    return Outcome(
+        FAIL, len(rows) - len(bad), len(bad), _first([f"{row['name']} {row['verdict']}" for row in bad], status)
+    )
 
 
-def _of_selftest(status: int, output: str, expected: Sequence[str]) -> tuple[str, int, int, str]:
+def _of_random(status: int, output: str) -> Outcome:
+    try:
+        said: Mapping[str, Any] = json.loads(output)
+        verdict, cycles, reason, replay = (said[name] for name in ("verdict", "cycles", "reason", "replay"))
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return Outcome(FAIL, 0, 1, f"exit status {status} and no summary")
+    if status == 0 and verdict == PASS:
+        return Outcome(PASS, 1, 0, "", cycles, replay)
+    return Outcome(FAIL, 0, 1, reason or f"exit status {status}", cycles, replay)
+
+
+def _of_selftest(status: int, output: str, expected: Sequence[str]) -> Outcome:
     lines = tap(output)
     results = [line for line in lines if line.startswith(("ok ", "not ok "))]
     wanted = [line for line in expected if line.startswith(("ok ", "not ok "))]
@@ -185,8 +253,8 @@ def _of_selftest(status: int, output: str, expected: Sequence[str]) -> tuple[str
     odd = [line for line in wanted if line not in results]
     fails = any(line.startswith("not ok ") for line in results)
     if results and lines == list(expected) and (status != 0) == fails:
-        return PASS, len(same), 0, ""
-    return FAIL, len(same), len(odd), _first([f"on the models it is: {line}" for line in odd], status)
+        return Outcome(PASS, len(same), 0, "")
+    return Outcome(FAIL, len(same), len(odd), _first([f"on the models it is: {line}" for line in odd], status))
 
 
 def tap(output: str) -> list[str]:
@@ -194,24 +262,16 @@ def tap(output: str) -> list[str]:
     return [line for line in output.splitlines() if line and not line.startswith("#")]
 
 
-def _of_pytest(status: int, output: str) -> tuple[str, int, int, str]:
+def _of_pytest(status: int, output: str) -> Outcome:
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?)\b", output)}
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
     bad = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
     if status in (0, _NO_TESTS):
-        return PASS, counts.get("passed", 0), 0, "" if status == 0 else "no test is marked long"
-    return FAIL, counts.get("passed", 0), failed, _first(bad, status)
+        return Outcome(PASS, counts.get("passed", 0), 0, "" if status == 0 else "no test is marked long")
+    return Outcome(FAIL, counts.get("passed", 0), failed, _first(bad, status))
 
 
 def _first(reasons: Sequence[str], status: int) -> str:
     if not reasons:
         return f"exit status {status}"
     return reasons[0] + (f", and {len(reasons) - 1} more" if len(reasons) > 1 else "")
-
-
-def read(path: Path) -> dict[str, Ended]:
-    """Return what earlier runs said, by the names of their groups; nothing if there was none or it cannot be read."""
-    try:
-        return {name: Ended(**entry) for name, entry in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, json.JSONDecodeError, AttributeError, TypeError):
-        return {}

@@ -1,225 +1,275 @@
-"""`epbell regress`: its groups are everything, nothing but success looks like success, and it can go on."""
+"""`epbell regress`: what it runs, what it says, what it keeps, and that it can go on; its workers are a stub here."""
 
+import io
 import json
 import re
-from itertools import pairwise
+import tarfile
 
 import pytest
 
-from epbell_tb import cli, installation, regress, selftest, sim_options, verdicts
-from epbell_tb.bar_sets import COMMON_SETS
-from epbell_tb.cases import MSIX_WAYS
-from epbell_tb.regress_groups import GROUPS, LARGE_SIZES, Ended, Group, chosen, outcome
-from epbell_tb.scenarios import SCENARIOS, TREES, WIDTHS
+from epbell_tb import cli, installation, regress, regress_options, verdicts
+from epbell_tb.regress_farm import Began, Came, Failed, FarmError, SchedulerLostError
+from epbell_tb.regress_groups import GROUPS, Group, Outcome
+from epbell_tb.regress_store import FILE, Ended, Store, read
+from epbell_tb.regress_worker import Returned
+from epbell_tb.scenarios import WIDTHS
 
 PASS, FAIL = verdicts.PASS, verdicts.FAIL
 DATE = "2026-01-01T00:00:00+00:00"
-NAMES = [group.name for group in GROUPS]
-SIM, SELFTEST, LONG = (next(g for g in GROUPS if g.kind == kind) for kind in ("sim", "selftest", "long"))
-TAP = ["TAP version 13", "1..2", "ok 1 a", "not ok 2 b"]
+RANDOM = tuple(Group(f"random.{name}", ("random", "--place", name)) for name in ("a", "b"))
 
 
-def ended(verdict=PASS, sources="now", passed=3, failed=0):
-    return Ended(verdict, passed, failed, 60.0, DATE, sources, "" if verdict == PASS else "a reason")
+def archive(**files):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as out:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name.replace("_", "."))
+            info.size = len(text)
+            out.addfile(info, io.BytesIO(text.encode()))
+    return packed.getvalue()
 
 
-# -- the groups --------------------------------------------------------------------------------------------------------
+class Stub:
+    """Workers that do nothing; what they say of each run, and what happened."""
 
+    def __init__(self):
+        self.done = []
+        self.said = {}
+        self.slots_ = 2
+        self.lost = 0
+        self.wrong = []
+        self.given = None
 
-def test_names():
-    assert len(set(NAMES)) == len(NAMES)
-    assert all(re.fullmatch(r"[a-z]+(\.[a-z0-9-]+)*", name) for name in NAMES)
+    def __call__(self, *given):
+        self.given = given
+        self.submitted = []
+        return self
 
+    def __enter__(self):
+        return self
 
-def test_every_scenario_runs_everywhere():
-    """On every device tree, width, set of BARs and way of MSI-X, with and without stalls, and thoroughly."""
-    run = set()
-    for group in GROUPS:
-        if group.arguments[0] == "sim":
-            options = sim_options.parse(group.arguments[1:])
-            assert options.thorough
-            assert options.scenarios == SCENARIOS
-            assert options.stalls == (False, True)
-            places = [(tree, width) for tree in options.trees for width in options.widths]
-            assert len(places) == 1
-            run |= {(options.bars, options.msix, *places[0])}
-    ways = [(bars, MSIX_WAYS[0]) for bars in COMMON_SETS] + [("everyday", MSIX_WAYS[1])]
-    assert run == {(*way, tree, width) for way in ways for tree in TREES for width in WIDTHS}
+    def __exit__(self, *_):
+        pass
 
+    def slots(self):
+        return self.slots_
 
-def test_the_selftest_runs_everywhere(capsys):
-    everywhere = {(tree, str(width)) for tree in TREES for width in WIDTHS}
-    found = {kind: set() for kind in ("selftest", "selftest stalls", "large")}
-    for group in GROUPS:
-        if group.arguments[0] == "selftest":
-            words = list(group.arguments)
-            place = words[words.index("--tree") + 1], words[words.index("--width") + 1]
-            found[f"{group.kind}{' stalls' if '--stalls' in words else ''}"].add(place)
-            large = ",".join(map(str, LARGE_SIZES)) in words
-            assert large == (group.kind == "large")
-            assert large or "1,1024,1025" in words
-            for arguments in (group.arguments, group.models):
-                assert large or ("--rounds", "2") in pairwise(arguments), "twice, here and on the models"
-            assert cli.main([*words, "--list"]) == cli.main([*group.models, "--list"]) == 0
-            assert "--width" not in group.models
-    assert found["selftest"] == found["selftest stalls"] == everywhere
-    assert {tree for tree, _ in found["large"]} == set(TREES)
-    assert {width for _, width in found["large"]} == {str(width) for width in WIDTHS}
-    assert len(capsys.readouterr().out.splitlines()) == 2 * (48 * 2 * 23 + 6 * 3)
-    assert set(LARGE_SIZES) < set(selftest.SIZES)
+    def others(self, now):
+        assert now == "now"
+        return self.wrong
 
+    def submit(self, run):
+        assert len(self.submitted) < self.slots_
+        self.submitted.append(run)
 
-@pytest.mark.parametrize(
-    ("patterns", "count"),
-    [([], len(GROUPS)), (["long"], 1), (["sim"], 24), (["sim.imx8.*"], 4), (["bars.linux", "sim.imx8.64"], 25)],
-)
-def test_chosen(patterns, count):
-    groups = chosen(patterns)
-    assert len(groups) == count
-    assert [group for group in GROUPS if group in groups] == list(groups)
+    def again(self):
+        if self.lost > 1:
+            raise FarmError("no scheduler")
+        self.lost = self.lost - 1
+        lost, self.submitted = self.submitted, []
+        return lost
 
-
-# -- what came of one --------------------------------------------------------------------------------------------------
-
-
-def summary(*verdicts_):
-    return json.dumps({"scenarios": [{"name": f"s{n}", "verdict": one} for n, one in enumerate(verdicts_)]})
-
-
-@pytest.mark.parametrize(
-    ("group", "status", "output", "wanted"),
-    [
-        (SIM, 0, summary(PASS, PASS), (PASS, 2, 0, "")),
-        (SIM, 1, summary(PASS, FAIL, "missing"), (FAIL, 1, 2, "s1 fail, and 1 more")),
-        (SIM, 1, summary(PASS), (FAIL, 1, 0, "exit status 1")),
-        (SIM, 0, summary(), (FAIL, 0, 0, "exit status 0")),
-        (SIM, 1, "epbell: no simulator", (FAIL, 0, 0, "exit status 1 and no summary")),
-        (SELFTEST, 1, "\n".join([*TAP, "# a comment"]), (PASS, 2, 0, "")),
-        # The checks of the bench have complained, or failed to.
-        (SELFTEST, 0, "\n".join(TAP), (FAIL, 2, 0, "exit status 0")),
-        (SELFTEST, 1, "\n".join([*TAP[:3], "ok 2 b"]), (FAIL, 1, 1, "on the models it is: not ok 2 b")),
-        (SELFTEST, 1, "\n".join(TAP[:3]), (FAIL, 1, 1, "on the models it is: not ok 2 b")),
-        (SELFTEST, 1, "", (FAIL, 0, 2, "on the models it is: ok 1 a, and 1 more")),
-        (LONG, 0, "3 passed, 7 deselected in 1.00s", (PASS, 3, 0, "")),
-        (LONG, 5, "7 deselected in 1.00s", (PASS, 0, 0, "no test is marked long")),
-        (LONG, 1, "FAILED a.py::b - why\n1 failed, 2 passed, 1 error in 1.00s", (FAIL, 2, 2, "a.py::b")),
-        (LONG, 2, "interrupted", (FAIL, 0, 0, "exit status 2")),
-    ],
-)
-def test_outcome(group, status, output, wanted):
-    assert outcome(group, status, output, TAP) == wanted
-
-
-def test_a_selftest_that_says_nothing_is_no_success():
-    assert outcome(SELFTEST, 0, "", [])[0] == FAIL
-
-
-def test_a_group_leaves_its_verdicts_to_the_test_plan(tmp_path, monkeypatch):
-    case = verdicts.Verdict(PASS, DATE)
-
-    def run(command, path):
-        if path.name == "output":
-            assert command[3:] == [*SIM.arguments, "--report", str(path.parent)]
-            verdicts.merge(path.parent / verdicts.SCENARIOS, {"a": case})
-        return 0, summary(PASS)
-
-    monkeypatch.setattr(regress, "_output", run)
-    verdicts.merge(tmp_path / verdicts.SCENARIOS, {"b": case})
-    assert regress.run_group(SIM, tmp_path, "now").verdict == PASS
-    assert set(verdicts.read(tmp_path / verdicts.SCENARIOS)) == {"a", "b"}
-
-
-def test_a_group_is_a_process_of_its_own(tmp_path):
-    group = Group("long", ("pytest", "-q", "-m", "long", "tests/unit/test_regress_command.py"))
-    found = regress.run_group(group, tmp_path, "now")
-    assert (found.verdict, found.reason, found.sources) == (PASS, "no test is marked long", "now")
-    assert "deselected" in (tmp_path / "regress" / "long" / "output").read_text()
-
-
-def test_sources_are_what_a_verdict_depends_on(tmp_path):
-    (tmp_path / "rtl").mkdir()
-    (tmp_path / "rtl" / "mu.py").write_text("a = 1")
-    first = regress.sources(tmp_path)
-    (tmp_path / "rtl" / "mu.pyc").write_text("anything")
-    (tmp_path / "README.md").write_text("anything")
-    assert regress.sources(tmp_path) == first
-    (tmp_path / "rtl" / "mu.py").write_text("a = 2")
-    assert regress.sources(tmp_path) != first
-
-
-# -- the command -------------------------------------------------------------------------------------------------------
+    def news(self, timeout):
+        if not self.submitted:
+            return
+        run = self.submitted[0]
+        yield Began(run, "host:1")
+        if self.lost and self.done:
+            raise SchedulerLostError
+        del self.submitted[0]
+        self.done.append(run.name)
+        said = self.said.get(run.name, Outcome(PASS, 3, 0, ""))
+        if isinstance(said, BaseException):
+            raise said
+        if isinstance(said, str):
+            yield Failed(run, said, 3)
+        elif isinstance(said, Returned):
+            yield Came(run, said, 0)
+        else:
+            yield Came(run, Returned(said, 60.0, DATE, "host:1", "now", archive(output="text")), 0)
 
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """The names of the groups that were run, by a run that does nothing; what it says of some."""
-    done, said = [], {}
-
-    def run_group(group, folder, now):
-        assert folder == tmp_path / "report"
-        done.append(group.name)
-        found = said.get(group.name, ended(sources=now))
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
+    stub = Stub()
     monkeypatch.setenv("EPBELL_SIM_BUILD", str(tmp_path))
-    monkeypatch.setattr(regress, "run_group", run_group)
+    monkeypatch.setattr(regress, "Farm", stub)
     monkeypatch.setattr(regress, "sources", lambda _: "now")
-    return done, said
+    return stub
 
 
-def test_a_run_that_passes(runs, capsys, tmp_path):
+@pytest.fixture
+def rows(tmp_path):
+    return lambda: read(tmp_path / "report" / FILE)
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two random tests, and no other group."""
+    monkeypatch.setattr("epbell_tb.regress_groups.GROUPS", RANDOM)
+
+
+# -- groups ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_passes(runs, rows, capsys):
     assert cli.main(["regress", "--only", "sim.imx8", "--only", "selftest.imx8.64,long"]) == 0
-    assert runs[0] == [
-        *(f"sim.imx8.{width}" for width in WIDTHS),
-        "selftest.imx8.64",
-        "selftest.imx8.64.stalls",
-        "long",
-    ]
+    names = [*(f"sim.imx8.{width}-1" for width in WIDTHS), "selftest.imx8.64-1", "selftest.imx8.64.stalls-1", "long"]
+    assert runs.done == names
+    assert runs.given == (None, None, 60.0)
     out = capsys.readouterr().out
-    assert re.search(r"^sim\.imx8\.64: pass, 3 passed in 60 s; \d done, \d left, about \d+ (s|min)$", out, re.MULTILINE)
-    assert re.search(r"^ +sim\.imx8\.64 +3 +0 +60 +pass *$", out, re.MULTILINE)
-    assert re.search(r"^ +7 groups +21 +0 +420 *$", out, re.MULTILINE)
-    assert "7 of 7 groups passed in 0 min" in out
-    assert set(json.loads((tmp_path / "report" / regress.FILE).read_text())) == set(runs[0])
+    assert re.search(r"^sim\.imx8\.64-1: pass, 3 passed in 60 s; 1 done, 6 left, about 3 min$", out, re.MULTILINE)
+    assert re.search(r"^ +sim\.imx8\.64 +1 +1 +0 +- +3 +- +60 +- +pass *$", out, re.MULTILINE)
+    assert re.search(r"^ +7 tests +7 +7 +0 +- +21 +- +420 +- *$", out, re.MULTILINE)
+    assert "7 of 7 runs passed in 0 min" in out
+    assert set(rows()) == {(name.removesuffix("-1"), 1) for name in names}
 
 
-def test_a_run_that_fails_and_one_that_goes_on(runs, capsys, tmp_path):
-    done, said = runs
-    said["sim.imx8.128"] = ended(FAIL, failed=2)
-    said["sim.imx8.512"] = ended(sources="before")
-    assert cli.main(["regress", "--only", "sim.imx8", "--jobs", "1"]) == 1
+def test_a_run_that_fails_and_one_that_goes_on(runs, rows, capsys, tmp_path):
+    runs.said["sim.imx8.128-1"] = Outcome(FAIL, 3, 2, "a reason", None, "epbell sim --what")
+    assert cli.main(["regress", "--only", "sim.imx8"]) == 1
     out = capsys.readouterr().out
-    assert f"sim.imx8.128: a reason; {tmp_path / 'report' / 'regress' / 'sim.imx8.128'}" in out
-    assert "again: epbell regress --only sim.imx8.128" in out
-    assert "3 of 4 groups passed" in out
-    del done[:], said["sim.imx8.128"]
+    kept = tmp_path / "report" / "regress" / "failed" / "sim.imx8.128-1"
+    assert f"sim.imx8.128-1: a reason; {kept}" in out
+    assert "replay: epbell sim --what" in out
+    assert "again: epbell regress --only sim.imx8.128\n" in out
+    assert (kept / "output").read_text() == "text"
+    assert "3 of 4 runs passed" in out
+    with Store(tmp_path / "report" / FILE) as store:
+        store.keep(Ended("sim.imx8.512", 1, PASS, 3, 0, None, 60.0, "", "before", DATE))
+    del runs.done[:], runs.said["sim.imx8.128-1"]
     assert cli.main(["regress", "--only", "sim.imx8", "--resume"]) == 0
     # One had failed, one had passed on other sources.
-    assert done == ["sim.imx8.128", "sim.imx8.512"]
+    assert runs.done == ["sim.imx8.128-1", "sim.imx8.512-1"]
+    assert {row.sources for row in rows().values()} == {"now"}
 
 
-def test_an_interrupted_run_keeps_what_it_has(runs, capsys, tmp_path):
-    runs[1]["sim.imx8.128"] = KeyboardInterrupt()
-    assert cli.main(["regress", "--only", "sim.imx8", "--jobs", "1"]) == 1
+def test_an_interrupted_run_keeps_what_it_has(runs, rows, capsys):
+    runs.said["sim.imx8.128-1"] = KeyboardInterrupt()
+    assert cli.main(["regress", "--only", "sim.imx8"]) == 1
     out = capsys.readouterr().out
-    assert "interrupted after 1 of 4 groups; go on with --resume" in out
+    assert "interrupted after 1 of 4 runs; go on with --resume" in out
     assert "not run" in out
-    assert set(json.loads((tmp_path / "report" / regress.FILE).read_text())) == {"sim.imx8.64"}
+    assert set(rows()) == {("sim.imx8.64", 1)}
 
 
-def test_list_and_json(runs, capsys, tmp_path):
+def test_its_verdicts_go_to_the_test_plan(runs, tmp_path):
+    case = verdicts.Verdict(PASS, DATE)
+    scenarios = json.dumps({"a": {"verdict": PASS, "date": DATE}})
+    files = archive(scenarios_json=scenarios)
+    runs.said["sim.imx8.64-1"] = Returned(Outcome(PASS, 1, 0, ""), 1.0, DATE, "host:1", "now", files)
+    verdicts.merge(tmp_path / "report" / verdicts.SCENARIOS, {"b": case})
+    assert cli.main(["regress", "--only", "sim.imx8.64"]) == 0
+    assert verdicts.read(tmp_path / "report" / verdicts.SCENARIOS) == {"a": case, "b": case}
+
+
+def test_list_and_json(runs, capsys):
     assert cli.main(["regress", "--only", "long", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["long"]["passed"] == 3
+    said = json.loads(capsys.readouterr().out)["long"]
+    assert said["passed"] == 3
+    assert said["worker"] == "host:1"
     assert cli.main(["regress", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == NAMES
+    assert [line.split()[0] for line in lines] == [group.name for group in GROUPS]
     assert lines[-1].split(maxsplit=1)[1] == "pass, 3 passed in 60 s, 2026-01-01"
-    assert runs[0] == ["long"]
-    (tmp_path / "report" / regress.FILE).write_text("{")
-    assert cli.main(["regress", "--list", "--only", "long"]) == 0
-    assert capsys.readouterr().out == "long\n"
+    assert runs.done == ["long"]
+
+
+# -- seeds -------------------------------------------------------------------------------------------------------------
+
+
+def random(seed, verdict=PASS):
+    return Outcome(verdict, 1, 0, "" if verdict == PASS else "odd", 1000 * seed, f"epbell random --seed {seed}")
+
+
+def test_seeds(runs, two, rows, capsys):
+    runs.said |= {f"random.{name}-{seed}": random(seed) for name in "ab" for seed in range(5, 8)}
+    runs.said["random.b-6"] = random(6, FAIL)
+    assert cli.main(["regress", "--seeds", "3", "--first-seed", "5"]) == 1
+    # A seed of every test before the next seed.
+    assert runs.done == [f"random.{name}-{seed}" for seed in (5, 6, 7) for name in "ab"]
+    out = capsys.readouterr().out
+    assert re.search(r"^ +random\.a +3 +3 +0 +- +3 +18,000 +180 +100 +pass *$", out, re.MULTILINE)
+    assert re.search(r"^ +random\.b +3 +2 +1 +6 +3 +18,000 +180 +100 +fail *$", out, re.MULTILINE)
+    assert "replay: epbell random --seed 6" in out
+    assert "again: epbell regress --only random.b --seeds 1 --first-seed 6" in out
+    row = rows()["random.b", 6]
+    assert (row.verdict, row.cycles, row.reason, row.replay) == (FAIL, 6000, "odd", "epbell random --seed 6")
+    assert cli.main(["regress", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^random\.a +3 seeds passed, 2026-01-01$", out, re.MULTILINE)
+    assert re.search(r"^random\.b +2 of 3 seeds passed, first failing 6, 2026-01-01$", out, re.MULTILINE)
+
+
+def test_only_those_that_failed(runs, two):
+    runs.said["random.b-2"] = random(2, FAIL)
+    assert cli.main(["regress", "--seeds", "3"]) == 1
+    del runs.done[:], runs.said["random.b-2"]
+    assert cli.main(["regress", "--seeds", "3", "--failed"]) == 0
+    assert runs.done == ["random.b-2"]
+    del runs.done[:]
+    assert cli.main(["regress", "--seeds", "3", "--failed"]) == 0
+    assert runs.done == []
+
+
+def test_seeds_of_other_groups():
+    names = [run.name for run in regress_options.parse(["--only", "sim.imx8.64,long", "--seeds", "2"]).runs]
+    assert names == ["sim.imx8.64-1", "long", "sim.imx8.64-2"]
+
+
+def test_a_run_that_kills_its_workers(runs, two, rows):
+    runs.said["random.b-1"] = "its worker was killed 3 times"
+    assert cli.main(["regress"]) == 1
+    row = rows()["random.b", 1]
+    assert (row.verdict, row.reason, row.retries) == (FAIL, "its worker was killed 3 times", 3)
+    assert row.replay == "epbell regress --only random.b"
+
+
+# -- what happens to workers -------------------------------------------------------------------------------------------
+
+
+def test_a_scheduler_that_is_lost_and_comes_back(runs, two, rows, capsys):
+    runs.lost = 1
+    assert cli.main(["regress", "--seeds", "2", "--scheduler", "tcp://host:1", "--patience", "9", "--jobs", "3"]) == 0
+    assert runs.given == ("tcp://host:1", 3, 9.0)
+    assert sorted(runs.done) == sorted(f"random.{name}-{seed}" for name in "ab" for seed in (1, 2))
+    out = capsys.readouterr().out
+    assert "random.b-1: its scheduler is lost; it will be run again" in out
+    assert "the scheduler does not answer; looking for it for 9 s" in out
+    assert len(rows()) == 4
+
+
+def test_a_scheduler_that_is_lost_for_good(runs, two, rows, capsys):
+    runs.lost = 2
+    assert cli.main(["regress", "--seeds", "2"]) == 1
+    assert "stopped after 1 of 4 runs: no scheduler; then go on with --resume" in capsys.readouterr().out
+    assert len(rows()) == 1
+    runs.lost = 0
+    assert cli.main(["regress", "--seeds", "2", "--resume"]) == 0
+    assert len(rows()) == len(runs.done) == 4
+
+
+def test_no_worker(runs, two, capsys):
+    runs.slots_ = 0
+    assert cli.main(["regress", "--patience", "1"]) == 1
+    assert "there was no worker for 1 s" in capsys.readouterr().out
+
+
+def test_workers_with_other_sources(runs, two, rows, capsys):
+    runs.wrong = ["tcp://host:2 (host:1) has sources before"]
+    assert cli.main(["regress"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the sources here are now, but tcp://host:2 (host:1) has sources before" in out
+    assert runs.done == []
+    # One that has come later says it with what it returns, which is not taken.
+    runs.wrong = []
+    runs.said["random.b-1"] = Returned(random(1), 1.0, DATE, "host:2", "before", archive())
+    assert cli.main(["regress"]) == 1
+    assert "worker host:2 ran random.b-1 on sources before, not now" in " ".join(capsys.readouterr().out.split())
+    assert set(rows()) == {("random.a", 1)}
+
+
+# -- the command line --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -227,7 +277,12 @@ def test_list_and_json(runs, capsys, tmp_path):
     [
         (["--only", "sym.imx8"], "not 'sym.imx8'", "such as 'sim.imx8.*', or one of sim, port, bars, selftest, large,"),
         (["--only", ""], "not ''", "--list prints every name"),
-        (["--jobs", "0"], "not '0'", "a number from 1 to 64"),
+        (["--jobs", "0"], "not '0'", "a number from 1 to 256"),
+        (["--seeds", "0"], "not '0'", "a number from 1 to"),
+        (["--first-seed", "4"], "--first-seed", "needs --seeds"),
+        (["--seeds", "2", "--first-seed", str(2**31 - 1)], str(2**31 - 1), "no seed is larger than"),
+        (["--scheduler", "host"], "not 'host'", "such as tcp://host:8786"),
+        (["--patience", "0"], "not '0'", "a number from 1 to"),
         (["--colour"], "--colour", "usage: epbell regress"),
     ],
 )
@@ -238,7 +293,7 @@ def test_wrong_argument(arguments, value, remedy, runs, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert value in said
     assert remedy in said
-    assert runs[0] == []
+    assert runs.done == []
 
 
 def test_outside_a_checkout(runs, monkeypatch, tmp_path, capsys):
