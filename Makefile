@@ -9,7 +9,7 @@
 #   make vntb [SEED=7] [WIDTH=64] [ARGS='--hz 250 --stalls']
 #   make soak [SEED=7] [ARGS='--rings 1000000 --width 512']
 #   make random [SEED=7] [WIDTH=64] [TREE=rk3588] [ARGS='--stalls --shrink']
-#   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume']
+#   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume --seeds 25 --scheduler tcp://host:8786']
 #   make formal [ONLY=mu.*] [ARGS='--list']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
 #   make testplan [ARGS='--missing --json']

@@ -1,4 +1,4 @@
-"""Where random traffic runs, device tree, width, stalls, the way of MSI-X, BARs; and a run there."""
+"""A run of random traffic at a place: what is to be done, and what came of it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 
 from epbell_models import devicetree
 from epbell_tb import figures, runner
+from epbell_tb.random_places import Place
 from epbell_tb.sim_variant import VariantError, build_variant, variant_of
 from epbell_tb.traffic.draw import draw
 from epbell_tb.traffic.ground import Ground
 from epbell_tb.traffic.operations import Operation, as_json, from_json
 
-__all__ = ["OPERATIONS", "Drawn", "Ended", "Place", "VariantError", "places", "run"]
+__all__ = ["OPERATIONS", "Drawn", "Ended", "VariantError", "run"]
 
 OPERATIONS = 1000
 """Operations of a run, unless it is told otherwise."""
@@ -26,51 +27,6 @@ OPERATIONS = 1000
 _BENCH = "epbell_tb.benches.endpoint_random"
 _LIMIT_S = 600.0
 _PAYLOADS = (128, 128, 256, 512, 1024)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run happens.
-
-    Attributes
-    ----------
-    tree : str
-        Name of a shipped device tree.
-    width : int
-        Of the streams in bits.
-    stalls : bool
-        Whether the streams pause at random.
-    msix : str
-        The way of MSI-X, ``"rq"`` or ``"port"``.
-    bars : str
-        Name of a set of BARs.
-    """
-
-    tree: str
-    width: int
-    stalls: bool = False
-    msix: str = "rq"
-    bars: str = "everyday"
-
-    @property
-    def name(self) -> str:
-        """Its name, such as ``random.rk3588.256.stalls``."""
-        more = ["port"] * (self.msix == "port") + [self.bars] * (self.bars != "everyday") + ["stalls"] * self.stalls
-        return ".".join(["random", self.tree, str(self.width), *more])
-
-
-def places() -> list[Place]:
-    """Return the places of the regression: every width, with and without stalls, each kind of eDMA, wide BARs."""
-    return [
-        Place("imx8", 64),
-        Place("imx8", 128, stalls=True, msix="port"),
-        Place("imx8", 256, stalls=True),
-        Place("imx8", 512, bars="wide"),
-        Place("rk3588", 64, stalls=True),
-        Place("rk3588", 256),
-        Place("hdma", 128),
-        Place("hdma", 512, stalls=True),
-    ]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from epbell_tb import progress, runner
 from epbell_tb.arguments import number
 from epbell_tb.bar_sets import COMMON_SETS
 from epbell_tb.cases import MSIX_WAYS
-from epbell_tb.random_place import OPERATIONS, Drawn, Ended, Place, VariantError, places, run
+from epbell_tb.random_place import OPERATIONS, Drawn, Ended, VariantError, run
+from epbell_tb.random_places import Place, places
 from epbell_tb.random_shrink import shrink
 from epbell_tb.scenarios import TREES, WIDTHS
 
@@ -82,6 +83,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--replay", type=Path, metavar="FILE", help="do the operations of that file, at its place")
     add("--shrink", action="store_true", help="if it fails: leave out what it fails without, and keep the rest")
     add("--json", action="store_true", help="print an object of JSON instead of tables")
+    add("--report", type=Path, metavar="FOLDER", help="where its folder goes, default sim_build/report/random")
     add("--list", action="store_true", help="print the names of the places, and run nothing")
     options = parser.parse_args(argv)
     if options.replay is not None and (options.minutes or options.ops or options.place):
@@ -110,7 +112,8 @@ def _rounds(options: argparse.Namespace, console: Console) -> int:
 
 def _one(options: argparse.Namespace, drawn: Drawn, console: Console) -> int:
     place, count = drawn.place, len(drawn.operations)
-    folder = runner.sim_build() / "report" / "random" / f"{place.name}-{drawn.seed}"
+    parent = options.report or runner.sim_build() / "report" / "random"
+    folder = parent / f"{place.name}-{drawn.seed}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with progress.alone(folder.parent / f"{folder.name}.lock", console), progress.display(console) as shown:
         title = f"{place.name}, seed {drawn.seed}"

@@ -29,7 +29,7 @@ from epbell_tb.regress_groups import Outcome, Run
 from epbell_tb.regress_options import Options, parse
 from epbell_tb.regress_store import FILE, Ended, Store, StoreError, read
 from epbell_tb.regress_table import account, left, table, totals
-from epbell_tb.regress_worker import here, sources
+from epbell_tb.regress_worker import REPORT, here, sources
 from epbell_tb.verdicts import FAIL, PASS
 
 __all__ = ["Regression", "main"]
@@ -214,8 +214,9 @@ class Regression:
             said, seconds, date, worker = returned.outcome, returned.seconds, returned.date, returned.worker
         else:
             said, seconds, date, worker = Outcome(FAIL, 0, 1, news.reason), 0.0, verdicts.now(), here()
-        if (own / verdicts.SCENARIOS).exists():
-            verdicts.merge(self._folder / verdicts.SCENARIOS, verdicts.read(own / verdicts.SCENARIOS))
+        scenarios = own / REPORT / verdicts.SCENARIOS
+        if scenarios.exists():
+            verdicts.merge(self._folder / verdicts.SCENARIOS, verdicts.read(scenarios))
         coverage = own / "coverage.dat"
         ended = Ended(
             *run.key, said.verdict, said.passed, said.failed, said.cycles, seconds,

@@ -285,7 +285,7 @@ class Farm:
         yield Began(job.run, worker)
 
     def _ended(self, future: Future) -> Iterator[Came | Failed]:
-        job = self._jobs_by_key.get(future.key)
+        job = self._jobs_by_key.get(str(future.key))
         if job is None:
             return
         if future.status in ("cancelled", "lost"):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from epbell_tb.bar_sets import COMMON_SETS
 from epbell_tb.cases import EVERYDAY, MSIX_WAYS
+from epbell_tb.random_places import places
 from epbell_tb.scenarios import TREES, WIDTHS
 from epbell_tb.verdicts import FAIL, PASS
 
@@ -84,7 +85,7 @@ class Group:
     @property
     def reports(self) -> bool:
         """Whether its command leaves its files in a folder that it is told."""
-        return self.arguments[0] == "sim"
+        return self.arguments[0] in ("sim", "random")
 
     @property
     def limit(self) -> float:
@@ -160,16 +161,18 @@ def _selftest(kind: str, tree: str, width: int, sizes: Iterable[int], *options: 
 
 
 def _groups() -> Iterable[Group]:
-    places = [(tree, width) for tree in TREES for width in WIDTHS]
-    yield from (_scenarios("sim", *place) for place in places)
-    yield from (_scenarios("port", *place, "--msix", MSIX_WAYS[1]) for place in places)
+    pairs = [(tree, width) for tree in TREES for width in WIDTHS]
+    yield from (_scenarios("sim", *place) for place in pairs)
+    yield from (_scenarios("port", *place, "--msix", MSIX_WAYS[1]) for place in pairs)
     for bars in COMMON_SETS:
         if bars != EVERYDAY:
-            yield from (_scenarios("bars", *place, "--bars", bars) for place in places)
-    for place in places:
+            yield from (_scenarios("bars", *place, "--bars", bars) for place in pairs)
+    for place in pairs:
         common = ("selftest", *place, _SMALL_SIZES, "--rounds", str(_ROUNDS))
         yield from (_selftest(*common, stalls=stalls) for stalls in (False, True))
     yield from (_selftest("large", *place, LARGE_SIZES, "--only", "*.memcpy.*") for place in _LARGE_WIDTH.items())
+    for place in places():
+        yield Group(place.name, ("random", "--place", place.name, "--json"))
     yield Group("long", ("-q", "-m", "long", "tests"), module=_PYTEST)
 
 

@@ -24,11 +24,15 @@ from epbell_tb.regress_groups import Outcome, Run, outcome, tap
 from epbell_tb.verdicts import FAIL
 
 __all__ = [
+    "REPORT",
     "Returned",
     "here",
     "perform",
     "sources",
 ]
+
+REPORT = "report"
+"""Folder, in that of a run, of what scenarios and random traffic leave."""
 
 _SOURCES = ("rtl", "models", "tb", "tests")
 _SUFFIXES = {".py", ".rdl", ".dts", ".toml", ".cpp", ".h"}
@@ -115,7 +119,7 @@ def _perform(run: Run, own: Path, wanted: Callable[[], bool]) -> Outcome:
         return status, out.read_text(encoding="utf-8", errors="replace")
 
     expected = tap(output(run.group.models, "models")[1]) if run.group.models else []
-    report = ("--report", str(own)) if run.group.reports else ()
+    report = ("--report", str(own / REPORT)) if run.group.reports else ()
     status, said = output((*run.arguments, *report), "output")
     return outcome(run.group, status, said, expected)
 

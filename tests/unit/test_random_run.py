@@ -9,7 +9,8 @@ import pytest
 from epbell_models import devicetree
 from epbell_tb import random_run
 from epbell_tb.ddmin import ddmin, simplest
-from epbell_tb.random_place import Drawn, Place, places
+from epbell_tb.random_place import Drawn
+from epbell_tb.random_places import Place, places
 from epbell_tb.random_shrink import alike
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.traffic import operations as ops

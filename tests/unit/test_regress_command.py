@@ -19,11 +19,11 @@ DATE = "2026-01-01T00:00:00+00:00"
 RANDOM = tuple(Group(f"random.{name}", ("random", "--place", name)) for name in ("a", "b"))
 
 
-def archive(**files):
+def archive(files):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as out:
         for name, text in files.items():
-            info = tarfile.TarInfo(name.replace("_", "."))
+            info = tarfile.TarInfo(name)
             info.size = len(text)
             out.addfile(info, io.BytesIO(text.encode()))
     return packed.getvalue()
@@ -86,7 +86,7 @@ class Stub:
         elif isinstance(said, Returned):
             yield Came(run, said, 0)
         else:
-            yield Came(run, Returned(said, 60.0, DATE, "host:1", "now", archive(output="text")), 0)
+            yield Came(run, Returned(said, 60.0, DATE, "host:1", "now", archive({"output": "text"})), 0)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_an_interrupted_run_keeps_what_it_has(runs, rows, capsys):
 def test_its_verdicts_go_to_the_test_plan(runs, tmp_path):
     case = verdicts.Verdict(PASS, DATE)
     scenarios = json.dumps({"a": {"verdict": PASS, "date": DATE}})
-    files = archive(scenarios_json=scenarios)
+    files = archive({"report/scenarios.json": scenarios})
     runs.said["sim.imx8.64-1"] = Returned(Outcome(PASS, 1, 0, ""), 1.0, DATE, "host:1", "now", files)
     verdicts.merge(tmp_path / "report" / verdicts.SCENARIOS, {"b": case})
     assert cli.main(["regress", "--only", "sim.imx8.64"]) == 0
@@ -263,7 +263,7 @@ def test_workers_with_other_sources(runs, two, rows, capsys):
     assert runs.done == []
     # One that has come later says it with what it returns, which is not taken.
     runs.wrong = []
-    runs.said["random.b-1"] = Returned(random(1), 1.0, DATE, "host:2", "before", archive())
+    runs.said["random.b-1"] = Returned(random(1), 1.0, DATE, "host:2", "before", archive({}))
     assert cli.main(["regress"]) == 1
     assert "worker host:2 ran random.b-1 on sources before, not now" in " ".join(capsys.readouterr().out.split())
     assert set(rows()) == {("random.a", 1)}

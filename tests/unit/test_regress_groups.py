@@ -166,7 +166,7 @@ def test_a_run_is_a_process_of_its_own_and_gives_its_files_back(tmp_path, monkey
 def test_a_scenarios_run_is_told_its_folder(tmp_path, monkeypatch):
     def call(command, out, **_):
         assert command[1:4] == ["-m", "epbell_tb.cli", "sim"]
-        assert command[-4:] == ["--seed", "7", "--report", str(out.parent)]
+        assert command[-4:] == ["--seed", "7", "--report", str(out.parent / "report")]
         out.write_text(summary(PASS))
         return 0
 
