@@ -11,6 +11,7 @@
 #   make random [SEED=7] [WIDTH=64] [TREE=rk3588] [ARGS='--stalls --shrink']
 #   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume --seeds 25 --scheduler tcp://host:8786']
 #   make formal [ONLY=mu.*] [ARGS='--list']
+#   make faults [SEED=7] [WIDTH=64] [ARGS='--family poisoned']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
 #   make testplan [ARGS='--missing --json']
 
@@ -24,7 +25,7 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress random vntb soak formal unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress random vntb soak formal faults unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -37,6 +38,7 @@ vntb:   ; @$(TOOL) run vntb $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width
 random: ; @$(TOOL) run random $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(TREE),--tree '$(TREE)') $(ARGS) ## run random traffic on the whole endpoint
 soak:   ; @$(TOOL) run soak $(if $(SEED),--seed '$(SEED)') $(ARGS) ## send millions of doorbells at the RTL's own speed
 formal: ; @$(TOOL) run formal $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## prove the RTL by k-induction, and that each proof refutes deliberate defects
+faults: ; @$(TOOL) run faults $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## try every fault in every state, and see the RTL survive each
 unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator
 lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff
 type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright

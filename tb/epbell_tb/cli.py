@@ -281,6 +281,7 @@ VERBS: dict[str, Verb] = {
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
     "vntb": Verb("measure pings between two hosts over each doorbell, and draw them", _delegate("epbell_tb.vntb")),
     "random": Verb("run random traffic on the whole endpoint", _delegate("epbell_tb.random_run")),
+    "faults": Verb("try every fault in every state, and see the RTL survive each", _delegate("epbell_tb.faults")),
     "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "formal": Verb("prove the RTL by k-induction, and see that each proof refutes deliberate defects", _formal),

@@ -29,6 +29,8 @@ SHORTER = {
     "make regress": "make regress ARGS=--list",
     # It installs packages and proves for minutes; tests/unit/test_formal.py runs a proof.
     "make formal": "make formal ARGS=--list",
+    # Minutes; test_faults_command.py tries some.
+    "make faults": "make faults ARGS=--list",
     # It installs packages and boots kernels for minutes; tests/linux is what it runs.
     "make linux": "make linux ARGS=--help",
     # The verdicts of other sessions are not this one's business; it has those of a few tests, and most rows never ran.

@@ -22,6 +22,7 @@ from usp_packets import (
 )
 from usp_rig import CONTROLLER, EDMA, IATU, MU_A, MU_B, RAM, RAM_SIZE, TR, WIDTHS, Rig
 
+CONFIG_READS, CONFIG_WRITES = (8, 9), (10, 11)
 NONE = {"writes": 0, "reads": 0, "unsupported": 0, "discontinued": 0, "malformed": 0}
 
 
@@ -157,13 +158,14 @@ def test_beyond_a_small_bar(width: int) -> None:
 @pytest.mark.parametrize("stalled", [False, True], ids=["flowing", "stalled"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_unsupported_kinds(width: int, stalled: bool) -> None:
-    """I/O, atomics and locked reads are answered with UR after their payload; messages go without a trace but one."""
+    """I/O, configuration, atomics, locked reads are refused after their payload; messages leave one trace."""
 
     async def bench(rig: Rig) -> None:
         if stalled:
             rig.stall(0.4, 0.4)
         await rig.map(0, 0, RAM)
         payload = {IO_READ: 0, IO_WRITE: 1, FETCH_ADD: 2, SWAP: 1, CAS: 4, MEM_READ_LOCKED: 0}
+        payload |= dict.fromkeys(CONFIG_READS, 0) | dict.fromkeys(CONFIG_WRITES, 1)
         requests = [
             Request(kind, 0, 0x40, max(count, 1), payload=(0xBAD,) * count, tag=kind, requester=0x1234, tc=2, attr=1)
             for kind, count in payload.items()

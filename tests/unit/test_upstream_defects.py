@@ -27,6 +27,7 @@ from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
 from epbell_tb.endpoint.upstream.credits_lost_in_stalls import CreditsLostInStalls
 from epbell_tb.endpoint.upstream.hidden_aer import show_extended_capabilities
+from epbell_tb.endpoint.upstream.high_addresses_match import match_bar
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 from epbell_tb.endpoint.upstream.poisoned_requests_passed import to_user
@@ -110,6 +111,17 @@ def test_poisoned_requests_passed():
     assert to_user(request).discontinue
     request.ep = False
     assert not to_user(request).discontinue
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_high_addresses_match(wide):
+    stock = function()
+    stock.configure_bar(0, 0x4000, ext=wide, prefetch=wide)
+    stock.bar[0] |= BASE
+    assert match_bar(stock, BASE + 8) == stock.match_bar(BASE + 8) == (0, 8)
+    high = BASE + 8 + (1 << 40)
+    assert (stock.match_bar(high) is None) == wide
+    assert match_bar(stock, high) is None
 
 
 @pytest.mark.parametrize(("offset", "mask"), [(0x30, 0x1), (0x0C, 0x4)])

@@ -11,6 +11,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.csr_register import any_of
 from epbell.pcie import usp
 from epbell.pcie.tlp import HEADER, RequestType
 
@@ -18,6 +19,12 @@ __all__ = [
     "RequestParser",
     "segment_layout",
 ]
+
+_CARRIERS = (
+    *(RequestType.MEM_WRITE, RequestType.IO_WRITE, RequestType.FETCH_ADD, RequestType.SWAP, RequestType.CAS),
+    *(RequestType.CFG_WRITE_0, RequestType.CFG_WRITE_1),
+)
+"""Kinds with a payload."""
 
 
 def segment_layout(lanes: int) -> data.StructLayout:
@@ -211,7 +218,7 @@ class RequestParser(wiring.Component):
         left: Any = Signal(11)
         here: Any = Signal(range(lanes + 1))
         m.d.comb += [
-            carries.eq((kind.as_value() == 1) | ((kind.as_value() >= 3) & (kind.as_value() <= 6))),
+            carries.eq(any_of([kind == some for some in _CARRIERS])),
             remaining.eq(Mux(head, Mux(carries, segment.header.length, 0), left)),
             here.eq(Mux(head, lanes_in_head, lanes)),
             segment.tail.eq(remaining <= here),

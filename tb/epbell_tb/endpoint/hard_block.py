@@ -25,6 +25,7 @@ from epbell_tb.endpoint.link_checks import malformed
 from epbell_tb.endpoint.requester import RequesterSide
 from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
 from epbell_tb.endpoint.upstream.credits_lost_in_stalls import CreditsLostInStalls
+from epbell_tb.endpoint.upstream.high_addresses_match import match_bar
 from epbell_tb.endpoint.upstream.poisoned_requests_passed import to_user
 from epbell_tb.endpoint.upstream.rom_and_bist_without_any import deny_rom_and_self_test
 from epbell_tb.endpoint.upstream.silent_errors import Error
@@ -162,9 +163,9 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
 
     async def _memory(self, tlp: Tlp) -> None:
         tlp.release_fc()
-        match = self.functions[0].match_bar(tlp.address)
-        taken = bool(match) and self.decodes
-        if taken:
+        match = match_bar(self.functions[0], tlp.address)
+        taken = match is not None and self.decodes
+        if match is not None and taken:
             self.pass_on(tlp, match[0])
         if tlp.ep:
             await self.report(Error.POISONED, tlp)

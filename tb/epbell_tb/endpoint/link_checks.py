@@ -51,10 +51,13 @@ class LinkChecks:
     ----------
     kinds
         How many packets of each kind there were; the header's size is part of the kind.
+    functions
+        Numbers of functions that requests have been for, besides the function's own.
     """
 
     def __init__(self, function: Any) -> None:
         self.kinds: Counter[TlpType] = Counter()
+        self.functions: set[int] = set()
         self._function = function
 
     def check(self, tlp: Tlp) -> None:
@@ -75,6 +78,7 @@ class LinkChecks:
 
     def _completion(self, tlp: Tlp) -> None:
         own = self._function.pcie_id
+        own = own._replace(function=tlp.completer_id.function) if tlp.completer_id.function in self.functions else own
         assert tlp.completer_id == own, f"completer ID {tlp.completer_id}, not {own}: {tlp!r}"
         carries = tlp.fmt in _DATA
         assert not (carries and tlp.status != CplStatus.SC), f"data with status {tlp.status}: {tlp!r}"

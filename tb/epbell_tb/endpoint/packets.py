@@ -27,6 +27,8 @@ __all__ = [
 MEM_READ = 0
 MEM_WRITE = 1
 _MESSAGE = 12
+_CARRIERS = frozenset({MEM_WRITE, 3, 4, 5, 6, 10, 11})
+"""Kinds with a payload: writes to memory, I/O and configuration, atomics; a message may have one."""
 _DESCRIPTOR = 4
 """Dwords before the payload."""
 _CC_RESERVED = 1 << 7 | 0x3F << 10 | 3 << 30
@@ -66,10 +68,18 @@ class Request(NamedTuple):
         return self.kind == MEM_WRITE or self.kind >= _MESSAGE
 
     @property
+    def malformed(self) -> bool:
+        """Whether its payload is not what its header says, or the length is 0; a message is never called so."""
+        if self.kind >= _MESSAGE:
+            return False
+        carried = 4 * self.length if self.kind in _CARRIERS else 0
+        return not self.length or len(self.payload) != carried
+
+    @property
     def enables(self) -> int:
         """Which bytes count, bit n for byte n."""
-        if self.length == 1:
-            return self.first_be
+        if self.length < 2:
+            return self.first_be if self.length else 0
         last = 4 * (self.length - 1)
         return self.first_be | (1 << last) - (1 << 4) | self.last_be << last
 

@@ -170,27 +170,47 @@ class Scoreboard:
             check()
 
     def _take(self, request: Request) -> None:
-        if request.kind == MEM_WRITE:
+        if request.discontinued or request.malformed:
+            self._spoiled(request)
+        elif request.kind == MEM_WRITE:
             self._write(request)
         elif not request.posted:
             self._ask(request)
         else:
             self.counts["unsupported"] += 1
 
+    def _spoiled(self, request: Request) -> None:
+        """Take a request that is discontinued or malformed: no register is written, and RAM may be.
+
+        It is refused if it asks for an answer, and counted as what comes first.
+        """
+        self.counts["discontinued" if request.discontinued else "malformed"] += 1
+        if not request.posted:
+            self._reads[self._key(request)] = _Expected(request, _UR)
+        elif request.kind == MEM_WRITE and request.bar in range(len(self._sizes)):
+            for result in self.reference.predict_write(*self._where(request)):
+                if isinstance(result, outcome.RamWrite):
+                    self.ram.forget(result.address, len(result.data))
+
+    def _key(self, request: Request) -> tuple[int, int]:
+        """Return requester and tag of a request, which no other one may have."""
+        key = request.requester, request.tag
+        assert key not in self._reads, f"tag {request.tag} of {request.requester:#x} is still in use"
+        return key
+
+    def _where(self, request: Request) -> tuple[int, int, bytes, int, int, int]:
+        """Return what the reference asks of a write."""
+        offset = self._offset(request)
+        return request.bar, offset, request.payload, request.enables, request.function, request.address
+
     def _offset(self, request: Request) -> int:
         return request.address & (self._sizes[request.bar] - 1)
 
     def _write(self, request: Request) -> None:
-        where = (
-            request.bar, self._offset(request), request.payload, request.enables, request.function, request.address,
-        )  # fmt: skip
-        if request.discontinued:
-            self.counts["discontinued"] += 1
-            for result in self.reference.predict_write(*where):
-                if isinstance(result, outcome.RamWrite):
-                    self.ram.forget(result.address, len(result.data))
+        if request.bar not in range(len(self._sizes)):
+            self.counts["refused_writes"] += 1
             return
-        for result in self.reference.host_write(*where):
+        for result in self.reference.host_write(*self._where(request)):
             if isinstance(result, outcome.Ring):
                 self.counts["rings"] += 1
                 self.bells[result.vector].rings.append(Ring(request.first, request.last, result.data))
@@ -206,10 +226,13 @@ class Scoreboard:
                 self.counts["refused_writes"] += 1
 
     def _ask(self, request: Request) -> None:
-        key = request.requester, request.tag
-        assert key not in self._reads, f"tag {request.tag} of {request.requester:#x} is still in use"
+        key = self._key(request)
         if request.kind != MEM_READ:
             self.counts["unsupported"] += 1
+            self._reads[key] = _Expected(request, _UR)
+            return
+        if request.bar not in range(len(self._sizes)):
+            self.counts["refused_reads"] += 1
             self._reads[key] = _Expected(request, _UR)
             return
         offset, length = self._offset(request), 4 * request.length
