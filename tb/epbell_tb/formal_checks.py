@@ -101,6 +101,15 @@ class Checks:
         self._m.d.sync += before.eq(value)
         return before
 
+    def later(self, condition: Any) -> Any:
+        """Return the same condition, stated a clock later, across a reset too.
+
+        An induction of depth 1 then has what the invariants say of the clock itself to build on.
+        """
+        broken: Any = Signal(reset_less=True, name="broken")
+        self._m.d.sync += broken.eq(~Value.cast(condition).bool())
+        return ~broken
+
     def _note(self, kind: str, name: str) -> None:
         frame = sys._getframe(2)
         statement = Statement(kind, name, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
@@ -154,6 +163,8 @@ class Proof:
         Clocks from reset within which everything covered happens.
     mutant_depth : int
         Clocks from reset within which each of its deliberate defects shows.
+    wide : bool
+        Whether it is about arithmetic on wide words: these take the prover another way.
     """
 
     name: str
@@ -162,6 +173,7 @@ class Proof:
     depth: int = 2
     cover_depth: int = 8
     mutant_depth: int = 7
+    wide: bool = False
 
     def convert(self, *, invariants: bool = True) -> tuple[str, list[Statement]]:
         """Return the RTLIL text of the module ``top`` and what it states."""

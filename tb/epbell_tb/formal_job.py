@@ -34,6 +34,8 @@ TIME_LIMIT_S = 600
 _MODES = {INDUCTION: "prove", COVER: "cover", BMC: "bmc"}
 _OPEN = "induction failed"
 _TOP, _STATEMENTS = "top.il", "statements.json"
+# The second asks about each step anew: z3 then takes its whole machinery to it, which arithmetic on wide words needs.
+_ENGINES = {False: "smtbmc --nopresat z3", True: "smtbmc --nopresat --unroll z3 -- --noincr"}
 _SCRIPT = """\
 [options]
 mode {mode}
@@ -41,9 +43,10 @@ depth {depth}
 timeout {limit}
 vcd {traces}
 [engines]
-smtbmc --nopresat z3
+{engine}
 [script]
 read_rtlil {top}
+proc -norom
 prep -flatten -top top
 [files]
 {top}
@@ -207,7 +210,10 @@ def _prove(
     script = folder / f"{mode}.sby"
     # What is covered is reached, and that is all: its traces would take longer to write than to find.
     traces = "off" if kind == COVER else "on"
-    script.write_text(_SCRIPT.format(mode=mode, depth=depth, limit=TIME_LIMIT_S, top=_TOP, traces=traces))
+    engine = _ENGINES[job.proof.wide]
+    script.write_text(
+        _SCRIPT.format(mode=mode, depth=depth, limit=TIME_LIMIT_S, top=_TOP, traces=traces, engine=engine)
+    )
     done = subprocess.run(
         [*tools.command, "-f", script.name], cwd=folder, env=tools.environment, capture_output=True, text=True
     )
