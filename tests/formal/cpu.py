@@ -270,17 +270,17 @@ class _RamTurns(Bench):
 
 PROOFS = [
     Proof(
-        "cpu.writes",
+        "cpu.writes.ram4k",
         "each write of the CPU is done once, where its address is, and answered once, afterwards",
         _Writes,
         depth=1,
     ),
     Proof(
-        "cpu.reads",
+        "cpu.reads.ram4k",
         "each read of the CPU is done once and answered once, in the order of the requests",
         _Reads,
         depth=1,
         cover_depth=10,
     ),
-    Proof("cpu.ram_turns", "CPU and MSI-X engine at the RAM's ports: one at a time, in turns", _RamTurns, depth=1),
+    Proof("cpu.ram_turns.8", "CPU and MSI-X engine at the RAM's ports: one at a time, in turns", _RamTurns, depth=1),
 ]
