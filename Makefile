@@ -12,6 +12,7 @@
 #   make regress [ONLY=sim.imx8.*,selftest,long] [ARGS='--resume --seeds 25 --scheduler tcp://host:8786']
 #   make formal [ONLY=mu.*] [ARGS='--list']
 #   make faults [SEED=7] [WIDTH=64] [ARGS='--family poisoned']
+#   make mutate [ONLY=epbell_mu_*] [SEED=7] [ARGS='--mutants 50 --resume']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
 #   make testplan [ARGS='--missing --json']
 
@@ -25,7 +26,7 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress random vntb soak formal faults unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress random vntb soak formal mutate faults unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -39,6 +40,7 @@ random: ; @$(TOOL) run random $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--wid
 soak:   ; @$(TOOL) run soak $(if $(SEED),--seed '$(SEED)') $(ARGS) ## send millions of doorbells at the RTL's own speed
 formal: ; @$(TOOL) run formal $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## prove the RTL by k-induction, and that each proof refutes deliberate defects
 faults: ; @$(TOOL) run faults $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## try every fault in every state, and see the RTL survive each
+mutate: ; @$(TOOL) run mutate $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed '$(SEED)') $(ARGS) ## let Yosys break the RTL at random and count what tests and proofs notice
 unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator
 lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff
 type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright
@@ -46,7 +48,7 @@ verilog:; @$(TOOL) run verilog $(if $(OUT),--out '$(OUT)') $(ARGS) ## write the 
 regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write C headers, HTML and Markdown of the registers
 bench:  ; @$(TOOL) run bench $(ARGS)                             ## measure latency and throughput
 profile:; @$(TOOL) run profile $(ARGS)                           ## show where the time of a simulation goes (with py-spy)
-mutants:; @$(TOOL) run mutants $(ARGS)                           ## break RTL and models on purpose and see that the tests notice
+mutants:; @$(TOOL) run mutants $(ARGS)                           ## break RTL and models by hand and see that the tests notice
 testplan:; @$(TOOL) run testplan $(ARGS)                         ## print what has to be shown, its tests and their last verdict
 clean:  ; @$(TOOL) clean                                         ## remove everything that was built, except .venv
 help:   ; @$(TOOL) help                                          ## print this list

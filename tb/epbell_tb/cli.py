@@ -260,6 +260,11 @@ def _formal(arguments: list[str]) -> int:
     return _delegate("epbell_tb.formal")(arguments)
 
 
+def _mutate(arguments: list[str]) -> int:
+    _checkout("mutate")
+    return _delegate("epbell_tb.mutate")(arguments)
+
+
 def _linux(arguments: list[str]) -> int:
     _checkout("linux")
     return _delegate("epbell_tb.linux")(arguments)
@@ -285,13 +290,14 @@ VERBS: dict[str, Verb] = {
     "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "formal": Verb("prove the RTL by k-induction, and see that each proof refutes deliberate defects", _formal),
+    "mutate": Verb("let Yosys break the RTL at random and count what tests and proofs notice", _mutate),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),
     "regs": Verb("write C headers, Markdown and HTML of the registers", _regs),
     "bench": Verb("measure latency and throughput", _delegate("epbell_tb.bench")),
     "profile": Verb("show where the time of a simulation goes (with py-spy)", _delegate("epbell_tb.profiler")),
-    "mutants": Verb("break RTL and models on purpose and see that the tests notice", _delegate("epbell_tb.mutants")),
+    "mutants": Verb("break RTL and models by hand and see that the tests notice", _delegate("epbell_tb.mutants")),
     "testplan": Verb("print what has to be shown, its tests and their last verdict", _delegate("epbell_tb.testplan")),
     "clean": Verb("remove everything that was built, except .venv", _clean),
 }

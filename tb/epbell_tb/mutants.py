@@ -5,6 +5,8 @@ is applied to a private copy of ``rtl/`` and ``models/`` (and ``tb/``, if that i
 installed sources through ``PYTHONPATH``, so the working tree is never touched; then the tests named beside it run, and
 at least one of them must fail. A mutant that survives, one whose text is no longer in the file, or tests that fail
 without any mutant, make the command fail.
+
+`make mutate` is the other one: mutants that Yosys draws at random, by the hundred.
 """
 
 from __future__ import annotations

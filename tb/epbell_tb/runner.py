@@ -129,6 +129,7 @@ def build(
     say: Callable[[str], None] | None = None,
     at_rest: Mapping[str, Sequence[str]] | None = None,
     coverage: bool = False,
+    mutated: str | None = None,
 ) -> Build:
     """Export and Verilate one module, unless that very build is there already.
 
@@ -147,6 +148,9 @@ def build(
     coverage : bool
         Count what of the RTL is reached: every simulation leaves a file `coverage.NAME` in the folder of its results,
         which `epbell_tb.coverage.read` reads. Such a build has its own folder.
+    mutated : str, optional
+        SystemVerilog of the module with its mutants (`epbell_tb.mutate_design`), which is taken in the place of an
+        export. Such a build has its own folder.
 
     Raises
     ------
@@ -157,13 +161,13 @@ def build(
     ToolError
         If a tool is missing.
     """
-    if builder is None:
+    if builder is None and mutated is None:
         _check(module)
     kinds = ("" if at_rest is None else "-at-rest", "-waves" if waves else "", "-coverage" if coverage else "")
-    root = sim_build() / f"{module}{''.join(kinds)}"
+    root = sim_build() / f"{module}{'' if mutated is None else '-mutated'}{''.join(kinds)}"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
-        text = _source(module, builder, root, at_rest)
+        text = _source(module, builder, root, at_rest) if mutated is None else mutated
         if coverage:
             text = only_named(text)
         folder = root / _digest(text, coverage)

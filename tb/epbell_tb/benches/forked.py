@@ -43,7 +43,7 @@ async def forked(dut):
     for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):
         tests = list(alike)
         home, name = plan.runs[0], f"bring-up-{tests[0].name}"
-        ancestor = _fork(plan, home, name, alone=False)
+        ancestor = fork(plan, home, name, alone=False)
         if ancestor is None:
             return await _alike(dut, plan, bring_up, tests)
         for run in plan.runs:
@@ -56,7 +56,7 @@ async def forked(dut):
 
 async def _alike(dut, plan, bring_up, tests):
     """Be the ancestor of the scenarios that begin alike."""
-    env = None if bring_up is None else await _brought_up(dut, bring_up, tests)
+    env = None if bring_up is None else await brought_up(dut, bring_up, tests)
     _limit(0)  # the rest is waiting for scenarios, each of which has a limit of its own
     gc.collect()
     gc.freeze()  # what is there already is not looked at again, and stays shared
@@ -64,15 +64,15 @@ async def _alike(dut, plan, bring_up, tests):
         for test in tests:
             if test.name not in run.names:
                 continue
-            ended = _fork(plan, run, test.name)
+            ended = fork(plan, run, test.name)
             if ended is None:
                 os.environ.update(run.environment)
-                return await _alone(dut, test, env)
+                return await alone(dut, test, env)
             run.tell(ended)
     return None
 
 
-async def _brought_up(dut, bring_up, tests):
+async def brought_up(dut, bring_up, tests):
     """Return the environment; it may take as much simulated time as the most patient of the scenarios."""
     limits = [test.timeout for test in tests if test.timeout is not None]
     if not limits:
@@ -84,7 +84,7 @@ async def _brought_up(dut, bring_up, tests):
     return env
 
 
-async def _alone(dut, test, env):
+async def alone(dut, test, env):
     """Be one scenario, with the random numbers that cocotb gives it where nothing is forked."""
     seed = int(os.environ["COCOTB_RANDOM_SEED"]) + int(hashlib.sha1(test.fullname.encode()).hexdigest(), 16)
     random.seed(seed)
@@ -113,7 +113,7 @@ def _chosen(plan):
     return found
 
 
-def _fork(plan, run, name, alone=True):
+def fork(plan, run, name, alone=True):
     """Fork; return None in the child, and what came of it in its parent when it has ended.
 
     The child has a wall-clock limit. A scenario is `alone`: its output goes to a file of its own, and from there to

@@ -1,0 +1,161 @@
+"""Benches of the exported modules with AXI4-Lite ports and one clock, against the models, with every output compared.
+
+Managers that hesitate, that leave answers waiting and take requests back, addresses of any alignment, and ``rst`` in
+the middle of it all: what :mod:`mu_lockstep` and :mod:`edma_lockstep`, which go as fast as the ports can, leave out.
+Parameters come through the environment: ``EPBELL_SEED`` (default: cocotb's), ``EPBELL_MU_LAYOUT``,
+``EPBELL_AXIL_CLOCKS`` (default 20,000).
+"""
+
+import os
+import random
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+
+from epbell_models.reference.edma import EdmaPage
+from epbell_models.reference.mu import MessagingUnit
+from epbell_tb import edma_traffic, mu_traffic
+from epbell_tb.axil_traffic import Port
+
+_RESETS = 300
+"""Clocks from one reset to the next, on average."""
+
+
+class Wires:
+    """The pins of a port."""
+
+    def __init__(self, dut, prefix, port):
+        self.port = port
+        self._inputs = {name: getattr(dut, f"{prefix}_{name}") for name in self._driven(port)}
+        names = ("awready", "wready", "bvalid", "bresp", "arready", "rvalid", "rresp", "rdata")
+        self._outputs = {name: getattr(dut, f"{prefix}_{name}") for name in names}
+        self._last = {}
+
+    @staticmethod
+    def _driven(port):
+        port.drive(None, None)
+        return port.inputs
+
+    def drive(self):
+        """Drive what the manager wants; values that stay as they are are not driven again."""
+        for name, value in self.port.inputs.items():
+            if self._last.get(name) != value:
+                self._last[name] = value
+                self._inputs[name].value = value
+
+    def seen(self, names):
+        """Return what the module shows."""
+        return {name: int(self._outputs[name].value) for name in names}
+
+
+class Lockstep:
+    """Ports of a module beside those of its model."""
+
+    def __init__(self, dut, prefixes):
+        self.seed = int(os.environ.get("EPBELL_SEED", cocotb.RANDOM_SEED))
+        self.clocks = int(os.environ.get("EPBELL_AXIL_CLOCKS", "20000"))
+        self.random = random.Random(self.seed)
+        self.dut = dut
+        self.wires = [Wires(dut, prefix, Port(self.random)) for prefix in prefixes]
+        self.clock = 0
+
+    def anywhere(self, write, read):
+        """Move a few accesses to where one bit of the address is another; its last two bits never matter."""
+        rng = self.random
+        if rng.random() < 0.1:
+            bit = 1 << rng.randrange(16)
+            write = write and (write[0] ^ bit, *write[1:])
+            read = None if read is None else read ^ bit
+        low = rng.getrandbits(2)
+        return write and (write[0] & ~3 | low, *write[1:]), None if read is None else read & ~3 | low
+
+    async def run(self, choose, step, lines):
+        """Compare clock by clock.
+
+        `choose` gives new accesses for each port; `step` makes the model's step with those that were accepted and
+        returns what they read, or resets the model if it gets None; `lines` gives pairs of a pin and its value.
+        """
+        Clock(self.dut.clk, 4, unit="ns").start()
+        for wires in self.wires:
+            wires.drive()
+        self.dut.rst.value = 1
+        edge = RisingEdge(self.dut.clk)
+        for _ in range(3):
+            await edge
+        self._reset(step)
+        while self.clock < self.clocks:
+            rst = int(self.random.random() < 1 / _RESETS)
+            self.dut.rst.value = rst
+            for wires, access in zip(self.wires, choose(), strict=True):
+                wires.port.drive(*access)
+                wires.drive()
+            await edge  # at which everything is as it was in the clock that it ends
+            for wires in self.wires:
+                wanted = wires.port.outputs()
+                assert wires.seen(wanted) == wanted, f"clock {self.clock}, EPBELL_SEED={self.seed}: {wires.port.inputs}"
+            for pin, level in lines():
+                assert int(pin.value) == level, f"clock {self.clock}, EPBELL_SEED={self.seed}: {pin._name}"
+            if rst:
+                self._reset(step)
+            else:
+                self._step(step)
+            self.clock += 1
+
+    def _reset(self, step):
+        step(None)
+        for wires in self.wires:
+            wires.port.reset()
+
+    def _step(self, step):
+        accepted = [wires.port.accepted() for wires in self.wires]
+        aligned = [
+            (write and (write[0] & ~3, *write[1:]), None if read is None else read & ~3) for write, read in accepted
+        ]
+        for wires, data in zip(self.wires, step(aligned), strict=True):
+            wires.port.step(data)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def messaging_unit(dut):
+    """Compare both sides of a Messaging Unit."""
+    layout = os.environ["EPBELL_MU_LAYOUT"]
+    both = Lockstep(dut, ("a_axil", "b_axil"))
+    traffic, units = mu_traffic.Traffic(layout, both.random), [MessagingUnit(layout)]
+
+    def choose():
+        return [both.anywhere(access.write, access.read) for access in traffic.next()]
+
+    def step(accepted):
+        if accepted is None:
+            units[0] = MessagingUnit(layout)
+            return ()
+        (a_write, a_read), (b_write, b_read) = accepted
+        return units[0].step(a_write, a_read, b_write, b_read)
+
+    await both.run(choose, step, lambda: ((dut.a_irq, units[0].a_irq), (dut.b_irq, units[0].b_irq)))
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+async def edma(dut):
+    """Compare the eDMA page, with ends of transfers."""
+    one = Lockstep(dut, ("s_axil",))
+    page = EdmaPage("unroll", 4, 4)
+    traffic = edma_traffic.Traffic(page, one.random)
+    pulses = dict.fromkeys(edma_traffic.PULSES, 0)
+
+    def choose():
+        stimulus = traffic.next()
+        pulses.update({pulse: stimulus.pulses.get(pulse, 0) for pulse in pulses})
+        for pulse, channels in pulses.items():
+            getattr(dut, pulse).value = channels
+        return [one.anywhere(stimulus.write, stimulus.read)]
+
+    def step(accepted):
+        if accepted is None:
+            page.reset()
+            return ()
+        ((write, read),) = accepted
+        return (page.step(write, read, **pulses),)
+
+    await one.run(choose, step, lambda: ((dut.irq, page.irq),))

@@ -1,0 +1,97 @@
+"""The tests that the mutants of each exported module meet: the fast ones that drive its pins, sharpest first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from epbell.export import MODULES
+from epbell_models import devicetree
+from epbell_tb.mutate_plan import Stage
+from epbell_tb.scenarios import SCENARIOS
+
+__all__ = ["clocks_of", "limit_of", "stages_of"]
+
+_BENCHES = "epbell_tb.benches"
+_SHARP = (
+    *("ring_each_vector", "reads_of_every_alignment", "thousand_rings_back_to_back"),
+    *("consecutive_bar_test", "msi_after_status", "bar_test", "burst_write", "wrong_offset"),
+)
+"""Scenarios that come first as long as nothing is known of what notices most."""
+
+_ENDPOINT = "epbell_endpoint_usp"
+_RATIOS = 7
+_SPACED = 3
+
+
+def stages_of(module: str) -> tuple[Stage, ...]:
+    """Return the tests of a module.
+
+    Parameters
+    ----------
+    module : str
+        A key of `epbell.export.MODULES`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+    """
+    if module not in MODULES:
+        raise ValueError(f"The module must be one of {', '.join(MODULES)}, not {module!r}")
+    if module == "epbell_edma":
+        return (Stage(f"{_BENCHES}.axil_lockstep", "edma", environment={"EPBELL_AXIL_CLOCKS": "6000"}),)
+    if module.startswith(_ENDPOINT):
+        return _endpoint(int(module.removeprefix(_ENDPOINT)))
+    layout = {"EPBELL_MU_LAYOUT": module.removeprefix("epbell_mu_").removesuffix("_async")}
+    if clocks_of(module) > 1:
+        return tuple(replace(stage, environment=layout) for stage in _two_clocks())
+    ports = Stage(f"{_BENCHES}.axil_lockstep", "messaging_unit", environment={**layout, "EPBELL_AXIL_CLOCKS": "4000"})
+    fast = Stage(f"{_BENCHES}.mu_lockstep", "lockstep", environment={**layout, "EPBELL_MU_OPERATIONS": "20000"})
+    return ports, fast
+
+
+def clocks_of(module: str) -> int:
+    """Return how many clocks a module has."""
+    return 2 if module.endswith("_async") else 1
+
+
+def limit_of(module: str) -> float:
+    """Return the seconds of processor time that a test of a module may take: several times what the slowest does."""
+    return 120.0 if module.startswith(_ENDPOINT) else 30.0
+
+
+def _two_clocks() -> list[Stage]:
+    tests = [
+        ("mu_crossing", "equals_the_model_when_spaced", _SPACED),
+        ("mu_crossing", "nothing_lost_nothing_invented", _RATIOS),
+        ("mu_resets", "resets", _RATIOS),
+        ("mu_crossing", "latency", _RATIOS),
+        ("mu_crossing", "flags", _RATIOS),
+        ("mu_resets", "far_side_off", _SPACED),
+    ]
+    # One ratio of each first, then all others.
+    return [
+        Stage(f"{_BENCHES}.{bench}", f"{test}/ratio={ratio}", late=ratio > 0)
+        for ratio in range(_RATIOS)
+        for bench, test, ratios in tests
+        if ratio < ratios
+    ]
+
+
+def _endpoint(width: int) -> tuple[Stage, ...]:
+    """Scenarios of the Messaging Unit's device tree, then those of the eDMA's, then those of the bridge."""
+    found: list[Stage] = []
+    for tree, late in (("imx8", False), ("imx8-edma", True)):
+        environment = {
+            "EPBELL_BARS": "everyday",
+            "EPBELL_MSIX": "rq",
+            "EPBELL_THOROUGH": "0",
+            "EPBELL_DTS": str(devicetree.builtin(tree)),
+            "EPBELL_STALLS": "1",
+        }
+        for scenario in SCENARIOS:
+            here = tree in scenario.trees and width in scenario.widths
+            if here and not any(scenario.name == stage.test for stage in found):
+                long = scenario.name.startswith("vntb_")
+                found.append(Stage(scenario.bench, scenario.name, environment=environment, late=late or long))
+    return tuple(sorted(found, key=lambda stage: _SHARP.index(stage.test) if stage.test in _SHARP else len(_SHARP)))
