@@ -19,7 +19,7 @@ __all__ = ["BLOCKS", "FOLDER", "chosen", "load", "mutants"]
 FOLDER = Path("tests") / "formal"
 """Where the proofs are, from the project's folder."""
 
-BLOCKS = ("mu", "edma", "counter", "axil", "msi", "msi_queue", "intx", "fence", "inbound", "cpu")
+BLOCKS = ("mu", "edma", "counter", "axil", "msi", "msi_queue", "intx", "fence", "inbound", "cpu", "cdc", "cdc_channel")
 """Files of proofs, in the order in which they run."""
 
 

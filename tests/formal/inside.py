@@ -22,18 +22,21 @@ class Inside:
 
     def __init__(self, component: Any) -> None:
         component = getattr(component, "_elaboratable_", component)
+        self._component = component
         self.module: Any = component.elaborate(None)
         component.elaborate = lambda platform: self.module
 
     def signal(self, name: str) -> Any:
-        """Return the signal of that name that the component drives.
+        """Return the signal of that name that the component drives; if a port has the same name, not the port.
 
         Raises
         ------
         KeyError
             If there is none, or more than one.
         """
-        found = [signal for signal in self.module._driving if signal.name == name]
+        port = getattr(self._component, name, None)
+        named = [signal for signal in self.module._driving if signal.name == name]
+        found = [signal for signal in named if signal is not port] or named
         if len(found) != 1:
             raise KeyError(f"The name must be that of one signal of the component, not {name!r}")
         return found[0]
