@@ -19,7 +19,21 @@ __all__ = ["BLOCKS", "FOLDER", "chosen", "load", "mutants"]
 FOLDER = Path("tests") / "formal"
 """Where the proofs are, from the project's folder."""
 
-BLOCKS = ("mu", "edma", "counter", "axil", "msi", "msi_queue", "intx", "fence", "inbound", "cpu", "cdc", "cdc_channel")
+BLOCKS = (
+    "mu",
+    "edma",
+    "counter",
+    "axil",
+    "msi",
+    "msi_queue",
+    "intx",
+    "fence",
+    "inbound",
+    "cpu",
+    "cdc",
+    "cdc_channel",
+    "cdc_mur",
+)
 """Files of proofs, in the order in which they run."""
 
 
