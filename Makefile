@@ -13,6 +13,7 @@
 #   make formal [ONLY=mu.*] [ARGS='--list']
 #   make faults [SEED=7] [WIDTH=64] [ARGS='--family poisoned']
 #   make mutate [ONLY=epbell_mu_*] [SEED=7] [ARGS='--mutants 50 --resume']
+#   make cover [TREE=imx8] [WIDTH=64] [ONLY=mu,edma] [ARGS='--resume']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
 #   make testplan [ARGS='--missing --json']
 
@@ -26,7 +27,7 @@ SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress random vntb soak formal mutate faults unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress random vntb soak formal cover mutate faults unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
@@ -41,6 +42,7 @@ soak:   ; @$(TOOL) run soak $(if $(SEED),--seed '$(SEED)') $(ARGS) ## send milli
 formal: ; @$(TOOL) run formal $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## prove the RTL by k-induction, and that each proof refutes deliberate defects
 faults: ; @$(TOOL) run faults $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## try every fault in every state, and see the RTL survive each
 mutate: ; @$(TOOL) run mutate $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed '$(SEED)') $(ARGS) ## let Yosys break the RTL at random and count what tests and proofs notice
+cover:  ; @$(TOOL) run cover $(if $(TREE),--tree '$(TREE)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## show how much of the RTL the simulations reach, and what they do not
 unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator
 lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff
 type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright

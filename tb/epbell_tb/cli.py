@@ -265,6 +265,11 @@ def _mutate(arguments: list[str]) -> int:
     return _delegate("epbell_tb.mutate")(arguments)
 
 
+def _cover(arguments: list[str]) -> int:
+    _checkout("cover")
+    return _delegate("epbell_tb.cover")(arguments)
+
+
 def _linux(arguments: list[str]) -> int:
     _checkout("linux")
     return _delegate("epbell_tb.linux")(arguments)
@@ -291,6 +296,7 @@ VERBS: dict[str, Verb] = {
     "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
     "formal": Verb("prove the RTL by k-induction, and see that each proof refutes deliberate defects", _formal),
     "mutate": Verb("let Yosys break the RTL at random and count what tests and proofs notice", _mutate),
+    "cover": Verb("show how much of the RTL the simulations reach, and what they do not", _cover),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),

@@ -108,8 +108,8 @@ def _point(fields: Mapping[str, str], listing: Listing) -> Point | None:
         if signal is None:
             raise CoverageError(f"A toggle must name a bit and a direction, not {fields['o']!r}")
         return Point(kind, place.source, place.module, "", listing.signal(line) + signal[2])
-    name = f"{line - place.begin}.{fields['n']} {listing.readable(fields['o'])}"
-    return Point(kind, place.source, place.module, place.variant, name)
+    name = f"{place.target} {line - place.begin}.{fields['n']} {listing.readable(fields['o'])}".lstrip()
+    return Point(kind, place.source or place.module, place.module, place.variant, name)
 
 
 def merge(*parts: Mapping[Point, int]) -> Hits:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Listing", "Place", "only_named"]
+__all__ = ["Declared", "Listing", "Place", "only_named"]
 
 _TEMPORARY = re.compile(r"^  ((?:wire|reg) (?:\[\d+:\d+\] )?\\\$\S* ?(?:= [^;]*)?;)$", re.MULTILINE)
 _INVERSION = re.compile(r"^  (assign [^=]*= ~ [^&|^?~]*;)$", re.MULTILINE)
@@ -15,6 +16,9 @@ _SOURCE = re.compile(r'^\s*\(\* src = "([^"|]*)[^"]*" \*\)')
 _MODULE = re.compile(r"^module (\\?\S+?) ?\(")
 _SIGNAL = re.compile(r"^\s*(?:input |output )?(?:wire|reg) (?:\[\d+:\d+\] )?\\?([^\s;]+)")
 _PORT = re.compile(r"^\s*(?:input|output) (?:\[\d+:\d+\] )?\\?([^\s;]+)")
+_ALWAYS = re.compile(r"^  always")
+_ASSIGNED = re.compile(r"^\s*\\?([^\s=<(]+?)\s*(?:\[[^\]]*\]\s*)?<?= ")
+_CLOCKED = re.compile(r"^\s*\\?(\S+?) <= \\(\$\S+?) ?;")
 _NUMBER = re.compile(r"\$(\d+)(?=\W|$)|\bport\$(\d+)\$")
 _SUFFIX = re.compile(r"\$\d+(?:\$\d+)?$")
 _ESCAPED = re.compile(r"__0([0-9A-Fa-f]{2})")
@@ -31,12 +35,27 @@ def only_named(text: str) -> str:
 
 
 class Place(NamedTuple):
-    """Where a line is: file and line of Python of it and of its module, digest of the module, its first line."""
+    """Where a line is: file and line of Python of it and of its module, digest of the module, its first line.
+
+    Lines of an ``always`` are where the signal is declared that it is about, `target`.
+    """
 
     source: str
     module: str
     variant: str
     begin: int
+    target: str = ""
+
+
+class Declared(NamedTuple):
+    """A signal: the module that has it, its name there and in Python, its place, its bits, whether it is a vector."""
+
+    module: str
+    raw: str
+    name: str
+    place: Place
+    width: int
+    ranged: bool
 
 
 class Listing:
@@ -75,6 +94,21 @@ class Listing:
         """Return the name of the signal that a line declares, as in Python, and which of those of its name it is."""
         return self._signals[line]
 
+    def signals(self) -> Iterator[Declared]:
+        """Return every signal that has a name in Python, once."""
+        module, seen = "", set()
+        for number, line in enumerate(self._lines, 1):
+            begins = _MODULE.match(line)
+            if begins:
+                module, seen = begins[1].removeprefix("\\"), set()
+            declared = number in self._signals and (_SIGNAL.match(line) or _PORT.match(line))
+            if declared and declared[1] not in seen and not declared[1].startswith("$"):
+                seen.add(declared[1])
+                high = re.search(r"\[(\d+):\d+\]", line.partition("=")[0])
+                width = int(high[1]) + 1 if high else 1
+                name, place = self._signals[number], self._places[number - 1]
+                yield Declared(module, declared[1], name, place, width, high is not None)
+
     @staticmethod
     def readable(name: str) -> str:
         """Return a name or an expression of Verilator's with the names that the signals have, without their numbers."""
@@ -99,6 +133,37 @@ class Listing:
                 which = used[base, source]
                 self._signals[number] = base if which == 1 else f"{base}#{which}"
             self._places.append(Place(source, module, variant, begin))
+        self._aim(begin, end)
+
+    def _aim(self, begin: int, end: int) -> None:
+        """Find what each ``always`` of a module assigns: a signal, or what goes to a register at the next edge."""
+        declared = {}
+        registers = {}
+        starts = []
+        for number in range(begin, end + 1):
+            line = self._lines[number - 1]
+            found = _SIGNAL.match(line) or _PORT.match(line)
+            if found:
+                declared[found[1]] = self._places[number - 1].source
+            clocked = _CLOCKED.match(line)
+            if clocked:
+                registers[clocked[2]] = clocked[1]
+            if _ALWAYS.match(line):
+                starts.append(number)
+        for start in starts:
+            stop = start + 1
+            if self._lines[start - 1].endswith("begin"):
+                stop = next(number for number in range(start, end) if self._lines[number] == "  end") + 1
+            assigned = next(filter(None, map(_ASSIGNED.match, self._lines[start:stop])), None)
+            if assigned is None:
+                continue
+            target = registers.get(assigned[1], assigned[1])
+            source = declared.get(target) if not target.startswith("$") else None
+            name = "" if target.startswith("$") else _SUFFIX.sub("", target)
+            for number in range(start, stop + 1):
+                place = self._places[number - 1]
+                own = any(_SOURCE.match(line) for line in self._lines[start:number])
+                self._places[number - 1] = place._replace(target=name, source=place.source if own else source or "")
 
 
 def _digest(lines: list[str]) -> str:

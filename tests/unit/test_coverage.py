@@ -20,7 +20,7 @@ module {name}(event_, count);
   reg [1:0] \\count$9 ;
   (* src = "epbell/counter.py:44" *)
   always @* begin
-    if (\\$1 ) count = 1;
+    count = 0; if (\\$1 ) count = 1;
   end
 endmodule
 """
@@ -49,7 +49,7 @@ def test_two_instances_share_their_points(tmp_path):
         )
     )
     assert sorted((point.kind, point.source, point.module, point.name, count) for point, count in hits.items()) == [
-        ("branch", "epbell/counter.py:44", "epbell/counter.py:40", "11.5 if", 7),
+        ("branch", "epbell/counter.py:21", "epbell/counter.py:40", "count 11.5 if", 7),
         ("toggle", "epbell/counter.py:21", "epbell/counter.py:40", "count[1]:0->1", 5),
     ]
 
@@ -88,7 +88,7 @@ def test_temporary_signals_are_not_counted():
 
 
 def test_inversions_are_no_expressions():
-    text = "  assign a = ~ (* src = \"epbell/mu.py:7\" *) b[2];\n  assign a = ~ b & c;\n"
+    text = '  assign a = ~ (* src = "epbell/mu.py:7" *) b[2];\n  assign a = ~ b & c;\n'
     assert [line.startswith("  /*verilator coverage_off*/") for line in only_named(text).splitlines()] == [True, False]
 
 

@@ -1,0 +1,212 @@
+"""``make cover``: how much of the RTL the simulations reach, by block, and what they do not.
+
+Lines, branches, expressions and toggles as Verilator counts them, in the endpoint's scenarios and in the benches of the
+Messaging Unit and the eDMA. What cannot change (proven by Yosys) is taken out, and so is what ``tests/waivers.toml``
+gives a reason for. Each run leaves a folder in ``sim_build/report/cover``; ``summary.json`` has what is printed. Exit
+status: 0, 1 if a block is below its goal, a waiver is about nothing or a run fails, 2 if the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from epbell.export import ExportError
+from epbell_tb import blocks, coverage, coverage_table, coverage_waivers, runner
+from epbell_tb.arguments import number
+from epbell_tb.cover_runs import RunFailed, Simulated, Stood, Unit, chosen, runs
+from epbell_tb.coverage import CoverageError, Hits, Point
+from epbell_tb.installation import PROJECT
+from epbell_tb.progress import Display, alone, display
+from epbell_tb.regress_worker import sources
+from epbell_tb.scenarios import TREES, WIDTHS
+
+__all__ = ["main", "verdict"]
+
+_TREES = ("imx8", "rk3588")
+_WIDTHS = (64, 256)
+_SHOWN = 40
+_MOST = 64
+_HITS, _NEVER, _MAY, _STAMP = coverage.NAME, "never.hits", "may.hits", "sources"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run what is not there yet and report.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        Arguments of ``epbell cover``.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    parser = _parser()
+    given = parser.parse_args(argv)
+    try:
+        wanted = chosen(runs(given.tree, given.width), given.only)
+    except ValueError as error:
+        parser.error(f"argument --only: {error}")
+    if given.list:
+        print("\n".join(run.name for run in wanted))
+        return 0
+    console = Console(stderr=given.json, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
+    root = runner.sim_build() / "report" / "cover"
+    root.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    with alone(root / "lock", console):
+        stood, failures = _run_all(wanted, root, given, console)
+        waivers = coverage_waivers.load(PROJECT / coverage_waivers.LISTING)
+        # A waiver may be about what only another tree, width or bench has.
+        complete = (
+            not given.only and not failures and set(given.tree) >= set(_TREES) and set(given.width) >= set(_WIDTHS)
+        )
+        found, idle = verdict(stood, waivers if stood else ())
+        path = root / "summary.json"
+        summary: dict[str, Any] = {
+            "blocks": [row.as_json() for row in found],
+            "goals": dict(coverage_table.GOALS),
+            "idle_waivers": [f"{one.module}, {one.kind}, {one.name}" for one in idle] if complete else [],
+            "failures": failures,
+            "seconds": round(time.monotonic() - start),
+        }
+        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    if given.json:
+        print(path.read_text(encoding="utf-8"), end="")
+    else:
+        console.print(coverage_table.table(found))
+    _tell(console, found, summary, path, given.holes)
+    return 0 if found and all(row.enough for row in found) and not failures and not summary["idle_waivers"] else 1
+
+
+def verdict(
+    stood: Sequence[Stood], waivers: Sequence[coverage_waivers.Waiver]
+) -> tuple[list[coverage_table.Row], list[coverage_waivers.Waiver]]:
+    """Return a row for each block, and the waivers that match no hole.
+
+    Raises
+    ------
+    CoverageError
+        If a bit that is proven constant has risen and fallen.
+    """
+    hits: Hits = coverage.merge(*(one.hits for one in stood))
+    may: set[Point] = set().union(*(one.may for one in stood))
+    constant: set[Point] = set().union(*(one.never for one in stood)) - may
+    for point in constant:
+        # A constant 1 rises once, from the 0 in which Verilator begins.
+        if hits.get(point) and point.name.endswith("1->0"):
+            raise CoverageError(f"{point.source}: {point.name} is proven constant, and fell {hits[point]} times")
+    holes = {point for point, count in hits.items() if not count and point not in constant}
+    waived, idle = coverage_waivers.apply(waivers, holes)
+    names = coverage_table.block_names(blocks.load(PROJECT / blocks.LISTING).values())
+    return coverage_table.rows(hits, names, constant, waived), idle
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="epbell cover", description="Show how much of the RTL the simulations reach.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--tree", type=_trees, default=_TREES, metavar="LIST", help=f"default {','.join(_TREES)}")
+    widths = ",".join(map(str, _WIDTHS))
+    add("--width", type=_widths, default=_WIDTHS, metavar="LIST", help=f"of the PCIe streams, default {widths}")
+    add("--seeds", type=number(1, 1000), default=1, metavar="N", help="run everything with seeds 1 to N, default 1")
+    only = "runs to take, such as mu or sim.imx8; --list prints them"
+    add("--only", type=_list, default=[], metavar="LIST", help=only)
+    add("--resume", action="store_true", help="keep what was run on the same sources with the same seeds")
+    add("--holes", type=number(0, 10**6), default=_SHOWN, metavar="N", help=f"lines to print, default {_SHOWN}")
+    add("--jobs", type=number(1, _MOST), default=2, metavar="N", help="runs at a time, default 2")
+    add("--json", action="store_true", help="print summary.json instead of the table")
+    add("--list", action="store_true", help="print the names of the runs; run none")
+    return parser
+
+
+def _run_all(
+    wanted: Sequence[Simulated | Unit], root: Path, given: argparse.Namespace, console: Console
+) -> tuple[list[Stood], list[str]]:
+    """Run side by side; return what came of it, and sentences about what failed."""
+    stamp = f"{sources(PROJECT)} {given.seeds}"
+    stood, failures = [], []
+    pool = ThreadPoolExecutor(given.jobs)
+    try:
+        with display(console) as shown:
+            jobs = {pool.submit(_one, run, root / run.name, stamp, given, shown): run for run in wanted}
+            for job in as_completed(jobs):
+                try:
+                    stood.append(job.result())
+                except (RunFailed, runner.SimulationError, CoverageError, ExportError) as error:
+                    failures.append(f"{jobs[job].name}: {error}")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        runner.cancel()
+    return stood, failures
+
+
+def _one(run: Simulated | Unit, folder: Path, stamp: str, given: argparse.Namespace, shown: Display) -> Stood:
+    if given.resume and (folder / _STAMP).exists() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
+        never, may = (set(coverage.read(folder / name)) for name in (_NEVER, _MAY))
+        return Stood(coverage.read(folder / _HITS), never, may)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _STAMP).unlink(missing_ok=True)
+    start = time.monotonic()
+    shown.begin(run.name)
+    text = "failed"
+    try:
+        stood = run.run(folder, given.seeds, lambda _: None)
+        text = f"{sum(map(bool, stood.hits.values()))} of {len(stood.hits)} points"
+    finally:
+        shown.end(run.name, f"{text} in {time.monotonic() - start:.0f} s")
+    coverage.write(folder / _HITS, stood.hits)
+    coverage.write(folder / _NEVER, dict.fromkeys(stood.never, 0))
+    coverage.write(folder / _MAY, dict.fromkeys(stood.may, 0))
+    (folder / _STAMP).write_text(stamp, encoding="utf-8")
+    return stood
+
+
+def _tell(
+    console: Console, found: Sequence[coverage_table.Row], summary: Mapping[str, Any], path: Path, most: int
+) -> None:
+    lines = [line for row in found for line in coverage_table.missed(row)]
+    for line in lines[:most]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if len(lines) > most:
+        console.print(f"and {len(lines) - most} more (--holes, or {path})", highlight=False, soft_wrap=True)
+    for name in ("idle_waivers", "failures"):
+        what = "no hole is like this waiver" if name == "idle_waivers" else "run"
+        for text in summary[name]:
+            console.print(f"{what}: {text}", highlight=False, markup=False, soft_wrap=True)
+    below = [row.block for row in found if not row.enough]
+    goals = ", ".join(f"{kind} {goal:.0f} %" for kind, goal in coverage_table.GOALS.items())
+    verdict = f"{len(below)} of {len(found)} blocks below" if below else "every block meets"
+    console.print(
+        f"{verdict} the goals ({goals}) after {summary['seconds']} s; {path}", highlight=False, soft_wrap=True
+    )
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _trees(text: str) -> tuple[str, ...]:
+    return _known(text, TREES)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(map(int, _known(text, [str(width) for width in WIDTHS])))
+
+
+def _known(text: str, known: Sequence[str]) -> tuple[str, ...]:
+    wrong = [part for part in _list(text) or [text] if part not in known]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"it must be of {', '.join(known)}, not {wrong[0]!r}")
+    return tuple(one for one in known if one in _list(text))
