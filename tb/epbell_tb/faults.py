@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -23,13 +24,17 @@ from rich.console import Console
 from epbell_models import devicetree
 from epbell_tb import faults_report, figures, forks, runner
 from epbell_tb.arguments import number
-from epbell_tb.faults_plan import FAMILIES, STATES, Family
+from epbell_tb.faults_plan import FAMILIES, RATIOS, STATES, Family
 from epbell_tb.faults_report import Outcome
+from epbell_tb.mu_probe import MuProbe
 from epbell_tb.progress import Display, display
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.sim_variant import build_variant, variant_of
 
 __all__ = ["Place", "main", "run_place"]
+
+CLOCKS = "stopped_clock"
+"""The family that needs it."""
 
 _DEFAULT_WIDTHS = (64, 256)
 _MOST_JOBS = 64
@@ -39,7 +44,7 @@ _FORK_LIMIT_S = 300.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where faults are tried: width of the streams in bits, and whether they pause at random."""
+    """Where faults are tried: width of the streams in bits, 0 without streams, and whether they pause at random."""
 
     width: int
     stalls: bool
@@ -47,7 +52,11 @@ class Place:
     @property
     def name(self) -> str:
         """What the user sees."""
-        return f"{self.width} bits, stalls {'on' if self.stalls else 'off'}"
+        return f"{self.width} bits, stalls {'on' if self.stalls else 'off'}" if self.width else "two clocks"
+
+
+TWO_CLOCKS = Place(0, stalls=False)
+"""The Messaging Unit alone."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,8 +87,10 @@ def main(argv: Sequence[str]) -> int:
         faults_report.listing(families, as_json=given.json)
         return 0
     stalls = {"on": [True], "off": [False], "both": [False, True]}[given.stalls]
-    places = [Place(width, stalled) for width in widths for stalled in stalls]
     chosen = {family.name: tuple(state for state in family.states if state in states) for family in families}
+    places = [TWO_CLOCKS] if chosen.get(CLOCKS) else []
+    if any(names for family, names in chosen.items() if family != CLOCKS):
+        places += [Place(width, stalled) for width in widths for stalled in stalls]
     start = time.monotonic()
     outcomes = _run(places, chosen, given.seed, given.jobs, console)
     if given.json:
@@ -109,10 +120,36 @@ def _run(
     return [outcome for place in places for outcome in found[place]]
 
 
+def run_clocks(ratios: Sequence[str], seed: int) -> list[Outcome]:
+    """Stop the clocks of the two-clock Messaging Unit, at some of their ratios; parameters as of `run_place`."""
+    family = FAMILIES[CLOCKS]
+    folder = _folder(TWO_CLOCKS)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    build = runner.build("mu_probe_imx8ulp", builder=partial(MuProbe, "imx8ulp"))
+    accounts, trouble = folder / "faults.jsonl", ""
+    results: dict[str, runner.Result] = {}
+    try:
+        env = {figures.VARIABLE: str(accounts), "EPBELL_MU_LAYOUT": "imx8ulp"}
+        tests = rf"ratio=({'|'.join(str(RATIOS.index(ratio)) for ratio in ratios)})$"  # cocotb numbers them
+        bench = f"epbell_tb.benches.{family.bench}"
+        ended = runner.run(build, bench, tests=tests, env=env, seed=seed, results=folder, expected=len(ratios))
+        results = {RATIOS[int(result.name.partition("ratio=")[2])]: result for result in ended}
+    except runner.SimulationError as error:
+        trouble = str(error).partition("\n")[0]
+    told = {line["name"]: line["faults"] for line in figures.read(accounts, cut=True)}
+    outcomes = []
+    for ratio in ratios:
+        result = results.get(ratio)
+        why = trouble or "it did not run" if result is None else "" if result.passed else result.message
+        outcomes.append(Outcome(family.name, ratio, 0, False, family.fewest, tuple(told.get(ratio, ())), why))
+    return outcomes
+
+
 def _shown(place: Place, chosen: dict[str, tuple[str, ...]], seed: int, shown: Display) -> list[Outcome]:
     start = time.monotonic()
     shown.begin(place.name, sum(map(len, chosen.values())))
-    outcomes = run_place(place, chosen, seed)
+    outcomes = run_clocks(chosen[CLOCKS], seed) if place == TWO_CLOCKS else run_place(place, chosen, seed)
     shown.end(place.name, f"{faults_report.total(outcomes)} in {time.monotonic() - start:.0f} s")
     return outcomes
 
@@ -130,8 +167,6 @@ def run_place(place: Place, chosen: dict[str, tuple[str, ...]], seed: int) -> li
         Of everything random.
     """
     cases = [(FAMILIES[family], state) for family, states in chosen.items() for state in states]
-    if not cases:
-        return []
     folder = _folder(place)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

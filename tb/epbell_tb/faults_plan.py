@@ -11,7 +11,9 @@ __all__ = [
     "FAMILIES",
     "FIGURES",
     "PROBE",
+    "RATIOS",
     "STATES",
+    "SWEEP",
     "Family",
     "State",
 ]
@@ -88,6 +90,10 @@ STATES: dict[str, State] = {
 """By name."""
 
 _ALL = tuple(STATES)
+SWEEP = "sweep"
+"""State of what comes in each clock of accesses both ways: every state of every state machine that they go through."""
+RATIOS = ("1:1", "1:3", "3:1", "7:2", "2:7", "drifting", "drifting back")
+"""Of the two clocks of a Messaging Unit (`mu_env.RATIOS`)."""
 _REQUEST = 64
 _BEHIND = "requests are done one behind the other (docs/endpoint.md, Order)"
 _GIVEN_UP = f"the host gives a read that was dropped up after 2 us; {_BEHIND}"
@@ -108,6 +114,31 @@ FAMILIES: dict[str, Family] = {
         _requests("unsupported", "I/O, configuration, atomics, locked reads, messages, reserved kinds", 54),
         _requests("boundaries", "reads and writes across 4 KiB and across a BAR's end", 18, 564, _GIVEN_UP),
         _requests("enables", "byte enables that are none, have gaps, or are not allowed", 27),
+        Family(
+            "completions", "of the CPU's reads: never, late, twice, wrong tag, length, status, poisoned",
+            "endpoint_faults_host", 13, 3600, "the hard block's completion timeout, 12.5 us",
+            ("idle", "rings", "reads", "full", "masked"),
+        ),
+        Family(
+            "credits", "CC, RQ or the link take nothing for 1500 clocks", "endpoint_faults_host", 6, 1200,
+            "30 reads, 16 accesses of the CPU, one behind the other", ("idle", "rings", "pending", "masked"),
+        ),
+        Family(
+            "cpu_stands", "the CPU takes no answers for 1500 clocks (bready, rready 0)", "endpoint_faults_host", 6, 300,
+            "12 accesses of the CPU; the host waits `patience` clocks at most", ("idle", "rings"),
+        ),
+        Family(
+            "rst", "rst in each clock of rings, reads and writes both ways; streams drop the packets that they are in",
+            "endpoint_faults_resets", 80, 400, "everything is set up anew and tried", (SWEEP,),
+        ),
+        Family(
+            "flr", "a function-level reset in each clock of the same", "endpoint_faults_resets", 80, 2000,
+            "cfg_flr_done within 100 clocks; reads given up after 1.5 us; the host restores it", (SWEEP,),
+        ),
+        Family(
+            "stopped_clock", "one clock of the two-clock Messaging Unit stops, and goes on", "mu_stopped_clock", 12, 0,
+            "docs/mu.md, Latency", RATIOS,
+        ),
     )
 }
 """By name."""

@@ -103,7 +103,9 @@ def troubles(outcomes: Sequence[Outcome], seed: int) -> Iterator[str]:
         if outcome.good:
             continue
         bad = next((row for row in outcome.rows if not row["survived"]), None)
-        where = f"{outcome.family}, {outcome.state}, {outcome.width} bits, stalls {'on' if outcome.stalls else 'off'}"
+        where = f"{outcome.family}, {outcome.state}"
+        if outcome.width:
+            where += f", {outcome.width} bits, stalls {'on' if outcome.stalls else 'off'}"
         if bad is not None:
             yield f"{where}: {bad['fault']}: {_first_line(bad['why'])}"
         elif outcome.why:
@@ -115,8 +117,8 @@ def troubles(outcomes: Sequence[Outcome], seed: int) -> Iterator[str]:
 
 def _again(outcome: Outcome, seed: int) -> str:
     stalls = "on" if outcome.stalls else "off"
-    where = f"--width {outcome.width} --stalls {stalls} --seed {seed}"
-    return f"epbell faults --family {outcome.family} --state {outcome.state} {where}"
+    where = f"--width {outcome.width} --stalls {stalls} " if outcome.width else ""
+    return f"epbell faults --family {outcome.family} --state '{outcome.state}' {where}--seed {seed}"
 
 
 def _first_line(text: str) -> str:

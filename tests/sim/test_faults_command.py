@@ -37,7 +37,7 @@ def test_fewer_faults_than_declared(capsys, monkeypatch):
     assert status == 1
     assert all(row["survived"] for row in told["rows"])
     assert f"{len(told['rows'])} faults were tried, fewer than {more.fewest}" in said
-    assert "again: epbell faults --family headers --state idle --width 64 --stalls off --seed 1" in said
+    assert "again: epbell faults --family headers --state 'idle' --width 64 --stalls off --seed 1" in said
 
 
 @pytest.mark.parametrize(

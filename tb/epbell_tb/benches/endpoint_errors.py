@@ -6,6 +6,7 @@ from cocotbext.pcie.core.utils import PcieId
 
 from epbell_models.platform import BusError
 from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.bad_completions import changed, without_data
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
@@ -55,23 +56,6 @@ class _Reads:
         await self.good()
 
 
-def _with(**changes):
-    """Return what changes fields of a copy of a completion."""
-
-    def spoil(completion):
-        copy = Tlp(completion)
-        for name, value in changes.items():
-            setattr(copy, name, value)
-        return copy
-
-    return spoil
-
-
-def _without_data(status=CplStatus.SC):
-    """Return what takes the data of a completion away."""
-    return _with(fmt_type=TlpType.CPL, data=bytearray(), length=0, status=status)
-
-
 async def _prepare(env):
     memory = env.to_host.memory
     image = env.random.randbytes(0x40)
@@ -88,18 +72,18 @@ async def completions_that_are_no_good(env):
     """Answer reads with every kind of bad completion, or none: SLVERR, cause, address; the next read is good."""
     reads = await _prepare(env)
     await reads.good()
-    await reads.fails(Cause.UNSUPPORTED, _without_data(CplStatus.UR))
-    await reads.fails(Cause.ABORTED, _without_data(CplStatus.CA))
-    await reads.fails(Cause.POISONED, _with(ep=True))
-    await reads.fails(Cause.UNEXPECTED, _without_data(CplStatus.CRS))
-    await reads.fails(Cause.UNEXPECTED, _without_data())
-    await reads.fails(Cause.UNEXPECTED, _with(data=bytearray(8), length=2, byte_count=8))
+    await reads.fails(Cause.UNSUPPORTED, without_data(CplStatus.UR))
+    await reads.fails(Cause.ABORTED, without_data(CplStatus.CA))
+    await reads.fails(Cause.POISONED, changed(ep=True))
+    await reads.fails(Cause.UNEXPECTED, without_data(CplStatus.CRS))
+    await reads.fails(Cause.UNEXPECTED, without_data())
+    await reads.fails(Cause.UNEXPECTED, changed(data=bytearray(8), length=2, byte_count=8))
     await reads.fails(Cause.TIMEOUT)
     # Of another attribute or traffic class it is not the read's, which ends when its time is over.
-    await reads.fails(Cause.TIMEOUT, _with(tc=TlpTc.TC3))
-    await reads.fails(Cause.TIMEOUT, _with(attr=TlpAttr.NS))
+    await reads.fails(Cause.TIMEOUT, changed(tc=TlpTc.TC3))
+    await reads.fails(Cause.TIMEOUT, changed(attr=TlpAttr.NS))
     # The same, but the right one follows.
-    env.to_host.spoil = lambda completion: [_with(tc=TlpTc.TC1)(completion), completion]
+    env.to_host.spoil = lambda completion: [changed(tc=TlpTc.TC1)(completion), completion]
     await reads.good()
     env.to_host.spoil = None
     # Completions that nobody waits for, with every tag: the first one's is free again, too.
@@ -156,8 +140,8 @@ async def errors_are_told(env):
         request.ep = True
         await env.memory.post(request)
         await told(Error.POISONED, NONFATAL, [ERR_NONFATAL] * wanted, status=_STATUS_PARITY)
-        await reads.fails(Cause.UNSUPPORTED, _without_data(CplStatus.UR))
-        await reads.fails(Cause.ABORTED, _without_data(CplStatus.CA))
+        await reads.fails(Cause.UNSUPPORTED, without_data(CplStatus.UR))
+        await reads.fails(Cause.ABORTED, without_data(CplStatus.CA))
         await reads.fails(Cause.TIMEOUT)
         status = _STATUS_MASTER_ABORT | _STATUS_TARGET_ABORT
         await told(Error.COMPLETION_TIMEOUT, NONFATAL, [ERR_NONFATAL] * wanted, status=status)
@@ -196,9 +180,9 @@ async def malformed_and_poisoned_requests(env):
     await env.memory.write(env.address(_BAR), image)
     bell, ram = doorbells.address(1), env.address(_BAR)
     requests = [
-        _with(length=2)(memory_request(bell, bytes(4))),
-        _with(length=1)(memory_request(bell, bytes(8))),
-        _with(data=bytearray())(memory_request(bell, bytes(4))),
+        changed(length=2)(memory_request(bell, bytes(4))),
+        changed(length=1)(memory_request(bell, bytes(8))),
+        changed(data=bytearray())(memory_request(bell, bytes(4))),
         memory_request(ram, bytes(256)),
         memory_request(ram + 0xFFC, bytes(8)),
     ]
@@ -212,7 +196,7 @@ async def malformed_and_poisoned_requests(env):
     assert env.to_host.errors == [ERR_FATAL] * len(requests)
     for length in (4, 8, 64):
         for address in (bell, ram):
-            await env.memory.post(_with(ep=True)(memory_request(address, env.random.randbytes(length))))
+            await env.memory.post(changed(ep=True)(memory_request(address, env.random.randbytes(length))))
             await doorbells.silent("a poisoned request")
     assert env.to_host.errors[len(requests) :] == [ERR_NONFATAL] * 6
     assert (await env.memory.read(ram, 0x100))[64:] == image[64:]

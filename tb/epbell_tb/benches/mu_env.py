@@ -78,6 +78,7 @@ class Side:
         self.period = period
         self.regs = regs
         self.clock = getattr(dut, f"{name}_clk")
+        self.ticks = Clock(self.clock, period, unit="ps")
         self.reset = getattr(dut, f"{name}_rst")
         self.irq = getattr(dut, f"{name}_irq")
         self.port = Port(dut, f"{name}")
@@ -93,6 +94,17 @@ class Side:
         self._aligned = now()
         self.port.drive(NOTHING)
         return self.port.data()
+
+    async def stop(self, after):
+        """Let the clock stop some ps from now, at the level that it has then."""
+        await Timer(after, unit="ps")
+        self.ticks.stop()
+
+    async def go_on(self):
+        """Let the clock go on, from a low level on."""
+        self.clock.value = 0
+        await Timer(self.period, unit="ps")
+        self.ticks.start(start_high=False)
 
     async def read(self, offset):
         """Read a register."""
@@ -132,7 +144,7 @@ class Bench:
             side.reset.value = 1
         for side in self.sides.values():
             await Timer(self.random.randrange(1, side.period), unit="ps")
-            Clock(side.clock, side.period, unit="ps").start(start_high=False)
+            side.ticks.start(start_high=False)
         await Timer(4 * self.bound, unit="ps")
         for side in self.sides.values():
             await side.falling

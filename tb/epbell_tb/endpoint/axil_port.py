@@ -87,6 +87,7 @@ class _Side:
         self._offers = offers
         valid, self._ready = answer
         self._valid, self._answered = sampler(valid), RisingEdge(valid)
+        self._takes = sampler(self._ready)
         self._taken = taken
         self._waiting: deque[_Access] = deque()
         self._wake = Event()
@@ -111,6 +112,11 @@ class _Side:
             cocotb.start_soon(self._listen(), name="AXI4-Lite answers"),
         ]
 
+    def take_answers(self, takes: bool) -> None:
+        """Take no answer, or go on to take them."""
+        self._ready.value = int(takes)
+        self._wake.set()
+
     def cut_off(self) -> None:
         """End everything, as in a reset."""
         while self._tasks:
@@ -126,15 +132,15 @@ class _Side:
     async def _run(self) -> None:
         while True:
             await self._edge
-            answered = self._valid()
-            if answered:
+            valid = self._valid()
+            if valid and self._takes():
                 assert self._waiting, "the port answers, and nothing was asked"
                 access = self._waiting[0]
                 self._taken(access)
                 if not access.left:
                     self._waiting.popleft()
             offered = [channel.step() for channel in self._offers]
-            if not answered and not any(offered):
+            if not valid and not any(offered):
                 self._wake.clear()
                 await self._wake.wait()
 
@@ -212,6 +218,11 @@ class AxiLitePort:
         access = await self._reads.do([(max(address, at),) for at in range(first, address + length, _WORD)])
         data = b"".join(word.to_bytes(_WORD, "little") for word in access.words)
         return access.response, data[address - first :][:length]
+
+    def take_answers(self, takes: bool) -> None:
+        """Take no answers from the next clock on (bready and rready are 0), or go on to take them."""
+        for side in (self._writes, self._reads):
+            side.take_answers(takes)
 
     async def _follow(self, reset: Any) -> None:
         sides, change = (self._writes, self._reads), ValueChange(reset)

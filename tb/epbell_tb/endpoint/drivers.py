@@ -51,6 +51,10 @@ class CpuBus:
         """Let it go on."""
         self._runs.set()
 
+    def take_answers(self, takes: bool) -> None:
+        """Let the CPU take no answers, whatever comes, or go on to take them."""
+        self._port.take_answers(takes)
+
     async def read32(self, address: int) -> int:
         """Read one dword."""
         return int.from_bytes(await self.read(address, 4), "little")

@@ -9,12 +9,21 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
-from cocotbext.pcie.xilinx.us.interface import UsPcieBase, UsPcieSink, UsPcieSource
+from cocotbext.pcie.xilinx.us.interface import (
+    CcSink,
+    CqSource,
+    RcSource,
+    RqSink,
+    UsPcieBase,
+    UsPcieSink,
+    UsPcieSource,
+)
 
 from epbell_tb.endpoint.in_reset import InReset
 from epbell_tb.endpoint.sampling import sampler
 
 __all__ = [
+    "forget_packet",
     "make_quick",
     "pausing",
 ]
@@ -158,8 +167,31 @@ def pausing(clock: Any) -> int:
     return 0 if found is None else int(found.waits)
 
 
+def _restartable(kind: Any) -> None:
+    """Let the task that makes beats of packets, or packets of beats, be started anew."""
+    stock = kind._run
+    if hasattr(stock, "stock"):
+        return
+
+    async def run(stream: Any) -> None:
+        stream.packets = cocotb.start_soon(stock(stream), name="stream packets")
+
+    run.stock = stock  # type: ignore[attr-defined]
+    kind._run = run
+
+
+def forget_packet(stream: Any) -> None:
+    """Let a stream forget the packet that it is in, as a reset of silicon does; its reset must be on."""
+    stream.packets.cancel()
+    stream.drive_obj = stream.sample_obj = None
+    stream.active = False
+    stream.packets = cocotb.start_soon(type(stream)._run.stock(stream), name="stream packets")
+
+
 def make_quick() -> None:
     """Replace them, for the whole process."""
+    for kind in (CqSource, CcSink, RqSink, RcSource):
+        _restartable(kind)
     base: Any = UsPcieBase
     source: Any = UsPcieSource
     sink: Any = UsPcieSink
