@@ -21,7 +21,7 @@ def ddmin(items: Sequence[Item], fails: Callable[[Sequence[Item]], bool]) -> lis
     items : sequence
         A list that fails; the order of what is left stays.
     fails : callable
-        Tells whether a list fails. It is asked about each list once only.
+        Tells whether a list fails. It is not asked again about one that does not.
 
     Raises
     ------
@@ -30,18 +30,23 @@ def ddmin(items: Sequence[Item], fails: Callable[[Sequence[Item]], bool]) -> lis
     """
     if not fails(items):
         raise ValueError(f"Only a list that fails can be shortened, not this one of {len(items)}")
-    kept, pieces = list(items), 2
+    kept = list(items)
+    known: set[tuple[int, ...]] = set()
+    size = max(1, len(kept) // 2)
     while kept:
-        size = -(-len(kept) // pieces)
-        for start in range(0, len(kept), size):
-            rest = kept[:start] + kept[start + size :]
-            if fails(rest):
-                kept, pieces = rest, max(pieces - 1, 2)
-                break
-        else:
-            if size == 1:
-                break
-            pieces = min(2 * pieces, len(kept))
+        before = len(kept)
+        at = 0
+        while at < len(kept):
+            rest = kept[:at] + kept[at + size :]
+            key = tuple(map(id, rest))
+            if key not in known and fails(rest):
+                kept = rest
+            else:
+                known.add(key)
+                at += size
+        if size == 1 and len(kept) == before:
+            break
+        size = max(1, size // 2)
     return kept
 
 

@@ -24,7 +24,7 @@ __all__ = ["OPERATIONS", "Drawn", "Ended", "VariantError", "run"]
 OPERATIONS = 1000
 """Operations of a run, unless it is told otherwise."""
 
-_BENCH = "epbell_tb.benches.endpoint_random"
+BENCH = "epbell_tb.benches.endpoint_random"
 _LIMIT_S = 600.0
 _PAYLOADS = (128, 128, 256, 512, 1024)
 
@@ -106,7 +106,9 @@ class Ended:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def run(drawn: Drawn, folder: Path, say: Callable[[str], None] | None = None) -> Ended:
+def run(
+    drawn: Drawn, folder: Path, say: Callable[[str], None] | None = None, *, bench: str | None = None
+) -> Ended:
     """Build the endpoint, unless it is there, and do the operations.
 
     Parameters
@@ -117,6 +119,8 @@ def run(drawn: Drawn, folder: Path, say: Callable[[str], None] | None = None) ->
         Where ``operations.json``, figures and log go; what is in it is removed.
     say : callable, optional
         Told in a sentence when a compilation starts.
+    bench : str, optional
+        Another bench that does them.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def run(drawn: Drawn, folder: Path, say: Callable[[str], None] | None = None) ->
     begin = time.monotonic()
     how = {"seed": drawn.seed, "env": env, "expected": 1, "results": folder, "time_limit_s": _LIMIT_S}
     try:
-        (result,) = runner.run(build, _BENCH, **how)
+        (result,) = runner.run(build, bench or BENCH, **how)
         passed, reason = result.passed, result.message
     except runner.SimulationError as error:
         passed, reason = False, _cause(str(error))

@@ -18,7 +18,7 @@ _GAPS = (0, 1, 8)
 _TOLD = 60
 
 
-def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display) -> Drawn:
+def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display, *, bench: str | None = None) -> Drawn:
     """Return the fewest operations found that fail for a reason like the one of the whole list.
 
     Parameters
@@ -31,6 +31,8 @@ def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display) -> Drawn:
         Of the simulations.
     shown : Display
         Where each step is told.
+    bench : str, optional
+        Another bench than the usual one.
     """
     begun = ended.figures.get("begun", len(drawn.operations))
     trials = 0
@@ -40,7 +42,7 @@ def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display) -> Drawn:
     def fails(operations: Sequence[Operation]) -> bool:
         nonlocal trials
         trials += 1
-        trial = run(replace(drawn, operations=list(operations)), folder)
+        trial = run(replace(drawn, operations=list(operations)), folder, bench=bench)
         found = not trial.passed and alike(trial.reason, ended.reason)
         step = f"trial {trials}: {len(operations)} operations"
         shown.begin(step)

@@ -7,7 +7,7 @@ import pytest
 
 from epbell_tb.endpoint import msis, permissions
 from epbell_tb.endpoint.msis import Msis, Pulses
-from epbell_tb.endpoint.permissions import DECIDED, MASKED, Allowed, History, Permissions
+from epbell_tb.endpoint.permissions import DECIDED, MASKED, QUEUED, Allowed, History, Permissions
 
 MSI = Allowed(requests=True, msi=True, granted=32)
 MSIX = Allowed(requests=True, msix=True)
@@ -214,3 +214,66 @@ def test_pulses(clock, way):
         else:
             with pytest.raises(AssertionError, match="INTX_MERGED"):
                 pulses.check_counter(merged, rises)
+
+
+def shown(clock, *states):
+    """Return what has seen these states, each from its cycle on."""
+    found = Permissions()
+    for clock.now, allowed in states:
+        found.shown(allowed)
+    return found
+
+
+@pytest.mark.parametrize(("behind", "good"), [(None, False), (300, False), (200 + QUEUED + DECIDED, True), (150, True)])
+def test_messages_behind_other_requests(clock, behind, good):
+    """What was taken while it was allowed may be on RQ later, if RQ has stood since, and only then."""
+    found = shown(clock, (100, MSIX), (200, replace(MSIX, msix=False)))
+    since = found.queued_since(behind, 300)
+    if good:
+        found.check_msix(3, False, 300, since)
+    else:
+        with pytest.raises(AssertionError, match="does not allow"):
+            found.check_msix(3, False, 300, since)
+
+
+def test_messages_that_wait_for_bus_mastering(clock):
+    """Taken before bus mastering went off, a message goes when it is back, whatever has become of MSI-X."""
+    found = shown(clock, (100, MSIX), (200, Allowed()), (400, Allowed(requests=True)))
+    found.check_msix(3, False, 402, found.queued_since(None, 402))
+    with pytest.raises(AssertionError, match="does not allow"):
+        found.check_msix(3, False, 420, found.queued_since(None, 420))
+
+
+def test_msis_that_were_moved(clock):
+    """Pending while fewer vectors were granted, an MSI goes as the one with the same low bits, merged with others."""
+    counts = Counter()
+    found = shown(clock, (1, replace(MSI, requests=False)))
+    board = Msis(found, lambda writes: True, counts)
+    for clock.now, vector in ((10, 20), (11, 4)):
+        board.raised(vector, 0)
+    for clock.now, allowed in ((20, replace(MSI, granted=8, requests=False)), (30, MSI)):
+        found.shown(allowed)
+    clock.now = 40
+    board.arrived(4, 32)
+    board.check_empty()
+    with pytest.raises(AssertionError, match="nobody raised"):
+        board.arrived(5, 32)
+
+
+def test_an_msi_after_merged_ones_counts_as_itself(clock):
+    """One that is sure is not taken for one that may have been merged, or it would be missed later."""
+    found = shown(clock, (1, replace(MSI, mask=4)))
+    board = Msis(found, lambda writes: True, Counter())
+    for clock.now in (10, 11):
+        board.raised(2, 0)
+    clock.now = 20
+    found.shown(MSI)
+    clock.now = 25
+    board.arrived(2, 32)
+    clock.now = 30
+    board.raised(2, 0)
+    board.raised(7, 0)
+    clock.now = 40
+    board.arrived(2, 32)
+    board.arrived(7, 32)
+    board.check_empty()

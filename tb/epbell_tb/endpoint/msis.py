@@ -72,20 +72,46 @@ class Msis:
         self._due.append(_Raised(vector, cycle(), answered))
 
     def arrived(self, vector: int, granted: int) -> None:
-        """Take an MSI at the host, which granted so many vectors: the others go as those with the same low bits."""
+        """Take an MSI at the host, which granted so many vectors: the others go as those with the same low bits.
+
+        So do those that were pending when fewer were granted.
+        """
         self._counts["msis"] += 1
         self._counts["msis_since_reset"] += 1
-        found = next((raised for raised in self._due if raised.vector % granted == vector), None)
-        assert found is not None, f"MSI {vector} that nobody raised"
+        alike = [raised for raised in self._due if self._may_go_as(raised, vector, granted)]
+        assert alike, f"MSI {vector} that nobody raised"
+        alike.sort(key=lambda raised: raised.vector % granted != vector)
+        found = self._which(alike)
         assert self._follows(found.after), f"MSI {vector} has overtaken a write of the CPU"
-        for earlier in self._due[: self._due.index(found)]:
-            assert earlier.merged or self._may_wait(earlier), f"MSI {vector}, not {earlier.vector}"
+        for earlier in self._before(found):
+            assert self._may_be_late(earlier), f"MSI {vector}, not {earlier.vector}"
         self._due.remove(found)
-        self._counts["msis_held"] += self._may_wait(found)
-        for other in self._due:
-            if other.vector % granted == vector and not other.merged and self._may_wait(other):
+        self._counts["msis_held"] += any(map(self._may_wait, alike))
+        for other in alike:
+            if other is not found and not other.merged and self._may_wait(other):
                 other.merged = True
                 self._counts["msis_moved"] += self._permissions.regranted(other.since)
+
+    def _may_go_as(self, raised: _Raised, vector: int, granted: int) -> bool:
+        moved = self._permissions.moved(raised.vector, raised.since)
+        return any(number % granted == vector for number in moved)
+
+    def _which(self, alike: list[_Raised]) -> _Raised:
+        """Return which of those that go as one vector has arrived: one that must come before those that may be merged.
+
+        If it was one of these, they are fewer than it seems, and the next that arrives is taken for another of them.
+        """
+        for raised in alike:
+            ready = self._follows(raised.after) and all(map(self._may_be_late, self._before(raised)))
+            if ready and not self._may_be_late(raised):
+                return raised
+        return alike[0]
+
+    def _before(self, raised: _Raised) -> list[_Raised]:
+        return self._due[: self._due.index(raised)]
+
+    def _may_be_late(self, raised: _Raised) -> bool:
+        return raised.merged or self._may_wait(raised)
 
     def check_empty(self) -> None:
         """Check that nothing is due any more."""

@@ -148,6 +148,8 @@ class PacketReader(Generic[Seen]):
         Cycle of the first beat of a packet under way, None between packets.
     offered_since
         First cycle in which the latest packet's first beat was on the stream, taken or not.
+    busy_since
+        First cycle of those up to the latest packet in all of which a beat was on the stream.
     """
 
     discontinue: ClassVar[tuple[int, int]]
@@ -163,7 +165,8 @@ class PacketReader(Generic[Seen]):
         self._user = 0
         self._discontinued = False
         self.open_since: int | None = None
-        self.offered_since = 0
+        self.offered_since = self.busy_since = 0
+        self._idle = True
 
     def forget(self) -> None:
         """Forget the packet under way, as a reset does."""
@@ -173,6 +176,8 @@ class PacketReader(Generic[Seen]):
         """Take a beat that was accepted in this clock, and has been on the stream since `offered`."""
         now = cycle()
         first = self.open_since is None
+        if self._idle:
+            self._idle, self.busy_since = False, offered
         if first:
             self.open_since, self.offered_since = now, offered
             self._beats = []
@@ -195,6 +200,7 @@ class PacketReader(Generic[Seen]):
 
     def paused(self) -> None:
         """Look at a clock without ``tvalid``, which the endpoint must not have within a packet."""
+        self._idle = True
         if self.check is not None:
             check_steady(self.open_since)
 

@@ -14,6 +14,7 @@ from epbell_tb.endpoint.clock import cycle
 __all__ = [
     "DECIDED",
     "MASKED",
+    "QUEUED",
     "Allowed",
     "History",
     "Permissions",
@@ -24,6 +25,9 @@ DECIDED = 1
 that counts is the one in the clock before ``cfg_interrupt_msi_int`` (`epbell.msi`), a message at the port of MSI-X is
 there in the clock after it is taken (`epbell.msix_sender`), one on RQ in the clock after the handshake
 (`epbell.pcie.requester`)."""
+
+QUEUED = 4
+"""Clocks from the one in which a message is taken to the one in which it is on RQ, if nothing is before it."""
 
 MASKED = 20
 """Clocks from the last beat of a write to the MSI-X table to the last in which a message may be there that it masks:
@@ -103,6 +107,18 @@ class History(Generic[State]):
         return False
 
 
+    def since(self, holds: Callable[[State], bool], first: int, last: int) -> int | None:
+        """Return when the first of the states of these cycles began in which something held, None if there is none."""
+        found, until = None, last
+        for since, state in reversed(self._changes):
+            if since <= last and until >= first and holds(state):
+                found = since
+            if since < first:
+                break
+            until = since
+        return found
+
+
 class Permissions:
     """Keeps what the host has allowed, and judges what is sent.
 
@@ -139,18 +155,49 @@ class Permissions:
         allowed = ever(lambda at: at.sends_msi(vector), first, now)
         assert allowed, f"MSI {vector} is sent, which the host does not allow: {self.history.now}"
 
-    def check_msix(self, vector: int, masked: bool, now: int) -> None:
-        """Check that an MSI-X message may be there, of a vector that is masked now or not."""
-        allowed = self.history.ever(Allowed.sends_msix, now - DECIDED, now)
+    def queued_since(self, behind: int | None, offered: int) -> int:
+        """Return since when a message may have waited on its way to RQ, which had stood since ``behind``.
+
+        It waits behind other requests there, and all of them wait while requests are not allowed.
+        """
+        behind = offered if behind is None else behind
+        if behind == offered and not self.history.ever(lambda at: not at.requests, offered - QUEUED, offered):
+            return offered
+        since = behind
+        while True:
+            stood = self.history.since(lambda at: not at.requests, since - QUEUED, since)
+            if stood is None or stood >= since:
+                return since - QUEUED
+            since = stood
+
+    def check_msix(self, vector: int, masked: bool, now: int, since: int | None = None) -> None:
+        """Check that an MSI-X message may be there, of a vector that is masked now or not.
+
+        It may have waited since a cycle, when it could not be taken back any more.
+        """
+        waited = now - (now if since is None else since)
+        allowed = self.history.ever(Allowed.sends_msix, now - waited - DECIDED, now)
         assert allowed, f"MSI-X {vector} is sent, which the host does not allow: {self.history.now}"
         history = self._masks.get(vector, History(masked))
-        unmasked = history.ever(lambda hidden: not hidden, now - MASKED, now)
+        unmasked = history.ever(lambda hidden: not hidden, now - waited - MASKED, now)
         assert unmasked, f"MSI-X {vector} is sent, which is masked in the table"
 
     def regranted(self, since: int) -> bool:
         """Return whether the host has granted another number of MSIs since a cycle."""
         granted = self.history.now.granted
         return self.history.ever(lambda at: at.granted != granted, since, cycle())
+
+    def moved(self, vector: int, since: int) -> set[int]:
+        """Return as which vectors an MSI may go that was raised in a cycle: itself, or one with the same low bits."""
+        found = {vector}
+
+        def look(at: Allowed) -> bool:
+            if at.msi:
+                found.add(vector % at.granted)
+            return False
+
+        self.history.ever(look, since, cycle())
+        return found
 
     def held_intx(self, since: int) -> bool:
         """Return whether a pulse that was raised in a cycle may have had to wait for the host."""

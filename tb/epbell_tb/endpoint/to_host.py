@@ -303,14 +303,15 @@ class ToHost:
         what = f"a write that nobody asked for: {request}; the next of the CPU's is {access}"
         assert request.first_be == 0xF, what
         assert self.msix == "rq", what
-        self._left(self._due(request.address, request.data, what, request.offered))
+        since = self._permissions.queued_since(request.behind, request.offered)
+        self._left(self._due(request.address, request.data, what, request.offered, since))
 
-    def _due(self, address: int, data: bytes, what: str, now: int) -> _Raised:
+    def _due(self, address: int, data: bytes, what: str, now: int, since: int | None = None) -> _Raised:
         found = next((one for one in self._raised if self._entry(one.vector) == (address, data)), None)
         assert found is not None, what
         assert self.follows(found.after), f"MSI-X {found.vector} has overtaken a write of the CPU: {what}"
         check, vector = self._permissions.check_msix, found.vector
-        self._now_or_later(lambda: check(vector, self._masked(vector), now))
+        self._now_or_later(lambda: check(vector, self._masked(vector), now, since))
         return found
 
     def _left(self, raised: _Raised) -> None:

@@ -38,6 +38,8 @@ class SentRequest:
     discontinued: bool
     offered: int = 0
     """First cycle in which its first beat was on the stream, taken or not."""
+    behind: int | None = None
+    """First cycle of those up to it in all of which the stream was busy with requests before it; None: of none."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class SentRequestReader(PacketReader[SentRequest]):
             requester=third >> 16, own_requester=bool(fourth >> 24 & 1), completer=fourth >> 8 & 0xFFFF, at=low & 3,
             tc=fourth >> 25 & 0x7, attr=fourth >> 28 & 0x7, poisoned=bool(third >> 15 & 1), ecrc=bool(fourth >> 31),
             data=packet[16:], discontinued=self._discontinued, offered=self.offered_since,
+            behind=self.busy_since,
         )  # fmt: skip
         self._report(request)
 

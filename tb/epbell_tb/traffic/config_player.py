@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from epbell_models.host.config import COMMAND, COMMAND_INTX_DISABLE, COMMAND_MASTER, COMMAND_MEMORY
@@ -16,6 +17,8 @@ __all__ = ["ConfigPlayer"]
 
 HASTE = 50
 """Linux waits a tenth of a second after a reset; here the endpoint is back in a fiftieth of that."""
+
+Work = Callable[[], Awaitable[None]]
 
 _MSI_ADDRESS, _MSIX_ADDRESS = 0xA000_0000, 0xA000_1000
 _MSI_WORD = 0x40
@@ -41,6 +44,8 @@ class ConfigPlayer:
         Sets the endpoint up again after a reset.
     host
         Is told of resets.
+    by_cpu
+        Does work in the CPU's turn.
 
     Attributes
     ----------
@@ -48,13 +53,17 @@ class ConfigPlayer:
         How many messages of each vector have arrived; of MSIs as far as the host granted vectors.
     """
 
-    def __init__(self, env: EndpointEnv, ground: Ground, cpu: CpuPlayer, host: HostPlayer) -> None:
+    def __init__(
+        self, env: EndpointEnv, ground: Ground, cpu: CpuPlayer, host: HostPlayer,
+        by_cpu: Callable[[Work], Awaitable[None]],
+    ) -> None:  # fmt: skip
         self.msis = [0] * 32
         self.msix = [0] * VECTORS
         self._env = env
         self._ground = ground
         self._cpu = cpu
         self._host = host
+        self._by_cpu = by_cpu
         self._msi_at = self._msix_at = 0
         self._payload = 128
         env.to_host.memory.doorbells |= {_MSI_ADDRESS: self._msi_arrived, _MSIX_ADDRESS: self._msix_arrived}
@@ -176,5 +185,5 @@ class ConfigPlayer:
         if how.what != "flr":
             await env.use_max_payload(self._payload)
             await env.device.enable()
-            await self._cpu.set_up()
+            await self._by_cpu(self._cpu.set_up)
         await self.set_up()

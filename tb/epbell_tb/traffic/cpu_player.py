@@ -42,10 +42,13 @@ class CpuPlayer:
     ----------
     errors
         How many accesses ended in which error.
+    in_doubt
+        How many interrupts of either way were raised while the function was being reset, which refuses them.
     """
 
     def __init__(self, env: EndpointEnv, ground: Ground, start: Start) -> None:
         self.errors: dict[str, int] = {}
+        self.in_doubt = {"msi": 0, "msix": 0}
         self._env = env
         self._ground = ground
         self._start = start
@@ -120,8 +123,6 @@ class CpuPlayer:
             case ops.Aim():
                 await self._aim(operation)
             case ops.Map():
-                while self._fetching:  # which of a window's write and a read comes first, the pins do not tell
-                    await env.clock
                 await self._map(operation.window, operation.slot, operation.page)
             case ops.Put():
                 data = Random(operation.seed).randbytes(operation.length)
@@ -130,11 +131,16 @@ class CpuPlayer:
                 self._fetching += 1
                 self._start(self._fetch(operation), f"{operation}")
             case ops.Raise():
-                await env.counters.write("MSI_RAISE" if operation.way == "msi" else "MSIX_RAISE", operation.vector)
+                await self._raise(operation)
             case ops.Intx():
                 await env.counters.write("INTX", operation.word)
             case _:
                 raise TypeError(f"The CPU does not do {operation!r}")
+
+    async def _raise(self, operation: ops.Raise) -> None:
+        begun = self._env.block.in_flr
+        await self._env.counters.write(f"{operation.way.upper()}_RAISE", operation.vector)
+        self.in_doubt[operation.way] += begun or self._env.block.in_flr
 
     def aperture(self, slot: int, offset: int) -> int:
         """Return the address by which the CPU reaches a page of the host's, if a window is there."""
@@ -221,6 +227,8 @@ class CpuPlayer:
 
     async def _map(self, window: int, slot: int, page: int) -> None:
         cpu, region = self._env.cpu, self._region(window)
+        while self._fetching:  # which of a window's write and a read comes first, the pins do not tell
+            await self._env.clock
         if page < 0:
             await cpu.write32(region + _CTRL2, 0)
             return

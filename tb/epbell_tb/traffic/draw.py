@@ -8,13 +8,13 @@ from random import Random
 from epbell_tb.traffic import operations as ops
 from epbell_tb.traffic.bad import KINDS as BAD
 from epbell_tb.traffic.bad import SPOILS
-from epbell_tb.traffic.ground import GRANULE, HOST_PAGES, VECTORS, Ground
+from epbell_tb.traffic.ground import FILLED, GRANULE, HOST_PAGES, VECTORS, Ground
 
 __all__ = ["WEIGHTS", "draw"]
 
 WEIGHTS = {
-    "Ring": 18, "Kick": 12, "Store": 14, "Load": 12, "Bad": 5,
-    "Ack": 22, "Poke": 10, "Enables": 3, "Aim": 6, "Map": 2, "Put": 6, "Fetch": 7, "Raise": 12, "Intx": 2,
+    "Ring": 18, "Kick": 12, "Store": 20, "Load": 14, "Bad": 8,
+    "Ack": 22, "Poke": 10, "Enables": 3, "Aim": 4, "Map": 2, "Put": 6, "Fetch": 7, "Raise": 12, "Intx": 2,
     "Command": 1.6, "Msi": 3, "Msix": 2, "MaskVector": 3, "MoveBar": 0.6, "Sleep": 0.4, "Reset": 0.5,
     "Dma": 4, "Stall": 3, "Answers": 2,
 }  # fmt: skip
@@ -25,6 +25,9 @@ _GAPS = (2, 4, 8, 16, 40, 120)
 _ALL = 0xF
 _PARTIAL = 0.15
 _METHODS = {"Raise": "raise_"}
+_NEAR = 0.7
+_TARGETS = "ram", "ram", "ram", "ram", "edma", "iatu", None
+_BELL_TARGETS = "ram", "mu_b", "mu_b", "mu_b", "controller", None
 _STREAMS = ("cq", "cc", "rq", "rc")
 _READ_REQUEST = 512
 _PAGES = 4
@@ -93,6 +96,8 @@ class _Draw:
         source = self._source
         bar = source.choice((self._ground.bell_bar, *self._ground.bars))
         offset, dwords = self._span(bar, source.choice((1, 1, 2, 4, 16)))
+        if bar == self._ground.bell_bar and source.random() < 0.6:
+            offset, dwords = self._ground.registers.offset[f"TR{source.randrange(4)}"], 1
         return ops.Bad(gap, source.choice(tuple(BAD)), bar, offset, dwords, source.getrandbits(32))
 
     def maskvector(self, gap: int) -> ops.Operation:
@@ -115,6 +120,9 @@ class _Draw:
         while True:
             page = source.randrange(ground.sizes[bar] // GRANULE)
             at = 4 * source.randrange(GRANULE // 4)
+            start = ground.filled(bar)
+            if start is not None and source.random() < _NEAR:
+                page, at = start // GRANULE, 4 * source.randrange(FILLED // 4)
             if source.random() < 0.3:  # near the doorbells, and near either end of the page
                 at = source.choice((0, 0x40, 0x4C, 0xA0, 0x1F0, 0x200, 0x208, 0x210, 0x280, GRANULE - 4))
             dwords = min(dwords, (GRANULE - at) // 4)
@@ -177,9 +185,10 @@ class _Draw:
         bar = ground.bell_bar if bells else source.choice([bar for bar in ground.bars if bar != ground.bell_bar])
         pages = ground.sizes[bar] // GRANULE
         first = source.randrange(min(pages, _PAGES))
-        places = ("ram", "mu_b", "mu_b", "mu_b", "controller", None) if bells else ("ram", "ram", "edma", "iatu", None)
+        places = _BELL_TARGETS if bells else _TARGETS
         place = source.choice(places)
-        page = source.choice(ground.areas) // GRANULE + source.randrange(_PAGES) if place == "ram" else 0
+        page = source.choice(ground.areas) // GRANULE if place == "ram" else 0
+        page += source.randrange(_PAGES) if place == "ram" and source.random() < 1 - _NEAR else 0
         mode = source.choices(("bar", "addresses", "off"), (6, 3, 1))[0]
         last = source.randrange(first, min(pages, _PAGES + 1))
         early = source.random() < 0.2

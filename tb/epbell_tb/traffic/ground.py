@@ -11,6 +11,7 @@ from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.mu_traffic import Registers
 
 __all__ = [
+    "FILLED",
     "GRANULE",
     "HOST_PAGES",
     "VECTORS",
@@ -21,11 +22,16 @@ GRANULE = 0x1000
 VECTORS = 16
 """MSI-X vectors of the function; it has all 32 MSIs."""
 
+FILLED = 0x800
+"""Bytes of each BAR with memory that are written before all else, and where most requests go."""
+
 HOST_PAGES = (0x2000_0000, 0x2000_1000, 0xFFFF_F000, 0x1_0000_0000, 0x7_1234_5000)
 """Pages that the CPU may reach, below 4 GiB and above. One more is nobody's."""
 
 _TABLE_BAR, _BELL_BAR = 0, 2
 _BELL_WINDOWS = (1, 4)
+_FEW = 8
+"""With fewer windows the Messaging Unit has one, so that every BAR may have one."""
 _AREAS = (0x1_0000, 0x2_0000, 0x3_0000)
 _DEFAULT_LAYOUT = "imx8ulp"
 
@@ -77,9 +83,10 @@ class Ground:
         words = EdmaPage.of(endpoint.edma).doorbells
         free = [bar for bar, size in enumerate(sizes) if size and bar not in (_TABLE_BAR, _BELL_BAR)]
         kick = endpoint.fixed_bar if endpoint.fixed_bar is not None else free[0]
+        bells = _BELL_WINDOWS[: 1 + (endpoint.inbound_windows >= _FEW)]
         return Ground(
             sizes, _TABLE_BAR, _BELL_BAR, kick if words else None, endpoint.inbound_windows,
-            endpoint.outbound_windows, _BELL_WINDOWS, endpoint.fixed_bar, AddressMap.of(tree),
+            endpoint.outbound_windows, bells, endpoint.fixed_bar, AddressMap.of(tree),
             (units[0].layout if units else None) or _DEFAULT_LAYOUT, words,
         )  # fmt: skip
 
@@ -97,6 +104,12 @@ class Ground:
     def areas(self) -> tuple[int, ...]:
         """Offsets in the RAM that windows lead to; the MSI-X table is in none of them."""
         return _AREAS
+
+    def filled(self, bar: int) -> int | None:
+        """Return from where on a BAR is memory whose bytes are all known in the beginning, None if it is none."""
+        if self.start_window(bar) is None or self.start_target(bar)[0] != "ram":
+            return None
+        return GRANULE if bar == self.table_bar else 0
 
     @property
     def forbidden(self) -> range:

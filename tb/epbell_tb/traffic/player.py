@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
 import cocotb
 from cocotb.triggers import Event
 
+from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.traffic import operations as ops
 from epbell_tb.traffic.bad import SPOILS
 from epbell_tb.traffic.config_player import ConfigPlayer
 from epbell_tb.traffic.cpu_player import CpuPlayer
-from epbell_tb.traffic.ground import Ground
+from epbell_tb.traffic.ground import FILLED, Ground
 from epbell_tb.traffic.host_player import HostPlayer
 
 __all__ = ["SETTLED", "Player"]
@@ -54,11 +55,12 @@ class Player:
 
     def __init__(self, env: EndpointEnv, ground: Ground) -> None:
         self.env = env
+        self._ground = ground
         self.done: Counter[str] = Counter()
         self.begun = 0
         self.host = HostPlayer(env, ground, self._start)
         self.cpu = CpuPlayer(env, ground, self._start)
-        self.config = ConfigPlayer(env, ground, self.cpu, self.host)
+        self.config = ConfigPlayer(env, ground, self.cpu, self.host, self._by_cpu)
         self._lanes: dict[str, _Lane] = {}
         self._tasks: set[Any] = set()
         self._streams = {
@@ -73,6 +75,10 @@ class Player:
         await env.use_max_payload(max_payload)
         await self.cpu.set_up()
         await self.config.set_up()
+        for bar in self._ground.bars:
+            start = self._ground.filled(bar)
+            if start is not None:
+                await env.device.write(bar, start, env.random.randbytes(FILLED))
 
     async def play(self, operations: Sequence[ops.Operation]) -> None:
         """Begin one operation after the other."""
@@ -80,6 +86,7 @@ class Player:
         for operation in operations:
             await self._room()
             self.begun += 1
+            cocotb.log.info("clock %d: %s", cycle(), operation)
             self.done[type(operation).__name__] += 1
             self._begin(operation)
             if operation.gap:
@@ -108,6 +115,17 @@ class Player:
         task = cocotb.start_soon(work, name=name)
         self._tasks = {one for one in self._tasks if not one.done()}
         self._tasks.add(task)
+
+    async def _by_cpu(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something in the CPU's turn, after what waits for it."""
+        done = Event()
+
+        async def do() -> None:
+            await work()
+            done.set()
+
+        self._lane("cpu").put(do)
+        await done.wait()
 
     async def _room(self) -> None:
         """Wait until neither the lanes nor the stream of requests have much to do."""

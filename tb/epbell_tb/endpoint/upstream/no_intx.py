@@ -53,19 +53,32 @@ class NoIntx(_Stock):
         level = False
         while True:
             await edge
-            wanted = bool(int(self.cfg_interrupt_int.value) & 1)
+            wanted = self._inta()
             if wanted == level:
                 await change
                 continue
             level = wanted
-            for _ in range(1 + self.line_after()):
-                await edge
-                assert bool(int(self.cfg_interrupt_int.value) & 1) == level, "INTA changed before the answer"
+            if not await self._steady(level, 1 + self.line_after()):
+                level = False
+                continue
             await self._tell(level and not self.functions[0].interrupt_disable)
-            for _ in range(self.line_takes()):
-                await edge
-                assert bool(int(self.cfg_interrupt_int.value) & 1) == level, "INTA changed before the answer"
+            if not await self._steady(level, self.line_takes()):
+                level = False
+                continue
             await pulse(self.user_clk, self.cfg_interrupt_sent)
+
+    def _inta(self) -> bool:
+        return bool(int(self.cfg_interrupt_int.value) & 1)
+
+    async def _steady(self, level: bool, clocks: int) -> bool:
+        """See that INTA stays for so many clocks; return False at a reset, which takes it away."""
+        edge = RisingEdge(self.user_clk)
+        for _ in range(clocks):
+            await edge
+            if int(self.user_reset.value):
+                return False
+            assert self._inta() == level, "INTA changed before the answer"
+        return True
 
     async def _tell(self, level: bool) -> None:
         """Send the message that the host's view of the line needs, if any."""
