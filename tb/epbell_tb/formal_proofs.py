@@ -30,6 +30,7 @@ BLOCKS = (
     "fence",
     "inbound",
     "cpu",
+    "completer",
     "cdc",
     "cdc_channel",
     "cdc_mur",
