@@ -24,6 +24,7 @@ from rich.console import Console
 
 from epbell_tb import installation, verdicts
 from epbell_tb.progress import Display, display
+from epbell_tb.regress_coverage import gather, whole
 from epbell_tb.regress_farm import Began, Came, Failed, Farm, FarmError, SchedulerLostError
 from epbell_tb.regress_groups import Outcome, Run
 from epbell_tb.regress_options import Options, parse
@@ -74,7 +75,7 @@ def _main(options: Options, folder: Path, store: Store, console: Console) -> int
     if options.failed:
         runs = tuple(run for run in runs if run.key in known and known[run.key].verdict == FAIL)
     if options.resume:
-        runs = tuple(run for run in runs if run.key not in known or not _holds(known[run.key], now))
+        runs = tuple(run for run in runs if run.key not in known or not _holds(known[run.key], now, run))
     start = time.monotonic()
     regression = Regression(folder, store, known, now, console)
     regression.perform(runs, options)
@@ -85,6 +86,11 @@ def _main(options: Options, folder: Path, store: Store, console: Console) -> int
         console.print(table(totals(runs, found)))
     bad = [run for run in runs if run.key not in found or found[run.key].verdict != PASS]
     _say(console, *(_failure(folder, run, found[run.key]) for run in bad if run.key in found))
+    rows = {key: row for key, row in {**known, **found}.items() if row.sources == now}
+    covered = [rows[run.key].coverage for run in options.runs if run.coverage and run.key in rows]
+    if any(covered):
+        said = whole(folder, filter(None, covered))
+        _say(console, f"coverage of {len(covered)} runs: {said}")
     minutes = (time.monotonic() - start) / 60
     _say(console, f"{len(runs) - len(bad)} of {len(runs)} runs passed in {minutes:.0f} min; {folder / FILE}")
     return 1 if bad else 0
@@ -217,10 +223,10 @@ class Regression:
         scenarios = own / REPORT / verdicts.SCENARIOS
         if scenarios.exists():
             verdicts.merge(self._folder / verdicts.SCENARIOS, verdicts.read(scenarios))
-        coverage = own / "coverage.dat"
+        coverage = gather(own)
         ended = Ended(
             *run.key, said.verdict, said.passed, said.failed, said.cycles, seconds,
-            str(coverage.relative_to(self._folder)) if coverage.exists() else "", self._now, date, said.reason,
+            str(coverage.relative_to(self._folder)) if coverage else "", self._now, date, said.reason,
             said.replay or run.again, worker, news.retries,
         )  # fmt: skip
         if ended.verdict != PASS:
@@ -231,8 +237,8 @@ class Regression:
         return ended
 
 
-def _holds(ended: Ended, now: str) -> bool:
-    return ended.verdict == PASS and ended.sources == now
+def _holds(ended: Ended, now: str, run: Run) -> bool:
+    return ended.verdict == PASS and ended.sources == now and (bool(ended.coverage) or not run.coverage)
 
 
 def _failure(folder: Path, run: Run, ended: Ended) -> str:

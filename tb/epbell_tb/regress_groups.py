@@ -88,6 +88,11 @@ class Group:
         return self.arguments[0] in ("sim", "random")
 
     @property
+    def counts(self) -> bool:
+        """Whether its command can say what of the RTL it reaches."""
+        return self.arguments[0] == "sim"
+
+    @property
     def limit(self) -> float:
         """Seconds that a run may take."""
         return _RANDOM_LIMIT_S if self.kind == RANDOM else _LIMIT_S
@@ -95,10 +100,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Run:
-    """A group with one seed."""
+    """A group with one seed, which may have to say what of the RTL it reaches."""
 
     group: Group
     seed: int = SEED
+    coverage: bool = False
 
     @property
     def name(self) -> str:
@@ -113,7 +119,8 @@ class Run:
     @property
     def arguments(self) -> tuple[str, ...]:
         """Arguments of its command."""
-        return (*self.group.arguments, "--seed", str(self.seed)) if self.group.seeded else self.group.arguments
+        seed = ("--seed", str(self.seed)) if self.group.seeded else ()
+        return (*self.group.arguments, *seed, *(("--coverage",) if self.coverage else ()))
 
     @property
     def again(self) -> str:

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from epbell_tb import cli, installation, regress, regress_options, verdicts
+from epbell_tb import cli, coverage, installation, regress, regress_options, verdicts
 from epbell_tb.regress_farm import Began, Came, Failed, FarmError, SchedulerLostError
 from epbell_tb.regress_groups import GROUPS, Group, Outcome
 from epbell_tb.regress_store import FILE, Ended, Store, read
@@ -24,8 +24,9 @@ def archive(files):
     with tarfile.open(fileobj=packed, mode="w:gz") as out:
         for name, text in files.items():
             info = tarfile.TarInfo(name)
-            info.size = len(text)
-            out.addfile(info, io.BytesIO(text.encode()))
+            data = text if isinstance(text, bytes) else text.encode()
+            info.size = len(data)
+            out.addfile(info, io.BytesIO(data))
     return packed.getvalue()
 
 
@@ -163,6 +164,28 @@ def test_its_verdicts_go_to_the_test_plan(runs, tmp_path):
     assert verdicts.read(tmp_path / "report" / verdicts.SCENARIOS) == {"a": case, "b": case}
 
 
+def test_coverage_of_runs_is_merged(runs, rows, tmp_path, capsys):
+    points = [coverage.Point("line", "a.py:1", "a.py:1", "", name) for name in ("x", "y", "z")]
+    for seed, hits in (
+        (1, {points[0]: 2, points[1]: 0, points[2]: 0}),
+        (2, {points[0]: 1, points[1]: 1, points[2]: 0}),
+    ):
+        coverage.write(tmp_path / "hits", hits)
+        files = archive({f"report/a/{coverage.NAME}": (tmp_path / "hits").read_bytes()})
+        runs.said[f"sim.imx8.64-{seed}"] = Returned(Outcome(PASS, 1, 0, ""), 1.0, DATE, "host:1", "now", files)
+    ask = ["regress", "--only", "sim.imx8.64,long", "--seeds"]
+    assert cli.main([*ask, "1", "--coverage"]) == 0
+    assert "coverage of 1 runs: 1 of 3 points reached" in capsys.readouterr().out
+    assert cli.main([*ask, "2", "--coverage", "--resume"]) == 0
+    assert runs.done == ["sim.imx8.64-1", "long", "sim.imx8.64-2"]
+    path = tmp_path / "report" / "regress" / coverage.NAME
+    assert f"coverage of 2 runs: 2 of 3 points reached; {path}" in capsys.readouterr().out
+    assert coverage.read(path) == {points[0]: 3, points[1]: 1, points[2]: 0}
+    assert rows()["sim.imx8.64", 2].coverage == f"regress/sim.imx8.64-2/{coverage.NAME}"
+    # What had passed without being counted is run again.
+    assert regress_options.parse([*ask[1:], "1", "--coverage"]).runs[0].arguments[-1] == "--coverage"
+
+
 def test_list_and_json(runs, capsys):
     assert cli.main(["regress", "--only", "long", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)["long"]
@@ -282,6 +305,7 @@ def test_workers_with_other_sources(runs, two, rows, capsys):
         (["--first-seed", "4"], "--first-seed", "needs --seeds"),
         (["--seeds", "2", "--first-seed", str(2**31 - 1)], str(2**31 - 1), "no seed is larger than"),
         (["--scheduler", "host"], "not 'host'", "such as tcp://host:8786"),
+        (["--coverage", "--only", "long"], "--coverage", "sim, port and bars can"),
         (["--patience", "0"], "not '0'", "a number from 1 to"),
         (["--colour"], "--colour", "usage: epbell regress"),
     ],
