@@ -31,6 +31,7 @@ def main(words):
         if what == "die" or (what == "die-once" and not file.exists()):
             if name:
                 file.touch()
+            time.sleep(2)  # a nanny that is still busy with the start of a worker does not start another one
             worker().kill()
             time.sleep(60)
         if what == "lose" and file.exists():
