@@ -49,6 +49,9 @@ opt_clean
 {expose}
 miter -equiv -make_outputs -flatten gold gate miter
 hierarchy -top miter
+opt_merge
+opt_expr
+opt_clean
 sat -timeout {limit} {how} -prove trigger 0 miter
 """
 _STATES = "expose -evert-dff", ""
