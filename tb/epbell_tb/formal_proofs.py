@@ -24,6 +24,7 @@ BLOCKS = (
     "edma",
     "counter",
     "axil",
+    "csr",
     "msi",
     "msi_queue",
     "intx",
