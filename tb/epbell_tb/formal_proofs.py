@@ -27,6 +27,7 @@ BLOCKS = (
     "csr",
     "msi",
     "msi_queue",
+    "msix_parts",
     "intx",
     "fence",
     "inbound",
