@@ -175,12 +175,44 @@ def test_vectors_that_become_one(board):
 
 
 def test_a_function_level_reset_takes_what_is_due(board):
-    board.does(("raised", 1), ("raised", 2))
+    for vector in (1, 2):
+        board.raised(vector, 0)(False)
     board.flr()
     board.check_empty()
     board.check_counters(0, 0, 0)
     with pytest.raises(AssertionError, match="MSI_MERGED"):
         board.check_counters(0, 3, 0)
+
+
+def test_what_is_raised_at_the_end_of_a_function_level_reset_comes(board):
+    ended = board.raised(1, 0)
+    board.flr()
+    ended(False)
+    with pytest.raises(AssertionError, match="never came"):
+        board.check_empty()
+    board.arrived(1, 4)
+    board.check_empty()
+
+
+@pytest.mark.parametrize("comes", [False, True])
+def test_what_is_raised_at_the_edge_of_a_function_level_reset_may_come(board, comes):
+    ended = board.raised(1, 0)
+    board.flr()
+    ended(None)
+    if comes:
+        board.arrived(1, 4)
+    board.check_empty()
+
+
+def test_what_is_raised_in_a_function_level_reset_does_not_come(board):
+    board.raised(1, 0)(True)
+    board.check_empty()
+    with pytest.raises(AssertionError, match="nobody raised"):
+        board.arrived(1, 4)
+    ended = board.raised(2, 0)
+    board.arrived(2, 4)
+    with pytest.raises(AssertionError, match="has been sent"):
+        ended(True)
 
 
 @pytest.mark.parametrize("way", ["nothing", "level", "disabled", "reset"])

@@ -179,3 +179,65 @@ def test_an_interrupt_that_overtakes():
     assert not to_host.follows(to_host.answered)
     to_host.sent(replace(WRITE, data=b"\x01\0\0\0"))
     assert to_host.follows(to_host.answered)
+
+
+def reset(to_host):
+    assert to_host.flr(True) == 0
+    return to_host.flr(False)
+
+
+def test_a_read_that_has_begun_leaves_in_a_function_level_reset():
+    to_host = board()
+    for offset in (8, 12):
+        to_host.read_started(APERTURE + offset)
+    to_host.flr(True)
+    to_host.read_ended(access(8, SLVERR))
+    to_host.sent(READ)
+    to_host.read_ended(access(12, SLVERR))
+    to_host.flr(False)
+    to_host.check_empty(merged=0)
+    with pytest.raises(AssertionError, match="did not ask for"):
+        to_host.sent(replace(READ, address=HOST + 12, tag=4))
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_what_a_function_level_reset_has_dropped_does_not_leave(kind):
+    to_host = board()
+    if kind == "read":
+        to_host.read_started(APERTURE + 8)
+    else:
+        to_host.write_started(APERTURE + 8, 0x12345678, 0xF)
+        to_host.write_ended(access(8, OKAY, strobes=0xF))
+    reset(to_host)
+    if kind == "read":
+        to_host.read_ended(access(8, SLVERR))
+    to_host.check_empty(merged=0)
+    with pytest.raises(AssertionError, match="did not ask for|nobody asked for"):
+        to_host.sent(READ if kind == "read" else WRITE)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_only_what_a_reset_has_cut_off_may_be_left_out(cut):
+    to_host = board()
+    to_host.write_started(APERTURE + 4, 1, 0xF)
+    if cut:
+        reset(to_host)
+    to_host.write_started(APERTURE + 8, 0x12345678, 0xF)
+    if cut:
+        to_host.sent(WRITE)
+        assert to_host.follows(1)
+    else:
+        with pytest.raises(AssertionError, match="nobody asked for"):
+            to_host.sent(WRITE)
+
+
+def test_vectors_that_a_function_level_reset_forgets():
+    to_host = with_msix("rq")
+    to_host.raised(1)(False)
+    doubtful, too_late = to_host.raised(1), to_host.raised(1)
+    assert reset(to_host) == 1
+    doubtful(None)
+    with pytest.raises(AssertionError, match="never sent"):
+        to_host.check_empty(merged=1)
+    too_late(True)
+    to_host.check_empty(merged=1)

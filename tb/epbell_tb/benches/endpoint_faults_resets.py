@@ -216,8 +216,8 @@ async def flr_sweep(env):
 
     async def once(clocks, row):
         flrs = await env.counters.read("FLRS")
-        # Of a read of the host that is half out when it is cut the scoreboard cannot tell: see flr_while_reading.
-        tasks = _accesses(env, rig.ring, mapping.address, env.board.map["ram"].base)
+        tasks = _accesses(env, rig.ring, mapping.address, mapping.address)
+        tasks.append(cocotb.start_soon(_tolerant(env.counters.write("MSI_RAISE", 3))))
         await env.clocks(clocks + 1)
         states = _states(env)
         began = cycle()

@@ -151,6 +151,40 @@ async def latency(dut, ratio):
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(ratio=list(RATIOS))
+async def nothing_is_under_way_in_time(dut, ratio):
+    """EP is 0 at both sides in the time that the documentation gives it, whatever it was that X had to wait for."""
+    bench = Bench(dut, ratio)
+    await bench.start()
+    status, pending = bench.regs.offset["SR"], bench.regs.bit("SR", "EP")
+    for name, side in bench.sides.items():
+        far = bench.sides[FAR[name]]
+        limit = 5 * side.period + 9 * far.period  # docs/mu.md, Latency
+        longest_of_all = 0
+        for number in range(60):
+            for channel in range(4):
+                await far.read(bench.regs.offset[f"RR{channel}"])
+            await bench.rested()
+            # A word that stays unread, one that comes upon it some clocks later, and one that has to wait for that one.
+            await side.write(bench.regs.offset["TR0"], number)
+            for _ in range(bench.random.randrange(8)):
+                await side.access(NOTHING)
+            for _ in range(2):
+                await side.write(bench.regs.offset["TR0"], number)
+            wrote, longest = now() - side.period // 2, 0
+
+            async def look(here, wrote=wrote, limit=limit):
+                nonlocal longest
+                while await here.read(status) & pending:
+                    longest = max(longest, now() - here.period // 2 - wrote)
+                    assert longest <= limit, f"EP of {here.name} is 1 {longest} ps after the last write"
+
+            await bench.both(look)
+            longest_of_all = max(longest_of_all, longest)
+        cocotb.log.info("EP was 1 for %d ps after a write at %s, at most %d", longest_of_all, name, limit)
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(ratio=list(RATIOS))
 async def flags(dut, ratio):
     """Every value of the flags crosses when FUP is awaited; FUP rises at once; without waiting, the last value wins."""
     bench = Bench(dut, ratio)

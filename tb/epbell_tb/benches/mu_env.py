@@ -136,6 +136,8 @@ class Bench:
         self.words = {s: [WordScoreboard(f"{s} TR{n}", bounds[s]) for n in range(4)] for s in "ab"}
         self.requests = {s: [RequestScoreboard(f"{s} GIR{n}", bounds[s]) for n in range(4)] for s in "ab"}
         self.bound = max(bounds.values())
+        # The same: until EP is 0 at both sides.
+        self.rest = max(5 * period + 9 * periods[FAR[name]] for name, period in periods.items())
 
     async def start(self):
         """Start both clocks at any phase, leave reset at different times, and wait for the link."""
@@ -164,13 +166,17 @@ class Bench:
         """Let everything that is under way arrive."""
         await Timer(self.bound, unit="ps")
 
+    async def rested(self):
+        """Wait until nothing is under way and EP may not be 1 any more."""
+        await Timer(self.rest, unit="ps")
+
     async def both(self, program):
         """Run a program on both sides at once."""
         await Combine(*(cocotb.start_soon(program(side)) for side in self.sides.values()))
 
     async def settle(self):
         """Check both directions at rest."""
-        await self.idle()
+        await self.rested()
         regs, values = self.regs, {}
         for name, side in self.sides.items():
             status = await side.read(regs.offset["SR"])

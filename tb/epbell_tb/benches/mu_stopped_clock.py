@@ -62,14 +62,12 @@ async def stopped_clock(dut, ratio):
             await _alone(bench, bench.sides[FAR[name]])
             await bench.sides[name].go_on()
             began = now()
-            # What was under way comes first, and then what waited for it.
-            await bench.idle()
             await bench.settle()
-            await bench.idle()
+            await bench.rested()  # from the last look, which is an event, too
             slower = max(side.period for side in bench.sides.values())
             row["recovery"] = (now() - began) // slower
-            # Three times the slowest event's time (docs/mu.md, Latency); looking is 16 accesses a side.
-            row["bound"] = 3 * (bench.bound // slower + 1) + 40
+            # Twice the time of docs/mu.md, Latency; looking is 16 accesses a side.
+            row["bound"] = 2 * (bench.rest // slower + 1) + 40
             counts = [events.counts[event] for event in ("rung", "superseded", "merged", "delivered")]
             for words, rung, superseded, merged, delivered in zip(bench.words["b"], *counts, strict=True):
                 for much, little in ((words.rung, rung), (rung, superseded + merged + delivered)):

@@ -345,14 +345,17 @@ class EndpointEnv:
                 yield True
 
     def _heard(self, word: int) -> None:
-        if self.block.functions[0].msi_cap.msi_enable:  # else it is MSI-X, which the scoreboard sees on the RQ stream
+        msi = self.block.functions[0].msi_cap
+        if msi.msi_enable or self.block.msis_under_way:  # else it is MSI-X, which the scoreboard sees on the RQ stream
             self.judge_msi(word)
         self.msis.deliver(word)
 
     def judge_msi(self, word: int) -> None:
-        """Check an MSI that arrives at the host."""
-        msi = self.block.functions[0].msi_cap
-        self.board.msis.arrived(word - msi.msi_message_data, 1 << msi.msi_multiple_message_enable)
+        """Check an MSI that arrives at the host; the host may have changed its mind since it was sent."""
+        msi = self.block.msis_under_way.popleft()
+        vector = msi.vector(word)
+        assert vector is not None, f"an MSI with {word:#x}, which is none of {msi}"
+        self.board.msis.arrived(vector, msi.granted)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

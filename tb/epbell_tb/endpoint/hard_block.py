@@ -186,6 +186,7 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
         """Forget requests and credits, as a reset does."""
         self.offer_nothing()
         self.forget_reads()
+        self.msis_under_way.clear()
 
     # -- the stock model's coroutines, asleep when there is nothing to do ----------------------------------------------
 

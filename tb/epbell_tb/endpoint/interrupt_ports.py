@@ -5,7 +5,9 @@ changes them, pending bits follow the endpoint, and ``cfg_mgmt`` wakes up only t
 """
 
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cocotb
@@ -19,6 +21,7 @@ from epbell_tb.endpoint.upstream.no_intx import NoIntx
 
 __all__ = [
     "InterruptPorts",
+    "SentMsi",
 ]
 
 _CONFIG_CLOCKS = 3
@@ -26,11 +29,26 @@ _SLOWEST_ANSWER = 24
 _REFUSED = 0.1
 
 
+@dataclass(frozen=True)
+class SentMsi:
+    """An MSI that was sent: Message Address and Data, and how many vectors were granted, as they were then."""
+
+    address: int
+    data: int
+    granted: int
+
+    def vector(self, word: int) -> int | None:
+        """Return the vector that a word means, None if it is none of these."""
+        return word - self.data if 0 <= word - self.data < self.granted else None
+
+
 class InterruptPorts(NoIntx, InterruptsNeverFail):
     """MSI, MSI-X, INTx, and the port through which the user reads configuration space; see also its bases.
 
     Attributes
     ----------
+    msis_under_way
+        MSIs that were sent and have not arrived; who takes one out there removes it.
     on_shown
         Called with what the host allows of interrupts, when the pins begin to show it.
     on_msi
@@ -41,6 +59,7 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.msis_under_way: deque[SentMsi] = deque()
         self.on_shown: Callable[[Allowed], None] = lambda _: None
         self.on_msi: Callable[[int, int], None] = lambda bits, now: None
         self.on_msix: Callable[[int, bytes, int], Callable[[], None]] = lambda address, data, now: lambda: None
@@ -93,7 +112,12 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
             exists = bits == 1 << vector and vector < 1 << msi.msi_multiple_message_enable
             return exists and msi.msi_enable and function.bus_master_enable
 
-        return allowed, lambda: msi.issue_msi_interrupt(vector)
+        async def send() -> None:
+            granted = 1 << msi.msi_multiple_message_enable
+            self.msis_under_way.append(SentMsi(msi.msi_message_address, msi.msi_message_data, granted))
+            await msi.issue_msi_interrupt(vector)
+
+        return allowed, send
 
     def _msix_wanted(self, _: int) -> Wanted:
         function = self.functions[0]

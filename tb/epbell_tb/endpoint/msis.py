@@ -25,7 +25,8 @@ class _Raised:
     vector: int
     since: int
     after: int
-    merged: bool = False  # perhaps, with one that has arrived
+    merged: bool = False  # perhaps, with one that has arrived, or refused or forgotten in a reset of the function
+    answered: bool = False  # the write that raises it
 
 
 class Msis:
@@ -62,14 +63,32 @@ class Msis:
             self._counts[name] = 0
 
     def flr(self) -> None:
-        """Note the end of a function-level reset: nothing is due any more."""
-        self._due.clear()
+        """Note the end of a function-level reset: nothing is due any more but what is being raised."""
+        self._due = [raised for raised in self._due if not raised.answered]
         self.cut = True
 
-    def raised(self, vector: int, answered: int) -> None:
-        """Take a vector that the CPU raises when so many of its writes have been answered."""
+    def raised(self, vector: int, answered: int) -> Callable[[bool | None], None]:
+        """Take a vector that the CPU raises when so many of its writes have been answered.
+
+        Returns
+        -------
+        callable
+            To be told, when the write has been answered, whether it came too late, in a reset of the function: None if
+            that is not known.
+        """
         self._counts["msis_raised"] += 1
-        self._due.append(_Raised(vector, cycle(), answered))
+        raised = _Raised(vector, cycle(), answered)
+        self._due.append(raised)
+
+        def ended(late: bool | None) -> None:
+            raised.answered = True
+            raised.merged |= late is None
+            if late:
+                self._counts["msis_raised"] -= 1
+                assert raised in self._due, f"MSI {vector}, raised in a reset of the function, has been sent"
+                self._due.remove(raised)
+
+        return ended
 
     def arrived(self, vector: int, granted: int) -> None:
         """Take an MSI at the host, which granted so many vectors: the others go as those with the same low bits.

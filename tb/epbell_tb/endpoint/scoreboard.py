@@ -19,7 +19,7 @@ from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, 
 from epbell_tb.endpoint.latch import Latch, PageWrite
 from epbell_tb.endpoint.msis import Msis, Pulses
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion
-from epbell_tb.endpoint.permissions import Permissions
+from epbell_tb.endpoint.permissions import History, Permissions
 from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
 from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.mu_traffic import Registers
@@ -34,6 +34,15 @@ _MSI_RAISE, _INTX = 0x010, 0x044
 _MSIX_RAISE, _MSIX_SIZE = 0x048, 0x058
 _LONE = 64
 """Clocks around a ring in which nothing else may have moved the line, for its latency to be known."""
+
+
+@dataclass
+class _Raise:
+    """A write that raises an interrupt: since when, what counts it if it is refused, who is told of its end."""
+
+    since: int
+    refused: str
+    ended: Callable[[bool | None], None]
 
 
 @dataclass
@@ -75,6 +84,8 @@ class Scoreboard:
     counts
         What was seen: ``requests completions refused_writes refused_reads unsupported discontinued msis rings irqs
         kicks edma_irqs writes_iatu ...``.
+    doubts
+        How much more the endpoint may have counted than was seen: what came at the edges of a reset of the function.
     latencies
         Clocks from the first beat of a ring to the interrupt, where nothing else was going on.
     latencies_before, irqs_before
@@ -97,6 +108,7 @@ class Scoreboard:
         self.ram = ShadowRam(ram.base, ram.size)
         self.bells = [Bell(f"vector {n}") for n in range(_VECTORS)]
         self.counts: Counter[str] = Counter()
+        self.doubts: Counter[str] = Counter()
         self.latencies: list[int] = []
         self.latencies_before = self.irqs_before = 0
         self.permissions = Permissions()
@@ -112,8 +124,9 @@ class Scoreboard:
         self._tr = [self.registers.offset[f"TR{n}"] for n in range(_VECTORS)]
         self._reads: dict[tuple[int, int], _Expected] = {}
         self._later: list[Callable[[], None]] = []
-        self._cpu_writes: deque[Overwritten | PageWrite | None] = deque()
+        self._cpu_writes: deque[Overwritten | PageWrite | _Raise | None] = deque()
         self._mu_touched = self._flr_ended = -FOREVER
+        self._in_flr = History(False)
 
     def reset(self) -> None:
         """Forget what a reset of the endpoint forgets; the RAM keeps its contents."""
@@ -124,6 +137,9 @@ class Scoreboard:
         self.latencies_before, self.irqs_before = len(self.latencies), self.counts["irqs"]
         for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msix_refused", "flrs"):
             self.counts[name] = 0
+        self.counts["msis_refused"] = self.counts["malformed"] = 0
+        self.doubts.clear()
+        self._in_flr = History(False)
         for queue in (self._reads, self._later, self._cpu_writes):
             queue.clear()
         self.to_host.reset()
@@ -136,7 +152,9 @@ class Scoreboard:
 
         Meanwhile what was due may come or not.
         """
-        self.to_host.flr(begins)
+        self.doubts["msix_since_reset"] += self.to_host.flr(begins)
+        # From the next clock on; it ends two clocks after the hard block takes its request back (`epbell.function`).
+        self._in_flr.change(cycle() + (1 if begins else 2), begins)
         if begins:
             self.counts["flrs"] += 1
             self.reference.flr()
@@ -308,7 +326,7 @@ class Scoreboard:
         if address in self.map.outbound:
             self.to_host.write_started(address, data, strobes)
         address &= ~3
-        entry: Overwritten | PageWrite | None = None
+        entry: Overwritten | PageWrite | _Raise | None = None
         if place is not None:
             self.counts[f"writes_{place.name}"] += 1
         if place is not None and place.name == "ram":
@@ -322,7 +340,7 @@ class Scoreboard:
             if place.name == "iatu":
                 self.aims.written(cycle())
             if place.name == "controller":
-                self._raise(address - place.base, data, strobes)
+                entry = self._raise(address - place.base, data, strobes)
             if place.name == "mu_a":
                 self._mu_touched = cycle()
         self._cpu_writes.append(entry)
@@ -332,6 +350,8 @@ class Scoreboard:
         entry = self._cpu_writes.popleft()
         if isinstance(entry, PageWrite):
             self.latch.write_ended(entry, access.ended)
+        elif isinstance(entry, _Raise):
+            self._raised(entry, access.ended)
         elif entry is not None:
             entry.host_until = entry.cpu_until = access.ended
         if access.address in self.map.outbound:
@@ -395,22 +415,34 @@ class Scoreboard:
     def _quiet(self, since: int) -> bool:
         return self._mu_touched < since - _LONE
 
-    def _raise(self, register: int, data: int, strobes: int) -> None:
-        """Follow the registers of the controller page that interrupt the host."""
+    def _raise(self, register: int, data: int, strobes: int) -> _Raise | None:
+        """Follow the registers of the controller page that interrupt the host; return what was raised, if it may be."""
         msix = self.reference.controller.msix
         if register == _MSI_RAISE and strobes & 1:
-            self.msis.raised(data & 0x1F, self.to_host.answered)
+            return _Raise(cycle(), "msis_refused", self.msis.raised(data & 0x1F, self.to_host.answered))
         elif register == _MSIX_RAISE and strobes & 3:
             if msix.on and data & 0x7FF <= msix.last:
-                self.to_host.raised(data & 0x7FF)
-            else:
-                self.counts["msix_refused"] += 1
+                return _Raise(cycle(), "msix_refused", self.to_host.raised(data & 0x7FF))
+            self.counts["msix_refused"] += 1
         elif register == _INTX and strobes & 1:
             self.pulses.written(data)
         elif register == _MSIX_SIZE:
             self.to_host.switched_off()
             size = (msix.last // 64 + 1) * 8 if msix.on else 0
             self.ram.volatile = range(msix.pba, msix.pba + size)
+        return None
+
+    def _raised(self, entry: _Raise, ended: int) -> None:
+        """Find out whether what was raised came in a reset of the function: then it is refused.
+
+        At its edges nobody can tell by the pins.
+        """
+        inside, outside = [
+            self._in_flr.ever(lambda at, want=want: at is want, entry.since, ended) for want in (True, False)
+        ]
+        self.counts[entry.refused] += not outside
+        self.doubts[entry.refused] += inside and outside
+        entry.ended(None if inside and outside else inside)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

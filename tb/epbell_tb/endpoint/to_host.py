@@ -48,17 +48,20 @@ class _Access:
     strobes: int
     data: bytes
     sent: bool = False
+    followed: bool = False  # what comes later need not wait for it
     answer: Answer | None = None
-    cut: bool = False  # a reset of the function came meanwhile
+    cut: bool = False  # a reset of the function came meanwhile: it leaves if it had begun to
     lost: bool = False  # the endpoint has given it up; its tag is in use until an answer comes
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Raised:
     """An interrupt: its vector, and how many writes of the CPU had been answered before."""
 
     vector: int
     after: int
+    answered: bool = False  # the write that raises it
+    doubtful: bool = False  # a reset of the function may have forgotten or refused it
 
 
 class ToHost:
@@ -116,6 +119,7 @@ class ToHost:
         self._permissions.table_moved()
         self._written = 0
         self._answered = 0
+        self._in_flr = False
         for name in ("outbound_failed", "msix_since_reset"):
             self._counts[name] = 0
 
@@ -123,17 +127,30 @@ class ToHost:
         """Note that the host has changed Bus Master Enable, or the power state."""
         self._changed = cycle()
 
-    def flr(self, begins: bool) -> None:
+    def flr(self, begins: bool) -> int:
         """Note that a function-level reset begins, or has ended: then nothing is due any more but the CPU's answers.
 
-        What it cuts off may have left or not, and may fail or not.
+        What it cuts off may have left or not, and may fail or not. What is on the stream leaves, failed or not, before
+        it ends. Returns how many MSI-X vectors it has taken away; the endpoint may have counted them as sent.
         """
-        for access in (*self._answers, *self._read_answers):
+        self._in_flr = begins
+        for access in (*self._answers, *self._writes, *self._read_answers, *self._reads):
             access.cut = True
-        if not begins:
-            self._written += sum(access not in self._answers for access in self._writes)
-            for queue in (self._writes, self._reads, self._raised):
-                queue.clear()
+        if begins:
+            return 0
+        for access in self._writes:
+            if access not in self._answers:
+                self._follow(access)
+        self._writes = deque(access for access in self._writes if access in self._answers)
+        self._reads = deque(access for access in self._reads if access in self._read_answers)
+        before = len(self._raised)
+        self._raised = [raised for raised in self._raised if not raised.answered]
+        return before - len(self._raised)
+
+    def _follow(self, access: _Access) -> None:
+        """Count a write that has left, or never will: what comes later need not wait for it."""
+        self._written += not access.followed
+        access.followed = True
 
     def gives_up(self, timeout: int, tags: int) -> None:
         """Note that the endpoint gives a read up after so many clocks, and that it has so many tags."""
@@ -162,7 +179,8 @@ class ToHost:
         expected = self._answers.popleft()
         if expected.target is not None and access.response == _OKAY:
             self._answered += bool(expected.strobes)
-            self._written += bool(expected.strobes) and expected.cut and not expected.sent
+            if expected.strobes and expected.cut:
+                self._follow(expected)
             return
         self._counts["outbound_failed"] += 1
         self._refused(expected, access)
@@ -191,7 +209,7 @@ class ToHost:
             expected.lost = True
         else:
             self._refused(expected, access)
-        if expected in self._reads:
+        if expected in self._reads and not (expected.cut and self._in_flr):
             self._reads.remove(expected)
 
     def _given_up(self, expected: _Access, access: CpuAccess) -> bool:
@@ -239,6 +257,8 @@ class ToHost:
     def _read(self, request: SentRequest) -> None:
         assert self._reads, f"a read that the CPU did not ask for: {request}"
         access = self._reads.popleft()
+        while access.cut and self._reads and request.address != access.target:
+            access = self._reads.popleft()
         assert request.address == access.target, f"a read of {request.address:#x}, not of {access.target:#x}"
         assert (request.first_be, request.data) == (0xF, b""), f"a read of part of a dword: {request}"
         assert request.tag < _TAGS, f"a tag that needs Extended Tags: {request}"
@@ -249,18 +269,24 @@ class ToHost:
 
     def _write(self, request: SentRequest) -> None:
         assert len(request.data) == 4, f"a write without its dword: {request}"
-        access = self._writes[0] if self._writes else None
-        if access is None or (request.address, request.first_be, request.data) != (
-            access.target,
-            access.strobes,
-            access.data,
-        ):
-            self._message(request, access)
+        access = self._next_write(request)
+        if access is None:
+            self._message(request, self._writes[0] if self._writes else None)
             return
-        self._writes.popleft()
+        while self._writes.popleft() is not access:
+            pass
         access.sent = True
-        self._written += 1
+        self._follow(access)
         self._counts["to_host_writes"] += 1
+
+    def _next_write(self, request: SentRequest) -> _Access | None:
+        """Return the CPU's write that this is: the oldest, or the oldest that no reset has cut off."""
+        for access in self._writes:
+            if (request.address, request.first_be, request.data) == (access.target, access.strobes, access.data):
+                return access
+            if not access.cut:
+                break
+        return None
 
     def answer(self, answer: Answer) -> None:
         """Take a packet of the RC stream in the cycle of its last beat."""
@@ -273,9 +299,19 @@ class ToHost:
 
     # -- MSI-X ---------------------------------------------------------------------------------------------------------
 
-    def raised(self, vector: int) -> None:
-        """Note that the CPU raises an MSI-X vector."""
-        self._raised.append(_Raised(vector, self._answered))
+    def raised(self, vector: int) -> Callable[[bool | None], None]:
+        """Note that the CPU raises an MSI-X vector; return what to tell of its end, as `Msis.raised` does."""
+        raised = _Raised(vector, self._answered)
+        self._raised.append(raised)
+
+        def ended(late: bool | None) -> None:
+            raised.answered = True
+            raised.doubtful |= late is None
+            if late:
+                assert raised in self._raised, f"MSI-X {vector}, raised in a reset of the function, has been sent"
+                self._raised.remove(raised)
+
+        return ended
 
     def switched_off(self) -> None:
         """Note that the CPU takes the MSI-X table away: nothing is due any more."""
@@ -342,7 +378,8 @@ class ToHost:
         assert not self._reads, f"reads of the CPU that never left: {list(self._reads)}"
         assert not self._answers, f"writes to the host that were never answered: {list(self._answers)}"
         assert not self._read_answers, f"reads of the host that were never answered: {list(self._read_answers)}"
-        assert len(self._raised) <= merged, f"MSI-X vectors that were never sent: {self._raised}"
+        due = [raised for raised in self._raised if not raised.doubtful]
+        assert len(due) <= merged, f"MSI-X vectors that were never sent: {due}"
 
 
 def _cause(answer: Answer) -> Cause:

@@ -42,13 +42,10 @@ class CpuPlayer:
     ----------
     errors
         How many accesses ended in which error.
-    in_doubt
-        How many interrupts of either way were raised while the function was being reset, which refuses them.
     """
 
     def __init__(self, env: EndpointEnv, ground: Ground, start: Start) -> None:
         self.errors: dict[str, int] = {}
-        self.in_doubt = {"msi": 0, "msix": 0}
         self._env = env
         self._ground = ground
         self._start = start
@@ -138,9 +135,7 @@ class CpuPlayer:
                 raise TypeError(f"The CPU does not do {operation!r}")
 
     async def _raise(self, operation: ops.Raise) -> None:
-        begun = self._env.block.in_flr
         await self._env.counters.write(f"{operation.way.upper()}_RAISE", operation.vector)
-        self.in_doubt[operation.way] += begun or self._env.block.in_flr
 
     def aperture(self, slot: int, offset: int) -> int:
         """Return the address by which the CPU reaches a page of the host's, if a window is there."""

@@ -89,11 +89,6 @@ async def _interrupts(env: EndpointEnv, player: Player) -> None:
         await counters.write("INTX", int(level))
         await env.until(lambda level=level: line.level() == level, f"INTA is {level}", _SOON)
     env.board.counts["msix_merged"] = await counters.read("MSIX_MERGED")
-    for way, name in (("msi", "msis_refused"), ("msix", "msix_refused")):
-        surely, refused = env.board.counts[name], await counters.read(f"{way.upper()}_REFUSED")
-        most = surely + player.cpu.in_doubt[way]
-        assert surely <= refused <= most, f"{refused} raises of {way} were refused, not {surely} to {most}"
-        env.board.counts[name] = refused
 
 
 async def _every_byte(env: EndpointEnv, ground: Ground) -> None:
