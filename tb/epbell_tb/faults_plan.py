@@ -13,7 +13,7 @@ __all__ = [
     "PROBE",
     "RATIOS",
     "STATES",
-    "SWEEP",
+    "SWEEPS",
     "Family",
     "State",
 ]
@@ -90,8 +90,9 @@ STATES: dict[str, State] = {
 """By name."""
 
 _ALL = tuple(STATES)
-SWEEP = "sweep"
-"""State of what comes in each clock of accesses both ways: every state of every state machine that they go through."""
+SWEEPS = {"sweep": 90, "msix": 60, "windows": 60}
+"""States of what comes in each clock of accesses both ways, and in how many clocks: with MSIs, with MSI-X messages,
+with a window that moves; so every state of every state machine that they go through sees one."""
 RATIOS = ("1:1", "1:3", "3:1", "7:2", "2:7", "drifting", "drifting back")
 """Of the two clocks of a Messaging Unit (`mu_env.RATIOS`)."""
 _REQUEST = 64
@@ -129,11 +130,11 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             "rst", "rst in each clock of rings, reads and writes both ways; streams drop the packets that they are in",
-            "endpoint_faults_resets", 80, 400, "everything is set up anew and tried", (SWEEP,),
+            "endpoint_faults_resets", 60, 400, "everything is set up anew and tried", tuple(SWEEPS),
         ),
         Family(
-            "flr", "a function-level reset in each clock of the same", "endpoint_faults_resets", 80, 2000,
-            "cfg_flr_done within 100 clocks; reads given up after 1.5 us; the host restores it", (SWEEP,),
+            "flr", "a function-level reset in each clock of the same", "endpoint_faults_resets", 60, 2000,
+            "cfg_flr_done within 100 clocks; reads given up after 1.5 us; the host restores it", tuple(SWEEPS),
         ),
         Family(
             "stopped_clock", "one clock of the two-clock Messaging Unit stops, and goes on", "mu_stopped_clock", 12, 0,

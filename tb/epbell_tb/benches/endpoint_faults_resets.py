@@ -1,32 +1,29 @@
 """Resets in each clock of rings, reads and writes both ways, so that every state that these go through sees one.
 
-`rst` comes without warning, in the middle of packets; the hard block's streams drop what they are in, as with a link
-that is lost. `epbell faults` runs them.
+Besides, MSIs or MSI-X messages leave, or a window moves: see `epbell_tb.endpoint.fault_traffic`. `rst` comes without
+warning, in the middle of packets; the hard block's streams drop what they are in, as with a link that is lost.
+`epbell faults` runs them.
 """
 
-from contextlib import suppress
 from dataclasses import asdict
 
 import cocotb
 from cocotb.triggers import Timer
 
-from epbell_models.linux.pci_epc import EpfBar
-from epbell_models.platform import BusError
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.doorbells import VECTORS
-from epbell_tb.endpoint.edma import BareEdma
-from epbell_tb.endpoint.fault_rig import BELLS, EDMA, IMAGE, KICK, RAM, Rig, Row
+from epbell_tb.endpoint.fault_rig import KICK, Rig, Row
+from epbell_tb.endpoint.fault_traffic import BESIDES, MSIX_VECTORS, Bare, accesses
 from epbell_tb.endpoint.streams import forget_packet
-from epbell_tb.faults_plan import FAMILIES, PROBE
+from epbell_tb.faults_plan import FAMILIES, PROBE, SWEEPS
 
-_CLOCKS = 90
-_READ = 64
 _GIVEN_UP_NS = 1500
 _ANSWER_NS = 80
 _HOST = 0x100
 _FLR_DONE = 100
 """Clocks until `cfg_flr_done` with RQ and CC ready (docs/endpoint.md, "Resets and power"): the streams may pause."""
+_NAMES = ("BELL0", "BELL1", "BELL2", "BELL3", "EDMA")
 
 
 def _states(env):
@@ -35,6 +32,7 @@ def _states(env):
     seen = {
         "a request half in": env.requests.open_since is not None,
         "a completion half out": env.completions.open_since is not None,
+        "a request of the endpoint half out": env.sent.open_since is not None,
         "the host's read": any(env.root.tag_active),
         "the CPU's write": any(int(getattr(dut, f"cpu_axil_{name}valid").value) for name in ("aw", "w", "b")),
         "the CPU's read": any(int(getattr(dut, f"cpu_axil_{name}valid").value) for name in ("ar", "r")),
@@ -45,21 +43,17 @@ def _states(env):
     return [name for name, now in seen.items() if now]
 
 
-def _lines(env):
-    return env.irq_mu.level(), env.irq_edma[0].level()
+_WANTED = {"a request half in", "the host's read", "the CPU's write", "the CPU's read", "irq_mu", "irq_edma"}
+_WANTED |= {"a read of the host's memory"}
+_IN_PARTS = {"a completion half out", "a request of the endpoint half out"}
+"""Of a beat each on a wider stream."""
 
 
-async def _tolerant(access):
-    """Do an access that a reset may cut off, or that is not answered because of it."""
-    with suppress(BusError):
-        await access
-
-
-async def _sweep(env, family, once):
+async def _sweep(env, family, state, besides, once):
     """Do `once` in each clock; keep a row for each, and see that every state that the pins show was hit."""
     rows = env.outcome.setdefault("faults", [])
     hit = set()
-    for clocks in range(_CLOCKS):
+    for clocks in range(SWEEPS[state]):
         row = Row(f"clock {clocks}", bound=FAMILIES[family].bound + PROBE)
         try:
             states = await once(clocks, row)
@@ -74,104 +68,27 @@ async def _sweep(env, family, once):
             raise
         finally:
             rows.append(asdict(row))
-    wanted = {"a request half in", "the host's read", "the CPU's write", "the CPU's read"}
-    wanted |= {"irq_mu", "irq_edma"} | ({"a read of the host's memory"} if family == "rst" else set())
-    if env.width == 64:
-        wanted.add("a completion half out")
-    missed = wanted - hit
+    wanted = _WANTED | besides.wanted | _IN_PARTS
+    missed = (wanted if env.width == 64 else wanted - _IN_PARTS) - hit
     assert not missed, f"no reset came with {', '.join(sorted(missed))} under way"
 
 
-def _accesses(env, ring, window, read_from):
-    """Begin rings, reads and writes both ways, the CPU's reads from an address; return the tasks."""
-    memory, word, ram = env.memory, env.random.randbytes(_READ), env.board.map["ram"].base
-
-    async def host():
-        await ring(1)
-        await memory.write(env.address(RAM, IMAGE), word)
-        await ring(KICK)
-        await ring(2)
-
-    async def cpu():
-        await env.cpu.write(window, word[:8])
-        await env.cpu.read(read_from, 8)
-        await env.cpu.write(ram, word[:12])
-
-    async def reads(offset):
-        await memory.read(env.address(RAM, IMAGE + offset), _READ)
-
-    tasks = [host(), cpu(), *(reads(_READ * number) for number in range(3)), memory.read(env.address(BELLS, 0x200), 4)]
-    return [cocotb.start_soon(_tolerant(task)) for task in tasks]
-
-
-class _Bare:
-    """The endpoint without Linux: windows and enables by hand, acknowledged by hand."""
-
-    def __init__(self, env):
-        self.env = env
-        self.edma = BareEdma(env, EDMA)
-        registers = env.board.registers
-        self._enables = env.board.map["mu_a"].base + registers.home("RIE")
-        self._all = registers.mask("RIE")
-        self._rr = [env.board.map["mu_a"].base + registers.offset[f"RR{n}"] for n in range(VECTORS)]
-        self._tr = [registers.offset[f"TR{n}"] for n in range(VECTORS)]
-        self.window = env.board.map.outbound.base
-        self.host = env.to_host.memory.allocate(0x1000, 0x1000)
-
-    async def set_up(self):
-        """Set everything up, as after power-up."""
-        env = self.env
-        env.software = env.new_software()
-        controller = env.software.controller
-        await controller.probe()
-        for bar, page in ((BELLS, "mu_b"), (EDMA, "edma"), (RAM, "ram")):
-            assert await controller.set_bar(EpfBar(bar, env.board.map[page].base, env.bar_sizes[bar])) == 0
-        assert await controller.map_addr(self.window, self.host, 0x1000) == 0
-        await env.cpu.write32(self._enables, self._all)
-
-    async def ring(self, number, word=0x55):
-        """Ring a doorbell."""
-        if number == KICK:
-            await self.edma.kick(data=word)
-        else:
-            await self.env.device.write32(BELLS, self._tr[number], word)
-
-    async def probe(self):
-        """Write and read both ways; ring each doorbell, and acknowledge it."""
-        env, source = self.env, self.env.random
-        words = [source.getrandbits(32) for _ in range(3)]
-        await env.memory.write32(env.address(RAM, 8), words[0])
-        assert await env.memory.read32(env.address(RAM, 8)) == words[0], "the host's write or read does not work"
-        await env.cpu.write32(self.window, words[1])
-        assert await env.cpu.read32(self.window) == words[1], "the CPU's write or read does not work"
-        for number in range(VECTORS):
-            assert not env.irq_mu.level(), "irq_mu must be low"
-            await self.ring(number, words[2])
-            await env.until(env.irq_mu.level, "a good ring interrupts", 100)
-            assert await env.cpu.read32(self._rr[number]) == words[2], "the doorbell's word must arrive"
-        assert not env.irq_edma[0].level(), "irq_edma must be low"
-        await self.ring(KICK)
-        await env.until(env.irq_edma[0].level, "a good kick interrupts", 100)
-        await self.edma.clear()
-        await env.clocks(4)
-        assert not any(_lines(env)), "an acknowledged doorbell must not interrupt"
-
-
-@cocotb.test(timeout_time=20_000, timeout_unit="us")
-@scenario(linux=False)
-async def rst_sweep(env):
+async def _rst(env, state):
     """Assert rst in each clock: what was rung before is gone, and all works when it is set up again."""
-    bare = _Bare(env)
+    besides = BESIDES[state](env)
+    bare = Bare(env, besides)
     env.memory.completion_timeout = _GIVEN_UP_NS
     env.to_host.delay = lambda: _ANSWER_NS
     streams = env.block.cq_source, env.block.cc_sink, env.block.rq_sink, env.block.rc_source
     await bare.set_up()
+    await besides.open()
 
     async def once(clocks, row):
-        tasks = _accesses(env, bare.ring, bare.window, bare.window)
+        tasks = accesses(env, bare.ring, bare.window, besides)
         await env.clocks(clocks + 1)
         await Timer(1, unit="ns")  # what this clock edge has done is seen before the reset is on
-        states = _states(env)
+        states = _states(env) + besides.states()
+        env.block.absent = True
         env.begin_reset()
         await env.clocks(3)
         for stream in streams:
@@ -180,16 +97,20 @@ async def rst_sweep(env):
         await env.clocks(3)
         for task in tasks:
             await task
+        await env.block.answered()
         env.dut.rst.value = 0
         await env.clocks(2)
+        env.block.drop_everything()
+        env.block.regain_link()
         began = cycle()
-        assert not any(_lines(env)), "a line is high after the reset"
+        assert not any(bare.lines()), "a line is high after the reset"
         await bare.set_up()
-        rows = [await env.counters.read(f"{name}_RUNG") for name in ("BELL0", "BELL1", "BELL2", "BELL3", "EDMA")]
+        rows = [await env.counters.read(f"{name}_RUNG") for name in _NAMES]
         row.invented = sum(rows) + (await env.pending()).bit_count()
         await bare.probe()
         row.recovery = cycle() - began
-        for name in ("BELL0", "BELL1", "BELL2", "BELL3", "EDMA"):
+        await besides.check()
+        for name in _NAMES:
             rung, merged, delivered = [
                 await env.counters.read(f"{name}_{event}") for event in ("RUNG", "MERGED", "DELIVERED")
             ]
@@ -198,14 +119,15 @@ async def rst_sweep(env):
         await env.counters.check(env.board)
         return states
 
-    await _sweep(env, "rst", once)
+    await _sweep(env, "rst", state, besides, once)
 
 
-@cocotb.test(timeout_time=40_000, timeout_unit="us")
-@scenario()
-async def flr_sweep(env):
+async def _flr(env, state):
     """Reset the function in each clock: doorbells stay the CPU's, and all works when the host has restored it."""
+    besides = BESIDES[state](env)
     rig = await Rig.open(env)
+    if besides.kind is not None:
+        assert await env.host.set_irqtype(besides.kind.value) == 0
     mapping = await env.software.epc.mem_map(env.to_host.memory.allocate(_HOST, 8), _HOST)
     assert not isinstance(mapping, int), f"no mapping: {mapping}"
     resets, function = env.device.resets, env.block.functions[0]
@@ -216,10 +138,9 @@ async def flr_sweep(env):
 
     async def once(clocks, row):
         flrs = await env.counters.read("FLRS")
-        tasks = _accesses(env, rig.ring, mapping.address, mapping.address)
-        tasks.append(cocotb.start_soon(_tolerant(env.counters.write("MSI_RAISE", 3))))
+        tasks = accesses(env, rig.ring, mapping.address, besides)
         await env.clocks(clocks + 1)
-        states = _states(env)
+        states = _states(env) + besides.states()
         began = cycle()
         await function.pcie_cap.initiate_function_level_reset()
         await env.until(lambda: not env.block.in_flr, "cfg_flr_done", _FLR_DONE)
@@ -229,6 +150,7 @@ async def flr_sweep(env):
         await rig.drained()
         await rig.probe()
         row.recovery = cycle() - began
+        await besides.check()
         # What the hard block dropped was not rung: the pins tell.
         rig.sent.update({n: len(env.board.bells[n].rings) - rig.sent[n] for n in range(VECTORS)})
         rig.sent[KICK] = len(env.board.latch.kicks)
@@ -238,5 +160,22 @@ async def flr_sweep(env):
         await env.counters.check(env.board)
         return states
 
-    await _sweep(env, "flr", once)
+    await _sweep(env, "flr", state, besides, once)
     await env.software.epc.mem_unmap(mapping)
+
+
+def _tests():
+    """Make a test for each sweep."""
+    for family, sweep in (("rst", _rst), ("flr", _flr)):
+        for state in FAMILIES[family].states:
+            linux, msix = family == "flr", MSIX_VECTORS if state == "msix" else 0
+
+            async def run(env, sweep=sweep, state=state):
+                await sweep(env, state)
+
+            name = run.__name__ = run.__qualname__ = f"{family}_{state}"
+            test = cocotb.test(timeout_time=40_000, timeout_unit="us")
+            globals()[name] = test(scenario(linux=linux, msix=msix)(run))
+
+
+_tests()

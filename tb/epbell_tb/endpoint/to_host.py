@@ -119,7 +119,7 @@ class ToHost:
         self._permissions.table_moved()
         self._written = 0
         self._answered = 0
-        self._in_flr = False
+        self._flr_since: int | None = None
         for name in ("outbound_failed", "msix_since_reset"):
             self._counts[name] = 0
 
@@ -133,7 +133,7 @@ class ToHost:
         What it cuts off may have left or not, and may fail or not. What is on the stream leaves, failed or not, before
         it ends. Returns how many MSI-X vectors it has taken away; the endpoint may have counted them as sent.
         """
-        self._in_flr = begins
+        self._flr_since = cycle() if begins else None
         for access in (*self._answers, *self._writes, *self._read_answers, *self._reads):
             access.cut = True
         if begins:
@@ -209,7 +209,7 @@ class ToHost:
             expected.lost = True
         else:
             self._refused(expected, access)
-        if expected in self._reads and not (expected.cut and self._in_flr):
+        if expected in self._reads and not (expected.cut and self._flr_since is not None):
             self._reads.remove(expected)
 
     def _given_up(self, expected: _Access, access: CpuAccess) -> bool:
@@ -248,6 +248,9 @@ class ToHost:
         assert plain == (1, 0, 0, 0, 0, 0), f"a request with fields that it must not have: {request}"
         flags = request.own_requester, request.poisoned, request.ecrc, request.discontinued, bool(request.completer)
         assert not any(flags), f"a request with flags that it must not have: {request}"
+        # On the stream in the clock in which the hard block begins to ask for the reset, or before it.
+        begun = self._flr_since is None or request.offered <= self._flr_since + 1
+        assert begun, f"a request that begins in a reset of the function: {request}"
         if request.kind == MEM_READ:
             self._read(request)
         else:
@@ -312,6 +315,11 @@ class ToHost:
                 self._raised.remove(raised)
 
         return ended
+
+    @property
+    def vectors_due(self) -> int:
+        """How many MSI-X vectors were raised and have not been sent; some may have become one with others."""
+        return sum(not raised.doubtful for raised in self._raised)
 
     def switched_off(self) -> None:
         """Note that the CPU takes the MSI-X table away: nothing is due any more."""
@@ -378,8 +386,7 @@ class ToHost:
         assert not self._reads, f"reads of the CPU that never left: {list(self._reads)}"
         assert not self._answers, f"writes to the host that were never answered: {list(self._answers)}"
         assert not self._read_answers, f"reads of the host that were never answered: {list(self._read_answers)}"
-        due = [raised for raised in self._raised if not raised.doubtful]
-        assert len(due) <= merged, f"MSI-X vectors that were never sent: {due}"
+        assert self.vectors_due <= merged, f"MSI-X vectors that were never sent: {self._raised}"
 
 
 def _cause(answer: Answer) -> Cause:

@@ -47,6 +47,7 @@ class InterruptsNeverFail(_Stock):
         self.answer_after: Callable[[], int] = lambda: 0
         self.answer_takes: Callable[[], int] = lambda: 0
         self.refuses: Callable[[], bool] = lambda: False
+        self._owed = 0
         super().__init__(*args, **kwargs)
 
     async def serve(self, pin: Any, wanted: Callable[[int], Wanted]) -> None:
@@ -58,6 +59,7 @@ class InterruptsNeverFail(_Stock):
             if not asked:
                 await change
                 continue
+            self._owed += 1
             allowed, send = wanted(asked)
             for _ in range(self.answer_after()):
                 if not allowed():
@@ -71,6 +73,13 @@ class InterruptsNeverFail(_Stock):
                     await edge
                     assert not int(pin.value), "asked for an interrupt again before the answer"
             await pulse(self.user_clk, *(self._sent_pins if good else self._fail_pins))
+            self._owed -= 1
+
+    async def answered(self) -> None:
+        """Wait until no request is without its answer."""
+        edge = RisingEdge(self.user_clk)
+        while self._owed:
+            await edge
 
     @property
     def _sent_pins(self) -> tuple[Any, ...]:
