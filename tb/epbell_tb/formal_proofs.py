@@ -28,6 +28,7 @@ BLOCKS = (
     "msi",
     "msi_queue",
     "msix_parts",
+    "msix",
     "intx",
     "fence",
     "inbound",
