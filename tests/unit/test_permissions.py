@@ -7,7 +7,7 @@ import pytest
 
 from epbell_tb.endpoint import msis, permissions
 from epbell_tb.endpoint.msis import Msis, Pulses
-from epbell_tb.endpoint.permissions import DECIDED, MASKED, QUEUED, Allowed, History, Permissions
+from epbell_tb.endpoint.permissions import DECIDED, MASKED, ON_RQ, QUEUED, Allowed, History, Permissions
 
 MSI = Allowed(requests=True, msi=True, granted=32)
 MSIX = Allowed(requests=True, msix=True)
@@ -88,6 +88,18 @@ def test_a_message_around_a_change(changes, shut):
     closes.check_msix(3, False, CHANGE + DECIDED)
     with pytest.raises(AssertionError, match="MSI-X 3 is sent, which the host does not allow"):
         closes.check_msix(3, False, CHANGE + DECIDED + 1)
+
+
+def test_a_message_on_rq_around_a_change(changes):
+    """It is on the stream two clocks after it was taken, if nothing is before it."""
+    closes = changes(MSIX, replace(MSIX, msix=False))
+    for at in (CHANGE + ON_RQ, CHANGE + ON_RQ + 1):
+        since = closes.queued_since(None, at)
+        if at <= CHANGE + ON_RQ:
+            closes.check_msix(3, False, at, since)
+            continue
+        with pytest.raises(AssertionError, match="MSI-X 3 is sent, which the host does not allow"):
+            closes.check_msix(3, False, at, since)
 
 
 def test_a_message_around_a_change_of_its_mask(changes):

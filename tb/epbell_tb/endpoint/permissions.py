@@ -14,6 +14,7 @@ from epbell_tb.endpoint.clock import cycle
 __all__ = [
     "DECIDED",
     "MASKED",
+    "ON_RQ",
     "QUEUED",
     "Allowed",
     "History",
@@ -23,8 +24,10 @@ __all__ = [
 DECIDED = 1
 """Clocks from the one in which the endpoint decides to send an interrupt to the one in which a pin shows it: the mask
 that counts is the one in the clock before ``cfg_interrupt_msi_int`` (`epbell.msi`), a message at the port of MSI-X is
-there in the clock after it is taken (`epbell.msix_sender`), one on RQ in the clock after the handshake
-(`epbell.pcie.requester`)."""
+there in the clock after it is taken (`epbell.msix_sender`)."""
+
+ON_RQ = 2
+"""Likewise of a message on RQ, if nothing is before it: from its taking to the stream (`epbell.outbound`)."""
 
 QUEUED = 4
 """Clocks from the one in which a message is taken to the one in which it is on RQ, if nothing is before it."""
@@ -173,10 +176,11 @@ class Permissions:
     def check_msix(self, vector: int, masked: bool, now: int, since: int | None = None) -> None:
         """Check that an MSI-X message may be there, of a vector that is masked now or not.
 
-        It may have waited since a cycle, when it could not be taken back any more.
+        On RQ it may have waited since a cycle, when it could not be taken back any more.
         """
         waited = now - (now if since is None else since)
-        allowed = self.history.ever(Allowed.sends_msix, now - waited - DECIDED, now)
+        decided = DECIDED if since is None else ON_RQ
+        allowed = self.history.ever(Allowed.sends_msix, now - waited - decided, now)
         assert allowed, f"MSI-X {vector} is sent, which the host does not allow: {self.history.now}"
         history = self._masks.get(vector, History(masked))
         unmasked = history.ever(lambda hidden: not hidden, now - waited - MASKED, now)

@@ -128,14 +128,11 @@ class CpuPlayer:
                 self._fetching += 1
                 self._start(self._fetch(operation), f"{operation}")
             case ops.Raise():
-                await self._raise(operation)
+                await env.counters.write(f"{operation.way.upper()}_RAISE", operation.vector)
             case ops.Intx():
                 await env.counters.write("INTX", operation.word)
             case _:
                 raise TypeError(f"The CPU does not do {operation!r}")
-
-    async def _raise(self, operation: ops.Raise) -> None:
-        await self._env.counters.write(f"{operation.way.upper()}_RAISE", operation.vector)
 
     def aperture(self, slot: int, offset: int) -> int:
         """Return the address by which the CPU reaches a page of the host's, if a window is there."""

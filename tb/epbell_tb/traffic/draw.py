@@ -7,13 +7,13 @@ from random import Random
 
 from epbell_tb.traffic import operations as ops
 from epbell_tb.traffic.bad import KINDS as BAD
-from epbell_tb.traffic.bad import SPOILS
+from epbell_tb.traffic.bad import SPOILS, UNSUPPORTED
 from epbell_tb.traffic.ground import FILLED, GRANULE, HOST_PAGES, VECTORS, Ground
 
 __all__ = ["WEIGHTS", "draw"]
 
 WEIGHTS = {
-    "Ring": 18, "Kick": 12, "Store": 20, "Load": 14, "Bad": 8,
+    "Ring": 18, "Kick": 12, "Meet": 6, "Store": 20, "Load": 14, "Bad": 8,
     "Ack": 22, "Poke": 10, "Enables": 3, "Aim": 4, "Map": 2, "Put": 6, "Fetch": 7, "Raise": 12, "Intx": 2,
     "Command": 1.6, "Msi": 3, "Msix": 2, "MaskVector": 3, "MoveBar": 0.6, "Sleep": 0.4, "Reset": 0.5,
     "Dma": 4, "Stall": 3, "Answers": 2,
@@ -32,6 +32,8 @@ _STREAMS = ("cq", "cc", "rq", "rc")
 _READ_REQUEST = 512
 _PAGES = 4
 _SLOTS = 8
+_MEETING = 6
+"""A ring takes four clocks at most, and the CPU's access two or more."""
 _EDMA_REGISTERS = (0x00C, 0x02C, 0x04C, 0x054, 0x058, 0x0A0, 0x0A8, 0x0AC)
 """Enables, status, masks and clears of the unroll map; other offsets come, too."""
 
@@ -85,6 +87,14 @@ class _Draw:
         which = source.randrange(len(ground.words))
         return ops.Kick(gap, ground.kick_bar, which, source.getrandbits(32), enables)
 
+    def meet(self, gap: int) -> ops.Operation:
+        ground, source = self._ground, self._source
+        word, after = source.getrandbits(32), source.randrange(_MEETING)
+        if ground.words and source.random() < 0.6:
+            assert ground.kick_bar is not None
+            return ops.Meet(gap, ground.kick_bar, None, source.randrange(len(ground.words)), word, after)
+        return ops.Meet(gap, ground.bell_bar, source.randrange(4), 0, word, after)
+
     def store(self, gap: int) -> ops.Operation:
         place = self._place(self._max_payload)
         return ops.Store(gap, *place, *self._marks(), self._source.getrandbits(32))
@@ -93,12 +103,14 @@ class _Draw:
         return ops.Load(gap, *self._place(_READ_REQUEST), *self._marks())
 
     def bad(self, gap: int) -> ops.Operation:
-        source = self._source
-        bar = source.choice((self._ground.bell_bar, *self._ground.bars))
+        ground, source = self._ground, self._source
+        what = source.choice(tuple(BAD))
+        bar = source.choice((ground.bell_bar, *ground.bars))
         offset, dwords = self._span(bar, source.choice((1, 1, 2, 4, 16)))
-        if bar == self._ground.bell_bar and source.random() < 0.6:
-            offset, dwords = self._ground.registers.offset[f"TR{source.randrange(4)}"], 1
-        return ops.Bad(gap, source.choice(tuple(BAD)), bar, offset, dwords, source.getrandbits(32))
+        if what not in UNSUPPORTED and source.random() < 0.6:  # at the doorbells, beats long enough to end too late
+            bar, dwords = ground.bell_bar, source.choice((1, 2, 3, 4, 4))
+            offset = ground.registers.offset[f"TR{source.randrange(5 - dwords)}"]
+        return ops.Bad(gap, what, bar, offset, dwords, source.getrandbits(32))
 
     def maskvector(self, gap: int) -> ops.Operation:
         return ops.MaskVector(gap, self._source.randrange(VECTORS), self._source.random() < 0.5)
@@ -254,7 +266,12 @@ class _Draw:
     # -- beside all that -----------------------------------------------------------------------------------------------
 
     def dma(self, gap: int) -> ops.Operation:
-        return ops.Dma(gap, *(self._source.choice((0, 0, 1 << self._source.randrange(4))) for _ in range(4)))
+        writes, reads = self._ground.channels
+        return ops.Dma(gap, *(self._channel(most) for most in (writes, writes, reads, reads)))
+
+    def _channel(self, most: int) -> int:
+        """Return one of the first four channels, as a bit, or none."""
+        return self._source.choice((0, 0, 1 << self._source.randrange(min(most, 4)) if most else 0))
 
     def stall(self, gap: int) -> ops.Operation:
         return ops.Stall(gap, self._source.choice(_STREAMS), self._source.choice((5, 20, 60, 200)))

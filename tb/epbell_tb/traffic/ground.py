@@ -60,6 +60,8 @@ class Ground:
         Of the Messaging Unit.
     words : tuple of int
         Offsets of the eDMA's words that ring.
+    channels : tuple of int
+        How many channels the eDMA has that write, and that read.
     """
 
     sizes: tuple[int, ...]
@@ -73,14 +75,15 @@ class Ground:
     map: AddressMap
     layout: str
     words: tuple[int, ...]
+    channels: tuple[int, int]
 
     @staticmethod
     def of(tree: DeviceTree, bars: str) -> Ground:
         """Return that of a device tree with a set of BARs."""
         sizes = tuple(bar.size if bar else 0 for bar in BAR_SETS[bars])
-        endpoint = tree.endpoint
+        endpoint, edma = tree.endpoint, tree.endpoint.edma
         units = tree.messaging_units
-        words = EdmaPage.of(endpoint.edma).doorbells
+        words = EdmaPage.of(edma).doorbells
         free = [bar for bar, size in enumerate(sizes) if size and bar not in (_TABLE_BAR, _BELL_BAR)]
         kick = endpoint.fixed_bar if endpoint.fixed_bar is not None else free[0]
         bells = _BELL_WINDOWS[: 1 + (endpoint.inbound_windows >= _FEW)]
@@ -88,6 +91,7 @@ class Ground:
             sizes, _TABLE_BAR, _BELL_BAR, kick if words else None, endpoint.inbound_windows,
             endpoint.outbound_windows, bells, endpoint.fixed_bar, AddressMap.of(tree),
             (units[0].layout if units else None) or _DEFAULT_LAYOUT, words,
+            (edma.write_channels, edma.read_channels),
         )  # fmt: skip
 
     @property

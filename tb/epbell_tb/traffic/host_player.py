@@ -14,6 +14,7 @@ from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.endpoint.host_vectors import TABLE
 from epbell_tb.traffic import operations as ops
 from epbell_tb.traffic.bad import KINDS, UNSUPPORTED
+from epbell_tb.traffic.cpu_player import CpuPlayer
 from epbell_tb.traffic.ground import Ground
 
 __all__ = ["HostPlayer"]
@@ -22,6 +23,8 @@ HOLE = 0xCF00_0000
 """Routed to the endpoint, and in none of its BARs."""
 
 _ENTRY, _CONTROL = 16, 12
+_ARRIVES = 60
+"""Clocks within which a request is on the stream if nothing is before it."""
 
 Start = Callable[[Coroutine[Any, Any, None], str], None]
 
@@ -37,6 +40,8 @@ class HostPlayer:
         What there is.
     start
         Lets something go on by itself.
+    cpu
+        Handles what meets a ring.
 
     Attributes
     ----------
@@ -46,8 +51,9 @@ class HostPlayer:
         How many reads ended in which status.
     """
 
-    def __init__(self, env: EndpointEnv, ground: Ground, start: Start) -> None:
+    def __init__(self, env: EndpointEnv, ground: Ground, start: Start, cpu: CpuPlayer) -> None:
         self.disturbed = 0
+        self._cpu = cpu
         self.answers: dict[str, int] = {}
         self._env = env
         self._ground = ground
@@ -62,6 +68,8 @@ class HostPlayer:
         elif isinstance(operation, ops.Kick):
             at = self._address(operation.bar, self._ground.words[operation.which])
             await self._post(at, operation.word, operation.first_be)
+        elif isinstance(operation, ops.Meet):
+            await self._meet(operation)
         elif isinstance(operation, ops.MaskVector):
             at = self._address(self._ground.table_bar, TABLE + _ENTRY * operation.vector + _CONTROL)
             await self._post(at, int(operation.masked))
@@ -83,6 +91,23 @@ class HostPlayer:
 
     def _address(self, bar: int | None, offset: int) -> int:
         return HOLE + offset if bar is None else self._env.address(bar, offset)
+
+    async def _meet(self, operation: ops.Meet) -> None:
+        kicks = operation.vector is None
+        offset = self._ground.words[operation.which] if operation.vector is None else self._tr[operation.vector]
+        counts, name = self._env.board.counts, "kicks" if kicks else "rings"
+        before = counts[name]
+        await self._post(self._address(operation.bar, offset), operation.word)
+        for _ in range(_ARRIVES):
+            if counts[name] != before:
+                break
+            await self._env.clock
+        self._start(self._handle(operation), f"{operation}")
+
+    async def _handle(self, operation: ops.Meet) -> None:
+        if operation.after:
+            await self._env.clocks(operation.after)
+        await self._cpu.do(ops.Ack(0, operation.vector, operation.which))
 
     async def _post(self, address: int, word: int, first_be: int = 0xF) -> None:
         await self._env.memory.post(memory_request(address, word.to_bytes(4, "little"), first_be=first_be))

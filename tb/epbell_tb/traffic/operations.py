@@ -109,6 +109,24 @@ class Kick(Operation):
 
 
 @dataclass(frozen=True)
+class Meet(Operation):
+    """A ring of a vector, or of the eDMA's word ``which`` if that is None, and the handler's access that may meet it.
+
+    Attributes
+    ----------
+    after
+        Clocks from the last beat of the ring to the access.
+    """
+
+    lane = "host"
+    bar: int
+    vector: int | None
+    which: int
+    word: int
+    after: int
+
+
+@dataclass(frozen=True)
 class Bad(Operation):
     """A request that is no good: ``what`` is a name of `epbell_tb.traffic.bad.KINDS`."""
 
@@ -337,7 +355,7 @@ class Answers(Operation):
 _KINDS: dict[str, type[Operation]] = {
     kind.__name__: kind
     for kind in (
-        Store, Load, Ring, Kick, Bad, Poke, Ack, Enables, Aim, Map, Put, Fetch, Raise, Intx, Command, Msi, Msix,
+        Store, Load, Ring, Kick, Meet, Bad, Poke, Ack, Enables, Aim, Map, Put, Fetch, Raise, Intx, Command, Msi, Msix,
         MaskVector, MoveBar, Sleep, Reset, Dma, Stall, Answers,
     )
 }  # fmt: skip

@@ -58,8 +58,8 @@ class Player:
         self._ground = ground
         self.done: Counter[str] = Counter()
         self.begun = 0
-        self.host = HostPlayer(env, ground, self._start)
         self.cpu = CpuPlayer(env, ground, self._start)
+        self.host = HostPlayer(env, ground, self._start, self.cpu)
         self.config = ConfigPlayer(env, ground, self.cpu, self.host, self._by_cpu)
         self._lanes: dict[str, _Lane] = {}
         self._tasks: set[Any] = set()

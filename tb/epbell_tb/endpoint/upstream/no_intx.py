@@ -59,11 +59,11 @@ class NoIntx(_Stock):
                 continue
             level = wanted
             if not await self._steady(level, 1 + self.line_after()):
-                level = False
+                level = self._told = False  # after a reset the host knows of nothing
                 continue
             await self._tell(level and not self.functions[0].interrupt_disable)
             if not await self._steady(level, self.line_takes()):
-                level = False
+                level = self._told = False
                 continue
             await pulse(self.user_clk, self.cfg_interrupt_sent)
 
