@@ -65,6 +65,15 @@ def test_failure_is_kept_and_shrunk(tmp_path, planted):
     assert "still fails" in shown.ended
 
 
+def test_a_read_that_the_host_holds(tmp_path):
+    """It was taken before bus mastering went off, and the CPU waits for it; the host goes on in the end."""
+    held = [ops.Stall(0, "rq", 200), ops.Fetch(4, 0, 0, 1), ops.Command(300, True, False, True)]
+    drawn = Drawn(Place("imx8", 64), 1, 128, [*held, *[ops.Ack(0, 0, 0)] * 8])
+    ended = run(drawn, tmp_path / "run")
+    assert ended.passed, ended.reason
+    assert ended.figures["counts"]["to_host_reads"]
+
+
 def test_command_of_a_failure(capsys, monkeypatch, tmp_path, planted):
     monkeypatch.setattr("epbell_tb.random_place.BENCH", BENCH)
     drawn = Drawn(Place("imx8", 64), 1, 128, [ops.Raise(0, "msi", 3)])

@@ -10,7 +10,7 @@ from epbell_tb.endpoint.clock import follow_clock
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
 from epbell_tb.endpoint.permissions import Allowed, Permissions
 from epbell_tb.endpoint.to_host import ToHost
-from epbell_tb.endpoint.to_host_packets import Answer, SentRequest
+from epbell_tb.endpoint.to_host_packets import Answer, AnswerReader, SentRequest
 
 APERTURE = 0x7000_0000
 HOST = 0x1_2345_6000
@@ -102,6 +102,50 @@ def test_a_wrong_answer_to_the_cpu(answer, response, data):
     to_host.answer(answer)
     with pytest.raises(AssertionError):
         to_host.read_ended(access(8, response, data=data))
+
+
+@pytest.mark.parametrize(
+    ("tag", "response", "answer", "text"),
+    [
+        (3, SLVERR, replace(GOOD, length=2, data=bytes(8)), None),
+        (3, SLVERR, GOOD, "its answer was good"),
+        (3, OKAY, GOOD, "whose answer has not ended"),
+        (4, SLVERR, GOOD, "nothing came back"),
+        (None, SLVERR, GOOD, "nothing came back"),
+    ],
+)
+def test_a_read_that_fails_before_its_answer_has_ended(tag, response, answer, text):
+    """Its descriptor says that it is no good; only its own, and only if it is none."""
+    to_host = board()
+    to_host.coming = lambda: tag
+    to_host.read_started(APERTURE + 8)
+    to_host.sent(READ)
+
+    def end():
+        to_host.read_ended(access(8, response))
+        to_host.answer(answer)
+        to_host.check_empty(merged=0)
+
+    if text is None:
+        end()
+        return
+    with pytest.raises(AssertionError, match=text):
+        end()
+
+
+def test_which_answer_comes(monkeypatch):
+    """The tag is known when the descriptor is there, until the answer ends."""
+    monkeypatch.setattr("epbell_tb.endpoint.packets.cycle", lambda: 1)
+    found = []
+    reader = AnswerReader(2, found.append)
+    packet = (0).to_bytes(8, "little") + bytes([7]) + bytes(3) + bytes(8)
+    seen = []
+    for at in range(0, 24, 8):
+        beat = packet[at : at + 8]
+        reader.beat(beat.ljust(8, b"\0"), (1 << len(beat) // 4) - 1, 0, at == 16, 1)
+        seen.append(reader.coming)
+    assert seen == [None, 7, None]
+    assert [answer.tag for answer in found] == [7]
 
 
 def test_failures_need_a_reason():

@@ -167,7 +167,9 @@ class EndpointEnv:
         watch_stream(dut, "s_axis_cq", self.requests)
         watch_stream(dut, "m_axis_cc", self.completions)
         watch_stream(dut, "m_axis_rq", self.sent)
-        watch_stream(dut, "s_axis_rc", AnswerReader(lanes, board.to_host.answer))
+        answers = AnswerReader(lanes, board.to_host.answer)
+        board.to_host.coming = lambda: answers.coming
+        watch_stream(dut, "s_axis_rc", answers)
         CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
         watch_line(dut.irq_mu, LineReader(1, board.irq))
         watch_line(dut.irq_edma, LineReader(len(self.irq_edma), board.irq_edma))

@@ -51,6 +51,7 @@ class _Access:
     followed: bool = False  # what comes later need not wait for it
     answer: Answer | None = None
     cut: bool = False  # a reset of the function came meanwhile: it leaves if it had begun to
+    early: bool = False  # it has failed by the descriptor of an answer that had not ended
     lost: bool = False  # the endpoint has given it up; its tag is in use until an answer comes
 
 
@@ -84,6 +85,9 @@ class ToHost:
     ----------
     msix
         How MSI-X messages leave: ``"rq"``, or ``"port"`` for the hard block's port.
+    coming
+        Tells which tag has an answer under way whose descriptor is there (None: none): it says whether the read fails
+        (`epbell.pcie.requester`, `CompletionParser`).
     causes
         How often reads ended badly, and how.
     """
@@ -97,6 +101,7 @@ class ToHost:
         now_or_later: Callable[[Callable[[], None]], None],
     ) -> None:
         self.msix = "rq"
+        self.coming: Callable[[], int | None] = lambda: None
         self._permissions = permissions
         self._now_or_later = now_or_later
         self._reference = reference
@@ -207,6 +212,9 @@ class ToHost:
         self._counts["outbound_failed"] += 1
         if self._given_up(expected, access):
             expected.lost = True
+        elif expected.sent and self._tags.get(self.coming()) is expected and not expected.cut:
+            expected.early = True
+            assert (access.response, access.data) == (_SLVERR, 0), f"a read whose answer has not ended: {access}"
         else:
             self._refused(expected, access)
         if expected in self._reads and not (expected.cut and self._flr_since is not None):
@@ -297,6 +305,7 @@ class ToHost:
         if access is not None and answer.ends:
             del self._tags[answer.tag]
             access.answer = answer
+            assert not (access.early and answer.good), f"a read has failed, and its answer was good: {answer}"
             if not answer.good and not access.lost:
                 self.causes[_cause(answer)] += 1
 

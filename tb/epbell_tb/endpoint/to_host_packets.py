@@ -13,6 +13,9 @@ __all__ = [
     "SentRequestReader",
 ]
 
+_ANSWER = 12
+"""Bytes of the descriptor of a completion."""
+
 
 @dataclass(frozen=True)
 class SentRequest:
@@ -88,6 +91,13 @@ class AnswerReader(PacketReader[Answer]):
     """Completions and notices that the endpoint took from the RC stream."""
 
     discontinue = 42, 96
+
+    @property
+    def coming(self) -> int | None:
+        """Tag of the packet under way, None if there is none, or its descriptor is not there yet."""
+        if self.open_since is None or len(self._data) < _ANSWER:
+            return None
+        return self._data[8]
 
     def packet(self, packet: bytes, first: int, last: int) -> None:
         """Report a whole packet."""

@@ -25,6 +25,10 @@ SETTLED = 20_000
 """Clocks within which everything has come to an end after the last operation: a read of the host's is given up after
 5,000, one of the CPU's after 1,000, and of either few are under way; a reset takes 6,000 with all that Linux does."""
 
+_HELD = 4_000
+"""Clocks after which the host lets the endpoint make requests again, if nothing goes on: a read of the CPU that was
+taken before the host forbade them is held until then, or for 12.5 ms (docs/endpoint.md)."""
+
 _WAITING = 4
 """Operations that may wait in a lane before the next one of any lane."""
 _OFFERED = 6
@@ -129,7 +133,8 @@ class Player:
 
     async def _room(self) -> None:
         """Wait until neither the lanes nor the stream of requests have much to do."""
-        for _ in range(SETTLED):
+        for waited in range(SETTLED):
+            self._let_go(waited)
             full = any(lane.waiting > _WAITING for lane in self._lanes.values())
             if not full and self.env.block.cq_source.count() <= _OFFERED:
                 return
@@ -169,11 +174,17 @@ class Player:
         """Wait until everything that was begun has come to its end."""
         env = self.env
         env.to_host.spoil, env.to_host.delay = None, lambda: 0
-        for _ in range(0, SETTLED, 8):
+        for waited in range(0, SETTLED, 8):
+            self._let_go(waited)
             if not self._busy():
                 return
             await env.clocks(8)
         raise AssertionError(f"stuck: not settled within {SETTLED} clocks: {self._busy()}")
+
+    def _let_go(self, waited: int) -> None:
+        """Let the endpoint make requests if it has been kept from them for so many clocks."""
+        if waited == _HELD and not self.env.block.may_request:
+            self._lane("config").put(lambda: self.config.command(ops.Command(0, True, True, True)))
 
     def _busy(self) -> list[str]:
         names = [f"{name} ({lane.waiting})" for name, lane in self._lanes.items() if lane.waiting]
