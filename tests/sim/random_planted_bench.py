@@ -9,8 +9,7 @@ _raised = Msis.raised
 
 
 def _but_one(self, vector, answered):
-    if vector != 3:
-        _raised(self, vector, answered)
+    return (lambda late: None) if vector == 3 else _raised(self, vector, answered)
 
 
 Msis.raised = _but_one
