@@ -34,6 +34,8 @@ BLOCKS = (
     "inbound",
     "cpu",
     "completer",
+    "writes",
+    "reads",
     "cdc",
     "cdc_channel",
     "cdc_mur",

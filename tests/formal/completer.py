@@ -18,7 +18,7 @@ from epbell.pcie.request import RequestParser
 from epbell.pcie.target import EVENTS, Target
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
-__all__ = ["PROOFS"]
+__all__ = ["DOORBELLS", "EDMA", "PROOFS", "RAM", "RAM_SIZE", "SIDE_B", "WRITE", "Front"]
 
 _ENTRY = 4
 
@@ -104,17 +104,17 @@ class _Credits(Bench):
         checks.cover("one is granted while one comes back", grant & back)
 
 
-_RAM, _RAM_SIZE = 0x6000_0000, 4096
-_SIDE_B, _EDMA, _DOORBELLS = 0x5D30_0000, 0x5F09_0000, (0x4C, 0xA0)
-_READ, _WRITE, _LOCKED = 0, 1, 7
+RAM, RAM_SIZE = 0x6000_0000, 4096
+SIDE_B, EDMA, DOORBELLS = 0x5D30_0000, 0x5F09_0000, (0x4C, 0xA0)
+_READ, WRITE, _LOCKED = 0, 1, 7
 
 
 def _carries(kind: Any) -> Any:
     """Whether a payload follows: writes of memory, I/O and configuration, and AtomicOps."""
-    return (kind == _WRITE) | ((kind >= 3) & (kind <= 6)) | (kind == 10) | (kind == 11)
+    return (kind == WRITE) | ((kind >= 3) & (kind <= 6)) | (kind == 10) | (kind == 11)
 
 
-class _Front(Bench):
+class Front(Bench):
     """Parser and target, with whatever the windows say in each clock."""
 
     def __init__(self, width: int) -> None:
@@ -128,8 +128,8 @@ class _Front(Bench):
 
     def check(self, m: Any, checks: Checks) -> None:
         parser: Any = RequestParser(self.width)
-        pages = [HostPage(_SIDE_B, None), HostPage(_EDMA, _DOORBELLS)]
-        target: Any = Target(self.lanes, ram_base=_RAM, ram_size=_RAM_SIZE, pages=pages)
+        pages = [HostPage(SIDE_B, None), HostPage(EDMA, DOORBELLS)]
+        target: Any = Target(self.lanes, ram_base=RAM, ram_size=RAM_SIZE, pages=pages)
         self.in_parser, self.in_target = Inside(parser), Inside(target)
         m.submodules.parser, m.submodules.target = parser, target
         self.target = target
@@ -146,21 +146,26 @@ class _Front(Bench):
         ]
         self.ready = parser.cq.tready
         self.torn = parser.torn
+        self.parser = parser
         self._packet(m, checks)
-        self._answers(m, checks)
+        self.state(m, checks)
 
     def _packet(self, m: Any, checks: Checks) -> None:
         """Keep the account of the packet on the stream."""
         lanes, user = self.lanes, self.tuser
         sop, withdrawn_now = user[40], user[41]
+        self.sop: Any = sop
+        self.place: Any = Signal(12, name="place")
         self.taken = taken = self.tvalid & self.ready
-        at: Any = Signal(12, name="at")  # dwords of the packet before this beat; 0: there is none in progress
+        self.at: Any = Signal(12, name="at")  # dwords of the packet before this beat; 0: there is none in progress
+        at = self.at
         low: Any = Signal(64, name="low_half")
         held: Any = Signal(64, name="high_half")
         enables: Any = Signal(8, name="enables")
-        wrong: Any = Signal(name="was_wrong")
+        self.was_wrong: Any = Signal(name="was_wrong")
+        wrong = self.was_wrong
         gone: Any = Signal(name="was_withdrawn")
-        place: Any = Signal(12, name="place")
+        place = self.place
         header: Any = Signal(128, name="header")
         first_be: Any = Signal(8, name="byte_enables")
         m.d.comb += place.eq(Mux(sop, 0, at))
@@ -215,16 +220,17 @@ class _Front(Bench):
             checks.invariant("the first half", (at != 2) | (kept[:64] == low))
         # What is left, from the header as it is kept.
         old_kind, old_length = held[11:15], held[:11]
+        self.kept_kind: Any = old_kind
         total: Any = Signal(12, name="old_whole")
         m.d.comb += total.eq(4 + Mux(_carries(old_kind), old_length, 0))
         checks.invariant("what is to come", ~begun | (inside.signal("left") == Mux(total > at, total - at, 0)[:11]))
         checks.invariant("dwords come in beats", at[: lanes.bit_length() - 1] == 0)
 
-    def _answers(self, m: Any, checks: Checks) -> None:
+    def state(self, m: Any, checks: Checks) -> None:
         """State what becomes of each packet: one answer or none, one report or none."""
         target, taken = self.target, self.taken
         ends: Any = Signal(name="ends")
-        posted = (self.kind == _WRITE) | (self.kind >= 12)
+        posted = (self.kind == WRITE) | (self.kind >= 12)
         sound = self.known & ~self.withdrawn & ~self.wrong
         m.d.comb += ends.eq(taken & self.tlast)
         asks: Any = Signal(name="answer_owed")
@@ -263,7 +269,7 @@ class _Front(Bench):
             "whether it asks", ~over | (asks == (stage.known & (h.kind.as_value() != 1) & (h.kind.as_value() < 12)))
         )
         checks.invariant("bad in one way", ~(full & stage.discontinued & stage.malformed))
-        to_write = stage.known & (h.kind.as_value() == _WRITE) & ~stage.discontinued & ~stage.malformed
+        to_write = stage.known & (h.kind.as_value() == WRITE) & ~stage.discontinued & ~stage.malformed
         checks.invariant("what is written is of a write that is not bad so far", ~(full & stage.write) | to_write)
         read = target.read
         told = Cat(read.requester, read.tag, read.function, read.tc, read.attr, read.at)
@@ -287,7 +293,7 @@ class _Front(Bench):
             ~(over & moved & bad) | target.malformed,
         )
         checks.backward("no other is", ~target.malformed | bad)
-        other = (kind != _READ) & (kind != _WRITE)
+        other = (kind != _READ) & (kind != WRITE)
         checks.forward(
             "one that is sound but no memory request is reported as unsupported",
             ~(over & moved & was["sound"] & other) | target.unsupported,
@@ -305,11 +311,11 @@ class _Front(Bench):
         )
         checks.backward(
             "a packet that was bad when it ended writes nothing more",
-            ~(over & writes) | was["sound"] & (kind == _WRITE),
+            ~(over & writes) | was["sound"] & (kind == WRITE),
         )
         checks.cover("a read waits for its place", asks & ~self.read_ready)
         checks.cover(
-            "a malformed packet", target.malformed & checks.past(self.known & (self.kind == _WRITE), "known_ago")
+            "a malformed packet", target.malformed & checks.past(self.known & (self.kind == WRITE), "known_ago")
         )
         checks.cover("a doorbell of a sound write", target.bus_valid & self.bus_ready & over)
 
@@ -335,7 +341,7 @@ PROOFS = [
         Proof(
             f"completer.packets.{width}",
             "each packet has one answer or none, and one report or none, as it was",
-            partial(_Front, width),
+            partial(Front, width),
             depth=1,
             wide=True,
         )
