@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from epbell.export import MODULES
 from epbell_models import devicetree
 from epbell_tb.mutate_plan import Stage
+from epbell_tb.random_place import Drawn
+from epbell_tb.random_places import Place
+from epbell_tb.runner import sim_build
 from epbell_tb.scenarios import SCENARIOS
 
-__all__ = ["clocks_of", "limit_of", "stages_of"]
+__all__ = ["clocks_of", "limit_of", "prepare", "stages_of"]
 
 _BENCHES = "epbell_tb.benches"
 _SHARP = (
@@ -18,6 +22,10 @@ _SHARP = (
 )
 """Scenarios that come first as long as nothing is known of what notices most."""
 
+_RANDOM = (("imx8", 1, True), ("imx8-edma", 2, False), ("imx8", 3, False))
+"""Runs of random traffic on an endpoint, which come first of all: device tree, seed, stalls."""
+
+_OPERATIONS = 500
 _ENDPOINT = "epbell_endpoint_usp"
 _RATIOS = 7
 _SPACED = 3
@@ -50,6 +58,16 @@ def stages_of(module: str) -> tuple[Stage, ...]:
     return ports, fast
 
 
+def prepare(module: str) -> None:
+    """Draw the random traffic of a module's tests, if it has any."""
+    if not module.startswith(_ENDPOINT):
+        return
+    for place, seed in _places(int(module.removeprefix(_ENDPOINT))):
+        path = _operations(place, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Drawn.of(place, seed, _OPERATIONS).save(path)
+
+
 def clocks_of(module: str) -> int:
     """Return how many clocks a module has."""
     return 2 if module.endswith("_async") else 1
@@ -78,20 +96,43 @@ def _two_clocks() -> list[Stage]:
     ]
 
 
+def _places(width: int) -> list[tuple[Place, int]]:
+    return [(Place(tree, width, stalls), seed) for tree, seed, stalls in _RANDOM]
+
+
+def _operations(place: Place, seed: int) -> Path:
+    """Return the file of what a run of random traffic does."""
+    return sim_build() / "mutate" / "random" / f"{place.name}-{seed}.json"
+
+
+def _environment(tree: str, *, stalls: bool) -> dict[str, str]:
+    return {
+        "EPBELL_BARS": "everyday",
+        "EPBELL_MSIX": "rq",
+        "EPBELL_THOROUGH": "0",
+        "EPBELL_DTS": str(devicetree.builtin(tree)),
+        "EPBELL_STALLS": str(int(stalls)),
+    }
+
+
 def _endpoint(width: int) -> tuple[Stage, ...]:
-    """Scenarios of the Messaging Unit's device tree, then those of the eDMA's, then those of the bridge."""
+    """Random traffic; scenarios of the Messaging Unit's device tree; those of the eDMA's; those of the bridge."""
+    traffic = [
+        Stage(
+            f"{_BENCHES}.endpoint_random",
+            "endpoint_random",
+            f"{place.name}/{seed}",
+            _environment(place.tree, stalls=place.stalls) | {"EPBELL_RANDOM": str(_operations(place, seed))},
+        )
+        for place, seed in _places(width)
+    ]
     found: list[Stage] = []
     for tree, late in (("imx8", False), ("imx8-edma", True)):
-        environment = {
-            "EPBELL_BARS": "everyday",
-            "EPBELL_MSIX": "rq",
-            "EPBELL_THOROUGH": "0",
-            "EPBELL_DTS": str(devicetree.builtin(tree)),
-            "EPBELL_STALLS": "1",
-        }
+        environment = _environment(tree, stalls=True)
         for scenario in SCENARIOS:
             here = tree in scenario.trees and width in scenario.widths
             if here and not any(scenario.name == stage.test for stage in found):
                 long = scenario.name.startswith("vntb_")
                 found.append(Stage(scenario.bench, scenario.name, environment=environment, late=late or long))
-    return tuple(sorted(found, key=lambda stage: _SHARP.index(stage.test) if stage.test in _SHARP else len(_SHARP)))
+    found.sort(key=lambda stage: _SHARP.index(stage.test) if stage.test in _SHARP else len(_SHARP))
+    return (*traffic, *found)

@@ -1,17 +1,19 @@
 """`epbell mutate`: mutants as Yosys lists them, the order of the tests, survivors and their reasons, the verdict."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from epbell.export import MODULES
 from epbell_tb import cli, mutate, mutate_survivors
 from epbell_tb.mutate_design import Mutation, parse
-from epbell_tb.mutate_modules import clocks_of, stages_of
+from epbell_tb.mutate_modules import clocks_of, prepare, stages_of
 from epbell_tb.mutate_plan import Plan, Stage, Verdict, in_order
 from epbell_tb.mutate_proofs import DIFFERENT, EQUIVALENT, Answer, scopes
 from epbell_tb.mutate_run import Outcome
 from epbell_tb.mutate_survivors import Reason
+from epbell_tb.random_place import Drawn
 
 LISTED = [
     r"mutate -mode inv -module top.unit -cell $3 -port A -portbit 2 -wire word -wirebit 2 -src a.py:1 -src b.py:2",
@@ -76,6 +78,18 @@ def test_every_module_has_tests_with_different_names(module):
     assert len(names) == len(set(names)) > 0
     assert not all(stage.late for stage in stages_of(module))
     assert clocks_of(module) == 1 + module.endswith("_async")
+
+
+def test_random_traffic_of_an_endpoint_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setenv("EPBELL_SIM_BUILD", str(tmp_path))
+    prepare("epbell_edma")
+    assert not list(tmp_path.iterdir())
+    prepare("epbell_endpoint_usp64")
+    first = stages_of("epbell_endpoint_usp64")[0]
+    assert first.test == "endpoint_random"
+    drawn = Drawn.load(Path(first.environment["EPBELL_RANDOM"]))
+    assert (drawn.place.width, drawn.place.stalls) == (64, first.environment["EPBELL_STALLS"] == "1")
+    assert len(drawn.operations) == 500
 
 
 def test_unknown_module_is_named():
