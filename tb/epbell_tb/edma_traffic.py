@@ -71,6 +71,11 @@ class Traffic:
         Model whose personality, channels and base they are for.
     rng : random.Random
         Where the choices come from.
+
+    Attributes
+    ----------
+    plain : list of int
+        Offsets in the page of the registers that hold what is written, or nothing, and do nothing else.
     """
 
     def __init__(self, page: EdmaPage, rng: random.Random) -> None:
@@ -89,6 +94,7 @@ class Traffic:
         self._all = self._offsets(page.personality == "legacy")
         acting = {offset for name, offset in self._offset.items() if "INT_" in name or name == "VIEWPORT_SEL"}
         self._others = [offset for offset in self._all if offset not in acting]
+        self.plain = [self._page(offset) for offset in sorted(set(self._offset.values()) - acting)]
         pulses: tuple[str | None, ...] = (*PULSES, None)
         table = [(kind, ring, pulse) for kind in self.kinds for ring in (False, True) for pulse in pulses]
         self._table = itertools.cycle(table)

@@ -21,6 +21,9 @@ from epbell_tb.axil_traffic import Port
 _RESETS = 300
 """Clocks from one reset to the next, on average."""
 
+_REGISTERS = 0.5
+"""How many of the eDMA's accesses are about registers that do nothing: most of them do nothing."""
+
 
 class Wires:
     """The pins of a port."""
@@ -138,8 +141,9 @@ async def messaging_unit(dut):
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 async def edma(dut):
-    """Compare the eDMA page, with ends of transfers."""
+    """Compare the eDMA page, with ends of transfers; half of the accesses write any register, or read it again."""
     one = Lockstep(dut, ("s_axil",))
+    rng, last = one.random, [0]
     page = EdmaPage("unroll", 4, 4)
     traffic = edma_traffic.Traffic(page, one.random)
     pulses = dict.fromkeys(edma_traffic.PULSES, 0)
@@ -149,13 +153,19 @@ async def edma(dut):
         pulses.update({pulse: stimulus.pulses.get(pulse, 0) for pulse in pulses})
         for pulse, channels in pulses.items():
             getattr(dut, pulse).value = channels
-        return [one.anywhere(stimulus.write, stimulus.read)]
+        write, read = stimulus.write, stimulus.read
+        if rng.random() < _REGISTERS:
+            write = rng.choice(traffic.plain), rng.choice((0, 0xFFFF_FFFF, rng.getrandbits(32))), 0xF
+        if rng.random() < _REGISTERS:
+            read = last[0]
+        return [one.anywhere(write, read)]
 
     def step(accepted):
         if accepted is None:
             page.reset()
             return ()
         ((write, read),) = accepted
+        last[0] = write[0] if write else last[0]
         return (page.step(write, read, **pulses),)
 
     await one.run(choose, step, lambda: ((dut.irq, page.irq),))
