@@ -23,7 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from rich import box
 from rich.console import Console
@@ -35,7 +35,7 @@ from epbell_tb import formal_tools, mutate_survivors
 from epbell_tb.arguments import number
 from epbell_tb.formal_proofs import chosen
 from epbell_tb.mutate_design import design
-from epbell_tb.mutate_modules import clocks_of, limit_of, prepare, stages_of
+from epbell_tb.mutate_modules import clocks_of, deepest_of, limit_of, prepare, stages_of
 from epbell_tb.mutate_run import Outcome, Subject, try_all
 from epbell_tb.mutate_survivors import Reason
 from epbell_tb.progress import alone, display
@@ -93,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
             except (SimulationError, ExportError) as error:
                 trouble = str(error)
                 break
-    standard = (given.mutants, given.seed) == (MUTANTS, SEED)
+    standard = (given.mutants, given.seed, given.first) == (MUTANTS, SEED, None)
     bad = _report(found, reasons, console, as_json=given.json, standard=standard)
     _say(console, *([f"epbell: {trouble}"] if trouble else []))
     _say(console, f"{sum(map(len, found.values()))} mutants in {time.monotonic() - start:.0f} s, seed {given.seed}")
@@ -115,7 +115,8 @@ def _module(name: str, given: argparse.Namespace, tools: formal_tools.Tools, con
         made = design(name, MODULES[name], given.mutants, given.seed, folder, tools)
         shown.end(job, f"{len(made.mutations)}")
         prepare(name)
-        subject = Subject(made, stages_of(name), clocks_of(name), limit_of(name))
+        made = replace(made, mutations=made.mutations[: given.first])
+        subject = Subject(made, stages_of(name), clocks_of(name), limit_of(name), deepest_of(name))
         return try_all(subject, given.jobs, tools, shown, resume=given.resume)
 
 
@@ -204,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seed", type=number(0, 2**31 - 1), default=SEED, metavar="N", help=f"decides which (default: {SEED})"
+    )
+    parser.add_argument(
+        "--first",
+        type=number(1, _MOST),
+        metavar="N",
+        help="try only the first N of them, a sample; --resume without this goes on with the others",
     )
     parser.add_argument(
         "--jobs",

@@ -110,6 +110,8 @@ def compare(name: str, mutation: Mutation, folder: Path, tools: Tools, *, clocks
         return Answer(mutation.number, OPEN, tried[-1])
     if _ask(name, tried[-1], mutation, folder, tools, _INDUCED) == "SUCCESS":
         return Answer(mutation.number, EQUIVALENT, tried[-1])
+    if tried[-1]:
+        return Answer(mutation.number, OPEN, tried[-1])  # what tells them apart there may never come to that module
     said = _ask(name, tried[-1], mutation, folder, tools, _SEARCHED)
     return Answer(mutation.number, {"SUCCESS": BOUNDED, "FAIL": DIFFERENT}.get(said, OPEN), tried[-1])
 

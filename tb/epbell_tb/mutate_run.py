@@ -42,12 +42,15 @@ class Subject:
         How many clocks it has.
     limit_s : float
         Seconds of processor time that a test may take.
+    deepest : int
+        How many modules to compare, from a mutant's own outwards.
     """
 
     design: Design
     stages: tuple[Stage, ...]
     clocks: int
     limit_s: float
+    deepest: int = 9
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,8 @@ def _prove(
     title = f"{design.name}: proofs"
 
     def run(number: int) -> None:
-        answer = compare(design.name, mutations[number], design.folder, tools, clocks=subject.clocks)
+        how = {"clocks": subject.clocks, "deepest": subject.deepest}
+        answer = compare(design.name, mutations[number], design.folder, tools, **how)
         with path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(asdict(answer)) + "\n")
 

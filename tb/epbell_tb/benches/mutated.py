@@ -59,12 +59,14 @@ async def mutated(dut):
 
 async def _alike(dut, plan, run, bring_up, tests):
     """Be the ancestor of the tests that begin alike, of one mutant; end with the first that fails."""
+    # Of processor time: nothing else that the machine does may make a test fail.
+    signal.setitimer(signal.ITIMER_PROF, plan.limit_s)
     env = None if bring_up is None else await brought_up(dut, bring_up, [test for _, test in tests])
+    signal.setitimer(signal.ITIMER_PROF, 0)
     once = forks.Plan((), (run,), plan.limit_s * _PATIENCE)
     for stage, test in tests:
         ended = fork(once, run, _file(stage))
         if ended is None:
-            # Of processor time: nothing else that the machine does may make a test fail.
             signal.setitimer(signal.ITIMER_PROF, plan.limit_s)
             return await alone(dut, test, env)
         run.tell(ended)
