@@ -47,7 +47,8 @@ def stages_of(module: str) -> tuple[Stage, ...]:
     if module not in MODULES:
         raise ValueError(f"The module must be one of {', '.join(MODULES)}, not {module!r}")
     if module == "epbell_edma":
-        return (Stage(f"{_BENCHES}.axil_lockstep", "edma", environment={"EPBELL_AXIL_CLOCKS": "6000"}),)
+        short = Stage(f"{_BENCHES}.axil_lockstep", "edma", environment={"EPBELL_AXIL_CLOCKS": "6000"})
+        return short, replace(short, label="edma, longer", environment={"EPBELL_AXIL_CLOCKS": "60000"}, late=True)
     if module.startswith(_ENDPOINT):
         return _endpoint(int(module.removeprefix(_ENDPOINT)))
     layout = {"EPBELL_MU_LAYOUT": module.removeprefix("epbell_mu_").removesuffix("_async")}
