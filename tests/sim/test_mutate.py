@@ -48,6 +48,19 @@ class Late(wiring.Component):
         return m
 
 
+class Tied(wiring.Component):
+    """A `Gate` that never has both of its inputs."""
+
+    b: In(3)
+    o: Out(3)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.gate = gate = Gate()
+        m.d.comb += [gate.a.eq(~self.b), gate.b.eq(self.b), self.o.eq(gate.o)]
+        return m
+
+
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
     return design("gate", Gate, 8, 1, tmp_path_factory.mktemp("gate"), TOOLS)
@@ -85,11 +98,12 @@ def test_mutant_zero_is_the_module(gate):
     assert "input [3:0] mutant" in gate.text or "input wire [3:0] mutant" in gate.text
 
 
-def verdict_of(made, kind, port, bit, clocks=1):
+def verdict_of(made, kind, port, bit, clocks=1, module="", deepest=9):
     """Compare a module with itself, but with a bit of the one cell of a kind held at 0."""
     lines = (made.folder / "whole.il").read_text().splitlines()
     (cell,) = (line.split()[2] for line in lines if line.strip().startswith(f"cell {kind} "))
-    return compare(made.name, Mutation(1, "const0", "", cell, port, bit), made.folder, TOOLS, clocks=clocks).verdict
+    mutation = Mutation(1, "const0", module, cell, port, bit)
+    return compare(made.name, mutation, made.folder, TOOLS, clocks=clocks, deepest=deepest).verdict
 
 
 def test_comparison_with_the_original(gate):
@@ -97,6 +111,13 @@ def test_comparison_with_the_original(gate):
     # `idle` is never 2, which only its initial value says: so no proof with more than one clock.
     assert verdict_of(gate, "$eq", "A", 1) == EQUIVALENT
     assert verdict_of(gate, "$eq", "A", 1, clocks=2) == OPEN
+
+
+def test_difference_within_a_module_says_nothing_of_what_is_around_it(tmp_path):
+    tied = design("tied", Tied, 4, 1, tmp_path, TOOLS)
+    assert verdict_of(tied, "$and", "Y", 1, module="gate", deepest=1) == OPEN
+    assert verdict_of(tied, "$and", "Y", 1, module="gate") == EQUIVALENT
+    assert verdict_of(tied, "$eq", "A", 1, module="gate", deepest=1) == EQUIVALENT
 
 
 def test_difference_that_comes_late_is_no_proof(tmp_path):

@@ -169,6 +169,7 @@ def test_survivor_without_a_reason_fails_a_run_with_the_usual_mutants_only(ran):
     assert status == 1
     assert "1 survivors need a reason" in said.out
     assert ran(outcomes(19, 0, 1), (), "--seed", "2")[0] == 0
+    assert ran(outcomes(19, 0, 1), (), "--first", "20")[0] == 0
 
 
 def test_reason_without_a_survivor_fails(ran):
