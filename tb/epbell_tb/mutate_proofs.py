@@ -53,7 +53,7 @@ opt_expr
 opt_clean
 sat {how} -prove trigger 0 miter
 """
-_STATES = "expose -evert-dff", ""
+_STATES = "expose -dff -evert-dff", ""
 _INDUCED = "expose -dff", f"-tempinduct -maxsteps {_INDUCTION}"
 _SEARCHED = "", f"-tempinduct -tempinduct-baseonly -maxsteps {CLOCKS}"
 

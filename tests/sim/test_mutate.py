@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from rich.console import Console
@@ -49,7 +49,7 @@ class Late(wiring.Component):
 
 
 class Tied(wiring.Component):
-    """A `Gate` that never has both of its inputs."""
+    """A `Gate` that never has both of its inputs; ``sum`` never matters either."""
 
     b: In(3)
     o: Out(3)
@@ -57,13 +57,20 @@ class Tied(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.gate = gate = Gate()
-        m.d.comb += [gate.a.eq(~self.b), gate.b.eq(self.b), self.o.eq(gate.o)]
+        sum_ = Signal(3, name="sum")
+        m.d.comb += [gate.a.eq(~self.b), gate.b.eq(self.b), sum_.eq(self.b + 3)]
+        m.d.comb += self.o.eq(Mux(self.b != ~self.b, gate.o, sum_))
         return m
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory):
     return design("gate", Gate, 8, 1, tmp_path_factory.mktemp("gate"), TOOLS)
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory):
+    return design("tied", Tied, 4, 1, tmp_path_factory.mktemp("tied"), TOOLS)
 
 
 def try_on(made, test, monkeypatch, *, resume=False):
@@ -113,11 +120,15 @@ def test_comparison_with_the_original(gate):
     assert verdict_of(gate, "$eq", "A", 1, clocks=2) == OPEN
 
 
-def test_difference_within_a_module_says_nothing_of_what_is_around_it(tmp_path):
-    tied = design("tied", Tied, 4, 1, tmp_path, TOOLS)
+def test_difference_within_a_module_says_nothing_of_what_is_around_it(tied):
     assert verdict_of(tied, "$and", "Y", 1, module="gate", deepest=1) == OPEN
     assert verdict_of(tied, "$and", "Y", 1, module="gate") == EQUIVALENT
     assert verdict_of(tied, "$eq", "A", 1, module="gate", deepest=1) == EQUIVALENT
+
+
+def test_names_of_signals_are_no_outputs(tied):
+    # Without induction too.
+    assert verdict_of(tied, "$add", "Y", 0, clocks=2) == EQUIVALENT
 
 
 def test_difference_that_comes_late_is_no_proof(tmp_path):
