@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from typing import Any
 from rich.console import Console
 
 from epbell.export import ExportError
-from epbell_tb import blocks, coverage, coverage_table, coverage_waivers, runner
+from epbell_tb import bins, blocks, cover_bins, coverage, coverage_table, coverage_waivers, runner
 from epbell_tb.arguments import number
-from epbell_tb.cover_runs import RunFailed, Simulated, Stood, Unit, chosen, runs
+from epbell_tb.cover_runs import Run, RunFailed, Stood, chosen, runs
 from epbell_tb.coverage import CoverageError, Hits, Point
 from epbell_tb.installation import PROJECT
 from epbell_tb.progress import Display, alone, display
@@ -54,7 +54,8 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     given = parser.parse_args(argv)
     try:
-        wanted = chosen(runs(given.tree, given.width), given.only)
+        every: tuple[Run, ...] = (*runs(given.tree, given.width), *cover_bins.traffic())
+        wanted = chosen(every, given.only)
     except ValueError as error:
         parser.error(f"argument --only: {error}")
     if given.list:
@@ -72,11 +73,14 @@ def main(argv: Sequence[str]) -> int:
             not given.only and not failures and set(given.tree) >= set(_TREES) and set(given.width) >= set(_WIDTHS)
         )
         found, idle = verdict(stood, waivers if stood else ())
+        grouped, about_nothing = cover_bins.verdict([root / run.name / bins.NAME for run in wanted])
         path = root / "summary.json"
         summary: dict[str, Any] = {
             "blocks": [row.as_json() for row in found],
+            "bins": [row.as_json() for row in grouped],
             "goals": dict(coverage_table.GOALS),
-            "idle_waivers": [f"{one.module}, {one.kind}, {one.name}" for one in idle] if complete else [],
+            "missing_bins": [hole for row in grouped for hole in row.holes] if complete else [],
+            "idle_waivers": _idle(() if given.bins else idle, about_nothing) if complete else [],
             "failures": failures,
             "seconds": round(time.monotonic() - start),
         }
@@ -84,9 +88,16 @@ def main(argv: Sequence[str]) -> int:
     if given.json:
         print(path.read_text(encoding="utf-8"), end="")
     else:
-        console.print(coverage_table.table(found))
+        if not given.bins:
+            console.print(coverage_table.table(found))
+        console.print(cover_bins.table(grouped))
     _tell(console, found, summary, path, given.holes)
-    return 0 if found and all(row.enough for row in found) and not failures and not summary["idle_waivers"] else 1
+    enough = given.bins or (bool(found) and all(row.enough for row in found))
+    return 1 if not enough or any(summary[name] for name in ("failures", "idle_waivers", "missing_bins")) else 0
+
+
+def _idle(points: Iterable[coverage_waivers.Waiver], about: Iterable[bins.Waiver]) -> list[str]:
+    return [f"{one.module}, {one.kind}, {one.name}" for one in points] + [f"{one.cross}, {one.where}" for one in about]
 
 
 def verdict(
@@ -123,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=number(1, 1000), default=1, metavar="N", help="run everything with seeds 1 to N, default 1")
     only = "runs to take, such as mu or sim.imx8; --list prints them"
     add("--only", type=_list, default=[], metavar="LIST", help=only)
+    add("--bins", action="store_true", help="look at bins of function alone, in builds without coverage of the RTL")
     add("--resume", action="store_true", help="keep what was run on the same sources with the same seeds")
     add("--holes", type=number(0, 10**6), default=_SHOWN, metavar="N", help=f"lines to print, default {_SHOWN}")
     add("--jobs", type=number(1, _MOST), default=2, metavar="N", help="runs at a time, default 2")
@@ -132,10 +144,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_all(
-    wanted: Sequence[Simulated | Unit], root: Path, given: argparse.Namespace, console: Console
+    wanted: Sequence[Run], root: Path, given: argparse.Namespace, console: Console
 ) -> tuple[list[Stood], list[str]]:
     """Run side by side; return what came of it, and sentences about what failed."""
-    stamp = f"{sources(PROJECT)} {given.seeds}"
+    stamp = f"{sources(PROJECT)} {given.seeds}{' bins' * given.bins}"
     stood, failures = [], []
     pool = ThreadPoolExecutor(given.jobs)
     try:
@@ -152,18 +164,19 @@ def _run_all(
     return stood, failures
 
 
-def _one(run: Simulated | Unit, folder: Path, stamp: str, given: argparse.Namespace, shown: Display) -> Stood:
+def _one(run: Run, folder: Path, stamp: str, given: argparse.Namespace, shown: Display) -> Stood:
     if given.resume and (folder / _STAMP).exists() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
         never, may = (set(coverage.read(folder / name)) for name in (_NEVER, _MAY))
         return Stood(coverage.read(folder / _HITS), never, may)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _STAMP).unlink(missing_ok=True)
+    for name in (_STAMP, bins.NAME):
+        (folder / name).unlink(missing_ok=True)
     start = time.monotonic()
     shown.begin(run.name)
     text = "failed"
     try:
-        stood = run.run(folder, given.seeds, lambda _: None)
-        text = f"{sum(map(bool, stood.hits.values()))} of {len(stood.hits)} points"
+        stood = run.run(folder, given.seeds, lambda _: None, measure=not given.bins)
+        text = f"{sum(map(bool, stood.hits.values()))} of {len(stood.hits)} points" if stood.hits else "bins"
     finally:
         shown.end(run.name, f"{text} in {time.monotonic() - start:.0f} s")
     coverage.write(folder / _HITS, stood.hits)
@@ -181,10 +194,14 @@ def _tell(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if len(lines) > most:
         console.print(f"and {len(lines) - most} more (--holes, or {path})", highlight=False, soft_wrap=True)
-    for name in ("idle_waivers", "failures"):
-        what = "no hole is like this waiver" if name == "idle_waivers" else "run"
-        for text in summary[name]:
+    told = {"missing_bins": "never seen", "idle_waivers": "no hole is like this waiver", "failures": "run"}
+    for name, what in told.items():
+        texts = summary[name]
+        for text in texts[:most] if name == "missing_bins" else texts:
             console.print(f"{what}: {text}", highlight=False, markup=False, soft_wrap=True)
+    if not found:
+        console.print(f"bins alone, after {summary['seconds']} s; {path}", highlight=False, soft_wrap=True)
+        return
     below = [row.block for row in found if not row.enough]
     goals = ", ".join(f"{kind} {goal:.0f} %" for kind, goal in coverage_table.GOALS.items())
     verdict = f"{len(below)} of {len(found)} blocks below" if below else "every block meets"

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from amaranth.lib import wiring
 
 from epbell import export
 from epbell.edma import Edma, EdmaShape
 from epbell_models import devicetree
-from epbell_tb import coverage, coverage_constants, runner, sim_variant
+from epbell_tb import bins, bins_seen, coverage, coverage_constants, runner, sim_variant
 from epbell_tb.coverage import Hits, Point
 from epbell_tb.mu_probe import MuProbe
 
-__all__ = ["RunFailed", "Simulated", "Stood", "Unit", "chosen", "runs"]
+__all__ = ["Run", "RunFailed", "Simulated", "Stood", "Unit", "chosen", "runs"]
 
 _BENCHES = "epbell_tb.benches"
 _LAYOUTS = ("imx6sx", "imx7ulp", "imx8ulp")
@@ -66,18 +67,22 @@ class Unit:
     benches: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, folder: Path, seeds: int, say: Callable[[str], None]) -> Stood:
-        """Build and run, with seeds from 1."""
-        build = runner.build(self.module, builder=self.builder, coverage=True, say=say)
+    def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
+        """Build and run, with seeds from 1; without coverage of the RTL unless told to `measure`."""
+        build = runner.build(self.module, builder=self.builder, coverage=measure, say=say)
+        given = {**self.environment, bins_seen.VARIABLE: str(folder / bins.NAME)}
         parts = []
         for bench in self.benches:
             for seed in range(1, seeds + 1):
                 own = folder / f"{bench}-{seed}"
-                found = runner.run(build, f"{_BENCHES}.{bench}", seed=seed, env=self.environment, results=own)
+                found = runner.run(build, f"{_BENCHES}.{bench}", seed=seed, env=given, results=own)
                 bad = [result for result in found if not result.passed]
                 if bad:
                     raise RunFailed(f"{self.name}: {bad[0].name} failed with seed {seed}: {bad[0].message}; see {own}")
-                parts.append(coverage.read(own / coverage.NAME))
+                if measure:
+                    parts.append(coverage.read(own / coverage.NAME))
+        if not measure:
+            return Stood({}, set(), set())
         builder = self.builder or export.MODULES[self.module]
         return Stood(coverage.merge(*parts), *_constants(builder, build))
 
@@ -94,22 +99,25 @@ class Simulated:
         """Its name for the user."""
         return f"sim.{self.tree}.{self.width}"
 
-    def run(self, folder: Path, seeds: int, say: Callable[[str], None]) -> Stood:
-        """Build and run, with seeds from 1."""
+    def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
+        """Build and run, with seeds from 1; without coverage of the RTL unless told to `measure`."""
         tree = devicetree.load(devicetree.builtin(self.tree))
         variant = sim_variant.variant_of(tree, self.width, "everyday")
-        build = sim_variant.build_variant(variant, say=say, coverage=True)
+        build = sim_variant.build_variant(variant, say=say, coverage=measure)
+        env = {**os.environ, bins_seen.VARIABLE: str(folder / bins.NAME)}
         parts = []
         for seed in range(1, seeds + 1):
             own = folder / str(seed)
             command = [sys.executable, "-m", "epbell_tb.cli", "sim", "--tree", self.tree, "--width", str(self.width)]
-            command += ["--coverage", "--jobs", "1", "--seed", str(seed), "--report", str(own)]
+            command += ["--coverage"] * measure + ["--jobs", "1", "--seed", str(seed), "--report", str(own)]
             own.mkdir(parents=True, exist_ok=True)
             with (own / "output.log").open("wb") as log:
-                ended = subprocess.run(command, stdout=log, stderr=log, env=dict(os.environ), check=False)
+                ended = subprocess.run(command, stdout=log, stderr=log, env=env, check=False)
             if ended.returncode != 0:
                 raise RunFailed(f"{self.name} failed with seed {seed}; see {own / 'output.log'}")
             parts += [coverage.read(path) for path in sorted(own.rglob(coverage.NAME))]
+        if not measure:
+            return Stood({}, set(), set())
         builder = partial(sim_variant.Endpoint, variant.width, **dict(variant.parameters))
         return Stood(coverage.merge(*parts), *_constants(builder, build))
 
@@ -133,12 +141,28 @@ def _units() -> Iterable[Unit]:
         yield Unit(f"edma.{name}", f"edma_{name}", partial(Edma, shape), ("edma_lockstep",), given)
 
 
+class Run(Protocol):
+    """Something to run."""
+
+    @property
+    def name(self) -> str:
+        """Its name for the user."""
+        ...
+
+    def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
+        """Build and run, with seeds from 1; without coverage of the RTL unless told to `measure`."""
+        ...
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+
+
 def runs(trees: Sequence[str], widths: Sequence[int]) -> tuple[Simulated | Unit, ...]:
     """Return what there is to run, the longest first."""
     return (*(Simulated(tree, width) for width in widths for tree in trees), *_units())
 
 
-def chosen(found: Iterable[Simulated | Unit], patterns: Sequence[str]) -> tuple[Simulated | Unit, ...]:
+def chosen(found: Iterable[AnyRun], patterns: Sequence[str]) -> tuple[AnyRun, ...]:
     """Return those whose name is one of the patterns, or begins with it up to a dot; all for no pattern.
 
     Raises

@@ -38,6 +38,8 @@ KINDS = (*_WRITES, *_READS, "nothing")
 """What a side may do in one clock; one of the writes and one of the reads at the same time."""
 
 _SIDES = ("a", "b")
+_RARE = 64
+"""Clocks from one pair to the next of those that need a state which their own table has just reset."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Traffic:
         self._statuses = sorted({regs.home(group) for group in ("GIP", "RF", "TE")} | {regs.offset["SR"]})
         self._controls = sorted({regs.home(group) for group in ("GIE", "RIE", "TIE", "GIR", "F")} | {regs.offset["CR"]})
         self._pairs = itertools.cycle(list(itertools.product(KINDS, KINDS)))
+        rare = [(event, other) for event in ("ring", "request") for other in ("MUR", "enables")]
+        self._rare = itertools.cycle([*rare, *((other, event) for event, other in rare)])
         self._clock = 0
 
     def next(self) -> tuple[Access, Access]:
@@ -142,7 +146,7 @@ class Traffic:
         rng = self._random
         channel = rng.randrange(4)
         if self._clock % 4 == 0:
-            kinds = next(self._pairs)
+            kinds = next(self._rare if self._clock % _RARE == 0 else self._pairs)
             return self.access(kinds[0], None, channel), self.access(kinds[1], None, channel)
         other = channel if rng.random() < 0.7 else rng.randrange(4)
         return self._any(channel), self._any(other)

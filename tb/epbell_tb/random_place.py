@@ -18,6 +18,7 @@ from epbell_tb.sim_variant import VariantError, build_variant, variant_of
 from epbell_tb.traffic.draw import draw
 from epbell_tb.traffic.ground import Ground
 from epbell_tb.traffic.operations import Operation, as_json, from_json
+from epbell_tb.traffic.sweep import MAX_PAYLOAD, sweep
 
 __all__ = ["OPERATIONS", "Drawn", "Ended", "VariantError", "run"]
 
@@ -57,6 +58,12 @@ class Drawn:
         payload = source.choice(_PAYLOADS)
         ground = Ground.of(devicetree.load(devicetree.builtin(place.tree)), place.bars)
         return Drawn(place, seed, payload, draw(ground, source, count, payload))
+
+    @staticmethod
+    def all_classes(place: Place, seed: int) -> Drawn:
+        """Take each class of operation in turn."""
+        ground = Ground.of(devicetree.load(devicetree.builtin(place.tree)), place.bars)
+        return Drawn(place, seed, MAX_PAYLOAD, sweep(ground, Random(f"{seed} {place.name}")))
 
     @staticmethod
     def load(path: Path) -> Drawn:

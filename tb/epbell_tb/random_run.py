@@ -56,6 +56,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if options.replay is not None:
             return _one(options, Drawn.load(options.replay), console)
+        if options.sweep:
+            return _one(options, Drawn.all_classes(_place(options), options.seed), console)
         return _rounds(options, console)
     except ValueError as error:
         print(f"epbell: {error}", file=sys.stderr)
@@ -79,6 +81,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--bars", choices=COMMON_SETS, default=COMMON_SETS[0], help="the set of BARs, default everyday")
     add("--seed", type=number(1, _MOST_SEED), default=1, metavar="N", help="default 1")
     add("--ops", type=number(1, 1 << 20), metavar="N", help=f"operations of a run, default {OPERATIONS}")
+    add("--sweep", action="store_true", help="each class of operation in turn, instead of random ones")
     add("--minutes", type=number(1, 100_000), metavar="N", help="go on with the next seeds until that time is over")
     add("--replay", type=Path, metavar="FILE", help="do the operations of that file, at its place")
     add("--shrink", action="store_true", help="if it fails: leave out what it fails without, and keep the rest")
@@ -88,6 +91,8 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.replay is not None and (options.minutes or options.ops or options.place):
         parser.error("--replay takes operations, place and seed from its file: leave --ops, --place and --minutes out")
+    if options.sweep and (options.minutes or options.ops or options.replay):
+        parser.error("--sweep says what is done: leave --ops, --minutes and --replay out")
     if options.minutes and options.json:
         parser.error("--json is about one run: leave --minutes out")
     return options
@@ -162,7 +167,7 @@ def _replay(options: argparse.Namespace, drawn: Drawn) -> str:
     words = ["--place", place.name] if known else ["--tree", place.tree, "--width", str(place.width)]
     if not known:
         words += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars]
-    more = ["--ops", str(options.ops)] if options.ops else []
+    more = ["--ops", str(options.ops)] if options.ops else ["--sweep"] * options.sweep
     return " ".join(["epbell random", *words, "--seed", str(drawn.seed), *more])
 
 

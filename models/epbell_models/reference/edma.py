@@ -97,6 +97,10 @@ class EdmaPage:
         """Level of the interrupt line, of each of them if there are several, after the last step."""
         return self.latched or self._registers.irq
 
+    def masked(self, pulse: str) -> int:
+        """Return the channels whose interrupt of an input, such as ``"wr_done"``, is masked, bit n for channel n."""
+        return self._registers.masked(pulse)
+
     def step(
         self,
         write: tuple[int, int, int] | None,

@@ -141,6 +141,11 @@ class EdmaRegisters:
         for direction in self._directions:
             direction.reset()
 
+    def masked(self, pulse: str) -> int:
+        """Return the channels whose interrupt of an input, such as ``"wr_done"``, is masked, bit n for channel n."""
+        direction = self._directions[pulse.startswith("rd")]
+        return direction.mask >> (16 if pulse.endswith("abort") else 0) & direction.all
+
     @property
     def irq(self) -> bool:
         """Whether a channel asks for an interrupt: unmasked and enabled by its LIE."""

@@ -99,6 +99,12 @@ class HdmaRegisters:
         for channel in self._channels.values():
             channel.reset()
 
+    def masked(self, pulse: str) -> int:
+        """Return the channels whose interrupt of an input, such as ``"wr_done"``, is masked, bit n for channel n."""
+        bit = _ABORT if pulse.endswith("abort") else _STOP
+        own = {n: one for (read, n), one in self._channels.items() if read == pulse.startswith("rd")}
+        return sum(1 << n for n, one in own.items() if one.held[_INT_SETUP] & bit)
+
     @property
     def irq(self) -> bool:
         """Whether a channel asks for an interrupt: unmasked and with its local enable."""

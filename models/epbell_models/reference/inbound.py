@@ -76,6 +76,13 @@ class InboundWindows(Regions):
         assert address is not None
         return first.move(address)
 
+    def match(self, bar: int, function: int, address: int | None) -> str | None:
+        """Return how a byte is claimed: ``"BAR match"``, ``"address match"``, None if no window claims it."""
+        region = self._claiming(bar, function, address)
+        if region is None:
+            return None
+        return "BAR match" if region.registers[CTRL2] & _BAR_MATCH else "address match"
+
     def _claiming(self, bar: int, function: int, address: int | None) -> Region | None:
         return next((region for region in self.in_force if self._claims(region, bar, function, address)), None)
 

@@ -196,6 +196,11 @@ class MessagingUnit:
         """GIRn of ``source`` that are 1, bit n for channel n."""
         return self._a.gir if source == "a" else self._b.gir
 
+    def enabled(self, side: str) -> tuple[int, int]:
+        """RIEn and GIEn of a side: which words and which requests interrupt it, bit n for channel n."""
+        face = self._a if side == "a" else self._b
+        return face.rie, face.gie
+
     def _reset(self) -> None:
         """MUR, both sides at once.
 

@@ -13,6 +13,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
 from epbell_models.reference.edma import EdmaPage
+from epbell_tb import bins_seen
+from epbell_tb.edma_bins import EdmaBins
 from epbell_tb.edma_traffic import PULSES, Coverage, Traffic
 
 
@@ -69,6 +71,7 @@ async def lockstep(dut):
     page = EdmaPage(personality, *channels)
     traffic = Traffic(page, random.Random(seed))
     coverage = Coverage(page, traffic.kinds)
+    bins = EdmaBins(page) if bins_seen.wanted() else None
     edge = RisingEdge(dut.clk)
     levels = (1 << len(pins.irq)) - 1
     clock = 0
@@ -76,6 +79,8 @@ async def lockstep(dut):
         stimulus = traffic.next()
         pins.apply(stimulus)
         coverage.record(stimulus)
+        if bins:
+            bins.record(stimulus)
         irq, before = page.irq, (page.rung, page.merged, page.delivered)
         data = page.step(stimulus.write, stimulus.read, ring=stimulus.ring, **stimulus.pulses)
         after = page.rung, page.merged, page.delivered

@@ -25,6 +25,7 @@ import cocotb
 from cocotb.triggers import SimTimeoutError, Timer
 from cocotb.utils import get_sim_steps, get_sim_time
 
+from epbell_tb import bins_seen
 from epbell_tb.benches import fork_coverage
 from epbell_tb.endpoint.bring_up import bring_up_of
 from epbell_tb.forks import Ended, Plan
@@ -128,6 +129,7 @@ def fork(plan, run, name, alone=True):
         said = run.gather([name])
         code = os.waitstatus_to_exitcode(status)
         return Ended(name, code, time.monotonic() - since, born_ns, errors=_ERROR in said)
+    bins_seen.forget()
     atexit.register(_leave, run.counters(name))
     os.environ["COCOTB_RESULTS_FILE"] = str(run.results(name))
     _limit(plan.limit_s)
@@ -160,5 +162,6 @@ def _leave(counters):
     RTL that failed is in the output (`_ERROR`).
     """
     fork_coverage.hand_on(counters)
+    bins_seen.save()
     _flush()
     os._exit(0)

@@ -7,6 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from epbell_models.reference.mu import MessagingUnit
+from epbell_tb import bins_seen
 from epbell_tb.benches.mu_env import FAR, NOTHING, RATIOS, Bench, EventCounts, now
 from epbell_tb.mu_scoreboard import pack, unpack
 from epbell_tb.mu_traffic import Access, Traffic
@@ -20,6 +21,7 @@ async def storm(bench, side, clocks, weights):
     status = {regs.home(group) for group in ("RF", "TE", "GIP")}
     gir = regs.home("GIR")
     rung, requested = set(), set()
+    looked = bins_seen.wanted()
     await side.access(NOTHING)
     for _ in range(clocks):
         # The clock edge comes half a period from now; until then, nobody but this side knows of the access.
@@ -42,6 +44,12 @@ async def storm(bench, side, clocks, weights):
         elif look == "control":
             read = gir
         value = await side.access(Access(write, read, ()))
+        if looked and kind in ("request", "acknowledge"):
+            bins_seen.see("crossing.request", bench.ratio, side.name, kind, n)
+        if looked and kind == "ring":
+            bins_seen.see("crossing.word", bench.ratio, side.name, kind, n, int(own[n].written > own[n].delivered))
+        if looked and look == "take":
+            bins_seen.see("crossing.word", bench.ratio, side.name, look, k, int(far[k].written > far[k].delivered))
         if look == "take":
             far[k].take(time, unpack(value))
         elif look == "status":

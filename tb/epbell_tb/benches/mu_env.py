@@ -8,6 +8,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import Combine, FallingEdge, Timer
 from cocotb.utils import get_sim_time
 
+from epbell_tb import bins_seen
 from epbell_tb.mu_scoreboard import RequestScoreboard, WordScoreboard, unpack
 from epbell_tb.mu_traffic import Access, Registers
 
@@ -125,7 +126,10 @@ class Bench:
     def __init__(self, dut, ratio):
         self.seed = int(os.environ.get("EPBELL_SEED", cocotb.RANDOM_SEED))
         self.random = random.Random(f"{self.seed} {ratio}")
+        self.ratio = ratio
         self.layout = os.environ["EPBELL_MU_LAYOUT"]
+        if bins_seen.wanted():
+            bins_seen.begin(layout=self.layout)
         cocotb.log.info("layout %s, clocks %s, EPBELL_SEED=%d", self.layout, ratio, self.seed)
         self.dut = dut
         self.regs = Registers(self.layout)

@@ -13,7 +13,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
 from epbell_models.reference.mu import MessagingUnit
+from epbell_tb import bins_seen
 from epbell_tb.benches.mu_env import Port
+from epbell_tb.mu_bins import MuBins
 from epbell_tb.mu_traffic import Coverage, Traffic
 
 
@@ -37,6 +39,7 @@ async def lockstep(dut):
     cocotb.log.info("layout %s, %d operations, EPBELL_SEED=%d", layout, operations, seed)
     port_a, port_b = await reset(dut)
     traffic, unit, coverage = Traffic(layout, random.Random(seed)), MessagingUnit(layout), Coverage()
+    bins = MuBins(unit) if bins_seen.wanted() else None
     edge, a_irq, b_irq = FallingEdge(dut.clk), dut.a_irq, dut.b_irq
     clock = 0
     while coverage.accesses < operations:
@@ -44,7 +47,11 @@ async def lockstep(dut):
         port_a.drive(access_a)
         port_b.drive(access_b)
         coverage.record(unit, access_a, access_b)
+        if bins:
+            bins.before(access_a, access_b)
         a_data, b_data = unit.step(access_a.write, access_a.read, access_b.write, access_b.read)
+        if bins:
+            bins.after()
         await edge
         # What a port answers without a read is of no interest.
         seen = (

@@ -22,7 +22,9 @@ from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
 from epbell_models.reference.address_map import AddressMap
+from epbell_tb import bins_seen
 from epbell_tb.bar_sets import BAR_SETS
+from epbell_tb.endpoint.bins import EndpointBins
 from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.counters import Counters, channels
 from epbell_tb.endpoint.drivers import CpuBus, HostBus, HostFunction
@@ -156,6 +158,9 @@ class EndpointEnv:
         self.board = Scoreboard(
             self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: self.block.may_request
         )
+        if bins_seen.wanted():
+            self.board.look_on(EndpointBins(self.board))
+            bins_seen.begin(width=self.width)
         self.block.on_flr, self.block.on_power = self.board.flr, self.board.power
         self.block.on_master_change = self.board.to_host.master_changed
         self.board.to_host.msix = os.environ.get("EPBELL_MSIX", "rq")
@@ -239,7 +244,7 @@ class EndpointEnv:
         """Begin to reset the endpoint; what the hard block holds is lost."""
         self.dut.rst.value = 1
         self.block.drop_everything()
-        self.board.reset()
+        self.board.reset("hot" if self.block.absent else "rst")
         self._rises = self.to_host.intx.rises
 
     async def enumerate(self) -> None:
@@ -274,6 +279,7 @@ class EndpointEnv:
             getattr(self.dut, f"edma_{name}").value = bits
         await self.clock
         self.board.latch.pulse(cycle(), channels)
+        self.board.watch.pulsed(channels)
         for name in channels:
             getattr(self.dut, f"edma_{name}").value = 0
         return cycle()

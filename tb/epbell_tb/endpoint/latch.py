@@ -109,7 +109,7 @@ class Latch:
 
     def __post_init__(self) -> None:
         base = self.page.doorbells[0] - 0x4C if self.page.doorbells else None
-        self._clears = () if base is None else tuple(base + offset for offset in _INT_CLEARS)
+        self.clears = () if base is None else tuple(base + offset for offset in _INT_CLEARS)
 
     # -- what goes on --------------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Latch:
         write = PageWrite(offset, data, strobes)
         if strobes and offset in self.page.doorbells:
             write.kick = self.kick(now, FOREVER, data, strobes)
-        if strobes and offset in self._clears:
+        if strobes and offset in self.clears:
             write.ack = Ack(now, offset, data)
             self.acks.append(write.ack)
         return write

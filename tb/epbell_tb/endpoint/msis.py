@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.permissions import Permissions
+from epbell_tb.endpoint.watch import Watch
 
 __all__ = [
     "Msis",
@@ -53,6 +54,7 @@ class Msis:
         self._permissions = permissions
         self._follows = follows
         self._counts = counts
+        self.watch = Watch()
         self.reset()
 
     def reset(self) -> None:
@@ -61,6 +63,11 @@ class Msis:
         self.cut = False
         for name in ("msis_since_reset", "msis_raised", "msis_held", "msis_moved"):
             self._counts[name] = 0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an MSI is due."""
+        return bool(self._due)
 
     def flr(self) -> None:
         """Note the end of a function-level reset: nothing is due any more but what is being raised."""
@@ -105,6 +112,7 @@ class Msis:
         for earlier in self._before(found):
             assert self._may_be_late(earlier), f"MSI {vector}, not {earlier.vector}"
         self._due.remove(found)
+        self.watch.msi(found.vector, found.since, several=len(alike) > 1)
         self._counts["msis_held"] += any(map(self._may_wait, alike))
         for other in alike:
             if other is not found and not other.merged and self._may_wait(other):

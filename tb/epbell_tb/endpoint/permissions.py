@@ -207,6 +207,28 @@ class Permissions:
         """Return whether a pulse that was raised in a cycle may have had to wait for the host."""
         return self.history.ever(lambda at: not (at.intx and at.requests), since, cycle())
 
+    def why_msi(self, vector: int, since: int) -> list[str]:
+        """Return what may have held back an MSI that was raised in a cycle."""
+        reasons: dict[str, Callable[[Allowed], bool]] = {
+            "masked": lambda at: bool(at.mask >> vector % at.granted & 1),
+            "MSI off": lambda at: not at.msi,
+            "no bus master": lambda at: not at.requests,
+        }
+        now = cycle()
+        return [why for why, holds in reasons.items() if self.history.ever(holds, since, now)]
+
+    def why_msix(self, vector: int, since: int) -> list[str]:
+        """Return what may have held back an MSI-X message of a vector that was raised in a cycle."""
+        reasons: dict[str, Callable[[Allowed], bool]] = {
+            "MSI-X off": lambda at: not at.msix,
+            "function mask": lambda at: at.function_mask,
+            "no bus master": lambda at: not at.requests,
+        }
+        now = cycle()
+        found = [why for why, holds in reasons.items() if self.history.ever(holds, since, now)]
+        masks = self._masks.get(vector)
+        return [*found, "masked"] if masks is not None and masks.ever(lambda hidden: hidden, since, now) else found
+
     def held_msi(self, vector: int, since: int) -> bool:
         """Return whether an MSI that was raised in a cycle may have become pending, or merged with a pending one."""
         return self.history.ever(lambda at: not at.sends_msi(vector), since, cycle())

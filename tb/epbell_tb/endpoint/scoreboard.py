@@ -5,7 +5,6 @@ The expectation comes from `epbell_models.reference`, fed with the observed requ
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from epbell_models.reference import outcome
@@ -16,17 +15,17 @@ from epbell_tb.endpoint.aims import Aims
 from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
+from epbell_tb.endpoint.expected import Expected, Raise
 from epbell_tb.endpoint.latch import Latch, PageWrite
 from epbell_tb.endpoint.msis import Msis, Pulses
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion
 from epbell_tb.endpoint.permissions import History, Permissions
 from epbell_tb.endpoint.shadow import FOREVER, Overwritten, ShadowRam
 from epbell_tb.endpoint.to_host import ToHost
+from epbell_tb.endpoint.watch import Watch
 from epbell_tb.mu_traffic import Registers
 
-__all__ = [
-    "Scoreboard",
-]
+__all__ = ["Scoreboard"]
 
 _VECTORS = 4
 _SC, _UR = 0, 1
@@ -34,27 +33,6 @@ _MSI_RAISE, _INTX = 0x010, 0x044
 _MSIX_RAISE, _MSIX_SIZE = 0x048, 0x058
 _LONE = 64
 """Clocks around a ring in which nothing else may have moved the line, for its latency to be known."""
-
-
-@dataclass
-class _Raise:
-    """A write that raises an interrupt: since when, what counts it if it is refused, who is told of its end."""
-
-    since: int
-    refused: str
-    ended: Callable[[bool | None], None]
-
-
-@dataclass
-class _Expected:
-    """A non-posted request and what its completions brought so far: the words of registers if they are predictable."""
-
-    request: Request
-    status: int
-    ram: int | None = None
-    words: bytes | None = None
-    edma: bool = False
-    data: bytearray = field(default_factory=bytearray)
 
 
 class Scoreboard:
@@ -122,14 +100,20 @@ class Scoreboard:
         self._busy_since = busy_since
         self._rr = {self.map["mu_a"].base + self.registers.offset[f"RR{n}"]: n for n in range(_VECTORS)}
         self._tr = [self.registers.offset[f"TR{n}"] for n in range(_VECTORS)]
-        self._reads: dict[tuple[int, int], _Expected] = {}
+        self._reads: dict[tuple[int, int], Expected] = {}
         self._later: list[Callable[[], None]] = []
-        self._cpu_writes: deque[Overwritten | PageWrite | _Raise | None] = deque()
+        self._cpu_writes: deque[Overwritten | PageWrite | Raise | None] = deque()
         self._mu_touched = self._flr_ended = -FOREVER
         self._in_flr = History(False)
+        self.watch = Watch()
 
-    def reset(self) -> None:
+    def look_on(self, watch: Watch) -> None:
+        """Let somebody see what is judged."""
+        self.watch = self.msis.watch = self.to_host.watch = watch
+
+    def reset(self, what: str = "rst") -> None:
         """Forget what a reset of the endpoint forgets; the RAM keeps its contents."""
+        self.watch.reset(what)
         self.reference.reset()
         self.aims.reset()
         self.bells = [Bell(bell.name) for bell in self.bells]
@@ -156,6 +140,7 @@ class Scoreboard:
         # From the next clock on; it ends two clocks after the hard block takes its request back (`epbell.function`).
         self._in_flr.change(cycle() + (1 if begins else 2), begins)
         if begins:
+            self.watch.reset("flr")
             self.counts["flrs"] += 1
             self.reference.flr()
             return
@@ -166,7 +151,14 @@ class Scoreboard:
 
     def power(self, d3hot: bool) -> None:
         """Take a change of the function's power state."""
+        if d3hot:
+            self.watch.reset("D3hot")
         self.reference.power(d3hot)
+
+    def under_way(self) -> dict[str, bool]:
+        """Return what has begun and not ended."""
+        reading, writing, now = bool(self._reads), bool(self._cpu_writes), cycle()
+        return {"read": reading, "write": writing, "request": (self._busy_since() or now) < now}
 
     def _new_latch(self) -> Latch:
         node = self._edma
@@ -196,6 +188,8 @@ class Scoreboard:
             self._ask(request)
         else:
             self.counts["unsupported"] += 1
+        if request.discontinued or request.malformed or request.kind not in (MEM_READ, MEM_WRITE):
+            self.watch.bad(request)
 
     def _spoiled(self, request: Request) -> None:
         """Take a request that is discontinued or malformed: no register is written, and RAM may be.
@@ -204,7 +198,7 @@ class Scoreboard:
         """
         self.counts["discontinued" if request.discontinued else "malformed"] += 1
         if not request.posted:
-            self._reads[self._key(request)] = _Expected(request, _UR)
+            self._reads[self._key(request)] = Expected(request, _UR)
         elif request.kind == MEM_WRITE and request.bar in range(len(self._sizes)):
             for result in self.reference.predict_write(*self._where(request)):
                 if isinstance(result, outcome.RamWrite):
@@ -228,7 +222,8 @@ class Scoreboard:
         if request.bar not in range(len(self._sizes)):
             self.counts["refused_writes"] += 1
             return
-        for result in self.reference.host_write(*self._where(request)):
+        results = self.reference.host_write(*self._where(request))
+        for result in results:
             if isinstance(result, outcome.Ring):
                 self.counts["rings"] += 1
                 self.bells[result.vector].rings.append(Ring(request.first, request.last, result.data))
@@ -242,25 +237,27 @@ class Scoreboard:
                 self.to_host.host_wrote(result.address, len(result.data), request.first, request.last)
             elif isinstance(result, outcome.Refused):
                 self.counts["refused_writes"] += 1
+        self.watch.written(request, results)
 
     def _ask(self, request: Request) -> None:
         key = self._key(request)
         if request.kind != MEM_READ:
             self.counts["unsupported"] += 1
-            self._reads[key] = _Expected(request, _UR)
+            self._reads[key] = Expected(request, _UR)
             return
         if request.bar not in range(len(self._sizes)):
             self.counts["refused_reads"] += 1
-            self._reads[key] = _Expected(request, _UR)
+            self._reads[key] = Expected(request, _UR)
             return
         offset, length = self._offset(request), 4 * request.length
         answer = self.reference.host_read(request.bar, offset, length, request.function, request.address)
+        self.watch.asked(request, answer if isinstance(answer, Refusal) else None)
         if isinstance(answer, Refusal):
             self.counts["refused_reads"] += 1
-            self._reads[key] = _Expected(request, _UR)
+            self._reads[key] = Expected(request, _UR)
             return
-        expected = _Expected(request, _SC)
-        local = self._local(request, offset)
+        expected = Expected(request, _SC)
+        local = self.local(request)
         place = self.map.find(local)
         if place is not None and place.name == "ram":
             expected.ram = local
@@ -270,8 +267,9 @@ class Scoreboard:
             expected.words = answer
         self._reads[key] = expected
 
-    def _local(self, request: Request, offset: int) -> int:
+    def local(self, request: Request) -> int:
         """Return the local address of a request that lands somewhere."""
+        offset = self._offset(request)
         if request.bar == self._fixed_bar:
             return self.map["edma"].base + offset
         local = self.reference.windows.translate(request.bar, request.function, offset, request.address)
@@ -288,6 +286,7 @@ class Scoreboard:
         assert expected is not None, f"a completion that nobody waits for: {completion}"
         request, data = expected.request, expected.data
         check_echo(request, completion, expected.status)
+        expected.pieces += 1
         if completion.status != _SC:
             check_refusal(request, completion)
         else:
@@ -297,8 +296,9 @@ class Scoreboard:
                 return
             self._compare(expected)
         del self._reads[key]
+        self.watch.completed(request, completion, expected.pieces)
 
-    def _compare(self, expected: _Expected) -> None:
+    def _compare(self, expected: Expected) -> None:
         request, data = expected.request, bytes(expected.data)
         if expected.words is not None:
             self.counts["register_reads"] += 1
@@ -326,7 +326,7 @@ class Scoreboard:
         if address in self.map.outbound:
             self.to_host.write_started(address, data, strobes)
         address &= ~3
-        entry: Overwritten | PageWrite | _Raise | None = None
+        entry: Overwritten | PageWrite | Raise | None = None
         if place is not None:
             self.counts[f"writes_{place.name}"] += 1
         if place is not None and place.name == "ram":
@@ -343,14 +343,17 @@ class Scoreboard:
                 entry = self._raise(address - place.base, data, strobes)
             if place.name == "mu_a":
                 self._mu_touched = cycle()
+        if place is not None:
+            self.watch.cpu_wrote(place.name, address - place.base, data, strobes)
         self._cpu_writes.append(entry)
 
     def cpu_write_ended(self, access: CpuAccess) -> None:
         """Take the answer to the CPU's oldest write."""
         entry = self._cpu_writes.popleft()
+        self.watch.cpu_ended(access)
         if isinstance(entry, PageWrite):
             self.latch.write_ended(entry, access.ended)
-        elif isinstance(entry, _Raise):
+        elif isinstance(entry, Raise):
             self._raised(entry, access.ended)
         elif entry is not None:
             entry.host_until = entry.cpu_until = access.ended
@@ -375,6 +378,7 @@ class Scoreboard:
             self.reference.cpu_read32(access.address)
             bell, read = self.bells[self._rr[access.address]], (access.started, access.ended, access.data)
             bell.ack(*read)
+            self.watch.cpu_ended(access)
             self._now_or_later(lambda: bell.check_word(*read))
             return
         place = self.map.find(access.address)
@@ -415,14 +419,14 @@ class Scoreboard:
     def _quiet(self, since: int) -> bool:
         return self._mu_touched < since - _LONE
 
-    def _raise(self, register: int, data: int, strobes: int) -> _Raise | None:
+    def _raise(self, register: int, data: int, strobes: int) -> Raise | None:
         """Follow the registers of the controller page that interrupt the host; return what was raised, if it may be."""
         msix = self.reference.controller.msix
         if register == _MSI_RAISE and strobes & 1:
-            return _Raise(cycle(), "msis_refused", self.msis.raised(data & 0x1F, self.to_host.answered))
+            return Raise(cycle(), "msis_refused", self.msis.raised(data & 0x1F, self.to_host.answered))
         elif register == _MSIX_RAISE and strobes & 3:
             if msix.on and data & 0x7FF <= msix.last:
-                return _Raise(cycle(), "msix_refused", self.to_host.raised(data & 0x7FF))
+                return Raise(cycle(), "msix_refused", self.to_host.raised(data & 0x7FF, cycle()))
             self.counts["msix_refused"] += 1
         elif register == _INTX and strobes & 1:
             self.pulses.written(data)
@@ -432,7 +436,7 @@ class Scoreboard:
             self.ram.volatile = range(msix.pba, msix.pba + size)
         return None
 
-    def _raised(self, entry: _Raise, ended: int) -> None:
+    def _raised(self, entry: Raise, ended: int) -> None:
         """Find out whether what was raised came in a reset of the function: then it is refused.
 
         At its edges nobody can tell by the pins.

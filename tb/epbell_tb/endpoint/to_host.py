@@ -14,6 +14,7 @@ from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
 from epbell_tb.endpoint.permissions import Permissions
 from epbell_tb.endpoint.to_host_packets import Answer, SentRequest
+from epbell_tb.endpoint.watch import Watch
 
 __all__ = [
     "CAUSES",
@@ -63,6 +64,7 @@ class _Raised:
     after: int
     answered: bool = False  # the write that raises it
     doubtful: bool = False  # a reset of the function may have forgotten or refused it
+    since: int = 0  # the cycle
 
 
 class ToHost:
@@ -102,6 +104,7 @@ class ToHost:
     ) -> None:
         self.msix = "rq"
         self.coming: Callable[[], int | None] = lambda: None
+        self.watch = Watch()
         self._permissions = permissions
         self._now_or_later = now_or_later
         self._reference = reference
@@ -165,6 +168,11 @@ class ToHost:
     def answered(self) -> int:
         """How many writes to the host have been answered with success."""
         return self._answered
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the CPU waits for an answer from the host."""
+        return bool(self._answers or self._read_answers)
 
     def follows(self, writes: int) -> bool:
         """Return whether so many writes have left."""
@@ -302,6 +310,9 @@ class ToHost:
     def answer(self, answer: Answer) -> None:
         """Take a packet of the RC stream in the cycle of its last beat."""
         access = self._tags.get(answer.tag)
+        if access is not None:
+            oldest = next(iter(self._tags)) == answer.tag
+            self.watch.answered(answer, oldest=oldest, late=access.lost)
         if access is not None and answer.ends:
             del self._tags[answer.tag]
             access.answer = answer
@@ -311,9 +322,9 @@ class ToHost:
 
     # -- MSI-X ---------------------------------------------------------------------------------------------------------
 
-    def raised(self, vector: int) -> Callable[[bool | None], None]:
-        """Note that the CPU raises an MSI-X vector; return what to tell of its end, as `Msis.raised` does."""
-        raised = _Raised(vector, self._answered)
+    def raised(self, vector: int, since: int = 0) -> Callable[[bool | None], None]:
+        """Note that the CPU raises an MSI-X vector in a cycle; return what to tell of its end, as `Msis.raised`."""
+        raised = _Raised(vector, self._answered, since=since)
         self._raised.append(raised)
 
         def ended(late: bool | None) -> None:
@@ -370,6 +381,7 @@ class ToHost:
     def _left(self, raised: _Raised) -> None:
         # Further raises of the same vector may have been merged with this one.
         self._raised.remove(raised)
+        self.watch.msix(raised.vector, raised.since, self.msix)
         self._counts["msix"] += 1
         self._counts["msix_since_reset"] += 1
 
