@@ -50,12 +50,12 @@ class Traffic:
         return self.place.name
 
     def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
-        """Build and run each class of operation, then seeds from 1."""
+        """Build and run each class of operation, if the streams flow, then seeds from 1."""
         place = self.place
         command = [sys.executable, "-m", "epbell_tb.cli", "random", "--tree", place.tree, "--width", str(place.width)]
         command += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars, "--json"]
         env = {**os.environ, bins_seen.VARIABLE: str(folder / bins.NAME)}
-        for seed in range(_SEEDS * seeds + 1):
+        for seed in range(int(place.stalls), _SEEDS * seeds + 1):
             log = folder / f"output-{seed}.log"
             how = ["--seed", str(seed)] if seed else ["--sweep"]
             with log.open("wb") as out:
