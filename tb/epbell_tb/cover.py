@@ -108,15 +108,16 @@ def verdict(
     Raises
     ------
     CoverageError
-        If a bit that is proven constant has risen and fallen.
+        If a bit that is proven constant has risen and fallen, or what cannot be reached was.
     """
     hits: Hits = coverage.merge(*(one.hits for one in stood))
     may: set[Point] = set().union(*(one.may for one in stood))
     constant: set[Point] = set().union(*(one.never for one in stood)) - may
     for point in constant:
         # A constant 1 rises once, from the 0 in which Verilator begins.
-        if hits.get(point) and point.name.endswith("1->0"):
-            raise CoverageError(f"{point.source}: {point.name} is proven constant, and fell {hits[point]} times")
+        if hits.get(point) and not point.name.endswith("0->1"):
+            told = "constant, and fell" if point.kind == "toggle" else "never reached, and was"
+            raise CoverageError(f"{point.source}: {point.name} is proven {told} {hits[point]} times")
     holes = {point for point, count in hits.items() if not count and point not in constant}
     waived, idle = coverage_waivers.apply(waivers, holes)
     names = coverage_table.block_names(blocks.load(PROJECT / blocks.LISTING).values())

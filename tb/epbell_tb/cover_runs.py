@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -84,7 +85,7 @@ class Unit:
         if not measure:
             return Stood({}, set(), set())
         builder = self.builder or export.MODULES[self.module]
-        return Stood(coverage.merge(*parts), *_constants(builder, build))
+        return _stood(builder, build, parts)
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,24 @@ class Simulated:
         if not measure:
             return Stood({}, set(), set())
         builder = partial(sim_variant.Endpoint, variant.width, **dict(variant.parameters))
-        return Stood(coverage.merge(*parts), *_constants(builder, build))
+        return _stood(builder, build, parts)
 
 
-def _constants(builder: Callable[[], wiring.Component], build: runner.Build) -> tuple[set[Point], set[Point]]:
-    bits = coverage_constants.constants(builder, build.module)
+def _stood(builder: Callable[[], wiring.Component], build: runner.Build, parts: Sequence[Hits]) -> Stood:
+    hits = coverage.merge(*parts)
+    bits = _constants(builder, build)
     text = (build.folder / f"{build.module}.sv").read_text(encoding="utf-8")
-    return coverage_constants.constants_of(text, build.module, bits)
+    return Stood(hits, *coverage_constants.constants_of(text, build.module, bits, hits))
+
+
+def _constants(builder: Callable[[], wiring.Component], build: runner.Build) -> dict[str, str]:
+    """Return the constants of a design, which takes half a minute for an endpoint: kept beside its build."""
+    kept = build.folder / f"constants-{coverage_constants.METHOD}.json"
+    if not kept.exists():
+        scratch = kept.with_suffix(".new")
+        scratch.write_text(json.dumps(coverage_constants.constants(builder, build.module)), encoding="utf-8")
+        scratch.replace(kept)
+    return json.loads(kept.read_text(encoding="utf-8"))
 
 
 def _units() -> Iterable[Unit]:

