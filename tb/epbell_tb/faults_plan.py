@@ -109,7 +109,7 @@ FAMILIES: dict[str, Family] = {
     for family in (
         _requests("lengths", "payload shorter or longer than the length, length 0 and 1024, on stream and link", 37),
         _requests("headers", "3 dwords of header for 64-bit addresses, 4 for 32-bit ones", 9),
-        _requests("mismatch", "BAR number and address disagree, BARs that do not exist, other functions", 24),
+        _requests("mismatch", "BAR number and address disagree, BARs that do not exist, other functions", 26),
         _requests("poisoned", "EP is set", 12),
         _requests("discontinued", "the hard block tells of ECRC or parity errors (discontinue)", 15),
         _requests("unsupported", "I/O, configuration, atomics, locked reads, messages, reserved kinds", 54),

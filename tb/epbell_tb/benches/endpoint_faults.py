@@ -3,6 +3,8 @@
 Expected are the answers of docs/endpoint.md, "What happens to a request". `epbell faults` runs them.
 """
 
+from functools import partial
+
 import pytest
 from cocotbext.pcie.core.tlp import CplStatus, Tlp, TlpType
 
@@ -12,6 +14,7 @@ from epbell_tb.endpoint.edma import WRITE_STATUS
 from epbell_tb.endpoint.fault_cases import tried
 from epbell_tb.endpoint.fault_rig import BELLS, EDMA, IMAGE, KICK, RAM, SIZE, Fault
 from epbell_tb.endpoint.raw_requests import MESSAGE, Raw, ask_raw, send_raw
+from epbell_tb.endpoint.windows import Window, window_of
 
 _HERE = IMAGE + SIZE + 0x200
 _PAGE = 0x1000
@@ -141,6 +144,9 @@ def mismatch(rig):
             bar = BELLS if at == bell else EDMA
             yield _write(rig, bar, f"{name}, function {function}", writes, {"function": function}, address=at)
             yield _ask(rig, bar, f"{name}, read, function {function}", reads, {"function": function}, address=at)
+    for function in (1, 7):
+        one = _write(rig, RAM, f"RAM, a window for all functions, function {function}", writes, {"function": function})
+        yield Fault(one.name, partial(_to_every_function, rig, one.inject), one.counts)
     # The number says which BAR, and the address where in it: what is there is no doorbell.
     yield _write(rig, EDMA, "the RAM's address, the eDMA's BAR", writes, {}, address=ram)
     yield _ask(rig, EDMA, "the RAM's address, read, the eDMA's BAR", reads, {}, address=ram)
@@ -152,6 +158,13 @@ def mismatch(rig):
     far = rig.address(number) & env.bar_sizes[BELLS] - 1 | 0xDEAD_0000_0000_0000
     ring = _write(rig, BELLS, "anywhere, at the doorbell's offset of its BAR", "", {}, address=far)
     yield Fault(ring.name, ring.inject, rings={number: 1})
+
+
+async def _to_every_function(rig, inject):
+    """Let the RAM's window match any function, and inject; there is none but the first all the same."""
+    number, target = await window_of(rig.env, RAM)
+    await Window(rig.env, number).bar(RAM, target)
+    await inject()
 
 
 def _spoiled_writes(rig, count, send):

@@ -13,7 +13,7 @@ from epbell_tb.endpoint.doorbells import VECTORS
 from epbell_tb.endpoint.edma import BareEdma
 from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.endpoint.fault_rig import BELLS, EDMA, IMAGE, KICK, RAM
-from epbell_tb.endpoint.windows import Window
+from epbell_tb.endpoint.windows import Window, window_of
 
 __all__ = [
     "BESIDES",
@@ -29,8 +29,6 @@ MSIX_VECTORS = 8
 _READ = 64
 _TABLE_BAR, _TABLE, _ENTRY, _CONTROL = 0, 0x80, 16, 12
 _ON = 1 << 31
-_STRIDE, _INBOUND, _CTRL2, _LOWER_TARGET = 0x200, 0x100, 0x04, 0x14
-_MATCHES = 0b11 << 30
 _QUIET = 150
 """Clocks after which no interrupt can be on its way: four of them, whose answers may take 48 clocks and be failures."""
 
@@ -217,13 +215,8 @@ class _Windows(Besides):
 
     async def _window(self) -> tuple[int, int]:
         """Return the number of the window, and the address in RAM where it leads; it is always the same one."""
-        env = self.env
-        for number in range(env.tree.endpoint.inbound_windows if self._found is None else 0):
-            region = env.board.map["iatu"].base + number * _STRIDE + _INBOUND
-            if await env.cpu.read32(region + _CTRL2) & (_MATCHES | 7 << 8) == _MATCHES | RAM << 8:
-                self._found = number, await env.cpu.read32(region + _LOWER_TARGET)
-                break
-        assert self._found is not None, f"no window shows BAR {RAM}"
+        if self._found is None:
+            self._found = await window_of(self.env, RAM)
         return self._found
 
 

@@ -5,6 +5,7 @@ from epbell_tb.endpoint.env import EndpointEnv
 __all__ = [
     "LOW",
     "Window",
+    "window_of",
 ]
 
 LOW = 0xFFFF_FFFF
@@ -14,6 +15,15 @@ _CTRL1, _CTRL2, _LOWER_BASE, _UPPER_BASE, _LIMIT, _LOWER_TARGET, _UPPER_TARGET, 
 )  # fmt: skip
 _ENABLE, _BAR_MATCH, _INCREASE_REGION_SIZE = 1 << 31, 1 << 30, 1 << 13
 _STRIDE, _INBOUND = 0x200, 0x100
+
+
+async def window_of(env: EndpointEnv, bar: int) -> tuple[int, int]:
+    """Return the number of the window that shows a BAR, and the address where it leads."""
+    for number in range(env.tree.endpoint.inbound_windows):
+        region = env.board.map["iatu"].base + number * _STRIDE + _INBOUND
+        if await env.cpu.read32(region + _CTRL2) & (_ENABLE | _BAR_MATCH | 7 << 8) == _ENABLE | _BAR_MATCH | bar << 8:
+            return number, await env.cpu.read32(region + _LOWER_TARGET)
+    raise AssertionError(f"no window shows BAR {bar}")
 
 
 class Window:
