@@ -220,7 +220,7 @@ class ToHost:
         self._counts["outbound_failed"] += 1
         if self._given_up(expected, access):
             expected.lost = True
-        elif expected.sent and self._tags.get(self.coming()) is expected and not expected.cut:
+        elif (tag := self.coming()) is not None and self._tags.get(tag) is expected and not expected.cut:
             expected.early = True
             assert (access.response, access.data) == (_SLVERR, 0), f"a read whose answer has not ended: {access}"
         else:
