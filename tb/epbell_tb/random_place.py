@@ -114,7 +114,12 @@ class Ended:
 
 
 def run(
-    drawn: Drawn, folder: Path, say: Callable[[str], None] | None = None, *, bench: str | None = None
+    drawn: Drawn,
+    folder: Path,
+    say: Callable[[str], None] | None = None,
+    *,
+    bench: str | None = None,
+    coverage: bool = False,
 ) -> Ended:
     """Build the endpoint, unless it is there, and do the operations.
 
@@ -128,6 +133,8 @@ def run(
         Told in a sentence when a compilation starts.
     bench : str, optional
         Another bench that does them.
+    coverage : bool
+        Count what is reached, as of `runner.build`.
 
     Raises
     ------
@@ -136,7 +143,7 @@ def run(
     """
     place = drawn.place
     tree = devicetree.load(devicetree.builtin(place.tree))
-    build = build_variant(variant_of(tree, place.width, place.bars, place.msix), say=say)
+    build = build_variant(variant_of(tree, place.width, place.bars, place.msix), say=say, coverage=coverage)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     drawn.save(folder / "operations.json")
@@ -150,7 +157,8 @@ def run(
         figures.VARIABLE: str(told.absolute()),
     }
     begin = time.monotonic()
-    how = {"seed": drawn.seed, "env": env, "expected": 1, "results": folder, "time_limit_s": _LIMIT_S}
+    limit_s = runner.COVERAGE_SLOWDOWN * _LIMIT_S if coverage else _LIMIT_S
+    how = {"seed": drawn.seed, "env": env, "expected": 1, "results": folder, "time_limit_s": limit_s}
     try:
         (result,) = runner.run(build, bench or BENCH, **how)
         passed, reason = result.passed, result.message

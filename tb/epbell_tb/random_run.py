@@ -85,6 +85,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--minutes", type=number(1, 100_000), metavar="N", help="go on with the next seeds until that time is over")
     add("--replay", type=Path, metavar="FILE", help="do the operations of that file, at its place")
     add("--shrink", action="store_true", help="if it fails: leave out what it fails without, and keep the rest")
+    add("--coverage", action="store_true", help="count what of the RTL is reached, as `epbell cover` does; slow")
     add("--json", action="store_true", help="print an object of JSON instead of tables")
     add("--report", type=Path, metavar="FOLDER", help="where its folder goes, default sim_build/report/random")
     add("--list", action="store_true", help="print the names of the places, and run nothing")
@@ -123,7 +124,7 @@ def _one(options: argparse.Namespace, drawn: Drawn, console: Console) -> int:
     with progress.alone(folder.parent / f"{folder.name}.lock", console), progress.display(console) as shown:
         title = f"{place.name}, seed {drawn.seed}"
         shown.begin(f"{title}: {count} operations")
-        ended = run(drawn, folder, say=lambda text: console.print(text, highlight=False))
+        ended = run(drawn, folder, lambda text: console.print(text, highlight=False), coverage=options.coverage)
         shown.end(f"{title}: {count} operations", _summary(ended))
         told = _told(options, drawn, ended, folder)
         if not ended.passed and options.shrink:

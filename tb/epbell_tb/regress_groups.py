@@ -90,7 +90,7 @@ class Group:
     @property
     def counts(self) -> bool:
         """Whether its command can say what of the RTL it reaches."""
-        return self.arguments[0] == "sim"
+        return self.arguments[0] in ("sim", "random")
 
     @property
     def limit(self) -> float:

@@ -68,7 +68,7 @@ def parse(argv: Sequence[str]) -> Options:
     seeds = range(first, first + (given.seeds or 1))
     # With a seed for every test before the next seed, the first failure of each is soon there.
     if given.coverage and not any(group.counts for group in groups):
-        parser.error("--coverage: none of these groups can say what it reaches; sim, port and bars can")
+        parser.error("--coverage: none of these groups can say what it reaches; sim, port, bars and random can")
     counts = given.coverage
     runs = tuple(
         Run(group, seed, counts and group.counts) for seed in seeds for group in groups if group.seeded or seed == first
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scheduler", type=_scheduler, metavar="ADDRESS",
         help="run on the workers of a scheduler of Dask distributed, such as tcp://host:8786; default: processes here",
     )  # fmt: skip
-    add("--coverage", action="store_true", help="say what of the RTL the scenarios reach; slow (sim, port, bars)")
+    add("--coverage", action="store_true", help="say what of the RTL is reached; slow (sim, port, bars, random)")
     add(
         "--patience", type=number(1, 10**6), default=_PATIENCE_S, metavar="SECONDS",
         help=f"how long to wait for a scheduler that does not answer, or has no worker, default {_PATIENCE_S}",

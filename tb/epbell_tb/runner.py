@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,18 +36,25 @@ __all__ = ["Build", "Result", "SimulationError", "build", "cancel", "read_result
 
 #: Wall-clock seconds after which a simulation is ended: no bench of ours comes near it.
 TIME_LIMIT_S = 600.0
+#: With coverage, so many times as long.
+COVERAGE_SLOWDOWN = 6
 #: One C++ file, no precompiled header; only the ports of the top level are visible to the bench.
 _VERILATOR_ARGS = ("-Wno-fatal", "--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
 #: Make variables: what runs once is not optimised, what runs every clock is, as far as it pays within seconds.
 _MAKE_VARIABLES = "OPT_FAST=-Og OPT_SLOW=-O0"
 _COVERAGE_SOURCE = Path(__file__).parent / "native" / "coverage.cpp"
+_COVERAGE_HEADER = Path(__file__).parent / "native" / "coverage_wide.h"
 #: Not plain --coverage: the part of it that is about state machines crashes.
 _COVERAGE_ARGS = (
     *("--coverage-line", "--coverage-toggle", "--coverage-user", "--coverage-expr", str(_COVERAGE_SOURCE)),
     *("-LDFLAGS", "-Wl,--export-dynamic-symbol=epbell_coverage_save,--export-dynamic-symbol=epbell_coverage_load"),
 )
 #: A build with coverage is ten times as long: what runs once, half of it, is a file of its own, and not optimised.
-_COVERAGE_MAKE_VARIABLES = f"{_MAKE_VARIABLES} VM_PARALLEL_BUILDS=1"
+#: The header is the begin of the precompiled one, which all of the model's files include before everything else.
+_PRECOMPILED = f"-x c++-header -include {str(_COVERAGE_HEADER).replace(' ', chr(92) + ' ')}"
+_COVERAGE_MAKE_VARIABLES = " ".join(
+    [_MAKE_VARIABLES, "VM_PARALLEL_BUILDS=1", "CFG_CXXFLAGS_PCH=" + re.sub(r"([\\ ])", r"\\\1", _PRECOMPILED)]
+)
 _OVERRULING = ("WAVES", "GUI", "COCOTB_TEST_FILTER", "COCOTB_TESTCASE", "COCOTB_TEST_MODULES", "COCOTB_RESULTS_FILE")
 #: Objects of Verilator's own library: the same for every module, so the first build's serve all. (Not verilator.o,
 #: cocotb's main(): the size of the model is compiled into it.)
@@ -328,7 +336,7 @@ def _digest(text: str, coverage: bool) -> str:
     # The rpath in the binary is absolute: an environment that moved needs a new build.
     options = [*_verilator_args(coverage), _make_variables(coverage), _RUNTIME]
     if coverage:  # the lines of Python count, too
-        options += [text, _COVERAGE_SOURCE.read_text(encoding="utf-8")]
+        options += [text, *(path.read_text(encoding="utf-8") for path in (_COVERAGE_SOURCE, _COVERAGE_HEADER))]
     key = "\n".join([export.source_hash(text), *versions, sys.prefix, *options])
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 

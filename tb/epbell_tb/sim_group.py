@@ -18,7 +18,6 @@ from epbell_tb.sim_trees import Target
 __all__ = ["Ended", "Group", "run_groups"]
 
 _THOROUGH_LIMIT_S = 7200.0
-_COVERAGE_SLOWDOWN = 6
 _SHARE = 4
 """A scenario that takes more than this part of a group's time is ended alone, lest it takes the others along."""
 
@@ -160,7 +159,7 @@ def _modules(group: Group) -> tuple[str, ...]:
 
 def _limit_s(options: Options) -> float:
     limit_s = _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S
-    return _COVERAGE_SLOWDOWN * limit_s if options.coverage else limit_s
+    return runner.COVERAGE_SLOWDOWN * limit_s if options.coverage else limit_s
 
 
 def _how(options: Options, group: Group, limit_s: float) -> dict[str, Any]:

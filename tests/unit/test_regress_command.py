@@ -305,7 +305,7 @@ def test_workers_with_other_sources(runs, two, rows, capsys):
         (["--first-seed", "4"], "--first-seed", "needs --seeds"),
         (["--seeds", "2", "--first-seed", str(2**31 - 1)], str(2**31 - 1), "no seed is larger than"),
         (["--scheduler", "host"], "not 'host'", "such as tcp://host:8786"),
-        (["--coverage", "--only", "long"], "--coverage", "sim, port and bars can"),
+        (["--coverage", "--only", "long"], "--coverage", "sim, port, bars and random can"),
         (["--patience", "0"], "not '0'", "a number from 1 to"),
         (["--colour"], "--colour", "usage: epbell regress"),
     ],

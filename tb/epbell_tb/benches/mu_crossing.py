@@ -212,3 +212,61 @@ async def flags(dut, ratio):
             await bench.idle()
             assert not await side.read(status) & fup
             assert await far.read(mirror) & 7 == value
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(ratio=["1:1", "7:2"])
+async def every_register_is_written(dut, ratio):
+    """Write all ones to each register and beside it, but not MUR, then zeros: reads of both sides are the model's."""
+    bench = Bench(dut, ratio)
+    await bench.start()
+    unit, regs = MessagingUnit(bench.layout), bench.regs
+    everywhere = sorted({*regs.offset.values(), *(1 << bit for bit in range(2, 16)), 0xFFFC})
+    for name, side in bench.sides.items():
+        for data in (0xFFFFFFFF, 0):
+            for offset in everywhere:
+                word = data & ~regs.mask("MUR") if offset == regs.home("MUR") else data
+                await side.write(offset, word)
+                unit.write32(name, offset, word)
+                await bench.idle()
+                for _ in range(8):
+                    unit.step()
+                for other, reader in bench.sides.items():
+                    seen, expected = await reader.read(offset), unit.read32(other, offset)
+                    assert seen == expected, f"{other}: {offset:#x} after {word:#x} by {name}: {seen:#x}"
+                    await bench.idle()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(ratio=["1:1", "7:2"])
+async def answers_wait(dut, ratio):
+    """Leave answers waiting: each stays as it is, holds the next request back, and happens once."""
+    bench = Bench(dut, ratio)
+    await bench.start()
+    regs = bench.regs
+    for name, side in bench.sides.items():
+
+        def pin(text, name=name):
+            return getattr(dut, f"{name}_axil_{text}")
+
+        for clocks in range(1, 5):
+            for n in range(4):
+                pin("bready").value = pin("rready").value = 0
+                word = bench.random.getrandbits(32)
+                write = regs.offset[f"TR{n}"], word, 0xF
+                await side.access(Access(write, regs.offset["SR"], ()))
+                # Offered at once, and not taken before there is room.
+                side.port.drive(Access((write[0], ~word & 0xFFFFFFFF, 0xF), regs.offset["CR"], ()))
+                held = side.port.data()
+                for _ in range(clocks):
+                    await side.falling
+                    assert (pin("bvalid").value, pin("rvalid").value) == (1, 1)
+                    assert (pin("awready").value, pin("wready").value, pin("arready").value) == (0, 0, 0)
+                    assert side.port.data() == held
+                side.port.drive(NOTHING)
+                pin("bready").value = pin("rready").value = 1
+                await side.falling
+                assert (pin("bvalid").value, pin("rvalid").value) == (0, 0)
+                await bench.idle()
+                assert await bench.sides[FAR[name]].read(regs.offset[f"RR{n}"]) == word
+                await bench.idle()
