@@ -13,7 +13,7 @@ from epbell_tb.traffic.ground import FILLED, GRANULE, HOST_PAGES, VECTORS, Groun
 __all__ = ["WEIGHTS", "draw"]
 
 WEIGHTS = {
-    "Ring": 18, "Kick": 12, "Meet": 6, "Store": 20, "Load": 14, "Bad": 8,
+    "Ring": 18, "Kick": 12, "Meet": 9, "Store": 20, "Load": 14, "Bad": 8,
     "Ack": 22, "Poke": 10, "Enables": 3, "Aim": 4, "Map": 2, "Put": 6, "Fetch": 7, "Raise": 12, "Intx": 2,
     "Command": 1.6, "Msi": 3, "Msix": 2, "MaskVector": 3, "MoveBar": 0.6, "Sleep": 0.4, "Reset": 0.5,
     "Dma": 4, "Stall": 3, "Answers": 2,
@@ -32,7 +32,9 @@ _STREAMS = ("cq", "cc", "rq", "rc")
 _READ_REQUEST = 512
 _PAGES = 4
 _SLOTS = 8
-_MEETING = 6
+_POISONED = 0.5
+"""Of all bad requests: the hard block keeps what is malformed from the endpoint."""
+_MEETING = 8
 """A ring takes four clocks at most, and the CPU's access two or more."""
 _EDMA_REGISTERS = (0x00C, 0x02C, 0x04C, 0x054, 0x058, 0x0A0, 0x0A8, 0x0AC)
 """Enables, status, masks and clears of the unroll map; other offsets come, too."""
@@ -104,7 +106,7 @@ class _Draw:
 
     def bad(self, gap: int) -> ops.Operation:
         ground, source = self._ground, self._source
-        what = source.choice(tuple(BAD))
+        what = "poisoned" if source.random() < _POISONED else source.choice(tuple(BAD))
         bar = source.choice((ground.bell_bar, *ground.bars))
         offset, dwords = self._span(bar, source.choice((1, 1, 2, 4, 16)))
         if what not in UNSUPPORTED and source.random() < 0.6:  # at the doorbells, beats long enough to end too late
@@ -243,7 +245,7 @@ class _Draw:
 
     def command(self, gap: int) -> ops.Operation:
         source = self._source
-        return ops.Command(gap, source.random() < 0.8, source.random() < 0.7, source.random() < 0.5)
+        return ops.Command(gap, source.random() < 0.93, source.random() < 0.7, source.random() < 0.5)
 
     def msi(self, gap: int) -> ops.Operation:
         source = self._source

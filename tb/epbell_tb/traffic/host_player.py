@@ -9,6 +9,7 @@ from typing import Any
 from cocotbext.pcie.core.tlp import CplStatus, Tlp
 
 from epbell_models.platform import BusError
+from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.endpoint.host_vectors import TABLE
@@ -23,6 +24,8 @@ HOLE = 0xCF00_0000
 """Routed to the endpoint, and in none of its BARs."""
 
 _ENTRY, _CONTROL = 16, 12
+_BEFORE = 4
+"""Clocks before a ring is expected on the stream from which on the handler's access may begin."""
 _ARRIVES = 60
 """Clocks within which a request is on the stream if nothing is before it."""
 
@@ -54,6 +57,7 @@ class HostPlayer:
     def __init__(self, env: EndpointEnv, ground: Ground, start: Start, cpu: CpuPlayer) -> None:
         self.disturbed = 0
         self._cpu = cpu
+        self._way = _ARRIVES // 4
         self.answers: dict[str, int] = {}
         self._env = env
         self._ground = ground
@@ -97,16 +101,17 @@ class HostPlayer:
         offset = self._ground.words[operation.which] if operation.vector is None else self._tr[operation.vector]
         counts, name = self._env.board.counts, "kicks" if kicks else "rings"
         before = counts[name]
+        begun = cycle()
+        self._start(self._handle(operation), f"{operation}")
         await self._post(self._address(operation.bar, offset), operation.word)
         for _ in range(_ARRIVES):
             if counts[name] != before:
+                self._way = cycle() - begun
                 break
             await self._env.clock
-        self._start(self._handle(operation), f"{operation}")
 
     async def _handle(self, operation: ops.Meet) -> None:
-        if operation.after:
-            await self._env.clocks(operation.after)
+        await self._env.clocks(max(1, self._way - _BEFORE + operation.after))
         await self._cpu.do(ops.Ack(0, operation.vector, operation.which))
 
     async def _post(self, address: int, word: int, first_be: int = 0xF) -> None:

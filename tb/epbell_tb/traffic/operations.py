@@ -115,7 +115,7 @@ class Meet(Operation):
     Attributes
     ----------
     after
-        Clocks from the last beat of the ring to the access.
+        Clocks to the access, from four before the last beat of the ring is expected, which takes as long as the last.
     """
 
     lane = "host"
