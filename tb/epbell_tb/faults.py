@@ -31,7 +31,7 @@ from epbell_tb.progress import Display, display
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.sim_variant import build_variant, variant_of
 
-__all__ = ["Place", "main", "run_place"]
+__all__ = ["TWO_CLOCKS", "Place", "main", "run_place", "tried_at"]
 
 CLOCKS = "stopped_clock"
 """The family that needs it."""
@@ -148,10 +148,16 @@ def run_clocks(ratios: Sequence[str], seed: int) -> list[Outcome]:
 
 def _shown(place: Place, chosen: dict[str, tuple[str, ...]], seed: int, shown: Display) -> list[Outcome]:
     start = time.monotonic()
-    shown.begin(place.name, sum(map(len, chosen.values())))
-    outcomes = run_clocks(chosen[CLOCKS], seed) if place == TWO_CLOCKS else run_place(place, chosen, seed)
+    here = tried_at(place, chosen)
+    shown.begin(place.name, sum(map(len, here.values())))
+    outcomes = run_clocks(here[CLOCKS], seed) if place == TWO_CLOCKS else run_place(place, here, seed)
     shown.end(place.name, f"{faults_report.total(outcomes)} in {time.monotonic() - start:.0f} s")
     return outcomes
+
+
+def tried_at(place: Place, chosen: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return those of the chosen families, with their states, that are tried at a place: clocks stop at one only."""
+    return {family: states for family, states in chosen.items() if (family == CLOCKS) == (place == TWO_CLOCKS)}
 
 
 def run_place(place: Place, chosen: dict[str, tuple[str, ...]], seed: int) -> list[Outcome]:

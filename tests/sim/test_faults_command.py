@@ -74,3 +74,24 @@ def test_unknown_names(option, capsys):
     with pytest.raises(SystemExit, match="2"):
         faults.main([option, "nothing"])
     assert "not 'nothing'" in capsys.readouterr().err
+
+
+def test_clocks_stop_at_one_place_and_streams_are_at_the_others(monkeypatch):
+    tried = []
+
+    def clocks(ratios, seed):
+        tried.append((faults.CLOCKS, 0, ratios))
+        return []
+
+    def place(at, chosen, seed):
+        tried.extend((family, at.width, states) for family, states in chosen.items())
+        return []
+
+    monkeypatch.setattr(faults, "run_clocks", clocks)
+    monkeypatch.setattr(faults, "run_place", place)
+    faults.main(["--width", "64,256", "--stalls", "off", "--jobs", "1"])
+    assert sorted(tried) == sorted(
+        (family.name, width, family.states)
+        for family in FAMILIES.values()
+        for width in ((0,) if family.name == faults.CLOCKS else (64, 256))
+    )
