@@ -27,6 +27,8 @@ __all__ = [
 MSIX_VECTORS = 8
 
 _READ = 64
+_WRITTEN = 128
+"""Bytes of the host's write: five beats at 256 bits, so that some clocks of any sweep come in the midst of it."""
 _TABLE_BAR, _TABLE, _ENTRY, _CONTROL = 0, 0x80, 16, 12
 _ON = 1 << 31
 _QUIET = 150
@@ -41,7 +43,7 @@ async def tolerant(access: Awaitable[Any]) -> None:
 
 def accesses(env: EndpointEnv, ring: Callable[[int], Awaitable[None]], window: int, besides: "Besides") -> list[Any]:
     """Begin rings, reads and writes both ways, and something besides; return the tasks."""
-    memory, word, ram = env.memory, env.random.randbytes(_READ), env.board.map["ram"].base
+    memory, word, ram = env.memory, env.random.randbytes(_WRITTEN), env.board.map["ram"].base
 
     async def host() -> None:
         await ring(1)
