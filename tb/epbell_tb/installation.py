@@ -174,6 +174,11 @@ class Installation:
     def _create(self, state: str) -> None:
         """Build an environment with nothing in it, in place of what is there."""
         self._check_ensurepip()
+        if self.venv.is_symlink():
+            place = self.venv.resolve()
+            raise ToolError(
+                f"{self._shown()} is a link to {place}: building it would delete what is there; remove the link"
+            )
         reason = {"interrupted": "an earlier set-up did not finish", "stale": "lock file, Python or folder changed"}
         print(f"setup: building {self._shown()} ({reason.get(state, 'first time')})", flush=True)
         self.venv.mkdir(parents=True, exist_ok=True)

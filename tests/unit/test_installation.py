@@ -97,6 +97,20 @@ def test_moved_folder_is_stale(tree, steps, tmp_path_factory):
     assert installation.Installation(elsewhere).state() == "stale"
 
 
+def test_environment_of_another_tree_is_not_deleted_through_a_link(tree, steps, tmp_path_factory):
+    other = installation.Installation(tmp_path_factory.mktemp("other"), venv=None)
+    for name in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(PROJECT / name, other.project / name)
+    other.ensure()
+    (other.venv / "theirs").touch()
+    tree.venv.symlink_to(other.venv)
+    assert tree.state() == "stale"
+    with pytest.raises(installation.ToolError, match=r"is a link to .*remove the link"):
+        tree.ensure()
+    assert (other.venv / "theirs").exists()
+    assert other.state() == "ready"
+
+
 def test_interrupted_setup_is_seen_and_repaired(tree, steps, monkeypatch):
     finished = installation.Installation._run
 
