@@ -20,10 +20,12 @@ from cocotbext.pcie.core.msi import MsiRegion
 from cocotbext.pcie.core.tlp import TlpType
 from cocotbext.pcie.core.utils import PcieId
 from cocotbext.pcie.xilinx.us import UltraScalePlusPcieDevice, usp_model
+from cocotbext.pcie.xilinx.us.interface import CqSource
 from cocotbext.pcie.xilinx.us.tlp import Tlp_us
 
 import epbell_tb.endpoint.upstream as upstream
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.upstream import discontinue_in_every_beat
 from epbell_tb.endpoint.upstream.atomics_raise import MEMORY_REQUESTS, POSTED
 from epbell_tb.endpoint.upstream.credits_lost_in_stalls import CreditsLostInStalls
 from epbell_tb.endpoint.upstream.hidden_aer import show_extended_capabilities
@@ -111,6 +113,38 @@ def test_poisoned_requests_passed():
     assert to_user(request).discontinue
     request.ep = False
     assert not to_user(request).discontinue
+
+
+@pytest.mark.parametrize("width", [64, 512])
+def test_discontinue_in_every_beat(width):
+    request = Tlp_us(memory_request(BASE, bytes(200)))
+    request.discontinue = True
+    beats, source, frames = [], CqSource.__new__(CqSource), [request.pack_us_cq()]
+
+    async def frame():
+        return frames.pop()
+
+    async def drive(beat):
+        beats.append(beat)
+
+    def beat():
+        return SimpleNamespace(tdata=0, tlast=0, tkeep=0, tuser=0)
+
+    source.width, source.seg_count, source.seg_byte_lanes = width, 1, width // 32
+    source.bus = SimpleNamespace(tuser=range(183 if width == 512 else 88))
+    source._get_frame, source._drive, source._transaction_obj = frame, drive, beat
+    source.log = logging.getLogger("stock")
+    CqSource._init(source)
+    with pytest.raises(IndexError):
+        run(CqSource._run(source))
+
+    def told():
+        return [beat.tuser >> source.discontinue_offset & 1 for beat in beats]
+
+    assert told() == [1] * -(-54 // (width // 32))
+    for one in beats:
+        discontinue_in_every_beat.of_beat(source, one)
+    assert told() == [0] * (len(beats) - 1) + [1]
 
 
 @pytest.mark.parametrize("wide", [False, True])

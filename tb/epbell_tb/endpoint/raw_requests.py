@@ -44,7 +44,7 @@ class Raw:
     payload
         The dwords that follow.
     discontinue
-        Whether ``discontinue`` is set in each beat's ``tuser``: the hard block has found an error.
+        Whether ``discontinue`` is set in the last beat's ``tuser``: the hard block has found an error.
     """
 
     bar: int
