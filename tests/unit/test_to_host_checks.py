@@ -8,7 +8,7 @@ import pytest
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_tb.endpoint.clock import follow_clock
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
-from epbell_tb.endpoint.permissions import Allowed, Permissions
+from epbell_tb.endpoint.permissions import MASKED, Allowed, Permissions
 from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.endpoint.to_host_packets import Answer, AnswerReader, SentRequest
 
@@ -169,8 +169,8 @@ def test_what_never_leaves():
         to_host.check_empty(merged=0)
 
 
-def with_msix(way):
-    """Vector 1 is raised; its message is 0xCAFE to 0x123450."""
+def with_msix(way, since=0):
+    """Vector 1 is raised in a cycle; its message is 0xCAFE to 0x123450."""
     to_host = board()
     to_host.msix = way
     reference = to_host._reference
@@ -178,7 +178,7 @@ def with_msix(way):
     for offset, word in ((0x10, 0x12_3450), (0x18, 0xCAFE)):
         reference.cpu_write32(ram + offset, word)
     reference.cpu_write32(page + 0x50, ram)
-    to_host.raised(1)
+    to_host.raised(1, since)
     return to_host
 
 
@@ -221,6 +221,19 @@ def test_a_message_the_other_way():
     to_host.check_empty(merged=0)
     with pytest.raises(AssertionError, match="nobody asked for"):
         with_msix("port").sent(replace(WRITE, address=MESSAGE[0], data=MESSAGE[1]))
+
+
+@pytest.mark.parametrize(("since", "good"), [(15, True), (20 + MASKED, True), (20 + MASKED + 1, False), (NOW, False)])
+def test_a_message_that_was_raised_behind_its_mask(since, good):
+    """It may have waited for RQ, which has stood since before the mask, only if it was raised before the mask."""
+    to_host = with_msix("rq", since)
+    to_host._permissions.vector_masked(1, True, 18, 20)
+    message = replace(WRITE, address=MESSAGE[0], data=MESSAGE[1], offered=NOW, behind=10)
+    if good:
+        to_host.sent(message)
+    else:
+        with pytest.raises(AssertionError, match="masked in the table"):
+            to_host.sent(message)
 
 
 def test_an_interrupt_that_overtakes():

@@ -375,6 +375,7 @@ class ToHost:
         assert found is not None, what
         assert self.follows(found.after), f"MSI-X {found.vector} has overtaken a write of the CPU: {what}"
         check, vector = self._permissions.check_msix, found.vector
+        since = None if since is None else min(now, max(since, found.since))  # it was not there before it was raised
         self._now_or_later(lambda: check(vector, self._masked(vector), now, since))
         return found
 
