@@ -9,7 +9,7 @@ from epbell_models.reference.address_map import DEFAULT_MAP, AddressMap, Place
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.iatu import Refusal
 from epbell_models.reference.inbound import InboundWindows
-from epbell_models.reference.outbound import OutboundWindows
+from epbell_models.reference.outbound import Marks, OutboundWindows
 from epbell_models.reference.outcome import RamWrite, Refused, Ring
 
 SIZES = (0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x1_0000)
@@ -71,9 +71,21 @@ def test_writable_bits_of_an_outbound_region():
         windows.write32(offset, LOW)
     read = [windows.read32(offset) for offset in range(0x00, 0x24, 4)]
     target = 0xFFFF_F000
-    assert read == [0x01F0_211F, 0x8000_0000, target, LOW, LOW, target, LOW, 0, LOW]
+    assert read == [0x01F0_27FF, 0x9040_00FF, target, LOW, LOW, target, LOW, 0, LOW]
     windows.reset()
     assert [windows.read32(offset) for offset in range(0x00, 0x24, 4)] == [0, 0, 0, 0, 0xFFF, 0, 0, 0, 0]
+
+
+def test_marks_and_function_of_an_outbound_region():
+    windows = outbound((0x7000_0000, 0x7000_FFFF, 0x1_0000_0000))
+    assert (windows.translate(0x7000_0004), windows.marks(0x7000_0004)) == (0x1_0000_0004, Marks())
+    windows.write32(0x00, 5 << 5 | 1 << 8 | 2 << 9)
+    assert windows.marks(0x7000_0004) == Marks()  # not in force yet
+    windows.write32(0x04, 1 << 31)
+    assert windows.marks(0x7000_0004) == Marks(5, 2, digest=True)
+    windows.write32(0x00, 1 << 20)
+    windows.write32(0x04, 1 << 31)
+    assert isinstance(windows.translate(0x7000_0004), Refusal)
 
 
 def test_the_directions_keep_out_of_each_other():
@@ -240,8 +252,12 @@ def test_inbound_against_a_list_of_pages():
         regions = [(rng.randrange(16), rng.randrange(16), rng.randrange(256), rng.random() < 0.8) for _ in range(6)]
         for n, (first, last, target, on) in enumerate(regions):
             aim(
-                windows.write32, n * 0x200 + 0x100,
-                HOST + first * 4096, HOST + last * 4096, target * 4096, ctrl2=ENABLE * on,
+                windows.write32,
+                n * 0x200 + 0x100,
+                HOST + first * 4096,
+                HOST + last * 4096,
+                target * 4096,
+                ctrl2=ENABLE * on,
             )
         for first, last, target, on in reversed(regions):
             if on:

@@ -3,17 +3,20 @@
 Register-compatible with the outbound regions of the DesignWare iATU, unroll layout: region i is at ``i * 0x200``.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
 
-from .iatu import Refusal, Region, Regions
+from .iatu import CTRL1, Refusal, Region, Regions
 
 __all__ = [
     "Cause",
+    "Marks",
     "OutboundWindows",
 ]
 
 _OUTBOUND = 0x000
-_CONTROL = 0x01F0_211F, 0x8000_0000
+_CONTROL = 0x01F0_27FF, 0x9040_00FF
+_FUNCTION = 0x1F << 20
 
 
 class Cause(IntEnum):
@@ -46,8 +49,29 @@ class Cause(IntEnum):
         return 3 if self is Cause.NO_WINDOW else 2
 
 
+@dataclass(frozen=True)
+class Marks:
+    """What a window says of its requests besides their address.
+
+    Attributes
+    ----------
+    traffic_class
+        0 to 7.
+    attributes
+        Bit 0 no snoop, bit 1 relaxed ordering.
+    digest
+        Whether an ECRC is appended.
+    """
+
+    traffic_class: int = 0
+    attributes: int = 0
+    digest: bool = False
+
+
 class OutboundWindows(Regions):
     """The windows' registers and what they translate: base to limit goes to target and on.
+
+    A window of another function than 0 claims nothing: the endpoint has no other that could request.
 
     Parameters
     ----------
@@ -67,5 +91,15 @@ class OutboundWindows(Regions):
             return Refusal(f"no outbound window claims {address:#x}")
         return first.move(address)
 
+    def marks(self, address: int) -> Marks:
+        """Return what else an access that `translate` does not refuse is sent with."""
+        claiming = self._claiming(address)
+        control = claiming.registers[CTRL1] if claiming is not None else 0
+        return Marks(control >> 5 & 0x7, control >> 9 & 0x3, bool(control >> 8 & 1))
+
     def _claiming(self, address: int) -> Region | None:
-        return next((region for region in self.in_force if region.active and region.holds(address)), None)
+        return next((region for region in self.in_force if self._claims(region, address)), None)
+
+    @staticmethod
+    def _claims(region: Region, address: int) -> bool:
+        return region.active and not region.registers[CTRL1] & _FUNCTION and region.holds(address)

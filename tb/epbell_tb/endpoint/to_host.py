@@ -5,11 +5,11 @@ The expectation comes from the reference's outbound windows and from the MSI-X t
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.iatu import Refusal
-from epbell_models.reference.outbound import Cause
+from epbell_models.reference.outbound import Cause, Marks
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
 from epbell_tb.endpoint.permissions import Permissions
@@ -48,6 +48,7 @@ class _Access:
     target: int | None
     strobes: int
     data: bytes
+    marks: Marks = field(default_factory=Marks)
     sent: bool = False
     followed: bool = False  # what comes later need not wait for it
     answer: Answer | None = None
@@ -240,8 +241,9 @@ class ToHost:
         return True
 
     def _access(self, address: int, strobes: int, data: bytes) -> _Access:
-        target = self._reference.outbound.translate(address & ~3)
-        return _Access(address, None if isinstance(target, Refusal) else target, strobes, data)
+        windows, dword = self._reference.outbound, address & ~3
+        target = windows.translate(dword)
+        return _Access(address, None if isinstance(target, Refusal) else target, strobes, data, windows.marks(dword))
 
     def _refused(self, expected: _Access, access: CpuAccess) -> None:
         """Check an access that failed without having been sent, or in a reset of the function."""
@@ -260,9 +262,9 @@ class ToHost:
 
     def sent(self, request: SentRequest) -> None:
         """Take a request in the cycle of its last beat."""
-        plain = (request.length, request.last_be, request.tc, request.attr, request.at, request.requester)
-        assert plain == (1, 0, 0, 0, 0, 0), f"a request with fields that it must not have: {request}"
-        flags = request.own_requester, request.poisoned, request.ecrc, request.discontinued, bool(request.completer)
+        plain = (request.length, request.last_be, request.at, request.requester)
+        assert plain == (1, 0, 0, 0), f"a request with fields that it must not have: {request}"
+        flags = request.own_requester, request.poisoned, request.discontinued, bool(request.completer)
         assert not any(flags), f"a request with flags that it must not have: {request}"
         # On the stream in the clock in which the hard block begins to ask for the reset, or before it.
         begun = self._flr_since is None or request.offered <= self._flr_since + 1
@@ -280,6 +282,7 @@ class ToHost:
             access = self._reads.popleft()
         assert request.address == access.target, f"a read of {request.address:#x}, not of {access.target:#x}"
         assert (request.first_be, request.data) == (0xF, b""), f"a read of part of a dword: {request}"
+        assert _marks(request) == access.marks, f"a request that its window marks with {access.marks}: {request}"
         assert request.tag < _TAGS, f"a tag that needs Extended Tags: {request}"
         assert request.tag not in self._tags, f"a tag that is still in use: {request}"
         access.sent = True
@@ -292,6 +295,7 @@ class ToHost:
         if access is None:
             self._message(request, self._writes[0] if self._writes else None)
             return
+        assert _marks(request) == access.marks, f"a request that its window marks with {access.marks}: {request}"
         while self._writes.popleft() is not access:
             pass
         access.sent = True
@@ -365,7 +369,7 @@ class ToHost:
     def _message(self, request: SentRequest, access: _Access | None) -> None:
         """Take a write that none of the CPU's is: it must be the message of a vector that was raised."""
         what = f"a write that nobody asked for: {request}; the next of the CPU's is {access}"
-        assert request.first_be == 0xF, what
+        assert (request.first_be, _marks(request)) == (0xF, Marks()), what
         assert self.msix == "rq", what
         since = self._permissions.queued_since(request.behind, request.offered)
         self._left(self._due(request.address, request.data, what, request.offered, since))
@@ -409,6 +413,10 @@ class ToHost:
         assert not self._answers, f"writes to the host that were never answered: {list(self._answers)}"
         assert not self._read_answers, f"reads of the host that were never answered: {list(self._read_answers)}"
         assert self.vectors_due <= merged, f"MSI-X vectors that were never sent: {self._raised}"
+
+
+def _marks(request: SentRequest) -> Marks:
+    return Marks(request.tc, request.attr, request.ecrc)
 
 
 def _cause(answer: Answer) -> Cause:
