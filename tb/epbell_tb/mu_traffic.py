@@ -88,6 +88,10 @@ class Registers:
         """Offset of the register that holds a group of bits (``"GIE"``, ``"F"``: my own flags, ``"MUR"``, ...)."""
         return self.offset[self._home[group]]
 
+    def words(self, kind: str) -> tuple[int, ...]:
+        """Offsets of the four words of a kind, ``"TR"`` or ``"RR"``."""
+        return tuple(self.offset[f"{kind}{channel}"] for channel in range(4))
+
     def bit(self, register: str, field: str) -> int:
         """Mask of a field of a register."""
         node = self._top.find_by_path(f"{register}.{field}")

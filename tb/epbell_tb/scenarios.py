@@ -76,6 +76,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         enumerate_and_size_bars="The host finds every BAR at its size and can use it from its first to its last dword.",
     ),
     *_bench(
+        "pages",
+        trees=("imx8", "rk3588", "hdma"),
+        every_register="Each register of each page keeps what it should, byte by byte; nothing is beside it; a reset.",
+    ),
+    *_bench(
+        "pages",
+        messaging_unit_registers="Host and CPU write any register of their sides: each sees what the other one left.",
+    ),
+    *_bench(
         "registers",
         trees=("imx8", "rk3588"),
         capabilities_by_probe="Linux's probe reads CAPS, which says what there is, and touches nothing else.",
@@ -196,6 +205,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         subrange_on_the_doorbells_bar="A BAR that the doorbell was behind is split and restored; no window is stuck.",
         subrange_while_the_doorbell_is_enabled="Split under an enabled doorbell, a BAR ends as memory; none is stuck.",
         subrange_on_the_doorbell_without_windows="Without windows for that: -ENOSPC, and the BAR is memory.",
+    ),
+    *_bench(
+        "window_bits",
+        inbound_windows_anywhere="Windows anywhere in 64 bits: addresses beside their edges in any bit, by any BAR.",
+        outbound_windows_anywhere="Windows that lead anywhere: marks, and addresses beside their edges in any bit.",
     ),
     *_bench(
         "windows",
