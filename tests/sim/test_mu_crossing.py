@@ -16,6 +16,10 @@ def test_resets():
     run("mu_probe_imx8ulp", "imx8ulp", "mu_resets", builder=partial(MuProbe, "imx8ulp"), expected=10)
 
 
+def test_ports():
+    run("epbell_mu_imx6sx_async", "imx6sx", "axil_lockstep", tests="messaging_unit_with_two_clocks$", expected=1)
+
+
 @pytest.mark.parametrize("layout", ["imx6sx", "imx7ulp"])
 def test_exported_module(layout):
     run(f"epbell_mu_{layout}_async", layout, "mu_crossing", expected=35)
