@@ -22,7 +22,16 @@ _SHARP = (
 )
 """Scenarios that come before the proofs: they take a second or so each. The others come after them."""
 
-_RANDOM = (("imx8", 1, True), ("imx8-edma", 2, False), ("imx8", 3, False))
+_FIRST = (
+    ("endpoint_pages", "every_register"),
+    ("endpoint_window_bits", "inbound_windows_anywhere"),
+    ("endpoint_window_bits", "outbound_windows_anywhere"),
+    ("endpoint_presets", "counters_anywhere"),
+    ("endpoint_pages", "messaging_unit_registers"),
+)
+"""Scenarios that notice most for what they take; one of them is for mutants only."""
+
+_RANDOM = (("imx8", 1, True), ("imx8-edma", 2, False))
 """Runs of random traffic on an endpoint, which come first of all: device tree, seed, stalls."""
 
 _OPERATIONS = 500
@@ -53,7 +62,7 @@ def stages_of(module: str) -> tuple[Stage, ...]:
         return _endpoint(int(module.removeprefix(_ENDPOINT)))
     layout = {"EPBELL_MU_LAYOUT": module.removeprefix("epbell_mu_").removesuffix("_async")}
     if clocks_of(module) > 1:
-        return tuple(replace(stage, environment=layout) for stage in _two_clocks())
+        return tuple(replace(stage, environment={**layout, "EPBELL_AXIL_CLOCKS": "4000"}) for stage in _two_clocks())
     ports = Stage(f"{_BENCHES}.axil_lockstep", "messaging_unit", environment={**layout, "EPBELL_AXIL_CLOCKS": "4000"})
     fast = Stage(f"{_BENCHES}.mu_lockstep", "lockstep", environment={**layout, "EPBELL_MU_OPERATIONS": "20000"})
     return ports, fast
@@ -93,12 +102,16 @@ def _two_clocks() -> list[Stage]:
         ("mu_crossing", "flags", _RATIOS),
         ("mu_resets", "far_side_off", _SPACED),
     ]
+    ports = Stage(f"{_BENCHES}.axil_lockstep", "messaging_unit_with_two_clocks")
     # One ratio of each first, then all others.
     return [
-        Stage(f"{_BENCHES}.{bench}", f"{test}/ratio={ratio}", late=ratio > 0)
-        for ratio in range(_RATIOS)
-        for bench, test, ratios in tests
-        if ratio < ratios
+        ports,
+        *(
+            Stage(f"{_BENCHES}.{bench}", f"{test}/ratio={ratio}", late=ratio > 0)
+            for ratio in range(_RATIOS)
+            for bench, test, ratios in tests
+            if ratio < ratios
+        ),
     ]
 
 
@@ -132,14 +145,16 @@ def _endpoint(width: int) -> tuple[Stage, ...]:
         )
         for place, seed in _places(width)
     ]
+    plain = _environment("imx8", stalls=False)
+    first = [Stage(f"{_BENCHES}.{bench}", test, environment=plain) for bench, test in _FIRST]
     found: list[Stage] = []
     for tree in ("imx8", "imx8-edma"):
         environment = _environment(tree, stalls=True)
         for scenario in SCENARIOS:
             here = tree in scenario.trees and width in scenario.widths
-            if here and not any(scenario.name == stage.test for stage in found):
+            if here and not any(scenario.name == stage.test for stage in (*first, *found)):
                 late = scenario.name not in _SHARP
                 found.append(Stage(scenario.bench, scenario.name, environment=environment, late=late))
     # The drivers' scenarios are long.
     found.sort(key=lambda stage: (stage.late, stage.test.startswith("vntb_")))
-    return (*traffic, *found)
+    return (*first, *traffic, *found)

@@ -85,8 +85,7 @@ def test_random_traffic_of_an_endpoint_is_drawn(tmp_path, monkeypatch):
     prepare("epbell_edma")
     assert not list(tmp_path.iterdir())
     prepare("epbell_endpoint_usp64")
-    first = stages_of("epbell_endpoint_usp64")[0]
-    assert first.test == "endpoint_random"
+    first = next(stage for stage in stages_of("epbell_endpoint_usp64") if stage.test == "endpoint_random")
     drawn = Drawn.load(Path(first.environment["EPBELL_RANDOM"]))
     assert (drawn.place.width, drawn.place.stalls) == (64, first.environment["EPBELL_STALLS"] == "1")
     assert len(drawn.operations) == 500
