@@ -363,7 +363,8 @@ class EndpointEnv:
         msi = self.block.msis_under_way.popleft()
         vector = msi.vector(word)
         assert vector is not None, f"an MSI with {word:#x}, which is none of {msi}"
-        self.board.msis.arrived(vector, msi.granted)
+        if not msi.cut:
+            self.board.msis.arrived(vector, msi.granted)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,11 @@ class StatefulBlock(HardBlock):
         return self._power == _D0
 
     @property
+    def linked(self) -> bool:
+        """Whether there is a link: what is sent without one is lost."""
+        return not self.absent
+
+    @property
     def decodes(self) -> bool:
         """Whether memory requests are given to the user."""
         return super().decodes and self.awake

@@ -10,7 +10,9 @@ What differs from the stock model:
   `LinkCredits` limits them.
 """
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -183,10 +185,10 @@ class HardBlock(CreditsLostInStalls, RequesterSide, InterruptPorts):
         self._config_written.set()
 
     def drop_everything(self) -> None:
-        """Forget requests and credits, as a reset does."""
+        """Forget requests and credits, as a reset does; what has left is on its way to the host."""
         self.offer_nothing()
         self.forget_reads()
-        self.msis_under_way.clear()
+        self.msis_under_way = deque(replace(msi, cut=True) for msi in self.msis_under_way)
 
     # -- the stock model's coroutines, asleep when there is nothing to do ----------------------------------------------
 

@@ -31,11 +31,15 @@ _REFUSED = 0.1
 
 @dataclass(frozen=True)
 class SentMsi:
-    """An MSI that was sent: Message Address and Data, and how many vectors were granted, as they were then."""
+    """An MSI that was sent: Message Address and Data, and how many vectors were granted, as they were then.
+
+    It is `cut` if everything was reset behind it: it is on the link, and arrives.
+    """
 
     address: int
     data: int
     granted: int
+    cut: bool = False
 
     def vector(self, word: int) -> int | None:
         """Return the vector that a word means, None if it is none of these."""
@@ -92,6 +96,11 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
         return True
 
     @property
+    def linked(self) -> bool:
+        """Whether there is a link: what is sent without one is lost."""
+        return True
+
+    @property
     def may_request(self) -> bool:
         """Whether the function may make requests."""
         return bool(self.functions[0].bus_master_enable) and self.awake
@@ -114,7 +123,8 @@ class InterruptPorts(NoIntx, InterruptsNeverFail):
 
         async def send() -> None:
             granted = 1 << msi.msi_multiple_message_enable
-            self.msis_under_way.append(SentMsi(msi.msi_message_address, msi.msi_message_data, granted))
+            if self.linked:
+                self.msis_under_way.append(SentMsi(msi.msi_message_address, msi.msi_message_data, granted))
             await msi.issue_msi_interrupt(vector)
 
         return allowed, send
