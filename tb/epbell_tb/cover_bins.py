@@ -7,42 +7,54 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
-from epbell_tb import bins, bins_seen
-from epbell_tb.cover_runs import RunFailed, Stood
+from epbell_models import devicetree
+from epbell_tb import bins, bins_seen, coverage, sim_variant
+from epbell_tb.cover_runs import RunFailed, Stood, stood
 from epbell_tb.installation import PROJECT
-from epbell_tb.random_places import Place, places
+from epbell_tb.random_places import Place
 
 __all__ = ["Traffic", "table", "traffic", "verdict"]
 
 _SEEDS = 3
 """Seeds of each place for one of the command's: what is rare needs more traffic than a simulation with coverage has."""
 
-_MORE = (
+_MEASURED = (Place("imx8", 64), Place("rk3588", 64), Place("imx8", 256))
+"""Where it counts coverage of the RTL, too, in the builds that the scenarios have."""
+
+_BINS = (
     Place("imx8", 64, stalls=True),
-    Place("imx8", 128),
+    Place("imx8", 128, msix="port"),
+    Place("imx8", 128, stalls=True, msix="port"),
+    Place("rk3588", 128),
+    Place("rk3588", 256),
+    Place("imx8", 256, stalls=True),
+    Place("imx8", 512),
     Place("imx8", 512, stalls=True),
-    Place("rk3588", 128, msix="port"),
     Place("rk3588", 512),
 )
-"""Where each width has a Messaging Unit, an eDMA that rings and a fixed BAR, with and without stalls."""
+"""Where it is for bins alone: each width has a Messaging Unit, an eDMA and a fixed BAR, with and without stalls."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Random traffic at a place, in the build that `make random` uses: it leaves bins alone.
+    """Random traffic at a place, and each class of operation in turn where the streams flow.
 
     Attributes
     ----------
     place : Place
         Where.
+    measured : bool
+        Whether it counts coverage of the RTL; else it leaves bins alone, in the build that `make random` uses.
     """
 
     place: Place
+    measured: bool = False
 
     @property
     def name(self) -> str:
@@ -51,11 +63,13 @@ class Traffic:
 
     def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
         """Build and run each class of operation, if the streams flow, then seeds from 1."""
-        place = self.place
+        place, counts = self.place, measure and self.measured
         command = [sys.executable, "-m", "epbell_tb.cli", "random", "--tree", place.tree, "--width", str(place.width)]
         command += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars, "--json"]
+        command += ["--coverage"] * counts
         env = {**os.environ, bins_seen.VARIABLE: str(folder / bins.NAME)}
-        for seed in range(int(place.stalls), _SEEDS * seeds + 1):
+        parts = []
+        for seed in range(int(place.stalls), (1 if counts else _SEEDS) * seeds + 1):
             log = folder / f"output-{seed}.log"
             how = ["--seed", str(seed)] if seed else ["--sweep"]
             with log.open("wb") as out:
@@ -63,12 +77,19 @@ class Traffic:
                 ended = subprocess.run(own, stdout=out, stderr=out, env=env, check=False)
             if ended.returncode != 0:
                 raise RunFailed(f"{self.name} failed with {' '.join(how)}; see {log}")
-        return Stood({}, set(), set())
+            if counts:
+                parts.append(coverage.read(folder / f"{place.name}-{seed or 1}" / coverage.NAME))
+        if not counts:
+            return Stood({}, set(), set())
+        tree = devicetree.load(devicetree.builtin(place.tree))
+        variant = sim_variant.variant_of(tree, place.width, place.bars, place.msix)
+        build = sim_variant.build_variant(variant, say=say, coverage=True)
+        return stood(partial(sim_variant.Endpoint, variant.width, **dict(variant.parameters)), build, parts)
 
 
 def traffic() -> Iterable[Traffic]:
-    """Return the places of the regression, and those that bins need besides."""
-    return map(Traffic, (*places(), *_MORE))
+    """Return where random traffic runs, the longest first."""
+    return (*(Traffic(place, measured=True) for place in _MEASURED), *map(Traffic, _BINS))
 
 
 def verdict(files: Sequence[Path], project: Path = PROJECT) -> tuple[list[bins.Row], list[bins.Waiver]]:

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from amaranth.lib import wiring
+from filelock import FileLock
 
 from epbell import export
 from epbell.edma import Edma, EdmaShape
@@ -20,8 +22,9 @@ from epbell_models import devicetree
 from epbell_tb import bins, bins_seen, coverage, coverage_constants, runner, sim_variant
 from epbell_tb.coverage import Hits, Point
 from epbell_tb.mu_probe import MuProbe
+from epbell_tb.scenarios import SCENARIOS
 
-__all__ = ["Run", "RunFailed", "Simulated", "Stood", "Unit", "chosen", "runs"]
+__all__ = ["Run", "RunFailed", "Simulated", "Stood", "Unit", "chosen", "runs", "stood"]
 
 _BENCHES = "epbell_tb.benches"
 _LAYOUTS = ("imx6sx", "imx7ulp", "imx8ulp")
@@ -29,6 +32,18 @@ _SHAPES = {
     **{personality: EdmaShape(personality) for personality in ("unroll", "legacy", "hdma")},
     "few": EdmaShape("unroll", 2, 2, lines=4),
 }
+
+
+_PORT_CLOCKS = "40000"
+
+_ENDPOINTS = (("imx8", 64, True), ("rk3588", 64, True), ("imx8", 256, False))
+"""Device tree, width, stalls: each has a build of its own."""
+
+_LONG = {"bar_test", "consecutive_bar_test", "subrange_on_every_bar"}
+"""Scenarios that fill every BAR, for as long as all others take."""
+
+_BRIDGE = "vntb_"
+"""Scenarios of the bridge: the same hardware, between long waits of its drivers."""
 
 
 class RunFailed(Exception):
@@ -60,6 +75,8 @@ class Unit:
         Benches, each a simulation.
     environment : dict of str to str
         Their environment variables.
+    tests : str or None
+        Regular expression on the names of the tests to run, as of `runner.run`; None for all.
     """
 
     name: str
@@ -67,6 +84,7 @@ class Unit:
     builder: Callable[[], wiring.Component] | None
     benches: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    tests: str | None = None
 
     def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
         """Build and run, with seeds from 1; without coverage of the RTL unless told to `measure`."""
@@ -76,7 +94,7 @@ class Unit:
         for bench in self.benches:
             for seed in range(1, seeds + 1):
                 own = folder / f"{bench}-{seed}"
-                found = runner.run(build, f"{_BENCHES}.{bench}", seed=seed, env=given, results=own)
+                found = runner.run(build, f"{_BENCHES}.{bench}", tests=self.tests, seed=seed, env=given, results=own)
                 bad = [result for result in found if not result.passed]
                 if bad:
                     raise RunFailed(f"{self.name}: {bad[0].name} failed with seed {seed}: {bad[0].message}; see {own}")
@@ -85,20 +103,41 @@ class Unit:
         if not measure:
             return Stood({}, set(), set())
         builder = self.builder or export.MODULES[self.module]
-        return _stood(builder, build, parts)
+        return stood(builder, build, parts)
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """The scenarios of a device tree at a width, with and without stalls: ``epbell sim``."""
+    """Scenarios of a device tree at a width: ``epbell sim``, without those that reach nothing more and take long.
+
+    Attributes
+    ----------
+    tree, width : str, int
+        Where.
+    stalls : bool
+        Whether the streams pause.
+    """
 
     tree: str
     width: int
+    stalls: bool
 
     @property
     def name(self) -> str:
         """Its name for the user."""
-        return f"sim.{self.tree}.{self.width}"
+        return f"sim.{self.tree}.{self.width}{'.stalls' * self.stalls}"
+
+    @property
+    def scenarios(self) -> list[str]:
+        """Their names."""
+        return [
+            one.name
+            for one in SCENARIOS
+            if self.tree in one.trees
+            and self.width in one.widths
+            and one.name not in _LONG
+            and not one.name.startswith(_BRIDGE)
+        ]
 
     def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
         """Build and run, with seeds from 1; without coverage of the RTL unless told to `measure`."""
@@ -110,6 +149,7 @@ class Simulated:
         for seed in range(1, seeds + 1):
             own = folder / str(seed)
             command = [sys.executable, "-m", "epbell_tb.cli", "sim", "--tree", self.tree, "--width", str(self.width)]
+            command += ["--stalls", "on" if self.stalls else "off", "--scenario", ",".join(self.scenarios)]
             command += ["--coverage"] * measure + ["--jobs", "1", "--seed", str(seed), "--report", str(own)]
             own.mkdir(parents=True, exist_ok=True)
             with (own / "output.log").open("wb") as log:
@@ -120,10 +160,11 @@ class Simulated:
         if not measure:
             return Stood({}, set(), set())
         builder = partial(sim_variant.Endpoint, variant.width, **dict(variant.parameters))
-        return _stood(builder, build, parts)
+        return stood(builder, build, parts)
 
 
-def _stood(builder: Callable[[], wiring.Component], build: runner.Build, parts: Sequence[Hits]) -> Stood:
+def stood(builder: Callable[[], wiring.Component], build: runner.Build, parts: Sequence[Hits]) -> Stood:
+    """Return what has come of simulations of a build, and what is constant in its design."""
     hits = coverage.merge(*parts)
     bits = _constants(builder, build)
     text = (build.folder / f"{build.module}.sv").read_text(encoding="utf-8")
@@ -133,10 +174,11 @@ def _stood(builder: Callable[[], wiring.Component], build: runner.Build, parts: 
 def _constants(builder: Callable[[], wiring.Component], build: runner.Build) -> dict[str, str]:
     """Return the constants of a design, which takes half a minute for an endpoint: kept beside its build."""
     kept = build.folder / f"constants-{coverage_constants.METHOD}.json"
-    if not kept.exists():
-        scratch = kept.with_suffix(".new")
-        scratch.write_text(json.dumps(coverage_constants.constants(builder, build.module)), encoding="utf-8")
-        scratch.replace(kept)
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            scratch = kept.with_suffix(".new")
+            scratch.write_text(json.dumps(coverage_constants.constants(builder, build.module)), encoding="utf-8")
+            scratch.replace(kept)
     return json.loads(kept.read_text(encoding="utf-8"))
 
 
@@ -151,6 +193,11 @@ def _units() -> Iterable[Unit]:
         channels = f"{shape.write_channels},{shape.read_channels}"
         given = {"EPBELL_EDMA_PERSONALITY": shape.personality, "EPBELL_EDMA_CHANNELS": channels}
         yield Unit(f"edma.{name}", f"edma_{name}", partial(Edma, shape), ("edma_lockstep",), given)
+    for layout in _LAYOUTS:
+        given = {"EPBELL_MU_LAYOUT": layout, "EPBELL_AXIL_CLOCKS": _PORT_CLOCKS}
+        yield Unit(f"mu.{layout}.port", f"epbell_mu_{layout}", None, ("axil_lockstep",), given, r"\.messaging_unit$")
+    given = {"EPBELL_AXIL_CLOCKS": _PORT_CLOCKS}
+    yield Unit("edma.port", "epbell_edma", None, ("axil_lockstep",), given, r"\.edma$")
 
 
 class Run(Protocol):
@@ -169,9 +216,13 @@ class Run(Protocol):
 AnyRun = TypeVar("AnyRun", bound=Run)
 
 
-def runs(trees: Sequence[str], widths: Sequence[int]) -> tuple[Simulated | Unit, ...]:
-    """Return what there is to run, the longest first."""
-    return (*(Simulated(tree, width) for width in widths for tree in trees), *_units())
+def runs(trees: Sequence[str] | None, widths: Sequence[int] | None) -> tuple[Simulated | Unit, ...]:
+    """Return what there is to run, the longest first: of these device trees and widths, None for the usual ones."""
+    if trees is None and widths is None:
+        return (*(Simulated(*one) for one in _ENDPOINTS), *_units())
+    usual = [tuple(dict.fromkeys(part)) for part in zip(*((tree, width) for tree, width, _ in _ENDPOINTS), strict=True)]
+    places = product(widths or usual[1], trees or usual[0], (False, True))
+    return (*(Simulated(tree, width, stalls) for width, tree, stalls in places), *_units())
 
 
 def chosen(found: Iterable[AnyRun], patterns: Sequence[str]) -> tuple[AnyRun, ...]:

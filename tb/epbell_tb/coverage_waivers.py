@@ -28,6 +28,8 @@ class Waiver:
         One of `KINDS`.
     name : str
         Pattern of their names, or of the file and line of Python where they are.
+    most : int
+        How many holes it may be about; if there are more, one of them is another than those that were looked at.
     reason : str
         Why nothing reaches them.
     """
@@ -35,6 +37,7 @@ class Waiver:
     module: str
     kind: str
     name: str
+    most: int
     reason: str
 
     def matches(self, point: Point) -> bool:
@@ -56,20 +59,26 @@ def load(path: Path) -> tuple[Waiver, ...]:
     """
     rows = tomli.loads(path.read_text(encoding="utf-8")).get("waiver", [])
     for number, row in enumerate(rows, 1):
-        fields = {"module", "kind", "name", "reason"}
-        if row.keys() != fields or row["kind"] not in KINDS or not row["reason"].strip():
+        fields = {"module", "kind", "name", "most", "reason"}
+        right = row.keys() == fields and row["kind"] in KINDS and bool(row["reason"].strip()) and row["most"] > 0
+        if not right:
             wanted = f"{', '.join(sorted(fields))}, a kind of {', '.join(KINDS)} and a reason"
             raise ValueError(f"{path}: waiver {number} must have {wanted}, not {row!r}")
     return tuple(Waiver(**row) for row in rows)
 
 
-def apply(waivers: Iterable[Waiver], holes: Collection[Point]) -> tuple[set[Point], list[Waiver]]:
-    """Return the holes that are waived, and the waivers that match none: what they are about is covered, or gone."""
+def apply(waivers: Iterable[Waiver], holes: Collection[Point]) -> tuple[set[Point], list[tuple[Waiver, int]]]:
+    """Return the holes that are waived, and the waivers that are wrong, with the number of holes that they match.
+
+    One that matches none is wrong: what it is about is covered, or gone. So is one that matches more than it may; it
+    waives nothing.
+    """
     waived: set[Point] = set()
-    idle = []
+    wrong = []
     for waiver in waivers:
         found = {point for point in holes if waiver.matches(point)}
-        waived |= found
-        if not found:
-            idle.append(waiver)
-    return waived, idle
+        if 0 < len(found) <= waiver.most:
+            waived |= found
+        else:
+            wrong.append((waiver, len(found)))
+    return waived, wrong

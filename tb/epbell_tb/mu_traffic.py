@@ -134,7 +134,8 @@ class Traffic:
         self._gip = [regs.mask("GIP", 1 << n) for n in range(4)]
         self._mur = regs.mask("MUR")
         self._flags = regs.mask("F")
-        self._enables = [(regs.home(group), regs.mask(group)) for group in ("GIE", "RIE", "TIE")]
+        self._enables = {group: (regs.home(group), regs.mask(group)) for group in ("GIE", "RIE", "TIE")}
+        self._group: str | None = None
         known = set(regs.offset.values())
         self._other = sorted(known | {offset + 4 for offset in known} | {0xFFC, 0x8000, 0xFFFC})
         self._statuses = sorted({regs.home(group) for group in ("GIP", "RF", "TE")} | {regs.offset["SR"]})
@@ -149,8 +150,14 @@ class Traffic:
         self._clock += 1
         rng = self._random
         channel = rng.randrange(4)
+        if self._clock % _RARE == 0:
+            kinds = next(self._rare)
+            self._group = "GIE" if "request" in kinds else "RIE"
+            accesses = self.access(kinds[0], None, channel), self.access(kinds[1], None, channel)
+            self._group = None
+            return accesses
         if self._clock % 4 == 0:
-            kinds = next(self._rare if self._clock % _RARE == 0 else self._pairs)
+            kinds = next(self._pairs)
             return self.access(kinds[0], None, channel), self.access(kinds[1], None, channel)
         other = channel if rng.random() < 0.7 else rng.randrange(4)
         return self._any(channel), self._any(other)
@@ -186,7 +193,7 @@ class Traffic:
         if kind == "acknowledge":
             return regs.home("GIP"), self._gip[channel] | rng.choice((0, 0, data)), 0xF
         if kind == "enables":
-            offset, mask = rng.choice(self._enables)
+            offset, mask = self._enables[self._group or rng.choice(tuple(self._enables))]
             return offset, data & mask, rng.choice((0xF, 0xF, rng.randrange(16)))
         if kind == "flags":
             return regs.home("F"), data & self._flags, rng.choice((0xF, 0x1))

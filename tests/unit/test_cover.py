@@ -1,6 +1,7 @@
 """The verdict of `make cover`: blocks, goals, waivers, and what is proven constant."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ _LINE = Point("line", "epbell/mu.py:9", "epbell/mu.py:5", "aa", "full 3.4 block"
 _RISE = Point("toggle", "epbell/mu.py:7", "epbell/mu.py:5", "", "full[1]:0->1")
 _FALL = _RISE._replace(name="full[1]:1->0")
 _NAMES = block_names([Block("mu", ("rtl/epbell/mu.py",), ())])
-_WAIVER = Waiver("epbell/mu.py", "toggle", "full[1]:*", "it is wired to nothing")
+_WAIVER = Waiver("epbell/mu.py", "toggle", "full[1]:*", 2, "it is wired to nothing")
 
 
 class Tied(wiring.Component):
@@ -96,14 +97,21 @@ def test_a_file_without_a_block_has_its_own_row():
 
 def test_a_waiver_is_about_names_or_places():
     assert apply([_WAIVER], {_RISE, _FALL, _LINE}) == ({_RISE, _FALL}, [])
-    assert apply([Waiver("epbell/mu.py", "line", "epbell/mu.py:9", "")], {_RISE, _LINE}) == ({_LINE}, [])
+    assert apply([Waiver("epbell/mu.py", "line", "epbell/mu.py:9", 1, "")], {_RISE, _LINE}) == ({_LINE}, [])
     other = _RISE._replace(name="full1:0->1")
-    assert apply([_WAIVER], {other}) == (set(), [_WAIVER])
+    assert apply([_WAIVER], {other}) == (set(), [(_WAIVER, 0)])
 
 
-@pytest.mark.parametrize("change", [{"kind": "bit"}, {"reason": " "}, {"else": "x"}])
+def test_a_waiver_is_about_as_many_holes_as_it_says_at_most():
+    two = replace(_WAIVER, most=2)
+    assert apply([two], {_RISE, _FALL}) == ({_RISE, _FALL}, [])
+    one = replace(_WAIVER, most=1)
+    assert apply([one], {_RISE, _FALL}) == (set(), [(one, 2)])
+
+
+@pytest.mark.parametrize("change", [{"kind": "bit"}, {"reason": " "}, {"else": "x"}, {"most": 0}])
 def test_a_waiver_needs_everything(change, tmp_path):
-    row = {"module": "epbell/mu.py", "kind": "line", "name": "*", "reason": "because", **change}
+    row = {"module": "epbell/mu.py", "kind": "line", "name": "*", "most": 3, "reason": "because", **change}
     path = tmp_path / "waivers.toml"
     path.write_text("[[waiver]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in row.items()))
     with pytest.raises(ValueError, match="waiver 1 must have"):
@@ -130,7 +138,7 @@ def test_a_proof_that_the_simulation_contradicts_is_an_error():
 
 
 def test_a_waiver_of_what_is_covered_is_told():
-    assert verdict_of(Stood({_RISE: 1, _FALL: 1}, set(), {_RISE}), waivers=[_WAIVER])[1] == [_WAIVER]
+    assert verdict_of(Stood({_RISE: 1, _FALL: 1}, set(), {_RISE}), waivers=[_WAIVER])[1] == [(_WAIVER, 0)]
 
 
 def verdict_of(*stood, waivers=()):
@@ -148,11 +156,25 @@ def test_every_file_of_the_rtl_has_a_block():
 def test_runs_are_chosen_by_the_beginning_of_their_names():
     every = runs(("imx8", "rk3588"), (64, 256))
     assert [run.name for run in chosen(every, ["sim.rk3588", "mu.imx8ulp"])] == [
-        *("sim.rk3588.64", "sim.rk3588.256", "mu.imx8ulp", "mu.imx8ulp.async"),
+        *("sim.rk3588.64", "sim.rk3588.64.stalls", "sim.rk3588.256", "sim.rk3588.256.stalls"),
+        *("mu.imx8ulp", "mu.imx8ulp.async", "mu.imx8ulp.port"),
     ]
     assert chosen(every, []) == every
     with pytest.raises(ValueError, match="not 'm'"):
         chosen(every, ["m"])
+
+
+def test_without_trees_and_widths_the_usual_runs_are_taken():
+    usual = {run.name for run in runs(None, None)}
+    assert {"sim.imx8.64.stalls", "sim.imx8.256"} < usual
+    assert [run.name for run in runs(None, (512,))[:2]] == ["sim.imx8.512", "sim.imx8.512.stalls"]
+
+
+def test_scenarios_of_the_bridge_are_left_out():
+    (first, *_) = runs(("imx8",), (64,))
+    assert isinstance(first, cover_runs.Simulated)
+    assert "ring_each_vector" in first.scenarios
+    assert not any(name.startswith("vntb") for name in first.scenarios)
 
 
 class Fake:
@@ -226,7 +248,7 @@ def test_a_wrong_command_line_is_explained(arguments, capsys):
 def test_units_keep_what_their_benches_reached(monkeypatch, tmp_path):
     unit = cover_runs.Unit("tied", "tied", Tied, ("one_bench",))
 
-    def run(build, bench, *, seed, env, results):
+    def run(build, bench, *, tests, seed, env, results):
         results.mkdir(parents=True)
         coverage.write(results / coverage.NAME, {_RISE: seed})
         return [cover_runs.runner.Result("test", seed < 3, 0.0, 0.0, "why")]

@@ -163,7 +163,8 @@ async def edma(dut):
             getattr(dut, pulse).value = channels
         write, read = stimulus.write, stimulus.read
         if rng.random() < _REGISTERS:
-            write = rng.choice(traffic.plain), rng.choice((0, 0xFFFF_FFFF, rng.getrandbits(32))), 0xF
+            strobes = rng.choice((0xF, 0xF, rng.randrange(1, 16)))
+            write = rng.choice(traffic.plain), rng.choice((0, 0xFFFF_FFFF, rng.getrandbits(32))), strobes
         if rng.random() < _REGISTERS:
             read = last[0]
         return [one.anywhere(write, read)]
