@@ -92,6 +92,28 @@ def test_inversions_are_no_expressions():
     assert [line.startswith("  /*verilator coverage_off*/") for line in only_named(text).splitlines()] == [True, False]
 
 
+def test_assertions_are_not_counted():
+    text = """\
+  always @(posedge clk) begin
+    if (1'h1) begin
+      if (!\\$13 )
+        $write("no room");
+      assert (\\$13 );
+    end
+  end
+  always @(posedge clk) begin
+    if (go) count <= 1;
+  end
+"""
+    lines = only_named(text).splitlines()
+    assert (lines[0][:26], lines[6]) == ("  /*verilator coverage_off", "  end /*verilator coverage_on*/")
+    assert lines[7:] == text.splitlines()[7:]
+
+
+def test_counters_can_be_set():
+    assert "count /*verilator public_flat_rw*/ = " in only_named("  reg [31:0] count = 32'd0;\n")
+
+
 def test_other_kinds_of_records_are_left_out(tmp_path):
     assert of_simulation(*_simulation(tmp_path, _record(14, "v_user", "cover", "two", 1))) == {}
 
