@@ -26,6 +26,7 @@ _KEPT = 8
 _RAW = {"malformed", "message"}
 """What no bin is about: hosts do not send it through the hard block, and `make faults` does."""
 _NOTICES = {8: "reset", 9: "timeout"}
+_FIXED = "fixed BAR"
 _STATUS = {0: "good", 1: "UR", 4: "CA"}
 
 
@@ -81,7 +82,7 @@ class EndpointBins(Watch):
                 self._requests(one.data)
         if outcomes and not refused:
             what = outcomes[0]
-            see("window.hit", self._match(request), "write", "ram" if isinstance(what, RamWrite) else _place(what))
+            self._hit(request, "write", "ram" if isinstance(what, RamWrite) else _place(what))
 
     def asked(self, request: Request, refused: Refusal | None) -> None:
         """Take a read of memory, and why it lands nowhere, None if it does."""
@@ -89,7 +90,7 @@ class EndpointBins(Watch):
         if refused is None:
             place = self._place_of(request)
             if place:
-                see("window.hit", self._match(request), "read", place)
+                self._hit(request, "read", place)
 
     def _memory(self, request: Request, refused: str) -> None:
         kind = "write" if request.kind == MEM_WRITE else "read"
@@ -97,16 +98,26 @@ class EndpointBins(Watch):
         see("tlp.header", kind, "4DW" if request.address >> 32 else "3DW", "refused" if refused else "taken")
         see("tlp.marks", kind, "TC0" if not request.tc else "other TC", request.attr)
         why = landing(refused)
-        if why:
-            see("window.refused", self._match(request), kind, why)
+        match = self._match(request)
+        if why and match == _FIXED:
+            see("window.fixed", kind, why)
+        elif why:
+            see("window.refused", match, kind, why)
         crossed, self._crossed = self._crossed, self._board.aims.crossed
         if crossed != self._crossed:
             see("window.moved", kind)
 
+    def _hit(self, request: Request, kind: str, place: str) -> None:
+        match = self._match(request)
+        if match == _FIXED:
+            see("window.fixed", kind, place)
+        else:
+            see("window.hit", match, kind, place)
+
     def _match(self, request: Request) -> str:
         board = self._board
         if request.bar == board.reference.fixed_bar:
-            return "fixed BAR"
+            return _FIXED
         if request.bar > 5:
             return "none"
         return board.reference.windows.match(request.bar, request.function, request.address) or "none"
