@@ -33,7 +33,8 @@ __all__ = ["main", "verdict"]
 
 _SHOWN = 40
 _MOST = 64
-_HITS, _NEVER, _MAY, _STAMP = coverage.NAME, "never.hits", "may.hits", "sources"
+_HITS, _STAMP = coverage.NAME, "sources"
+_SETS = ("never", "may", "unread")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -109,12 +110,15 @@ def verdict(
     """
     hits: Hits = coverage.merge(*(one.hits for one in stood))
     may: set[Point] = set().union(*(one.may for one in stood))
-    constant: set[Point] = set().union(*(one.never for one in stood)) - may
+    unread = set().union(*(one.unread for one in stood)) - may
+    constant = set().union(*(one.never for one in stood)) - may - unread
     for point in constant:
         # A constant 1 rises once, from the 0 in which Verilator begins.
         if hits.get(point) and not point.name.endswith("0->1"):
             told = "constant, and fell" if point.kind == "toggle" else "never reached, and was"
             raise CoverageError(f"{point.source}: {point.name} is proven {told} {hits[point]} times")
+    # What nothing depends on may be constant in one design and not in another; if it was seen, it counts.
+    constant |= {point for point in unread if not hits.get(point)}
     holes = {point for point, count in hits.items() if not count and point not in constant}
     waived, wrong = coverage_waivers.apply(waivers, holes)
     names = coverage_table.block_names(blocks.load(PROJECT / blocks.LISTING).values())
@@ -163,8 +167,7 @@ def _run_all(
 
 def _one(run: Run, folder: Path, stamp: str, given: argparse.Namespace, shown: Display) -> Stood:
     if given.resume and (folder / _STAMP).exists() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
-        never, may = (set(coverage.read(folder / name)) for name in (_NEVER, _MAY))
-        return Stood(coverage.read(folder / _HITS), never, may)
+        return Stood(coverage.read(folder / _HITS), *(set(coverage.read(folder / f"{name}.hits")) for name in _SETS))
     folder.mkdir(parents=True, exist_ok=True)
     for name in (_STAMP, bins.NAME):
         (folder / name).unlink(missing_ok=True)
@@ -177,8 +180,8 @@ def _one(run: Run, folder: Path, stamp: str, given: argparse.Namespace, shown: D
     finally:
         shown.end(run.name, f"{text} in {time.monotonic() - start:.0f} s")
     coverage.write(folder / _HITS, stood.hits)
-    coverage.write(folder / _NEVER, dict.fromkeys(stood.never, 0))
-    coverage.write(folder / _MAY, dict.fromkeys(stood.may, 0))
+    for name in _SETS:
+        coverage.write(folder / f"{name}.hits", dict.fromkeys(getattr(stood, name), 0))
     (folder / _STAMP).write_text(stamp, encoding="utf-8")
     return stood
 

@@ -36,7 +36,7 @@ _SHAPES = {
 
 _PORT_CLOCKS = "40000"
 
-_ENDPOINTS = (("imx8", 64, True), ("rk3588", 64, True), ("imx8", 256, False))
+_ENDPOINTS = (("imx8", 64, True), ("imx8", 256, False))
 """Device tree, width, stalls: each has a build of its own."""
 
 _LONG = {"bar_test", "consecutive_bar_test", "subrange_on_every_bar"}
@@ -52,11 +52,20 @@ class RunFailed(Exception):
 
 @dataclass(frozen=True)
 class Stood:
-    """What has come of a run: what was reached, and toggles that are constant, and not, in its design."""
+    """What has come of a run.
+
+    Attributes
+    ----------
+    hits : dict of Point to int
+        What was reached.
+    never, may, unread : set of Point
+        What is constant in its design, what is not, and toggles that nothing there depends on.
+    """
 
     hits: Hits
     never: set[Point]
     may: set[Point]
+    unread: set[Point] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

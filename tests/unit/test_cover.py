@@ -50,11 +50,46 @@ def test_bits_that_never_change_are_found():
     assert (bits["never"], bits["later"], bits["shown"]) == ("0", "-0", "1-0")
     assert "given" not in bits
     text = export.to_systemverilog(Tied(), "tied")
-    never, may = constants_of(text, "tied", bits, ())
+    never, may, _ = constants_of(text, "tied", bits, ())
     assert {point.name for point in never} == {
         f"{signal}:{edge}" for signal in ("never", "later[0]", "shown[0]", "shown[2]") for edge in ("0->1", "1->0")
     }
     assert {"given:0->1", "later[1]:1->0", "shown[1]:0->1"} < {point.name for point in may}
+
+
+class Deaf(wiring.Component):
+    """Looks at the lower bit of its input only."""
+
+    given: Any
+    shown: Any
+
+    def __init__(self):
+        super().__init__({"given": In(2), "shown": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        kept = Signal(2)
+        more = Signal()
+        m.d.sync += kept.eq(self.given)
+        m.d.comb += [more.eq(kept[1] & kept[0]), self.shown.eq(kept[0])]
+        return m
+
+
+def test_bits_that_nothing_depends_on_are_found():
+    bits = constants(Deaf, "deaf")
+    assert {name: bits[name] for name in ("given", "kept", "more")} == {"given": "u-", "kept": "u-", "more": "u"}
+    never, may, unread = constants_of(export.to_systemverilog(Deaf(), "deaf"), "deaf", bits, ())
+    assert not never
+    assert {point.name for point in unread} >= {"given[1]:0->1", "kept[1]:1->0", "more:0->1"}
+    assert {"given[0]:0->1", "shown:1->0"} < {point.name for point in may}
+    assert not unread & may
+
+
+def test_what_nothing_depends_on_is_no_hole_and_counts_if_it_was_seen():
+    (row,), _ = verdict_of(Stood({_RISE: 3, _FALL: 0}, set(), set(), {_RISE, _FALL}))
+    assert (row.constant, row.points["toggle"], row.reached["toggle"]) == (1, 1, 1)
+    (row,), _ = verdict_of(Stood({_RISE: 3, _FALL: 0}, set(), {_FALL}, {_RISE, _FALL}))
+    assert (row.constant, row.enough) == (0, False)
 
 
 def test_a_block_is_the_sum_of_its_files():
