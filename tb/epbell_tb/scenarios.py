@@ -207,6 +207,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         subrange_on_the_doorbell_without_windows="Without windows for that: -ENOSPC, and the BAR is memory.",
     ),
     *_bench(
+        "any_bits",
+        requesters_anywhere="Requesters with any ID and tag read what is there and what is not: each its own answer.",
+        bars_anywhere="Wherever in 32 bits the host puts the BARs: the controller page shows it.",
+        msix_entries_anywhere="Whatever address in 64 bits and whatever word an entry has: its message is that.",
+    ),
+    *_bench(
         "window_bits",
         inbound_windows_anywhere="Windows anywhere in 64 bits: addresses beside their edges in any bit, by any BAR.",
         outbound_windows_anywhere="Windows that lead anywhere: marks, and addresses beside their edges in any bit.",

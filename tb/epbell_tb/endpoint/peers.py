@@ -9,6 +9,7 @@ from cocotbext.pcie.core.utils import PcieId
 from epbell_models.platform import BusError
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.env import EndpointEnv
+from epbell_tb.endpoint.raw_requests import Raw, send_raw
 
 __all__ = [
     "Peer",
@@ -24,8 +25,8 @@ class Peer:
     ----------
     env
         The environment.
-    device
-        Its device number on bus 0, 1 to 31.
+    where
+        Its device number on bus 0, 1 to 31, or its ID.
 
     Attributes
     ----------
@@ -33,10 +34,10 @@ class Peer:
         How many completions it got.
     """
 
-    def __init__(self, env: EndpointEnv, device: int) -> None:
+    def __init__(self, env: EndpointEnv, where: int | PcieId) -> None:
         self.completions = 0
         self._env = env
-        self._identity = PcieId(0, device, 0)
+        self._identity = PcieId(0, where, 0) if isinstance(where, int) else where
         self._answers: dict[int, Queue[Tlp]] = {}
         env.to_host.peers[self._identity] = self._take
 
@@ -61,6 +62,16 @@ class Peer:
         del self._answers[tag]
         assert answers.empty(), f"more completions than were asked for with tag {tag}"
         return data[:length]
+
+    async def ask(self, request: Tlp, tag: int, raw: Raw) -> CplStatus:
+        """Give the stream a request that has one answer at most, as `raw_requests.ask_raw` does; return its status."""
+        request.requester_id, request.tag = self._identity, tag
+        answers: Queue[Tlp] = Queue()
+        self._answers[tag] = answers
+        send_raw(self._env, request, raw)
+        answer: Tlp = await with_timeout(cocotb.start_soon(answers.get()), _TIMEOUT_US, "us")
+        del self._answers[tag]
+        return answer.status
 
     def _take(self, completion: Tlp) -> None:
         self.completions += 1
