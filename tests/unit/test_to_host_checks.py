@@ -133,6 +133,31 @@ def test_a_read_that_fails_before_its_answer_has_ended(tag, response, answer, te
         end()
 
 
+def test_a_read_that_is_refused_and_answered_late():
+    """Behind one that the host holds; meanwhile the function may make requests again, and the next one leaves."""
+    to_host = board()
+    to_host.read_started(APERTURE + 8)
+    to_host.read_started(APERTURE + 12)
+    with pytest.raises(AssertionError, match="not of"):
+        to_host.sent(replace(READ, address=HOST + 12))
+
+    def again():
+        to_host = board()
+        for offset in (8, 12):
+            to_host.read_started(APERTURE + offset)
+        to_host.master_changed()
+        to_host.sent(replace(READ, address=HOST + 12))
+        to_host.answer(GOOD)
+        return to_host
+
+    to_host = again()
+    to_host.read_ended(access(8, SLVERR))
+    to_host.read_ended(access(12, OKAY, data=0x04030201))
+    to_host.check_empty(merged=0)
+    with pytest.raises(AssertionError, match="response 0"):
+        again().read_ended(access(8, OKAY))
+
+
 def test_which_answer_comes(monkeypatch):
     """The tag is known when the descriptor is there, until the answer ends."""
     monkeypatch.setattr("epbell_tb.endpoint.packets.cycle", lambda: 1)

@@ -55,6 +55,7 @@ class _Access:
     cut: bool = False  # a reset of the function came meanwhile: it leaves if it had begun to
     early: bool = False  # it has failed by the descriptor of an answer that had not ended
     lost: bool = False  # the endpoint has given it up; its tag is in use until an answer comes
+    since: int = 0  # the cycle
 
 
 @dataclass(eq=False)
@@ -255,8 +256,11 @@ class ToHost:
             assert access.response == _DECERR, f"response {access.response} without a window: {access}"
             return
         assert access.response == _SLVERR, f"response {access.response} to {access}"
-        off = not self._is_master() or self._changed + _CHANGE > access.started
-        assert off, f"refused although the endpoint is a bus master: {access}"
+        assert self._may_refuse(access.started), f"refused although the endpoint is a bus master: {access}"
+
+    def _may_refuse(self, since: int) -> bool:
+        """Return whether the endpoint may have been no bus master at some time since a cycle, for all that it knew."""
+        return not self._is_master() or self._changed + _CHANGE > since
 
     # -- the streams ---------------------------------------------------------------------------------------------------
 
@@ -278,7 +282,8 @@ class ToHost:
     def _read(self, request: SentRequest) -> None:
         assert self._reads, f"a read that the CPU did not ask for: {request}"
         access = self._reads.popleft()
-        while access.cut and self._reads and request.address != access.target:
+        # One that is refused may have to wait for its answer, behind those of the reads before it.
+        while request.address != access.target and self._reads and (access.cut or self._may_refuse(access.since)):
             access = self._reads.popleft()
         assert request.address == access.target, f"a read of {request.address:#x}, not of {access.target:#x}"
         assert (request.first_be, request.data) == (0xF, b""), f"a read of part of a dword: {request}"
