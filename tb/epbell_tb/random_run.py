@@ -128,8 +128,7 @@ def _one(options: argparse.Namespace, drawn: Drawn, console: Console) -> int:
         shown.end(f"{title}: {count} operations", _summary(ended))
         told = _told(options, drawn, ended, folder)
         if not ended.passed and options.shrink:
-            shortest = shrink(drawn, ended, folder / "shrink", shown)
-            shortest.save(folder / "shortest.json")
+            shortest = shrink(drawn, ended, folder / "shrink", shown, best=folder / "shortest.json")
             told["shortest"] = str(folder / "shortest.json")
             told["shortest_operations"] = len(shortest.operations)
     (folder / "random.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

@@ -18,7 +18,9 @@ _GAPS = (0, 1, 8)
 _TOLD = 60
 
 
-def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display, *, bench: str | None = None) -> Drawn:
+def shrink(
+    drawn: Drawn, ended: Ended, folder: Path, shown: Display, *, best: Path | None = None, bench: str | None = None
+) -> Drawn:
     """Return the fewest operations found that fail for a reason like the one of the whole list.
 
     Parameters
@@ -31,6 +33,8 @@ def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display, *, bench: s
         Of the simulations.
     shown : Display
         Where each step is told.
+    best : Path, optional
+        File for the shortest list so far, written whenever there is a shorter one.
     bench : str, optional
         Another bench than the usual one.
     """
@@ -42,8 +46,11 @@ def shrink(drawn: Drawn, ended: Ended, folder: Path, shown: Display, *, bench: s
     def fails(operations: Sequence[Operation]) -> bool:
         nonlocal trials
         trials += 1
-        trial = run(replace(drawn, operations=list(operations)), folder, bench=bench)
+        less = replace(drawn, operations=list(operations))
+        trial = run(less, folder, bench=bench)
         found = not trial.passed and alike(trial.reason, ended.reason)
+        if found and best is not None:
+            less.save(best)
         step = f"trial {trials}: {len(operations)} operations"
         shown.begin(step)
         shown.end(step, "still fails" if found else "does not fail like that")

@@ -60,8 +60,9 @@ def test_failure_is_kept_and_shrunk(tmp_path, planted):
     assert ended.reason == "MSI 3 that nobody raised"
     assert Drawn.load(tmp_path / "run" / "operations.json") == drawn
     shown = Shown()
-    shortest = shrink(drawn, ended, tmp_path / "shrink", shown, bench=BENCH)
+    shortest = shrink(drawn, ended, tmp_path / "shrink", shown, best=tmp_path / "best.json", bench=BENCH)
     assert shortest.operations == [ops.Raise(0, "msi", 3)]
+    assert Drawn.load(tmp_path / "best.json") == shortest
     assert "still fails" in shown.ended
 
 
