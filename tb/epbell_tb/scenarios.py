@@ -183,6 +183,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "resets",
         flr_while_reading="A function-level reset fails what is under way both ways; late completions are dropped.",
+        flr_with_every_tag="Reads with each tag fail in function-level resets; late completions are not in the way.",
         hot_reset_while_reading="A hot reset ends what is under way both ways; what follows it is right.",
         flr_with_interrupts_due="MSI, MSI-X and INTx from before a function-level reset do not come after it.",
         hot_reset_with_interrupts_due="MSI, MSI-X and INTx from before a hot reset do not come after it.",

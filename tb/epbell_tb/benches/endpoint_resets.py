@@ -29,6 +29,9 @@ from epbell_tb.endpoint.resets import HotReset
 
 _VECTORS = 8
 _WORDS = 4
+_TAGS, _AT_A_TIME = 32, 8
+"""Of reads of the host: tags, which are handed out in rotation, and how many reads are under way at most."""
+
 _READS_AFTER = 40
 _BEGUN_NS = 3000
 _LINK_DOWN = 500
@@ -117,6 +120,27 @@ async def flr_while_reading(env):
 async def hot_reset_while_reading(env):
     """Reset the link with reads and writes under way both ways: all of it is lost, and what follows is right."""
     await _while_reading(env, "hot")
+
+
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario()
+async def flr_with_every_tag(env):
+    """Reset the function until reads with each tag have failed: no late completion is believed, and none is in the way."""
+    memory, source = env.to_host.memory, env.random
+    base, size = memory.allocate(0x1000, 0x1000), 4 * _AT_A_TIME
+    mapping = await map_host(env, base)
+    for _ in range(_TAGS // _AT_A_TIME + 1):
+        env.to_host.delay = lambda: source.choice(_DELAYS)
+        sent = env.board.counts["to_host_reads"]
+        failing = cocotb.start_soon(_fails(env, mapping.address, size, Cause.TIMEOUT))
+        await env.until(lambda sent=sent: env.board.counts["to_host_reads"] == sent + _AT_A_TIME, "reads have left")
+        await reset(env, "flr")
+        await failing
+        env.to_host.delay = lambda: 0
+        image = source.randbytes(size)
+        memory.poke(base, image)
+        assert await env.cpu.read(mapping.address, size) == image, "a completion from before the reset is believed"
+    await env.software.epc.mem_unmap(mapping)
 
 
 async def _while_reading(env, kind):
