@@ -29,8 +29,8 @@ from epbell_tb.endpoint.resets import HotReset
 
 _VECTORS = 8
 _WORDS = 4
-_TAGS, _AT_A_TIME = 32, 8
-"""Of reads of the host: tags, which are handed out in rotation, and how many reads are under way at most."""
+_AT_A_TIME, _EVERY_TAG = 8, 9
+"""Reads of the host that are under way at most; rounds of one more, after which each of 32 tags was one of them."""
 
 _READS_AFTER = 40
 _BEGUN_NS = 3000
@@ -129,7 +129,7 @@ async def flr_with_every_tag(env):
     memory, source = env.to_host.memory, env.random
     base, size = memory.allocate(0x1000, 0x1000), 4 * _AT_A_TIME
     mapping = await map_host(env, base)
-    for _ in range(_TAGS // _AT_A_TIME + 1):
+    for _ in range(_EVERY_TAG):
         env.to_host.delay = lambda: source.choice(_DELAYS)
         sent = env.board.counts["to_host_reads"]
         failing = cocotb.start_soon(_fails(env, mapping.address, size, Cause.TIMEOUT))
@@ -137,9 +137,9 @@ async def flr_with_every_tag(env):
         await reset(env, "flr")
         await failing
         env.to_host.delay = lambda: 0
-        image = source.randbytes(size)
-        memory.poke(base, image)
-        assert await env.cpu.read(mapping.address, size) == image, "a completion from before the reset is believed"
+        word = source.randbytes(4)
+        memory.poke(base, word)
+        assert await env.cpu.read(mapping.address, 4) == word, "a completion from before the reset is believed"
     await env.software.epc.mem_unmap(mapping)
 
 
