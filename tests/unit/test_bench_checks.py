@@ -30,6 +30,28 @@ def test_shadow_learns_what_it_does_not_know():
         shadow.check(BASE, b"\x56", 0, host=False, what="read")
 
 
+def test_a_read_teaches_nothing_while_a_bad_write_may_be_under_way():
+    shadow = ram((BASE, b"\x01\x01", 0))
+    shadow.forget(BASE, 2, 20)
+    shadow.check(BASE, b"\x01\x07", 20, host=True, what="read")
+    shadow.check(BASE, b"\x02\x01", 21, host=True, what="read")
+    with pytest.raises(AssertionError):
+        shadow.check(BASE, b"\x01\x01", 22, host=True, what="read")
+
+
+@pytest.mark.parametrize(("by_host", "since", "sure"), [(True, 15, True), (False, 15, False), (False, 21, True)])
+def test_a_write_beside_a_bad_one(by_host, since, sure):
+    """What the CPU writes meanwhile may stay, or not; what the host writes comes behind it."""
+    shadow = ram((BASE, b"\x01", 0))
+    shadow.forget(BASE, 1, 20)
+    shadow.write(BASE, b"\x02", 1, by_host=by_host, since=since, host_until=30, cpu_until=30)
+    if sure:
+        with pytest.raises(AssertionError):
+            shadow.check(BASE, b"\x03", 31, host=True, what="read")
+    else:
+        shadow.check(BASE, b"\x03", 31, host=True, what="read")
+
+
 def test_shadow_honours_byte_enables():
     shadow = ram((BASE, bytes(4), 0))
     shadow.write(BASE, b"\xff\xff\xff\xff", 0b0101, by_host=True, since=1, host_until=1, cpu_until=1)

@@ -202,7 +202,7 @@ class Scoreboard:
         elif request.kind == MEM_WRITE and request.bar in range(len(self._sizes)):
             for result in self.reference.predict_write(*self._where(request)):
                 if isinstance(result, outcome.RamWrite):
-                    self.ram.forget(result.address, len(result.data))
+                    self.ram.forget(result.address, len(result.data), request.last + SETTLE)
 
     def _key(self, request: Request) -> tuple[int, int]:
         """Return requester and tag of a request, which no other one may have."""

@@ -65,6 +65,7 @@ class ShadowRam:
         self._recent: deque[Overwritten] = deque(maxlen=_KEPT)
         self._latest = {by_host: deque[Overwritten](maxlen=_LATEST) for by_host in (False, True)}
         self._rivals: dict[int, list[Overwritten]] = {}
+        self._unsettled: dict[int, int] = {}
         self.compared = 0
         self.volatile = range(0)
 
@@ -89,18 +90,22 @@ class ShadowRam:
                     self._data[start + index] = data[index]
                     self._known[start + index] = 1
         self._recent.append(entry)
+        for index in range(start, end) if self._unsettled else ():
+            if entry.writes(index) and self._unsettled.pop(index, -1) >= since and not by_host:
+                self.forget(self._base + index, 1, max(host_until, cpu_until))
         return entry
 
     def known_pages(self, size: int) -> list[int]:
         """Return the offsets of pages of so many bytes of which some byte is known."""
         return [start for start in range(0, len(self._known), size) if any(self._known[start : start + size])]
 
-    def forget(self, address: int, length: int) -> None:
-        """Note that bytes may have any value from now on."""
+    def forget(self, address: int, length: int, until: int) -> None:
+        """Note that bytes may have any value, which may change until a cycle: a read from then on says what it is."""
         start = address - self._base
         self._known[start : start + length] = bytes(length)
         for index in range(start, start + length):
             self._rivals.pop(index, None)
+            self._unsettled[index] = until
 
     def check(self, address: int, data: bytes, since: int, *, host: bool, what: str) -> None:
         """Compare what a read that began in cycle ``since`` returned with what the RAM held since then."""
@@ -116,8 +121,9 @@ class ShadowRam:
             if self._one_of_rivals(index, byte, since):
                 continue
             if not self._known[index]:
-                if not self._was(index, byte, since, host):
+                if self._unsettled.get(index, -1) < since and not self._was(index, byte, since, host):
                     self._data[index], self._known[index] = byte, 1
+                    self._unsettled.pop(index, None)
             elif byte != self._data[index] and not self._was(index, byte, since, host):
                 want = self._data[index]
                 raise AssertionError(f"{what}: byte at {self._base + index:#x} is {byte:#04x}, not {want:#04x}")
