@@ -112,7 +112,7 @@ def test_of_two_writes_one_after_the_other_the_later_one_stays():
 
 def test_a_forgotten_byte_may_be_anything_once():
     shadow = ram((BASE, b"\x01\x02", 0))
-    shadow.forget(BASE, 1)
+    shadow.forget(BASE, 1, 8)
     shadow.check(BASE, b"\x99\x02", 9, host=True, what="read")
     with pytest.raises(AssertionError):
         shadow.check(BASE, b"\x98\x02", 9, host=True, what="read")
