@@ -27,7 +27,7 @@ from epbell_tb.arguments import number
 from epbell_tb.faults_plan import FAMILIES, RATIOS, STATES, Family
 from epbell_tb.faults_report import Outcome
 from epbell_tb.mu_probe import MuProbe
-from epbell_tb.progress import Display, display
+from epbell_tb.progress import Display, alone, display
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.sim_variant import build_variant, variant_of
 
@@ -88,11 +88,16 @@ def main(argv: Sequence[str]) -> int:
         return 0
     stalls = {"on": [True], "off": [False], "both": [False, True]}[given.stalls]
     chosen = {family.name: tuple(state for state in family.states if state in states) for family in families}
+    if not any(chosen.values()):
+        parser.error("argument --state: none of these families is tried in it; --list says which states each has")
     places = [TWO_CLOCKS] if chosen.get(CLOCKS) else []
     if any(names for family, names in chosen.items() if family != CLOCKS):
         places += [Place(width, stalled) for width in widths for stalled in stalls]
     start = time.monotonic()
-    outcomes = _run(places, chosen, given.seed, given.jobs, console)
+    lock = runner.sim_build() / "report" / "faults" / "lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with alone(lock, console):
+        outcomes = _run(places, chosen, given.seed, given.jobs, console)
     if given.json:
         print(json.dumps([asdict(outcome) for outcome in outcomes], indent=2))
     else:

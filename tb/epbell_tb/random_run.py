@@ -90,8 +90,11 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--report", type=Path, metavar="FOLDER", help="where its folder goes, default sim_build/report/random")
     add("--list", action="store_true", help="print the names of the places, and run nothing")
     options = parser.parse_args(argv)
-    if options.replay is not None and (options.minutes or options.ops or options.place):
-        parser.error("--replay takes operations, place and seed from its file: leave --ops, --place and --minutes out")
+    if options.replay is not None:
+        drawn = ("minutes", "ops", "place", "seed", "tree", "width", "stalls", "msix", "bars")
+        given = [f"--{name}" for name in drawn if getattr(options, name) != parser.get_default(name)]
+        if given:
+            parser.error(f"--replay takes operations, place and seed from its file: leave {', '.join(given)} out")
     if options.sweep and (options.minutes or options.ops or options.replay):
         parser.error("--sweep says what is done: leave --ops, --minutes and --replay out")
     if options.minutes and options.json:

@@ -1,9 +1,12 @@
 """`epbell faults`: faults of a family in some states, the table of what came of them, and what is said of a bad one."""
 
 import json
+import threading
+import time
 from dataclasses import replace
 
 import pytest
+from filelock import FileLock
 
 from epbell_tb import faults, faults_report
 from epbell_tb.faults_plan import FAMILIES, STATES
@@ -74,6 +77,34 @@ def test_unknown_names(option, capsys):
     with pytest.raises(SystemExit, match="2"):
         faults.main([option, "nothing"])
     assert "not 'nothing'" in capsys.readouterr().err
+
+
+def test_a_state_that_no_family_has(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        faults.main(["--family", "poisoned", "--state", "1:1"])
+    assert "none of these families is tried in it" in capsys.readouterr().err
+
+
+def test_two_campaigns_wait_for_each_other(monkeypatch, capsys, tmp_path):
+    """They write to the same folders."""
+    monkeypatch.setenv("EPBELL_SIM_BUILD", str(tmp_path))
+    folder = tmp_path / "report" / "faults"
+    folder.mkdir(parents=True)
+    taken, over = threading.Event(), threading.Event()
+
+    def other():
+        with FileLock(folder / "lock"):
+            taken.set()
+            time.sleep(0.5)
+            over.set()
+
+    threading.Thread(target=other).start()
+    taken.wait()
+    seen = []
+    monkeypatch.setattr(faults, "_run", lambda *_: seen.append(over.is_set()) or [])
+    assert faults.main(["--family", "poisoned"]) == 1
+    assert seen == [True]
+    assert f"waiting for another run that writes to {folder}" in "".join(capsys.readouterr().out.split("\n"))
 
 
 def test_clocks_stop_at_one_place_and_streams_are_at_the_others(monkeypatch):

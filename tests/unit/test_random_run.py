@@ -149,7 +149,8 @@ def test_alike():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--replay", "x.json", "--ops", "3"], "leave --ops, --place and --minutes out"),
+        (["--replay", "x.json", "--ops", "3"], "leave --ops out"),
+        (["--replay", "x.json", "--seed", "3", "--width", "64"], "leave --seed, --width out"),
         (["--minutes", "1", "--json"], "leave --minutes out"),
         (["--seed", "0"], "must be a number from 1"),
         (["--place", "random.imx8.65"], "invalid choice"),
