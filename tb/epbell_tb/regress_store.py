@@ -149,6 +149,12 @@ class Store:
             return
         if tables != {"runs", "about"}:
             raise StoreError(f"{path} must have the tables of a regression, not {', '.join(sorted(tables))}; {remedy}")
+        known = {"version", *_COLUMNS}
+        query = "SELECT column_name FROM duckdb_columns() WHERE NOT internal"
+        columns = {name for (name,) in self._db.execute(query).fetchall()}
+        if columns != known:
+            said = ", ".join(sorted(columns))
+            raise StoreError(f"{path} must have the columns of a regression, not {said}; {remedy}")
         found = self._db.execute("SELECT version FROM about").fetchall()
         if found != [(_VERSION,)]:
             version = ", ".join(str(one) for (one,) in found) or "none"

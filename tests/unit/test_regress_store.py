@@ -71,9 +71,16 @@ def other_tables(path):
         db.execute("CREATE TABLE mine (a INTEGER)")
 
 
+def other_columns(path):
+    with duckdb.connect(str(path)) as db:
+        db.execute("CREATE TABLE runs (a INTEGER)")
+        db.execute("CREATE TABLE about (version INTEGER)")
+
+
 @pytest.mark.parametrize(
     ("write", "said"),
     [
+        (other_columns, "must have the columns of a regression, not a, version"),
         (other_version, "must be of version 1, not 99"),
         (other_tables, "must have the tables of a regression, not mine"),
         (lambda path: path.write_text("text"), "cannot be read by DuckDB"),
