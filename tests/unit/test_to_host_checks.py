@@ -248,6 +248,22 @@ def test_a_message_the_other_way():
         with_msix("port").sent(replace(WRITE, address=MESSAGE[0], data=MESSAGE[1]))
 
 
+def test_a_second_message_for_two_raises_that_became_one():
+    """The endpoint says that it has merged them: then there is one message for both."""
+    to_host = with_msix("port")
+    to_host.raised(1)
+    to_host.asked(*MESSAGE, NOW)()
+    to_host.check_vectors(1)
+    for merged, text in ((0, "never sent"), (2, "sent twice")):
+        with pytest.raises(AssertionError, match=text):
+            to_host.check_vectors(merged)
+    to_host.asked(*MESSAGE, NOW)()
+    with pytest.raises(AssertionError, match="sent twice"):
+        to_host.check_vectors(1)
+    reset(to_host)  # nobody knows what had been merged of what it has taken away
+    to_host.check_vectors(1)
+
+
 @pytest.mark.parametrize(("since", "good"), [(15, True), (20 + MASKED, True), (20 + MASKED + 1, False), (NOW, False)])
 def test_a_message_that_was_raised_behind_its_mask(since, good):
     """It may have waited for RQ, which has stood since before the mask, only if it was raised before the mask."""

@@ -59,6 +59,17 @@ class CpuPlayer:
 
     async def set_up(self) -> None:
         """Write windows, the place of the MSI-X table, and enables, as software does after a reset."""
+        await self.set_windows()
+        ground, counters = self._ground, self._env.counters
+        table = ground.map["ram"].base + TABLE
+        settings = {"SIZE": 0, "TABLE": table, "PBA": table + _ENTRY * VECTORS}
+        for name, value in settings.items():
+            await counters.write(f"MSIX_{name}", value)
+        await counters.write("MSIX_SIZE", _MSIX_ON | VECTORS - 1)
+        await self._enables(0xF)
+
+    async def set_windows(self) -> None:
+        """Write windows, both ways."""
         env, ground = self._env, self._ground
         for number in range(ground.windows):
             await env.cpu.write32(self._region(number) + _INBOUND + _CTRL2, 0)
@@ -69,12 +80,6 @@ class CpuPlayer:
                 await self._write_all(window, *self._to_bar(bar, ground.map[place].base + offset))
         for number in range(ground.outbound):
             await self._map(number, number, number if number < len(HOST_PAGES) else -1)
-        table = ground.map["ram"].base + TABLE
-        settings = {"SIZE": 0, "TABLE": table, "PBA": table + _ENTRY * VECTORS}
-        for name, value in settings.items():
-            await env.counters.write(f"MSIX_{name}", value)
-        await env.counters.write("MSIX_SIZE", _MSIX_ON | VECTORS - 1)
-        await self._enables(0xF)
 
     async def quieten(self) -> None:
         """Take what is pending, and end what the CPU asked for."""
