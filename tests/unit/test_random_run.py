@@ -65,6 +65,17 @@ def test_requests_are_as_pci_express_allows():
     assert {one.first_be for one in requests} == set(range(16))
 
 
+def test_stores_ring_several_doorbells():
+    """A register page takes a dword per clock: what is behind the first one may be lost by itself."""
+    facts = ground()
+    bells = {facts.registers.offset[f"TR{vector}"] for vector in range(4)}
+    stores = [one for one in draw(facts, Random(1), 5000, 256) if isinstance(one, ops.Store)]
+    several = [one for one in stores if one.bar == facts.bell_bar and one.offset in bells and 1 < one.dwords <= 4]
+    assert len(several) > len(stores) // 10
+    assert {one.dwords for one in several} == {2, 3, 4}
+    assert all((one.offset + 4 * (one.dwords - 1)) in bells for one in several if one.last_be)
+
+
 def test_only_the_windows_of_its_bar_lead_to_the_messaging_unit():
     facts = ground()
     aims = [one for one in draw(facts, Random(5), 20000, 128) if isinstance(one, ops.Aim)]

@@ -34,6 +34,8 @@ _PAGES = 4
 _SLOTS = 8
 _POISONED = 0.5
 """Of all bad requests: the hard block keeps what is malformed from the endpoint."""
+_SEVERAL = 6
+"""One of so many stores writes several doorbells, one after the other."""
 _MEETING = 8
 """A ring takes four clocks at most, and the CPU's access two or more."""
 _EDMA_REGISTERS = (0x00C, 0x02C, 0x04C, 0x054, 0x058, 0x0A0, 0x0A8, 0x0AC)
@@ -99,7 +101,14 @@ class _Draw:
 
     def store(self, gap: int) -> ops.Operation:
         place = self._place(self._max_payload)
-        return ops.Store(gap, *place, *self._marks(), self._source.getrandbits(32))
+        marks, seed = self._marks(), self._source.getrandbits(32)
+        return ops.Store(gap, *(self._bells(Random(seed)) if seed % _SEVERAL == 0 else place), *marks, seed)
+
+    def _bells(self, source: Random) -> tuple[int, int, int, int, int]:
+        """Return BAR, offset, dwords and both byte enables of a store to two doorbells or more."""
+        ground, dwords = self._ground, source.randrange(2, 5)
+        offset = ground.registers.offset[f"TR{source.randrange(5 - dwords)}"]
+        return ground.bell_bar, offset, dwords, _ALL, source.choice((_ALL, _ALL, 0x1))
 
     def load(self, gap: int) -> ops.Operation:
         return ops.Load(gap, *self._place(_READ_REQUEST), *self._marks())
