@@ -35,7 +35,7 @@ from epbell_tb import formal_tools, mutate_survivors
 from epbell_tb.arguments import number
 from epbell_tb.formal_proofs import chosen
 from epbell_tb.mutate_design import design
-from epbell_tb.mutate_modules import clocks_of, deepest_of, limit_of, prepare, stages_of
+from epbell_tb.mutate_modules import clocks_of, deepest_of, limit_of, prepare, proof_of, stages_of
 from epbell_tb.mutate_run import Outcome, Subject, try_all
 from epbell_tb.mutate_survivors import Reason
 from epbell_tb.progress import alone, display
@@ -116,7 +116,7 @@ def _module(name: str, given: argparse.Namespace, tools: formal_tools.Tools, con
         shown.end(job, f"{len(made.mutations)}")
         prepare(name)
         made = replace(made, mutations=made.mutations[: given.first])
-        subject = Subject(made, stages_of(name), clocks_of(name), limit_of(name), deepest_of(name))
+        subject = Subject(made, stages_of(name), clocks_of(name), limit_of(name), deepest_of(name), proof_of(name))
         return try_all(subject, given.jobs, tools, shown, resume=given.resume)
 
 

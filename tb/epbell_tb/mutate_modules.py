@@ -13,15 +13,9 @@ from epbell_tb.random_places import Place
 from epbell_tb.runner import sim_build
 from epbell_tb.scenarios import SCENARIOS
 
-__all__ = ["clocks_of", "deepest_of", "limit_of", "prepare", "stages_of"]
+__all__ = ["clocks_of", "deepest_of", "limit_of", "prepare", "proof_of", "stages_of"]
 
 _BENCHES = "epbell_tb.benches"
-_SHARP = (
-    *("reads_of_every_alignment", "ring_in_every_cycle_around_ack", "every_interrupt_type", "errors_are_told"),
-    *("completions_around_boundaries", "failing_completions", "windows_at_their_edges", "completions_that_are_no_good"),
-)
-"""Scenarios that come before the proofs: they take a second or so each. The others come after them."""
-
 _FIRST = (
     ("endpoint_pages", "every_register"),
     ("endpoint_window_bits", "inbound_windows_anywhere"),
@@ -29,15 +23,36 @@ _FIRST = (
     ("endpoint_presets", "counters_anywhere"),
     ("endpoint_pages", "messaging_unit_registers"),
 )
-"""Scenarios that notice most for what they take; one of them is for mutants only."""
+"""Scenarios that notice most for what they take; one of them is for mutants only. Random traffic follows."""
+
+_THOROUGH = _FIRST[:3]
+"""Those of them that see more the longer they take: they come again, thoroughly, after the proofs."""
+
+_LATER = (
+    *("msix_anywhere", "msi_masked_one_by_one", "msix_pending_words", "every_interrupt_type", "errors_are_told"),
+    *("completions_around_boundaries", "completions_of_every_size_and_offset", "reads_of_every_alignment"),
+    *("completions_that_are_no_good", "failing_completions", "reads_answered_in_any_order", "transfers_of_every_size"),
+    *("msi_raised_while_disabled", "msi_held_back", "msix_held_back", "intx_follows_its_level", "interrupts_queue_up"),
+    *("raises_wait_for_room", "disabled_before_the_answer", "intx_disabled_before_the_answer"),
+    *("interrupts_follow_their_writes", "flr_while_reading", "flr_with_interrupts_due", "hot_reset_while_reading"),
+    *("hot_reset_with_interrupts_due", "d3hot_with_interrupts_due", "requesters_interleaved", "streams_stand_still"),
+    *("link_credits_exhausted", "both_ends_store_to_the_same_words", "malformed_and_poisoned_requests"),
+    *("retarget_in_flight", "ring_in_every_cycle_around_ack", "bar_sizes_by_hand"),
+    *("edma_dma_traffic", "edma_done_in_the_cycle_of_the_ack", "edma_rest_of_the_page"),
+)
+"""Scenarios that come after the proofs. The others repeat what these do, with the software of both ends around it."""
 
 _RANDOM = (("imx8", 1, True), ("imx8-edma", 2, False))
 """Runs of random traffic on an endpoint, which come first of all: device tree, seed, stalls."""
+
+_TREES = ("imx8", "imx8-edma")
+"""Device trees that the exported endpoints are for."""
 
 _OPERATIONS = 500
 _ENDPOINT = "epbell_endpoint_usp"
 _RATIOS = 7
 _SPACED = 3
+_TWICE = 2
 
 
 def stages_of(module: str) -> tuple[Stage, ...]:
@@ -88,6 +103,11 @@ def limit_of(module: str) -> float:
     return 60.0 if module.startswith(_ENDPOINT) else 30.0
 
 
+def proof_of(module: str) -> int:
+    """Return the seconds of processor time that a question about a mutant of a module may take."""
+    return 10 if module.startswith(_ENDPOINT) else 40
+
+
 def deepest_of(module: str) -> int:
     """Return how many modules to compare, from the mutant's own outwards; a whole endpoint is too large to."""
     return 2 if module.startswith(_ENDPOINT) else 9
@@ -96,6 +116,8 @@ def deepest_of(module: str) -> int:
 def _two_clocks() -> list[Stage]:
     tests = [
         ("mu_crossing", "equals_the_model_when_spaced", _SPACED),
+        ("mu_crossing", "event_pending", _SPACED),
+        ("mu_crossing", "every_register_is_written", _TWICE),
         ("mu_crossing", "nothing_lost_nothing_invented", _RATIOS),
         ("mu_resets", "resets", _RATIOS),
         ("mu_crossing", "latency", _RATIOS),
@@ -135,7 +157,7 @@ def _environment(tree: str, *, stalls: bool) -> dict[str, str]:
 
 
 def _endpoint(width: int) -> tuple[Stage, ...]:
-    """Random traffic; scenarios of the Messaging Unit's device tree; those of the eDMA's; those of the bridge."""
+    """Scenarios that see most, random traffic; after the proofs more scenarios, in the tree that they are for."""
     traffic = [
         Stage(
             f"{_BENCHES}.endpoint_random",
@@ -147,14 +169,15 @@ def _endpoint(width: int) -> tuple[Stage, ...]:
     ]
     plain = _environment("imx8", stalls=False)
     first = [Stage(f"{_BENCHES}.{bench}", test, environment=plain) for bench, test in _FIRST]
-    found: list[Stage] = []
-    for tree in ("imx8", "imx8-edma"):
-        environment = _environment(tree, stalls=True)
-        for scenario in SCENARIOS:
-            here = tree in scenario.trees and width in scenario.widths
-            if here and not any(scenario.name == stage.test for stage in (*first, *found)):
-                late = scenario.name not in _SHARP
-                found.append(Stage(scenario.bench, scenario.name, environment=environment, late=late))
-    # The drivers' scenarios are long.
-    found.sort(key=lambda stage: (stage.late, stage.test.startswith("vntb_")))
-    return (*first, *traffic, *found)
+    scenarios = {scenario.name: scenario for scenario in SCENARIOS if width in scenario.widths}
+    later = [
+        Stage(scenario.bench, scenario.name, environment=_environment(tree, stalls=True), late=True)
+        for scenario in map(scenarios.__getitem__, _LATER)
+        for tree in (next(tree for tree in _TREES if tree in scenario.trees),)
+    ]
+    clocks = Stage(f"{_BENCHES}.endpoint_presets", "clocks_anywhere", environment=plain, late=True)
+    thorough = [
+        Stage(f"{_BENCHES}.{bench}", test, f"{test}, thorough", {**plain, "EPBELL_THOROUGH": "1"}, late=True)
+        for bench, test in _THOROUGH
+    ]
+    return (*first, *traffic, clocks, *later, *thorough)

@@ -27,7 +27,6 @@ CLOCKS = 12
 """Clocks from reset of the bounded comparison."""
 
 _INDUCTION = 4
-_LIMIT_S = 40  # of processor time, for each question
 _COMPARE = """\
 read_verilog -sv -lib memories.sv
 read_rtlil whole.il
@@ -83,7 +82,9 @@ def scopes(module: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(len(parts), -1, -1)]
 
 
-def compare(name: str, mutation: Mutation, folder: Path, tools: Tools, *, clocks: int, deepest: int = 9) -> Answer:
+def compare(
+    name: str, mutation: Mutation, folder: Path, tools: Tools, *, clocks: int, deepest: int = 9, limit_s: int = 40
+) -> Answer:
     """Compare a mutant with the original.
 
     Parameters
@@ -100,28 +101,36 @@ def compare(name: str, mutation: Mutation, folder: Path, tools: Tools, *, clocks
         How many clocks the module has. With more than one only the first of the three ways is taken.
     deepest : int
         How many modules to try, from the mutant's own outwards.
+    limit_s : int
+        Seconds of processor time that each question may take.
     """
+
+    def ask(scope: str, way: tuple[str, str]) -> str:
+        return _ask(name, scope, mutation, folder, tools, way, limit_s)
+
     tried = scopes(mutation.module)[:deepest]
     for scope in tried:
-        if _ask(name, scope, mutation, folder, tools, _STATES) == "SUCCESS":
+        if ask(scope, _STATES) == "SUCCESS":
             return Answer(mutation.number, EQUIVALENT, scope)
     if clocks > 1:
         return Answer(mutation.number, OPEN, tried[-1])
-    if _ask(name, tried[-1], mutation, folder, tools, _INDUCED) == "SUCCESS":
+    if ask(tried[-1], _INDUCED) == "SUCCESS":
         return Answer(mutation.number, EQUIVALENT, tried[-1])
     if tried[-1]:
         return Answer(mutation.number, OPEN, tried[-1])  # what tells them apart there may never come to that module
-    said = _ask(name, tried[-1], mutation, folder, tools, _SEARCHED)
+    said = ask(tried[-1], _SEARCHED)
     return Answer(mutation.number, {"SUCCESS": BOUNDED, "FAIL": DIFFERENT}.get(said, OPEN), tried[-1])
 
 
-def _ask(name: str, scope: str, mutation: Mutation, folder: Path, tools: Tools, way: tuple[str, str]) -> str:
+def _ask(
+    name: str, scope: str, mutation: Mutation, folder: Path, tools: Tools, way: tuple[str, str], limit_s: int
+) -> str:
     """Return what the solver says of one way to compare them: SUCCESS, FAIL, or that it does not know."""
     expose, how = way
     whole = f"{name}.{scope}" if scope else name
     script = _COMPARE.format(scope=whole, mutate=mutation.command(name), expose=expose, how=how)
     try:
-        said = yosys(script, folder, tools, name=f"compare-{mutation.number}", limit_s=_LIMIT_S)
+        said = yosys(script, folder, tools, name=f"compare-{mutation.number}", limit_s=limit_s)
     except ExportError:
         return "TIMEOUT"  # a memory as large as the solver cannot look at, for one
     for line in reversed(said.splitlines()):

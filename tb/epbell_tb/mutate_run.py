@@ -45,6 +45,8 @@ class Subject:
         Seconds of processor time that a test may take.
     deepest : int
         How many modules to compare, from a mutant's own outwards.
+    proof_s : int
+        Seconds of processor time that a question to the prover may take.
     """
 
     design: Design
@@ -52,6 +54,7 @@ class Subject:
     clocks: int
     limit_s: float
     deepest: int = 9
+    proof_s: int = 40
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _prove(
     title = f"{design.name}: proofs"
 
     def run(number: int) -> None:
-        how = {"clocks": subject.clocks, "deepest": subject.deepest}
+        how = {"clocks": subject.clocks, "deepest": subject.deepest, "limit_s": subject.proof_s}
         answer = compare(design.name, mutations[number], design.folder, tools, **how)
         with path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(asdict(answer)) + "\n")

@@ -248,6 +248,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         msix_pending_words="Vectors at both ends of each word of pending bits are pending, and sent once.",
     ),
     *_bench(
+        "msix_anywhere",
+        msix_anywhere="The table anywhere in RAM, messages to anywhere in 64 bits: each is its entry's, masks count.",
+    ),
+    *_bench(
         "interrupt_order",
         interrupts_queue_up="Interrupts raised while one is under way wait for it; none is lost or doubled.",
         interrupts_follow_their_writes="No interrupt comes before what the CPU wrote first, however long RQ stalls.",

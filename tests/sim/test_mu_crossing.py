@@ -9,7 +9,7 @@ from epbell_tb.mu_probe import MuProbe
 
 
 def test_crossing_with_accounts():
-    run("mu_probe_imx8ulp", "imx8ulp", "mu_crossing", builder=partial(MuProbe, "imx8ulp"), expected=35)
+    run("mu_probe_imx8ulp", "imx8ulp", "mu_crossing", builder=partial(MuProbe, "imx8ulp"), expected=38)
 
 
 def test_resets():
@@ -22,5 +22,5 @@ def test_ports():
 
 @pytest.mark.parametrize("layout", ["imx6sx", "imx7ulp"])
 def test_exported_module(layout):
-    run(f"epbell_mu_{layout}_async", layout, "mu_crossing", expected=35)
+    run(f"epbell_mu_{layout}_async", layout, "mu_crossing", expected=38)
     run(f"epbell_mu_{layout}_async", layout, "mu_resets", expected=10)

@@ -29,7 +29,7 @@ _REGISTERS = 0.5
 _PERIODS = {"a": 4000, "b": 4036}
 """Of the clocks in ps: they drift through every phase."""
 
-_WORDS = 0.7
+_WORDS, _ELSEWHERE = 0.7, 0.1
 _WHOLE, _STROBES = 0xF, (0xF, 0xF, 0xF, 0x1, 0x6, 0x8, 0x0)
 
 
@@ -186,21 +186,26 @@ class OwnWords:
     def __init__(self, layout):
         registers = mu_traffic.Registers(layout)
         self._words = dict.fromkeys(registers.words("TR"), 0)
-        mur = registers.home("MUR")
-        self._others = sorted(set(registers.offset.values()) - {mur} - set(self._words))
+        self._there = set(registers.offset.values())
+        self._mur = registers.home("MUR")
+        self._others = sorted(self._there - {self._mur} - set(self._words))
 
     def choose(self, rng):
         """Return a write and a read; a reset of the unit would zero the words, and is left out."""
         words = list(self._words)
         write = rng.choice(words if rng.random() < _WORDS else self._others), rng.getrandbits(32), rng.choice(_STROBES)
         read = rng.choice(words if rng.random() < _WORDS else self._others)
+        if rng.random() < _ELSEWHERE:
+            line = 1 << rng.randrange(2, 16)
+            write, read = (write[0] ^ line, *write[1:]), read ^ line
+        write = (write[0] & ~3 | rng.getrandbits(2), *write[1:]) if write[0] != self._mur else None
         return write if rng.random() < _WORDS else None, read if rng.random() < _WORDS else None
 
     def step(self, write, read):
         """Take what was accepted; return what the read gives, None if that is the other side's business."""
-        data = self._words.get(read)
-        if write is not None and write[0] in self._words and write[2] == _WHOLE:
-            self._words[write[0]] = write[1]
+        data = self._words.get(read, None if read in self._there else 0)
+        if write is not None and write[0] & ~3 in self._words and write[2] == _WHOLE:
+            self._words[write[0] & ~3] = write[1]
         return data
 
 

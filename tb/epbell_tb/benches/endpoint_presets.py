@@ -1,27 +1,46 @@
-"""Counters that a test has set: their high bits take more events than any test has. For `epbell mutate` only.
+"""Counters and clocks that a test has set: they take more events than any test has. For `epbell mutate` only.
 
 The flip-flops are written from outside (`epbell_tb.mutate_design` makes them public), which nothing else does.
 """
 
 import cocotb
+import pytest
+from cocotb.handle import HierarchyObject
 
 import epbell_regs
+from epbell_models.platform import BusError
 from epbell_tb.endpoint.bring_up import scenario
-from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.drivers import memory_request
 
-_PATTERNS = 6
+_PATTERNS, _TIMES = 6, 8
+_TIMEOUT, _FLR_TIMEOUT = 3_125_000, 1 << 20
+"""Clocks of `epbell.endpoint.Endpoint` until a read of the host fails, and until a function-level reset is done."""
+
+_NOW_BITS, _SOON, _TAGS = 30, 40, 32
+_LATE_NS = 3000
+_FEW = 12
+"""Clocks that a read takes to RQ, or an answer to the CPU."""
+
+_CONTROL, _INITIATE = 0x08, 1 << 15
+_EXPRESS = 0x10
 _ALL = 0xFFFF_FFFF
 _BAR = 2
-_PAGE = "controller"
 _REFUSED = ("WRITES_REFUSED", "READS_REFUSED")
 
 
 def _counters(dut):
     """Return the flip-flops of each counter, by the name of its register."""
     registers = epbell_regs.offsets("controller")
-    named = {_plain(child).upper(): child for child in next(child for child in dut.blocks if _plain(child) == _PAGE)}
+    named = {_plain(child).upper(): child for child in _inside(dut, "blocks", "controller")}
     return {name: child.count for name, child in named.items() if name in registers}
+
+
+def _inside(dut, *path):
+    """Return a module by the names of those around it."""
+    for name in path:
+        dut = next(child for child in dut if isinstance(child, HierarchyObject) and _plain(child) == name)
+    return dut
 
 
 def _plain(handle):
@@ -69,3 +88,68 @@ async def counters_anywhere(env):
     await env.enumerate()
     await env.device.enable()
     await env.memory.complete(memory_request(env.address(_BAR), None, 4))
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@scenario(linux=False)
+async def clocks_anywhere(env):
+    """Set what reads of the host and a reset of the function are timed by: a read fails in its time, not before."""
+    aperture, region = env.board.map.outbound.base, env.board.map["iatu"].base
+    page = env.to_host.memory.allocate(0x1000, 0x1000)
+    for offset, value in ((0x08, aperture), (0x10, aperture | 0xFFF), (0x14, page & _ALL), (0x18, page >> 32)):
+        await env.cpu.write32(region + offset, value)
+    await env.cpu.write32(region + 0x04, 1 << 31)
+    await _reads_in_time(env, _inside(env.dut, "outbound", "outstanding").now, aperture)
+    await _reset_in_time(env, _inside(env.dut, "function").patience, aperture)
+    await env.enumerate()
+    await env.device.enable()
+    await env.memory.complete(memory_request(env.address(_BAR), None, 4))
+
+
+async def _reads_in_time(env, now, address):
+    """Lose reads, from any time on."""
+    env.board.to_host.gives_up(_SOON, _TAGS)
+    env.to_host.delay = lambda: _LATE_NS
+    for _ in range(_TIMES):
+        start = env.random.getrandbits(_NOW_BITS)
+        now.value = start
+        await env.clocks(2)
+        began = env.board.counts["outbound_failed"]
+        read = cocotb.start_soon(_fails(env, address))
+        await env.clocks(_FEW)
+        now.value = (start + _TIMEOUT - 2 * _SOON) % (1 << _NOW_BITS)
+        await env.clocks(_SOON)
+        assert env.board.counts["outbound_failed"] == began, "a read is given up before its time"
+        await env.clocks(_SOON + _FEW)
+        assert env.board.counts["outbound_failed"] == began + 1, "a read is not given up in time"
+        await read
+        await env.clocks(_LATE_NS // PERIOD_NS)
+    env.to_host.delay = lambda: 0
+    assert await env.cpu.read32(address) == 0
+
+
+async def _reset_in_time(env, patience, address):
+    """Reset the function while RQ stands: the clocks that are left become fewer."""
+    control = await env.device.find_capability(_EXPRESS) + _CONTROL
+    word = await env.function.config_read32(control)
+    env.block.rq_sink.pause = True
+    await env.cpu.write32(address, 1)
+    await env.clocks(_FEW)
+    await env.function.config_write32(control, word | _INITIATE)
+    await env.until(lambda: env.block.in_flr, "a function-level reset begins")
+    await env.clocks(_FEW)
+    waited = _FLR_TIMEOUT - int(patience.value)
+    assert _FEW // 2 < waited < 2 * _SOON, f"{waited} clocks of a reset that has just begun"
+    for _ in range(_TIMES):
+        value = env.random.randrange(_SOON, _FLR_TIMEOUT)
+        patience.value = value
+        await env.clocks(_FEW)
+        left = int(patience.value)
+        assert abs(value - _FEW - left) < 4, f"{left} clocks left after {_FEW}, of {value}"
+    env.block.rq_sink.pause = False
+    await env.until(lambda: not env.block.in_flr, "the reset is done")
+
+
+async def _fails(env, address):
+    with pytest.raises(BusError):
+        await env.cpu.read32(address)

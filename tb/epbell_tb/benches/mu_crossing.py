@@ -270,3 +270,32 @@ async def answers_wait(dut, ratio):
                 await bench.idle()
                 assert await bench.sides[FAR[name]].read(regs.offset[f"RR{n}"]) == word
                 await bench.idle()
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(ratio=["1:1", "2:7", "7:2"])
+async def event_pending(dut, ratio):
+    """EP rises at once at the side that writes a word, asks, or answers either, on any channel; at rest it is 0."""
+    bench = Bench(dut, ratio)
+    await bench.start()
+    regs = bench.regs
+    status, pending, shared = regs.offset["SR"], regs.bit("SR", "EP"), regs.shared
+    for name, side in bench.sides.items():
+        far = bench.sides[FAR[name]]
+        for n in range(4):
+            word = Access((regs.offset[f"TR{n}"], bench.random.getrandbits(32), 0xF), None, ())
+            request = Access((regs.home("GIR"), regs.mask("GIR", 1 << n), 0xF), None, ())
+            take = Access(None, regs.offset[f"RR{n}"], ())
+            clear = Access((regs.home("GIP"), regs.mask("GIP", 1 << n), 0xF), None, ())
+            for who, access in ((side, word), (far, take), (side, request), (far, clear)):
+                await bench.rested()
+                assert not any([await one.read(status) & pending for one in bench.sides.values()]), "EP is 1 at rest"
+                await who.access(access)
+                assert await who.read(status) & pending, f"EP of {who.name} did not rise at once: {access}"
+            if not shared:
+                # The summary in V2's SR: a transmit register is empty that may interrupt.
+                await bench.rested()
+                await side.write(regs.home("TIE"), regs.mask("TIE", 1 << n))
+                assert await side.read(status) & regs.bit("SR", "TEP"), f"TEP is 0, and TE{n} may interrupt"
+                await side.write(regs.home("TIE"), 0)
+                assert not await side.read(status) & regs.bit("SR", "TEP"), "TEP is 1, and nothing may interrupt"
