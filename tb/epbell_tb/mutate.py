@@ -116,7 +116,7 @@ def _module(name: str, given: argparse.Namespace, tools: formal_tools.Tools, con
         shown.end(job, f"{len(made.mutations)}")
         prepare(name)
         made = replace(made, mutations=made.mutations[: given.first])
-        subject = Subject(made, stages_of(name), clocks_of(name), limit_of(name), deepest_of(name), proof_of(name))
+        subject = Subject(made, stages_of(name), clocks_of(name), limit_of(name), deepest_of(name), *proof_of(name))
         return try_all(subject, given.jobs, tools, shown, resume=given.resume)
 
 

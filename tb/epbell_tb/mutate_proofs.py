@@ -83,8 +83,9 @@ def scopes(module: str) -> list[str]:
 
 
 def compare(
-    name: str, mutation: Mutation, folder: Path, tools: Tools, *, clocks: int, deepest: int = 9, limit_s: int = 40
-) -> Answer:
+    name: str, mutation: Mutation, folder: Path, tools: Tools, *, clocks: int, deepest: int = 9, limit_s: int = 40,
+    induction: bool = True,
+) -> Answer:  # fmt: skip
     """Compare a mutant with the original.
 
     Parameters
@@ -103,17 +104,20 @@ def compare(
         How many modules to try, from the mutant's own outwards.
     limit_s : int
         Seconds of processor time that each question may take.
+    induction : bool
+        Whether all three ways are taken, and all of the top module is looked at. Without it only the first one is, of
+        other modules.
     """
 
     def ask(scope: str, way: tuple[str, str]) -> str:
         return _ask(name, scope, mutation, folder, tools, way, limit_s)
 
-    tried = scopes(mutation.module)[:deepest]
+    tried = [scope for scope in scopes(mutation.module)[:deepest] if scope or induction]
     for scope in tried:
         if ask(scope, _STATES) == "SUCCESS":
             return Answer(mutation.number, EQUIVALENT, scope)
-    if clocks > 1:
-        return Answer(mutation.number, OPEN, tried[-1])
+    if clocks > 1 or not induction:
+        return Answer(mutation.number, OPEN, tried[-1] if tried else "")
     if ask(tried[-1], _INDUCED) == "SUCCESS":
         return Answer(mutation.number, EQUIVALENT, tried[-1])
     if tried[-1]:

@@ -47,6 +47,8 @@ class Subject:
         How many modules to compare, from a mutant's own outwards.
     proof_s : int
         Seconds of processor time that a question to the prover may take.
+    induction : bool
+        Whether the prover looks further than at one clock, and at all of the module.
     """
 
     design: Design
@@ -55,6 +57,7 @@ class Subject:
     limit_s: float
     deepest: int = 9
     proof_s: int = 40
+    induction: bool = True
 
 
 @dataclass(frozen=True)
@@ -199,8 +202,10 @@ def _prove(
     title = f"{design.name}: proofs"
 
     def run(number: int) -> None:
-        how = {"clocks": subject.clocks, "deepest": subject.deepest, "limit_s": subject.proof_s}
-        answer = compare(design.name, mutations[number], design.folder, tools, **how)
+        answer = compare(
+            design.name, mutations[number], design.folder, tools, clocks=subject.clocks, deepest=subject.deepest,
+            limit_s=subject.proof_s, induction=subject.induction,
+        )  # fmt: skip
         with path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(asdict(answer)) + "\n")
 

@@ -13,7 +13,7 @@ def test_crossing_with_accounts():
 
 
 def test_resets():
-    run("mu_probe_imx8ulp", "imx8ulp", "mu_resets", builder=partial(MuProbe, "imx8ulp"), expected=10)
+    run("mu_probe_imx8ulp", "imx8ulp", "mu_resets", builder=partial(MuProbe, "imx8ulp"), expected=12)
 
 
 def test_ports():
@@ -23,4 +23,4 @@ def test_ports():
 @pytest.mark.parametrize("layout", ["imx6sx", "imx7ulp"])
 def test_exported_module(layout):
     run(f"epbell_mu_{layout}_async", layout, "mu_crossing", expected=38)
-    run(f"epbell_mu_{layout}_async", layout, "mu_resets", expected=10)
+    run(f"epbell_mu_{layout}_async", layout, "mu_resets", expected=12)

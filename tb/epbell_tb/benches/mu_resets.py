@@ -3,12 +3,17 @@
 Parameters come through the environment: ``EPBELL_SEED`` (default: cocotb's), ``EPBELL_MU_LAYOUT``.
 """
 
+from itertools import product
+
 import cocotb
 from cocotb.triggers import Timer
 
 from epbell_tb.benches.mu_env import FAR, NOTHING, RATIOS, Bench, now
 from epbell_tb.mu_scoreboard import pack, unpack
 from epbell_tb.mu_traffic import Access
+
+_MOST = 8
+"""Clocks from one MUR to the next."""
 
 # What each side does in the middle of the traffic.
 EPISODES = [
@@ -174,8 +179,8 @@ async def far_side_off(dut, ratio):
     bench = Bench(dut, ratio)
     await bench.start()
     regs = bench.regs
-    for name, side in bench.sides.items():
-        far = bench.sides[FAR[name]]
+    for name, channels in product("ab", (0b0101, 0b1010)):
+        side, far = bench.sides[name], bench.sides[FAR[name]]
         await far.access(NOTHING)
         far.reset.value = 1
         await Timer(4 * bench.bound, unit="ps")
@@ -184,7 +189,7 @@ async def far_side_off(dut, ratio):
         for n in range(4):
             await side.write(regs.offset[f"TR{n}"], pack(7))
             await side.write(regs.offset[f"TR{n}"], pack(n + 1))
-        await side.write(regs.home("GIR"), regs.mask("GIR", 0b0101))
+        await side.write(regs.home("GIR"), regs.mask("GIR", channels))
         assert regs.channels("TE", await side.read(regs.home("TE"))) == 0
         assert await side.in_reset()
         assert now() > start
@@ -193,9 +198,31 @@ async def far_side_off(dut, ratio):
         await bench.link()
         await bench.idle()
         assert regs.channels("RF", await far.read(regs.home("RF"))) == 0xF
-        assert regs.channels("GIP", await far.read(regs.home("GIP"))) == 0b0101
+        assert regs.channels("GIP", await far.read(regs.home("GIP"))) == channels
         assert [unpack(await far.read(regs.offset[f"RR{n}"])) for n in range(4)] == [1, 2, 3, 4]
         await far.write(regs.home("GIP"), regs.mask("GIP"))
         await bench.idle()
         assert regs.channels("TE", await side.read(regs.home("TE"))) == 0xF
         assert regs.channels("GIR", await side.read(regs.home("GIR"))) == 0
+
+
+@cocotb.test(timeout_time=20, timeout_unit="ms")
+@cocotb.parametrize(ratio=["1:1", "7:2"])
+async def mur_twice(dut, ratio):
+    """MUR again while the one before is on its way: both sides are reset, and what they had set is gone."""
+    bench = Bench(dut, ratio)
+    await bench.start()
+    regs = bench.regs
+    again = Access((regs.home("MUR"), regs.mask("MUR"), 0xF), None, ())
+    for (name, side), clocks in product(bench.sides.items(), range(_MOST)):
+        far = bench.sides[FAR[name]]
+        await far.write(regs.home("RIE"), regs.mask("RIE"))
+        assert regs.channels("RIE", await far.read(regs.home("RIE"))) == 0xF
+        await side.access(again)
+        for _ in range(clocks):
+            await side.access(NOTHING)
+        await side.access(again)
+        await bench.link()
+        await bench.idle()
+        enables = regs.channels("RIE", await far.read(regs.home("RIE")))
+        assert enables == 0, f"{far.name} has not been reset by MUR of {name}, again after {clocks} clocks"
