@@ -50,7 +50,6 @@ async def msix_anywhere(env):
         assert await env.cpu.read32(pending + vector // 64 * 8 + vector % 64 // 32 * 4) == 1 << vector % 32
         await _put(env, window, control, bytes(4))
         await env.until(lambda: not board.to_host.vectors_due, "the vector that was masked is sent")
-        assert await env.counters.read("MSIX_SENT") == board.counts["msix_since_reset"]
     assert board.counts["msix"] >= sent + 2 * _TURNS
 
 
