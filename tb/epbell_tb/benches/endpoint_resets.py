@@ -125,7 +125,7 @@ async def hot_reset_while_reading(env):
 @cocotb.test(timeout_time=3000, timeout_unit="us")
 @scenario()
 async def flr_with_every_tag(env):
-    """Reset the function until reads with each tag have failed: no late completion is believed, and none is in the way."""
+    """Reset the function until reads with each tag have failed: no late completion is believed, or in the way."""
     memory, source = env.to_host.memory, env.random
     base, size = memory.allocate(0x1000, 0x1000), 4 * _AT_A_TIME
     mapping = await map_host(env, base)
