@@ -108,3 +108,8 @@ def test_a_beat_without_room_is_seen():
 
     with pytest.raises(AssertionError, match="without room"):
         simulate(dut, bench)
+
+
+def test_a_payload_has_a_dword():
+    with pytest.raises(ValueError, match="1 dword or more, not 0"):
+        CompletionSender(64, 0)

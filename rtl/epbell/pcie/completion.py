@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from epbell.pcie import usp
 
 __all__ = [
+    "LARGEST",
     "CompletionSender",
     "beat_layout",
 ]
@@ -47,8 +48,10 @@ def beat_layout(lanes: int) -> data.StructLayout:
     })
 
 
+LARGEST = 1024 // 4
+"""Dwords of the largest payload that the hard block can be set to."""
+
 _DESCRIPTOR = 3
-_LARGEST = 1024 // 4  # dwords of the largest payload that the hard block can be set to
 _SPARE = 3  # beats that come while the first of a packet leaves
 
 
@@ -64,6 +67,8 @@ class CompletionSender(wiring.Component):
     ----------
     width : int
         Width of the stream in bits: 64, 128, 256 or 512.
+    largest : int
+        Dwords of the largest payload, 1 or more; by default the largest that the hard block can be set to.
 
     Attributes
     ----------
@@ -81,7 +86,7 @@ class CompletionSender(wiring.Component):
     Raises
     ------
     ValueError
-        If `width` is none of those.
+        If `width` is none of those, or there is no payload.
     """
 
     valid: Any
@@ -91,8 +96,10 @@ class CompletionSender(wiring.Component):
     empty: Any
     cc: Any
 
-    def __init__(self, width: int) -> None:
-        self._width = usp.check_width(width)
+    def __init__(self, width: int, largest: int = LARGEST) -> None:
+        if largest < 1:
+            raise ValueError(f"The largest payload must have 1 dword or more, not {largest!r}")
+        self._width, self._largest = usp.check_width(width), largest
         self._lanes = width // 32
         super().__init__({
             "valid": In(1),
@@ -110,7 +117,7 @@ class CompletionSender(wiring.Component):
         layout = data.StructLayout(
             {"tdata": self._width, "count": range(self._lanes + 1), "first": 1, "last": 1}
         )
-        depth = -(-(_DESCRIPTOR + _LARGEST) // self._lanes) + _SPARE
+        depth = -(-(_DESCRIPTOR + self._largest) // self._lanes) + _SPARE
         m.submodules.kept = kept = SyncFIFO(width=layout.size, depth=depth)
         come: Any = Signal(layout)
         shown: Any = Signal(layout)
