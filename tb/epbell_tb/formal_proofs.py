@@ -36,9 +36,12 @@ BLOCKS = (
     "completer",
     "writes",
     "reads",
+    "starts",
+    "completion",
     "cdc",
     "cdc_channel",
     "cdc_mur",
+    "mu_async",
 )
 """Files of proofs, in the order in which they run."""
 

@@ -1,17 +1,17 @@
 """Proofs of the restart of a link between two clocks of any ratio: nobody looks meanwhile, whatever resets come."""
 
-from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, DomainRenamer, Module, Signal
+from amaranth.hdl import DomainRenamer, Module, Signal
 from amaranth.lib.wiring import In
+from cdc_account import state_shakes
 from clocks import Clocks
 from inside import Inside
 
 from epbell.cdc import Restart
 from epbell_tb.formal_checks import Checks, Proof
 
-__all__ = ["PROOFS", "Link", "edges", "one_at_most"]
+__all__ = ["PROOFS", "Link"]
 
 
 class Link(Clocks):
@@ -36,7 +36,7 @@ class Link(Clocks):
             ]
         self.build(m)
         self.place(m)
-        self._state_shakes(checks)
+        state_shakes(self, checks, self.ends)
         self.state_rest(checks)
 
     def build(self, m: Any) -> None:
@@ -44,20 +44,6 @@ class Link(Clocks):
 
     def state_rest(self, checks: Checks) -> None:
         """State more."""
-
-    def _state_shakes(self, checks: Checks) -> None:
-        for domain, end in self.ends.items():
-            far = self.ends["b" if domain == "a" else "a"]
-            down, released = (self.insides[domain].signal(name) for name in ("down", "released"))
-            asks, answers = self.synchroniser(far.far_down), self.synchroniser(end.far_ack)
-            chain = [end.down, asks.first, asks.second, far.ack, answers.first, answers.second]
-            checks.invariant("one change is under way at a time", one_at_most(edges(chain)))
-            for one in (asks, answers):
-                checks.invariant(
-                    "an unsettled input is ahead of its synchroniser", ~one.unsettled | (one.i != one.first)
-                )
-            checks.invariant("what was released is not down", ~(released & down))
-            checks.invariant("with nothing asked for there is no answer", down | released | ~Cat(*chain).any())
 
 
 class _Restart(Link):
@@ -87,17 +73,6 @@ class _Restart(Link):
             late: Any = Signal(name=f"{domain}_reset_late")
             m.d.sync += late.eq(late | (asked & far.ack))
             checks.cover("the link works after a reset during another restart", end.up & far.up & late)
-
-
-def edges(chain: list[Any]) -> list[Any]:
-    """Return where the flip-flops of a chain differ from the next ones."""
-    return [one != other for one, other in pairwise(chain)]
-
-
-def one_at_most(bits: list[Any]) -> Any:
-    """Return whether no two bits are set."""
-    value: Any = Cat(*bits)
-    return ~(value & (value - 1)[: len(value)]).any()
 
 
 PROOFS = [

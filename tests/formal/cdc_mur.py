@@ -4,14 +4,14 @@ from typing import Any
 
 from amaranth.hdl import DomainRenamer, Module, Signal
 from amaranth.lib.wiring import In
-from cdc import edges, one_at_most
+from cdc_account import edges, one_at_most, other
 from clocks import Clocks
 from inside import Inside
 
 from epbell.mu_crossing import ResetRequest
 from epbell_tb.formal_checks import Checks, Proof
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "Way"]
 
 
 class _Pair(Clocks):
@@ -23,8 +23,8 @@ class _Pair(Clocks):
     def state(self, checks: Checks) -> None:
         m: Any = Module()
         self.ends = {domain: ResetRequest() for domain in "ab"}
-        self.insides = {domain: Inside(end) for domain, end in self.ends.items()}
         for domain, end in self.ends.items():
+            Inside(end)
             m.submodules[f"mur_{domain}"] = DomainRenamer(domain)(end)
             far = self.ends["b" if domain == "a" else "a"]
             m.d.comb += [
@@ -34,21 +34,52 @@ class _Pair(Clocks):
             ]
         self.place(m)
         for domain in "ab":
-            self._state_way(checks, domain, "b" if domain == "a" else "a")
+            way = Way(self, self.ends, domain)
+            way.state(checks)
+            crossing = way.crossing
+            checks.cover("one request during another", crossing & way.newer)
+            checks.cover("a request is carried out", way.done)
+            checks.cover(
+                "both sides ask at once", crossing & self.request_a & self.request_b & self.tick_a & self.tick_b
+            )
 
-    def _state_way(self, checks: Checks, near_domain: str, far_domain: str) -> None:
-        """State what becomes of the requests of one side."""
-        m, near, far = self.m, self.ends[near_domain], self.ends[far_domain]
-        tick, far_tick = self.ticks[near_domain], self.ticks[far_domain]
-        out, back = self.synchroniser(far.far_toggle), self.synchroniser(near.far_seen)
-        again = self.insides[near_domain].signal("again")
-        crossing, newer, ticks = (
-            Signal(name=f"{near_domain}_crossing"),
-            Signal(name=f"{near_domain}_asked_since"),
-            Signal(3, name=f"{near_domain}_ticks"),
-        )
+
+class Way:
+    """What becomes of the requests of one side.
+
+    Parameters
+    ----------
+    clocks : Clocks
+        The bench.
+    ends : dict of ResetRequest
+        Both ends, by domain.
+    near : str
+        Domain of the side that asks.
+
+    Attributes
+    ----------
+    crossing, newer : Signal
+        A request has set out and has not been carried out; one was made since it set out.
+    done : Value
+        In this step one is carried out.
+    """
+
+    def __init__(self, clocks: Clocks, ends: dict[str, ResetRequest], near: str) -> None:
+        self.clocks, self.domain, self.ends = clocks, near, ends
+        self.crossing: Any = Signal(name=f"{near}_request_crosses")
+        self.newer: Any = Signal(name=f"{near}_asked_since")
+        self.done = clocks.ticks[other(near)] & ends[other(near)].by_far
+
+    def state(self, checks: Checks) -> None:
+        """State that each is carried out once, and how long it takes."""
+        m, near_domain, far_domain = self.clocks.m, self.domain, other(self.domain)
+        near, far, crossing, newer = self.ends[near_domain], self.ends[far_domain], self.crossing, self.newer
+        tick, far_tick = self.clocks.ticks[near_domain], self.clocks.ticks[far_domain]
+        out, back = self.clocks.synchroniser(far.far_toggle), self.clocks.synchroniser(near.far_seen)
+        again = Inside(near).signal("again")
+        ticks: Any = Signal(3, name=f"{near_domain}_ticks")
         before: Any = Signal(name=f"{near_domain}_toggle_before")
-        asks, does = tick & near.request, far_tick & far.by_far
+        asks, does = tick & near.request, self.done
         starts: Any = Signal(name=f"{near_domain}_starts")
         free = near.toggle == back.second
         m.d.comb += starts.eq(tick & free & (near.request | newer))
@@ -87,9 +118,6 @@ class _Pair(Clocks):
         moved = near.toggle != before
         checks.forward("a request sets out when the one before is known to be done", ~set_out | moved)
         checks.backward("nothing else sets out", ~moved | set_out)
-        checks.cover("one request during another", crossing & newer)
-        checks.cover("a request is carried out", does)
-        checks.cover("both sides ask at once", crossing & self.request_a & self.request_b & self.tick_a & self.tick_b)
 
 
 PROOFS = [

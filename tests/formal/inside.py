@@ -45,6 +45,11 @@ class Inside:
         """Return a look at a submodule."""
         return Inside(getattr(self.module.submodules, name))
 
+    def component(self, name: str) -> Any:
+        """Return a submodule, without what is around it to give it another domain or reset."""
+        component = getattr(self.module.submodules, name)
+        return getattr(component, "_elaboratable_", component)
+
     def word(self, m: Any, memory: str, address: Any) -> Any:
         """Return what a memory among the submodules holds at an address."""
         port: Any = getattr(self.module.submodules, memory).read_port(domain="comb")

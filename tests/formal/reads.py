@@ -16,10 +16,10 @@ from inside import Inside
 from epbell.pcie.read import ReadEngine
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
-__all__ = ["PROOFS"]
+__all__ = ["HEAD", "PROOFS", "REQUEST", "bytes_left", "first_dwords", "lower_address"]
 
 _ADDRESS = 14
-_HEAD = 3
+HEAD = 3
 _LOGGED = 5
 _BOUNDARY = 32  # dwords between read completion boundaries, at most
 _REFUSED, _RAM = range(2)  # what a request is for; above: a page
@@ -27,7 +27,7 @@ _LOCKED, _SUCCESS, _UNSUPPORTED = 7, 0, 1
 
 _REPEATED = {"length": 11, "kind": 4, "bar": 3, "aperture": 6, "spare": 2, "tph": 11}
 _WHO = {"at": 2, "tc": 3, "attr": 3, "tag": 8, "requester": 16, "function": 8}
-_REQUEST = data.StructLayout(
+REQUEST = data.StructLayout(
     {
         "to": 2,
         "dword": _ADDRESS,  # address of the first dword that is wanted
@@ -54,14 +54,14 @@ def _skipped(enables: Any) -> Any:
     return Mux(enables[0], 0, Mux(enables[1], 1, Mux(enables[2], 2, Mux(enables[3], 3, 0))))
 
 
-def _first(request: Any) -> Any:
+def first_dwords(request: Any) -> Any:
     """Dwords of the first completion: up to a multiple of the maximum payload."""
     to_end = Mux(request.payload == 0, 32 - request.dword[:5], Mux(request.payload == 1, 64 - request.dword[:6],
         Mux(request.payload == 2, 128 - request.dword[:7], 256 - request.dword[:8])))  # fmt: skip
     return Mux(request.dwords < to_end, request.dwords, to_end)
 
 
-def _bytes(request: Any, first: Any, rest: Any) -> Any:
+def bytes_left(request: Any, first: Any, rest: Any) -> Any:
     """Byte count when `rest` dwords are left: from the first byte that is enabled to the last one."""
     single = request.dwords == 1
     last = Mux(single, request.first_be, request.last_be)
@@ -71,7 +71,7 @@ def _bytes(request: Any, first: Any, rest: Any) -> Any:
     return Mux(request.to == _REFUSED, request.byte_count, total)[:13]
 
 
-def _lower(request: Any, first: Any, where: Any) -> Any:
+def lower_address(request: Any, first: Any, where: Any) -> Any:
     """Lower address of a completion whose data begin in dword `where`."""
     offset: Any = Mux(first, _skipped(request.first_be), Const(0, 2))
     return Mux(request.to == _REFUSED, request.lower, Cat(offset[:2], where[:5]))
@@ -81,7 +81,7 @@ def _head(request: Any, first: Any, where: Any, rest: Any, dwords: Any) -> Any:
     """Descriptor of a completion."""
     refused = request.to == _REFUSED
     low = Cat(
-        _lower(request, first, where), Const(0, 1), request.at, Const(0, 6), _bytes(request, first, rest),
+        lower_address(request, first, where), Const(0, 1), request.at, Const(0, 6), bytes_left(request, first, rest),
         refused & (request.kind == _LOCKED), Const(0, 2),
     )  # fmt: skip
     status = Cat(Mux(refused, _UNSUPPORTED, _SUCCESS), Const(0, 3))[:3]
@@ -108,7 +108,7 @@ class _Engine(Bench):
         self.dut: Any = ReadEngine(lanes, _ADDRESS, 2)
         super().__init__(
             {
-                "asked": In(_REQUEST),
+                "asked": In(REQUEST),
                 **{name: In(1) for name in ("i_valid", "ram_ready", "bus_ready", "room")},
                 "max_payload": In(2),
                 "bus_data": In(32),
@@ -139,8 +139,8 @@ class _Engine(Bench):
         m.d.comb += [
             given.ram.eq(asked.to == _RAM),
             given.pages.eq(Cat(asked.to == 2, asked.to == 3)),
-            given.byte_count.eq(_bytes(asked, Const(1, 1), asked.dwords)),
-            given.lower.eq(_lower(asked, Const(1, 1), asked.dword)),
+            given.byte_count.eq(bytes_left(asked, Const(1, 1), asked.dwords)),
+            given.lower.eq(lower_address(asked, Const(1, 1), asked.dword)),
             *(given[name].eq(asked[name]) for name in ("first_be", "last_be", *_WHO)),
         ]
         fetch, refused = given.either.fetch, given.either.refused
@@ -148,24 +148,24 @@ class _Engine(Bench):
             m.d.comb += [refused[name].eq(asked[name]) for name in ("address", *_REPEATED)]
         with m.Else():
             m.d.comb += [
-                fetch.origin.eq(asked.dword - _HEAD),
-                fetch.chunk.eq(_first(asked)),
-                fetch.rest.eq(asked.dwords - _first(asked)),
+                fetch.origin.eq(asked.dword - HEAD),
+                fetch.chunk.eq(first_dwords(asked)),
+                fetch.rest.eq(asked.dwords - first_dwords(asked)),
             ]
 
     def _account(self, m: Any) -> None:
         """Follow the series, beat by beat. A beat belongs to the request that was in hand a clock before it."""
         dut = self.dut
         taken = dut.i_valid & dut.i_ready
-        self.hand: Any = Signal(_REQUEST, name="hand")
-        self.sent: Any = Signal(_REQUEST, name="sent")
+        self.hand: Any = Signal(REQUEST, name="hand")
+        self.sent: Any = Signal(REQUEST, name="sent")
         opening: Any = Signal(9, name="opening")  # data of its first completion
         fresh: Any = Signal(name="fresh")
         limit: Any = Signal(2, name="payload_ago")
         self.owing: Any = Signal(name="owing")
         m.d.sync += [self.sent.eq(self.hand), fresh.eq(taken), limit.eq(self.max_payload)]
         with m.If(taken):
-            m.d.sync += [self.hand.eq(self.asked), opening.eq(_first(self.asked))]
+            m.d.sync += [self.hand.eq(self.asked), opening.eq(first_dwords(self.asked))]
         # Of the beat that is there, and of the one that is due: of its completion, whether it is the first, where its
         # data begin, dwords of the request from there on, and of these its own; of the beat, dwords of the completion
         # from there on, which one it is (2: none of the first two), and the address of what is in lane 0.
@@ -195,9 +195,9 @@ class _Engine(Bench):
                 due.where.eq(self.hand.dword),
                 due.rest.eq(self.hand.dwords),
                 due.chunk.eq(opening),
-                due.left.eq(_HEAD + Mux(self.hand.to == _REFUSED, _LOGGED, opening)),
+                due.left.eq(HEAD + Mux(self.hand.to == _REFUSED, _LOGGED, opening)),
                 due.nth.eq(0),
-                due.spot.eq(self.hand.dword - _HEAD),
+                due.spot.eq(self.hand.dword - HEAD),
             ]
         with m.Elif(beat & self.last):
             m.d.comb += [
@@ -205,9 +205,9 @@ class _Engine(Bench):
                 due.where.eq(next_where),
                 due.rest.eq(after),
                 due.chunk.eq(following),
-                due.left.eq(_HEAD + following),
+                due.left.eq(HEAD + following),
                 due.nth.eq(0),
-                due.spot.eq(next_where - _HEAD),
+                due.spot.eq(next_where - HEAD),
             ]
         with m.Elif(beat):
             m.d.comb += [
@@ -264,11 +264,11 @@ class _Engine(Bench):
         checks.backward("nothing else is of the RAM", ~shown | (beat.from_ram == (sent.to == _RAM)))
         checks.backward("what is read goes out", ~was_read | ram & data_due)
         logged = _logged(sent)
-        for dword in range(_HEAD, _HEAD + _LOGGED):
+        for dword in range(HEAD, HEAD + _LOGGED):
             word = beat.words[dword % lanes]
-            here = shown & self.refused & (now.left == _HEAD + _LOGGED - dword // lanes * lanes)
+            here = shown & self.refused & (now.left == HEAD + _LOGGED - dword // lanes * lanes)
             checks.forward(
-                "a refusal repeats the request for the log", ~here | (word == logged.word_select(dword - _HEAD, 32))
+                "a refusal repeats the request for the log", ~here | (word == logged.word_select(dword - HEAD, 32))
             )
 
     def _pages(self, m: Any, checks: Checks) -> None:
@@ -286,7 +286,7 @@ class _Engine(Bench):
             turn.eq(self.busy & self.room & paged & ~self.bare),
             enabled.eq(Mux(opens, hand.first_be.any(), Mux(seen + 1 == due.rest, hand.last_be.any(), 1))),
             steps.eq(turn & (~enabled | self.bus_ready)),
-            lane.eq(_HEAD + seen),
+            lane.eq(HEAD + seen),
             at_end.eq((lane == lanes - 1) | (seen + 1 == due.chunk)),
         ]
         with m.If(dut.i_valid & dut.i_ready | steps & (seen + 1 == due.chunk)):
@@ -329,7 +329,7 @@ class _Engine(Bench):
         checks.invariant("whose turn it is", ~mine | (inside.signal("lane") == Mux(self.bare, 0, lane)))
         checks.invariant("whether there was a dword", ~mine | (inside.signal("started") == ~opens))
         checks.invariant("dwords of pages are read for this completion", ~mine | (seen < due.chunk))
-        place = Mux(self.bare, _HEAD, lane)
+        place = Mux(self.bare, HEAD, lane)
         checks.invariant("and for this beat", ~mine | (seen + due.left == due.chunk + place))
         checks.cover("a read of no byte reads nothing", sent_page & self.final & ~kept.any())
         checks.cover("a read of a page waits for it", dut.bus_valid & ~self.bus_ready)
@@ -354,12 +354,12 @@ class _Engine(Bench):
             ~(busy & is_refused) | (Cat(refused[name] for name in names) == Cat(hand[name] for name in names)),
         )
         reads = busy & ~is_refused
-        checks.invariant("where its data begin", ~reads | (fetch.origin == (due.where - _HEAD)[:_ADDRESS]))
+        checks.invariant("where its data begin", ~reads | (fetch.origin == (due.where - HEAD)[:_ADDRESS]))
         checks.invariant("how many they are", ~reads | (fetch.chunk == due.chunk))
         checks.invariant("how many come later", ~reads | (fetch.rest == (due.rest - due.chunk)[:11]))
         checks.invariant("at first, all", ~(reads & due.first) | (due.rest == hand.dwords) & (due.where == hand.dword))
-        checks.invariant("what it says", ~busy | (request.byte_count == _bytes(hand, due.first, due.rest)))
-        checks.invariant("where it begins", ~busy | (request.lower == _lower(hand, due.first, due.where)))
+        checks.invariant("what it says", ~busy | (request.byte_count == bytes_left(hand, due.first, due.rest)))
+        checks.invariant("where it begins", ~busy | (request.lower == lower_address(hand, due.first, due.where)))
         checks.invariant("cut at boundaries", ~reads | due.first | (due.where[:5] == 0))
         ends = (due.where + due.chunk)[:5]
         checks.invariant("and to be cut", ~reads | (due.chunk == due.rest) | (ends == 0))
@@ -371,7 +371,7 @@ class _Engine(Bench):
         checks.invariant(
             "as far from its end", ~reads | ((due.spot + due.left)[:_ADDRESS] == (due.where + due.chunk)[:_ADDRESS])
         )
-        whole = _HEAD + Mux(is_refused, _LOGGED, due.chunk)
+        whole = HEAD + Mux(is_refused, _LOGGED, due.chunk)
         checks.invariant(
             "what is to come of the packet",
             ~busy | (inside.signal("left") == due.left) & (due.left != 0) & (due.left <= whole),
