@@ -3,6 +3,8 @@
 The flip-flops are written from outside (`epbell_tb.mutate_design` makes them public), which nothing else does.
 """
 
+from typing import Any
+
 import cocotb
 import pytest
 from cocotb.handle import HierarchyObject
@@ -36,7 +38,7 @@ def _counters(dut):
     return {name: child.count for name, child in named.items() if name in registers}
 
 
-def _inside(dut, *path):
+def _inside(dut: Any, *path: str) -> Any:
     """Return a module by the names of those around it."""
     for name in path:
         dut = next(child for child in dut if isinstance(child, HierarchyObject) and _plain(child) == name)
