@@ -124,7 +124,7 @@ def test_choice_of_proofs():
 
 @pytest.mark.parametrize("subject", sorted({name.rpartition(".")[0] for name in PROOFS}))
 def test_documentation_says_what_is_proven(subject):
-    assert f"| `{subject}` |" in (PROJECT / "docs" / "verification.md").read_text()
+    assert f"| `{subject}` |" in (PROJECT / "docs" / "formal.md").read_text()
 
 
 def epbell(*arguments):
