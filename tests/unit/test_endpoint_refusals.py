@@ -20,7 +20,7 @@ from usp_packets import (
     read,
     write,
 )
-from usp_rig import CONTROLLER, EDMA, IATU, MU_A, MU_B, RAM, RAM_SIZE, TR, WIDTHS, Rig
+from usp_rig import CONTROLLER, EDMA, IATU, MU_A, MU_B, RAM, RAM_SIZE, RR, TR, WIDTHS, Rig
 
 CONFIG_READS, CONFIG_WRITES = (8, 9), (10, 11)
 NONE = {"writes": 0, "reads": 0, "unsupported": 0, "discontinued": 0, "malformed": 0}
@@ -198,6 +198,30 @@ def test_discontinued(width: int) -> None:
         assert await rig.counters() == NONE | {"discontinued": 2}
         assert await rig.cpu_read(RAM + 0x40) == 0
         await still_works(rig)
+
+    Rig(width).run(bench)
+
+
+@pytest.mark.parametrize("stalled", [False, True], ids=["flowing", "stalled"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_all_doorbells_behind_a_discarded_write(width: int, stalled: bool) -> None:
+    """Bad in its last beat alone, it rings nothing; each dword of the next request, and of the one after it, rings."""
+
+    async def bench(rig: Rig) -> None:
+        if stalled:
+            rig.stall(0.4, 0)
+        await rig.map(1, 1, MU_B)
+        bad = write(1, TR, *range(1, 4))
+        last = len(cq_beats(bad, width)) - 1
+        for first in (0x10, 0x20):
+            rig.send(dataclasses.replace(bad, discontinue=frozenset({last})))
+            for words in (range(first, first + 4), range(first + 4, first + 8)):
+                rig.send(write(1, TR, *words))
+                await rig.drain()
+                await rig.step(8)
+                assert [await rig.cpu_read(MU_A + RR + 4 * vector) for vector in range(4)] == [*words]
+        assert [await rig.bell(vector) for vector in range(4)] == [(4, 0, 4)] * 4
+        assert await rig.counters() == NONE | {"discontinued": 2}
 
     Rig(width).run(bench)
 
