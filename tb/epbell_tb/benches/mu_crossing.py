@@ -289,7 +289,12 @@ async def event_pending(dut, ratio):
             clear = Access((regs.home("GIP"), regs.mask("GIP", 1 << n), 0xF), None, ())
             for who, access in ((side, word), (far, take), (side, request), (far, clear)):
                 await bench.rested()
-                assert not any([await one.read(status) & pending for one in bench.sides.values()]), "EP is 1 at rest"
+                seen = {one: await one.read(status) for one in bench.sides.values()}
+                assert not any(value & pending for value in seen.values()), "EP is 1 at rest"
+                # The summaries in V2's SR, at the side that is to answer.
+                for answer, summary in ((take, "RFP"), (clear, "GIRP")) if not shared else ():
+                    shown = bool(seen[far] & regs.bit("SR", summary))
+                    assert shown == (access is answer), f"{summary} of {far.name} is {shown}, channel {n}"
                 await who.access(access)
                 assert await who.read(status) & pending, f"EP of {who.name} did not rise at once: {access}"
             if not shared:
