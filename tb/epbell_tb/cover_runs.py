@@ -195,7 +195,7 @@ def _units() -> Iterable[Unit]:
     given = {"EPBELL_DTS": str(devicetree.builtin("imx8")), "EPBELL_BARS": "everyday", "EPBELL_MSIX": "rq"}
     given |= {"EPBELL_THOROUGH": "0", "EPBELL_STALLS": "0"}
     # Which do not depend on the width.
-    yield Unit("counters", "epbell_endpoint_usp64", None, ("endpoint_presets",), given)
+    yield Unit("counters", "epbell_endpoint_usp64", None, ("endpoint_presets",), given, r"\.counters_anywhere$")
     for layout in _LAYOUTS:
         given = {"EPBELL_MU_LAYOUT": layout}
         yield Unit(f"mu.{layout}", f"epbell_mu_{layout}", None, ("mu_lockstep",), given)

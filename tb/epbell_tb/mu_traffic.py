@@ -38,8 +38,9 @@ KINDS = (*_WRITES, *_READS, "nothing")
 """What a side may do in one clock; one of the writes and one of the reads at the same time."""
 
 _SIDES = ("a", "b")
-_RARE = 64
-"""Clocks from one pair to the next of those that need a state which their own table has just reset."""
+_RARE, _MASKS = 32, 3
+"""Clocks from one pair to the next of those that need a state which their own table has just reset; and how often those
+with a change of the enables come for each of those that reset that state."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Traffic:
         self._statuses = sorted({regs.home(group) for group in ("GIP", "RF", "TE")} | {regs.offset["SR"]})
         self._controls = sorted({regs.home(group) for group in ("GIE", "RIE", "TIE", "GIR", "F")} | {regs.offset["CR"]})
         self._pairs = itertools.cycle(list(itertools.product(KINDS, KINDS)))
-        rare = [(event, other) for event in ("ring", "request") for other in ("MUR", "enables")]
+        rare = [(event, other) for other in ("MUR", *_MASKS * ("enables",)) for event in ("ring", "request")]
         self._rare = itertools.cycle([*rare, *((other, event) for event, other in rare)])
         self._clock = 0
 

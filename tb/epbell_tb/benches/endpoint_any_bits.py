@@ -1,5 +1,7 @@
 """Scenarios of words that may have any value: requester, tag and address of a request, BARs, entries of MSI-X."""
 
+from contextlib import asynccontextmanager
+
 import cocotb
 from cocotbext.pcie.core.tlp import CplStatus
 from cocotbext.pcie.core.utils import PcieId
@@ -16,9 +18,15 @@ _BAR0 = 0x10
 _ROUND = 600
 """Clocks after which the controller page has the BARs as they are."""
 
+_WAITS = 6
+"""Clocks, at most, in which a CPU that hesitates takes answers, or takes none."""
+
 _TURNS, _THOROUGH = 24, 8
 _VECTORS = 70
 _ENTRY = 16
+_ONLY_REPEATED, _AT = 1 << 79 | 0x3F << 115 | 1 << 126 | 1 << 127, (0, 1, 2)
+"""Bits of a descriptor that a refusal repeats, and nothing else looks at: aperture, IDO, the reserved ones; and AT."""
+
 _ADDRESS_BITS, _PAGE = 64, 4096
 
 
@@ -38,7 +46,8 @@ async def requesters_anywhere(env):
         data = await peer.read(env.address(_BAR, start), length, source.getrandbits(8))
         assert data == image[start : start + length], f"{length} bytes at {start:#x}"
         # A window claims what is for BAR 2, and nothing else.
-        raw = Raw(source.choice((0, 1, 3, 4, 5, 6, 7)), function=source.getrandbits(3))
+        bar, function = source.choice((0, 1, 3, 4, 5, 6, 7)), source.getrandbits(3)
+        raw = Raw(bar, function=function, flips=source.getrandbits(128) & _ONLY_REPEATED | source.choice(_AT))
         page = source.getrandbits(_ADDRESS_BITS) & -_PAGE
         start = source.randrange(_PAGE)
         request = memory_request(page + start, None, source.randrange(1, _PAGE - start + 1))
@@ -48,21 +57,41 @@ async def requesters_anywhere(env):
 @cocotb.test(timeout_time=2000, timeout_unit="us")
 @scenario(linux=False)
 async def bars_anywhere(env):
-    """Wherever in 32 bits the host puts the BARs: the controller page shows it."""
+    """Wherever in 32 bits the host puts the BARs: the controller page shows it, also to a CPU that hesitates."""
     before = [await env.function.config_read32(_BAR0 + 4 * number) for number in range(6)]
     patterns = [env.random.getrandbits(32) for _ in range(_TURNS // 4)]
     for pattern in (word for some in patterns for word in (some, ~some)):
         for number in range(6):
             await env.function.config_write32(_BAR0 + 4 * number, (pattern ^ 0x1111_1111 * number) & 0xFFFF_FFFF)
         await env.clocks(_ROUND)
-        for number in range(6):
-            word, want = await env.counters.read(f"BAR{number}"), await env.function.config_read32(_BAR0 + 4 * number)
+        async with _hesitating(env):
+            shown = [await env.counters.read(f"BAR{number}") for number in range(6)]
+            await env.counters.write("OUTBOUND_CAUSE", 0)
+        for number, word in enumerate(shown):
+            want = await env.function.config_read32(_BAR0 + 4 * number)
             assert word == want, f"BAR {number} is {want:#010x}, and the page shows {word:#010x}"
     for number, word in enumerate(before):
         await env.function.config_write32(_BAR0 + 4 * number, word)
     await env.clocks(_ROUND)
     await Window(env, 0).bar(_BAR, env.board.map["ram"].base)
     assert await env.memory.read(env.address(_BAR), 4) is not None
+
+
+@asynccontextmanager
+async def _hesitating(env):
+    """Let the CPU take answers now and then only."""
+
+    async def hesitate():
+        takes = False
+        while True:
+            env.cpu.take_answers(takes)
+            await env.clocks(env.random.randrange(1, _WAITS))
+            takes = not takes
+
+    task = cocotb.start_soon(hesitate())
+    yield
+    task.cancel()
+    env.cpu.take_answers(True)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")

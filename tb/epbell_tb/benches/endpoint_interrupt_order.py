@@ -12,6 +12,7 @@ _VECTORS = 8
 _PULSE = 2
 _SLOW = 250
 _BURST = 12
+_MSI_CAPABILITY, _MSI_ENABLE = 0x05, 1 << 16
 _RAISE = {MSI: "MSI_RAISE", MSIX: "MSIX_RAISE"}
 
 
@@ -61,7 +62,10 @@ async def _nothing(_index):
 @cocotb.test(timeout_time=2000, timeout_unit="us")
 @scenario(msix=_VECTORS)
 async def interrupts_follow_their_writes(env):
-    """Write to the host and interrupt it while RQ stalls for long: nothing comes before what was written is there."""
+    """Write to the host and interrupt it while RQ stalls for long: nothing comes before what was written is there.
+
+    Not an MSI either that has become pending meanwhile.
+    """
     memory, line = env.to_host.memory, env.to_host.intx
     base = memory.allocate(16, 8)
     mapping = await env.software.epc.mem_map(base, 16)
@@ -92,10 +96,31 @@ async def interrupts_follow_their_writes(env):
             assert not line.level()
             _hold_back_writes(env, False)
             await env.until(lambda: len(seen) == len(wanted), "the interrupt arrives")
+        if kind == MSI:
+            _hold_back_writes(env, True)
+            wanted.append(env.random.randbytes(12))
+            await env.cpu.write(mapping.address, wanted[-1])
+            await _pending_meanwhile(env, vector)
+            assert len(seen) == len(wanted) - 1
+            _hold_back_writes(env, False)
+            await env.until(lambda: len(seen) == len(wanted), "the pending interrupt arrives")
         await env.clocks(SILENT)
         assert len(seen) == len(wanted)
         assert not line.level()
     await env.software.epc.mem_unmap(mapping)
+
+
+async def _pending_meanwhile(env, vector):
+    """Raise an MSI while the host has MSI off, and let it be on again: it is pending, and still waits."""
+    capability = await env.device.find_capability(_MSI_CAPABILITY)
+    control = await env.function.config_read32(capability)
+    await env.function.config_write32(capability, control & ~_MSI_ENABLE)
+    await env.clocks(SILENT)
+    await env.counters.write("MSI_RAISE", vector)
+    await env.clocks(SILENT)
+    assert await env.counters.read("MSI_PENDING") == 1 << vector
+    await env.function.config_write32(capability, control)
+    await silent(env)
 
 
 @cocotb.test(timeout_time=4000, timeout_unit="us")

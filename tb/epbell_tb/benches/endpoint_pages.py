@@ -7,12 +7,15 @@ import cocotb
 import epbell_regs
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.raw_requests import Raw, send_raw
 from epbell_tb.endpoint.windows import Window
 
 _ALL = 0xFFFF_FFFF
 _BAR = 2
 _STRIDE, _INBOUND = 0x200, 0x100
 _TURNS, _SOME, _MANY, _THOROUGH, _RARELY = 16, 6, 12, 8, 0.2
+_ROWS, _ROW = 4, 12
+_TOO_MANY, _NOTHING = 12, 0x8000
 _QUIET = 70
 """Clocks after which the scoreboard takes it that the CPU is not at the Messaging Unit."""
 
@@ -112,6 +115,9 @@ async def every_register(env):
     await _compare(env, registers, "where nothing is")
     for address in source.sample(beside, len(beside)) if env.thorough else source.sample(beside, len(beside) // 4):
         assert await env.cpu.read32(address) == 0, f"nothing is at {address:#x}"
+    await env.counters.write("COUNTERS", 1)
+    for name in _CLOCKED:
+        assert await env.counters.read(name) == 0, f"{name} after COUNTERS.CLEAR"
     await env.reset()
     await env.enumerate()
     await env.device.enable()
@@ -138,6 +144,7 @@ async def messaging_unit_registers(env):
         await env.clocks(_QUIET)
         for offset in source.sample(sorted(allowed["b"]), _SOME):
             await _write_some(env.memory, bus + offset, source, allowed["b"][offset])
+        await _rows(env, bus, unit)
         for offset in source.sample(everything, _MANY):
             await env.memory.complete(memory_request(bus + offset, None, 4))
         await env.clocks(_QUIET)
@@ -148,6 +155,7 @@ async def messaging_unit_registers(env):
                 assert word == want, f"side A has {word:#010x} at {offset:#x}, not {want:#010x}"
     for offset in registers.words("RR"):
         await env.cpu.read32(page + offset)
+    await _without_effect(env, page, bus)
     await env.cpu.write32(page + registers.home("MUR"), registers.mask("MUR"))
     await env.clocks(_QUIET)
     for offset in everything:
@@ -156,6 +164,42 @@ async def messaging_unit_registers(env):
             continue  # the scoreboard takes it for the word that was rung
         word, want = await env.cpu.read32(page + offset), unit.read32("a", offset)
         assert word == want, f"after MUR side A has {word:#010x} at {offset:#x}, not {want:#010x}"
+
+
+async def _rows(env, bus, unit):
+    """Ring with any words, and read them and what is around them at once: each is where it belongs in its beat.
+
+    Meanwhile the CPU is at the same page, which has one port.
+    """
+    registers, source, far = env.board.registers, env.random, env.board.map["mu_b"].base
+    words = registers.words("TR")
+    send_raw(env, memory_request(bus + words[0], bytes(4)), Raw(_BAR, payload=[_ALL] * _TOO_MANY))
+    meanwhile = cocotb.start_soon(env.cpu.write(far + _NOTHING, bytes(4 * _ROW)))
+    for _ in range(_ROWS):
+        await env.memory.write(bus + words[0], source.randbytes(4 * len(words)))
+    await meanwhile
+    for _ in range(_ROWS):
+        start = words[0] - 4 * source.randrange(_ROW)
+        row = range(start, start + 4 * _ROW, 4)
+        if start < 0 or not set(registers.words("RR")).isdisjoint(row):
+            continue
+        meanwhile = cocotb.start_soon(env.cpu.read(far + _NOTHING, 4 * _ROW))
+        data = (await env.memory.complete(memory_request(bus + start, None, 4 * _ROW))).data
+        assert await meanwhile == bytes(4 * _ROW), "there is something where nothing is"
+        want = b"".join(unit.read32("b", offset).to_bytes(4, "little") for offset in row)
+        assert data == want, f"side B has {data.hex()} from {start:#x} on, not {want.hex()}"
+
+
+async def _without_effect(env, page, bus):
+    """Write what the model has no effect of: enables that are 0 as before, words that the far side rings."""
+    registers, far = env.board.registers, env.board.map["mu_b"].base
+    for offset in (*registers.words("RR"), registers.home("GIE"), registers.home("TIE")):
+        await env.cpu.write32(page + offset, 0)
+    await env.memory.write32(bus + registers.home("MUR"), 0)
+    # Side B at its own place, where the CPU reaches it, too.
+    for offset in set(registers.offset.values()) - set(registers.words("RR")):
+        word, want = await env.cpu.read32(far + offset), env.board.reference.mu.read32("b", offset)
+        assert word == want, f"side B has {word:#010x} at {offset:#x}, not {want:#010x}"
 
 
 def _allowed(registers, side):

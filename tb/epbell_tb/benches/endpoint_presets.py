@@ -13,7 +13,9 @@ import epbell_regs
 from epbell_models.platform import BusError
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import PERIOD_NS, cycle
+from epbell_tb.endpoint.doorbells import VECTORS
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.edma import BareEdma
 
 _PATTERNS, _TIMES = 6, 8
 _TIMEOUT, _FLR_TIMEOUT = 3_125_000, 1 << 20
@@ -29,6 +31,7 @@ _EXPRESS = 0x10
 _ALL = 0xFFFF_FFFF
 _BAR = 2
 _REFUSED = ("WRITES_REFUSED", "READS_REFUSED")
+_BELLS = (*(f"BELL{vector}" for vector in range(VECTORS)), "EDMA")
 
 
 def _counters(dut):
@@ -83,6 +86,7 @@ async def counters_anywhere(env):
         await env.memory.write32(address, 1)
         await env.memory.complete(memory_request(address, None, 4))
         await _compare(env, dict.fromkeys(_REFUSED, min(1 << bit, _ALL)), "one more")
+    await _largest(env, counters)
     for name, value in pattern.items():
         counters[name].value = value
     await env.reset()
@@ -90,6 +94,43 @@ async def counters_anywhere(env):
     await env.enumerate()
     await env.device.enable()
     await env.memory.complete(memory_request(env.address(_BAR), None, 4))
+
+
+async def _largest(env, counters):
+    """Let the CPU do, with every counter at its largest value, what so many of them count; some then twice at once."""
+    side_a, side_b, mu = env.board.map["mu_a"].base, env.board.map["mu_b"].base, env.board.registers.offset
+    edma, aperture, ram = BareEdma(env, _BAR), env.board.map.outbound.base, env.board.map["ram"].base
+    # The host has neither MSI nor MSI-X enabled: what is raised becomes pending, and is merged.
+    for name, value in (("MSIX_TABLE", ram), ("MSIX_PBA", ram + 0x1000), ("MSIX_SIZE", 1 << 31 | 7)):
+        await env.counters.write(name, value)
+    for start in (0, _ALL - 2, _ALL - 1, _ALL):
+        for name in counters:
+            counters[name].value = start
+        await env.clocks(2)
+        for vector in range(VECTORS):
+            for _ in range(3):
+                await env.cpu.write32(side_b + mu[f"TR{vector}"], 0)
+                await env.cpu.write32(side_b + mu[f"TR{vector}"], 0)
+                assert await env.cpu.read32(side_a + mu[f"RR{vector}"]) == 0
+        for _ in range(3):
+            await edma.write("READ_INT_STATUS", 0)
+            await edma.write("READ_INT_STATUS", 0)
+            await edma.clear()
+        for kind in ("MSI", "MSIX"):
+            for _ in range(3):
+                await env.counters.write(f"{kind}_RAISE", 0)
+        await env.clocks(_SOON)
+        reads = [cocotb.start_soon(_fails(env, aperture)) for _ in range(4)]
+        writes = [cocotb.start_soon(_fails(env, aperture, write=True)) for _ in range(4)]
+        for access in (*reads, *writes):
+            await access
+        done = {"RUNG": 6, "MERGED": 3, "DELIVERED": 3}
+        wanted = {f"{bell}_{event}": count for bell in _BELLS for event, count in done.items()}
+        wanted["OUTBOUND_FAILED"] = len(reads) + len(writes)
+        await _compare(env, {name: min(start + count, _ALL) for name, count in wanted.items()}, "counted on")
+        for name in ("MSI_MERGED", "MSIX_MERGED"):
+            assert await env.counters.read(name) >= min(start + 2, _ALL), name
+    await _compare(env, dict.fromkeys(counters, _ALL), "at the largest value")
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")
@@ -152,6 +193,6 @@ async def _reset_in_time(env, patience, address):
     await env.until(lambda: not env.block.in_flr, "the reset is done")
 
 
-async def _fails(env, address):
+async def _fails(env, address, *, write=False):
     with pytest.raises(BusError):
-        await env.cpu.read32(address)
+        await (env.cpu.write32(address, 0) if write else env.cpu.read32(address))

@@ -9,6 +9,7 @@ import pytest
 from epbell_models.platform import BusError
 from epbell_models.reference.outbound import Cause
 from epbell_tb.endpoint.bring_up import scenario
+from epbell_tb.endpoint.packets import MEM_READ
 from epbell_tb.endpoint.reset_cases import (
     HASTE,
     INTX,
@@ -29,6 +30,7 @@ from epbell_tb.endpoint.resets import HotReset
 
 _VECTORS = 8
 _WORDS = 4
+_TAGS = 32
 _AT_A_TIME, _EVERY_TAG = 8, 9
 """Reads of the host that are under way at most; rounds of one more, after which each of 32 tags was one of them."""
 
@@ -125,7 +127,7 @@ async def hot_reset_while_reading(env):
 @cocotb.test(timeout_time=3000, timeout_unit="us")
 @scenario()
 async def flr_with_every_tag(env):
-    """Reset the function until reads with each tag have failed: no late completion is believed, or in the way."""
+    """Reset the function until reads with each tag have failed: no late completion is believed, or costs a tag."""
     memory, source = env.to_host.memory, env.random
     base, size = memory.allocate(0x1000, 0x1000), 4 * _AT_A_TIME
     mapping = await map_host(env, base)
@@ -140,7 +142,26 @@ async def flr_with_every_tag(env):
         word = source.randbytes(4)
         memory.poke(base, word)
         assert await env.cpu.read(mapping.address, 4) == word, "a completion from before the reset is believed"
+    used = _tags_of_reads(env)
+    for first in range(0, _TAGS, _AT_A_TIME):
+        image = source.randbytes(size)
+        memory.poke(base, image)
+        assert await env.cpu.read(mapping.address, size) == image, f"reads with tags from {first} on"
+    assert sorted(used) == [*range(_TAGS)], f"{_TAGS} reads have used the tags {used}"
     await env.software.epc.mem_unmap(mapping)
+
+
+def _tags_of_reads(env):
+    """Return a list that gets the tag of every read of the host from now on: in rotation, but those that are lost."""
+    tags, judge = [], env.board.to_host.sent
+
+    def both(request):
+        if request.kind == MEM_READ:
+            tags.append(request.tag)
+        judge(request)
+
+    env.board.to_host.sent = both
+    return tags
 
 
 async def _while_reading(env, kind):

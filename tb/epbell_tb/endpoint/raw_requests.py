@@ -45,6 +45,8 @@ class Raw:
         The dwords that follow.
     discontinue
         Whether ``discontinue`` is set in the last beat's ``tuser``: the hard block has found an error.
+    flips
+        Bits of its descriptor, of 128, that are inverted.
     """
 
     bar: int
@@ -53,6 +55,7 @@ class Raw:
     length: int | None = None
     payload: Sequence[int] | None = None
     discontinue: bool = False
+    flips: int = 0
 
 
 class _Request(Tlp_us):
@@ -68,6 +71,8 @@ class _Request(Tlp_us):
         if raw.length is not None:
             frame.data[2] = frame.data[2] & ~0x7FF | raw.length
         frame.data[3] = frame.data[3] & ~(0x7FF << 8) | raw.function << 8 | raw.bar << 16
+        for number in range(_DESCRIPTOR):
+            frame.data[number] ^= raw.flips >> 32 * number & 0xFFFF_FFFF
         if raw.payload is not None:
             del frame.data[_DESCRIPTOR:]
             frame.data += raw.payload
