@@ -324,7 +324,7 @@ def _local(jobs: int, stack: contextlib.ExitStack) -> Any:
     """Start workers here. A run whose worker is killed comes back at once: it is counted here how often."""
     scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="epbell-dask-", ignore_cleanup_errors=True))
     stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
-    options: dict[str, Any] = {"dashboard_address": None, "memory_limit": 0, "silence_logs": logging.CRITICAL}
+    options: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "memory_limit": 0, "silence_logs": logging.CRITICAL}
     return stack.enter_context(
         LocalCluster(n_workers=jobs, threads_per_worker=1, processes=True, local_directory=scratch, **options)
     )

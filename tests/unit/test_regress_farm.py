@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import psutil
 import pytest
 
-from epbell_tb import regress
+from epbell_tb import regress, regress_farm
 from epbell_tb.regress_groups import Group
 from epbell_tb.regress_store import FILE, read
 
@@ -144,3 +145,15 @@ def test_ctrl_c(tmp_path):
     gone, alive = psutil.wait_procs(everything, timeout=20)
     assert not alive
     assert gone
+
+
+def test_workers_beside_another_cluster():
+    """The usual port of Dask's pages is somebody else's: nobody is told to mind that, and nothing ends."""
+    with contextlib.ExitStack() as stack, socket.socket() as taken:
+        with contextlib.suppress(OSError):
+            taken.bind(("", 8787))
+            taken.listen()
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("error")
+        cluster = regress_farm._local(1, stack)
+        assert len(cluster.workers) == 1
