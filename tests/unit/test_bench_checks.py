@@ -138,6 +138,16 @@ def test_a_word_that_arrives_may_be_seen_or_not():
         one.check_word(190, 195, 0xB)
 
 
+def test_pending_as_of_a_cycle_that_is_over():
+    """What was rung and read since then says nothing."""
+    one = bell((100, 101, 0xA), (300, 301, 0xB))
+    one.ack(102 + SETTLE, 110 + SETTLE, 0xA)
+    assert one.may_be_pending(200, -1)
+    assert not one.may_be_pending(200)
+    assert not one.may_be_pending(100, -1)
+    assert one.may_be_pending(302)
+
+
 def test_pending():
     one = bell((100, 101, 0xA))
     assert one.may_be_pending(102)

@@ -65,9 +65,13 @@ class Bell:
             f"{self.name}: the CPU read {word:#010x}; rung were {settled:#x} and then {[f'{w:#x}' for w in arriving]}"
         )
 
-    def may_be_pending(self, now: int) -> bool:
-        """Return whether a ring may have come that no read of RRn has taken."""
-        return any(ring.first < now and ring.last + SETTLE >= self.reads[0] for ring in self.rings[-1:])
+    def may_be_pending(self, now: int, read: int | None = None) -> bool:
+        """Return whether a ring may have come by a cycle that no read of RRn has taken.
+
+        The latest read that counts was asked for in cycle ``read``; None: the latest of all.
+        """
+        latest = next((ring for ring in reversed(self.rings) if ring.first < now), None)
+        return latest is not None and latest.last + SETTLE >= (self.reads[0] if read is None else read)
 
     def must_be_pending(self) -> bool:
         """Return whether a ring came after the latest ack, with the endpoint at rest."""

@@ -4,7 +4,7 @@ The expectation comes from `epbell_models.reference`, fed with the observed requ
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from epbell_models.reference import outcome
@@ -403,15 +403,17 @@ class Scoreboard:
             self._mu_touched = now
             return
         self.counts["irqs"] += 1
-        self._now_or_later(lambda: self._check_irq(now))
+        reads = [bell.reads[0] for bell in self.bells]  # those that come before the check must not count
+        self._now_or_later(lambda: self._check_irq(now, reads))
 
     def irq_edma(self, level: bool, now: int) -> None:
         """Take an edge of the eDMA's lines."""
         self.counts["edma_irqs"] += level
         self.latch.edge(level, now)
 
-    def _check_irq(self, now: int) -> None:
-        assert any(bell.may_be_pending(now) for bell in self.bells), f"an interrupt in cycle {now} that nobody rang"
+    def _check_irq(self, now: int, reads: Sequence[int]) -> None:
+        rung = any(bell.may_be_pending(now, read) for bell, read in zip(self.bells, reads, strict=True))
+        assert rung, f"an interrupt in cycle {now} that nobody rang"
         recent = [ring for bell in self.bells for ring in bell.rings[-2:] if now - _LONE < ring.first < now]
         if len(recent) == 1 and self._quiet(recent[0].first):
             self.latencies.append(now - recent[0].first)
