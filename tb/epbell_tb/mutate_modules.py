@@ -38,6 +38,7 @@ _LATER = (
     *("hot_reset_with_interrupts_due", "d3hot_with_interrupts_due", "requesters_interleaved", "streams_stand_still"),
     *("link_credits_exhausted", "both_ends_store_to_the_same_words", "malformed_and_poisoned_requests"),
     *("retarget_in_flight", "ring_in_every_cycle_around_ack", "bar_sizes_by_hand"),
+    *("page_requests_of_every_kind", "reads_with_every_tag", "resets_of_other_functions", "msi_grants"),
     *("edma_dma_traffic", "edma_done_in_the_cycle_of_the_ack", "edma_rest_of_the_page"),
 )
 """Scenarios that come after the proofs. The others repeat what these do, with the software of both ends around it."""

@@ -5,8 +5,11 @@ take over at the next clock edge, are then equal for all inputs, they are equal 
 That is shown of the module that holds the mutant, whatever is around it, or of one further out, which restricts what
 can come to it.
 
-Where that fails and there is one clock, states that cannot be do not count: by k-induction from the initial values, and
-at last within a number of clocks from those, which is no proof and is called bounded.
+Where that fails, it is tried again without the flip-flops that keep their initial value whatever comes in: each has it
+at its input as long as it has it itself, which the solver shows first. A mutant of what they drive changes nothing.
+
+Where that fails, too, and there is one clock, states that cannot be do not count: by k-induction from the initial
+values, and at last within a number of clocks from those, which is no proof and is called bounded.
 """
 
 from __future__ import annotations
@@ -33,12 +36,12 @@ read_rtlil whole.il
 hierarchy -top {scope}
 design -save part
 flatten
-rename -top gold
+{settle}rename -top gold
 design -stash gold
 design -load part
 {mutate}
 flatten
-rename -top gate
+{settle}rename -top gate
 design -stash gate
 design -copy-from gold -as gold gold
 design -copy-from gate -as gate gate
@@ -52,9 +55,10 @@ opt_expr
 opt_clean
 sat {how} -prove trigger 0 miter
 """
-_STATES = "expose -dff -evert-dff", ""
-_INDUCED = "expose -dff", f"-tempinduct -maxsteps {_INDUCTION}"
-_SEARCHED = "", f"-tempinduct -tempinduct-baseonly -maxsteps {CLOCKS}"
+_STATES = "expose -dff -evert-dff", "", ""
+_RESTING = "expose -dff -evert-dff", "", "opt_dff -sat\nopt_clean\n"
+_INDUCED = "expose -dff", f"-tempinduct -maxsteps {_INDUCTION}", ""
+_SEARCHED = "", f"-tempinduct -tempinduct-baseonly -maxsteps {CLOCKS}", ""
 
 
 @dataclass(frozen=True)
@@ -99,23 +103,24 @@ def compare(
     tools : Tools
         The prover's Yosys.
     clocks : int
-        How many clocks the module has. With more than one only the first of the three ways is taken.
+        How many clocks the module has. With more than one only the first two of the four ways are taken.
     deepest : int
         How many modules to try, from the mutant's own outwards.
     limit_s : int
         Seconds of processor time that each question may take.
     induction : bool
-        Whether all three ways are taken, and all of the top module is looked at. Without it only the first one is, of
+        Whether all four ways are taken, and all of the top module is looked at. Without it only the first two are, of
         other modules.
     """
 
-    def ask(scope: str, way: tuple[str, str]) -> str:
+    def ask(scope: str, way: tuple[str, str, str]) -> str:
         return _ask(name, scope, mutation, folder, tools, way, limit_s)
 
     tried = [scope for scope in scopes(mutation.module)[:deepest] if scope or induction]
-    for scope in tried:
-        if ask(scope, _STATES) == "SUCCESS":
-            return Answer(mutation.number, EQUIVALENT, scope)
+    for way in (_STATES, _RESTING):
+        for scope in tried:
+            if ask(scope, way) == "SUCCESS":
+                return Answer(mutation.number, EQUIVALENT, scope)
     if clocks > 1 or not induction:
         return Answer(mutation.number, OPEN, tried[-1] if tried else "")
     if ask(tried[-1], _INDUCED) == "SUCCESS":
@@ -127,12 +132,12 @@ def compare(
 
 
 def _ask(
-    name: str, scope: str, mutation: Mutation, folder: Path, tools: Tools, way: tuple[str, str], limit_s: int
+    name: str, scope: str, mutation: Mutation, folder: Path, tools: Tools, way: tuple[str, str, str], limit_s: int
 ) -> str:
     """Return what the solver says of one way to compare them: SUCCESS, FAIL, or that it does not know."""
-    expose, how = way
+    expose, how, settle = way
     whole = f"{name}.{scope}" if scope else name
-    script = _COMPARE.format(scope=whole, mutate=mutation.command(name), expose=expose, how=how)
+    script = _COMPARE.format(scope=whole, mutate=mutation.command(name), expose=expose, how=how, settle=settle)
     try:
         said = yosys(script, folder, tools, name=f"compare-{mutation.number}", limit_s=limit_s)
     except ExportError:

@@ -82,6 +82,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     *_bench(
         "pages",
+        page_requests_of_every_kind="A read of nothing, writes of too much, words of any bits; all is reset.",
         messaging_unit_registers="Host and CPU write any register of their sides: each sees what the other one left.",
     ),
     *_bench(
@@ -138,6 +139,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "outbound",
         transfers_of_every_size="Linux's READ, WRITE and COPY tests pass from one byte to 1025.",
+        reads_with_every_tag="Reads of the host have each of the 32 tags in turn.",
         reads_answered_in_any_order="Reads of the host overlap and are answered in any order: each gets its own data.",
         failing_completions="UR, CA, poisoned data or silence fail one read, with cause and address, and no other.",
         no_window_and_no_bus_master="Without a window or without bus mastering the CPU is told, and nothing is sent.",
@@ -183,6 +185,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "resets",
         flr_while_reading="A function-level reset fails what is under way both ways; late completions are dropped.",
+        resets_of_other_functions="Resets of functions that there are not are told to be done, and do nothing.",
         flr_with_every_tag="Reads with each tag fail in function-level resets; late completions are not in the way.",
         hot_reset_while_reading="A hot reset ends what is under way both ways; what follows it is right.",
         flr_with_interrupts_due="MSI, MSI-X and INTx from before a function-level reset do not come after it.",

@@ -1,6 +1,7 @@
 """Scenarios of MSI: as many vectors as the host grants, at 32 and 64-bit addresses; mask and pending bits of each."""
 
 import errno
+from itertools import cycle
 
 import cocotb
 
@@ -53,6 +54,7 @@ async def _raise_each(env, granted):
             arrived.append(vector % granted)
         await until_fired(env, before, arrived)
     assert env.device.fired == [old + _VECTORS // granted for old in before]
+    await env.clocks(_ANSWERED)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -71,6 +73,10 @@ async def msi_grants(env):
         assert _first_word(env) % granted == 0
         assert _first_word(env) > 0
         await _raise_each(env, granted)
+        # Each is refused once by the hard block: it is sent as the same vector then, whatever is granted.
+        env.block.refuses = cycle((True, False)).__next__
+        await _raise_each(env, granted)
+        env.block.refuses = lambda: False
         await env.device.free_irq_vectors()
     # The host has no 8 in a row: it grants 1.
     _offer(env, 8, False)
@@ -106,7 +112,9 @@ async def msi_test_of_each_count(env):
 async def msi_masked_one_by_one(env):
     """Raise every MSI twice while masked; unmask one after the other: each is sent then, once, and no other one."""
     assert await env.host.clear_irq() == 0
-    for granted, wide in ((32, True), (4, False)):
+    order = env.random.sample(range(_VECTORS), _VECTORS)
+    # One way and back: each vector is sent while each other one waits.
+    for granted, wide, unmasked in ((32, True, order), (4, False, order), (32, False, order[::-1])):
         _offer(env, 32, wide)
         assert await env.device.alloc_irq_vectors(1, granted, VectorKind.MSI) == granted
         mask_at = await env.device.find_capability(MSI_CAPABILITY) + _MASK[wide]
@@ -119,7 +127,7 @@ async def msi_masked_one_by_one(env):
         pending = (1 << granted) - 1
         assert await env.function.config_read32(mask_at + 4) == pending
         before = list(env.device.fired)
-        arrived = env.random.sample(range(granted), granted)
+        arrived = [vector for vector in unmasked if vector < granted]
         for number, vector in enumerate(arrived, 1):
             mask &= ~(1 << vector)
             await env.function.config_write32(mask_at, mask)

@@ -22,7 +22,7 @@ async def msix_anywhere(env):
     source, ram = env.random, env.board.map["ram"]
     window, board = Window(env, 0), env.board
     await change(env, await env.device.find_capability(MSIX_CAPABILITY), set_=_ENABLE)
-    sent = board.counts["msix"]
+    sent, refused = board.counts["msix"], 0
     for _ in range(_TURNS * (_THOROUGH if env.thorough else 1)):
         await env.counters.write("MSIX_SIZE", 0)
         last = min(_MOST - 1, int(2 ** source.uniform(0, 11)))
@@ -33,7 +33,7 @@ async def msix_anywhere(env):
         vectors = sorted({0, last, *(source.randrange(last + 1) for _ in range(_RAISED))})
         for vector in vectors:
             address, word = _somewhere(env, source), source.getrandbits(32)
-            entry = (word << 64 | address).to_bytes(_CONTROL, "little") + bytes(4)
+            entry = (word << 64 | address).to_bytes(_CONTROL, "little") + _control(source, masked=False)
             for start in range(0, _ENTRY, _WORD):  # one of 16 bytes may cross 4 KiB
                 await _put(env, window, table + _ENTRY * vector + start, entry[start : start + _WORD])
         await env.counters.write("MSIX_TABLE", table)
@@ -44,12 +44,16 @@ async def msix_anywhere(env):
         # Masked by the host, raised, unmasked: then it is sent.
         vector = source.choice(vectors)
         control = table + _ENTRY * vector + _CONTROL
-        await _put(env, window, control, (1).to_bytes(4, "little"))
+        await _put(env, window, control, _control(source, masked=True))
         await _raise(env, [vector])
         await env.clocks(SILENT)
         assert await env.cpu.read32(pending + vector // 64 * 8 + vector % 64 // 32 * 4) == 1 << vector % 32
-        await _put(env, window, control, bytes(4))
+        await _put(env, window, control, _control(source, masked=False))
         await env.until(lambda: not board.to_host.vectors_due, "the vector that was masked is sent")
+        if last < _MOST - 1:
+            await _raise(env, [last + 1])
+            refused += 1
+        assert await env.counters.read("MSIX_REFUSED") == refused
     assert board.counts["msix"] >= sent + 2 * _TURNS
 
 
@@ -60,6 +64,11 @@ async def _put(env, window, local, data):
     place = env.address(_BAR, local % size)
     await env.memory.write(place, data)
     await env.memory.complete(memory_request(place, None, 4))
+
+
+def _control(source, *, masked):
+    """Return the bytes of a Vector Control: all its bits but the mask say nothing to the endpoint."""
+    return (source.getrandbits(32) & ~1 | masked).to_bytes(4, "little")
 
 
 async def _raise(env, vectors):

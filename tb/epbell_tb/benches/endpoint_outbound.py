@@ -1,5 +1,7 @@
 """Scenarios of the way to the host: transfers as Linux does them, reads side by side, and everything that may fail."""
 
+from collections import Counter
+
 import cocotb
 from cocotb.triggers import Timer
 from cocotbext.pcie.core.tlp import TlpType
@@ -20,6 +22,7 @@ _EACH = 256
 _PIECES = 6
 _AHEAD = 24
 _ROUNDS = 4
+_TURNS, _TAGS = 3, 32
 
 
 async def _map(env, address, size):
@@ -80,6 +83,19 @@ async def reads_answered_in_any_order(env):
         await task
     assert await env.cpu.read(writes.address, size) == copy, "a read has overtaken a write"
     assert memory.peek(there, size) == copy
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@scenario()
+async def reads_with_every_tag(env):
+    """Read again and again, with pauses: the tags come in turn, and each does."""
+    mapping = await _map(env, env.to_host.memory.allocate(0x100, 0x1000), 0x100)
+    before = Counter(env.board.to_host.tags)
+    for turn in range(_TURNS * _TAGS):
+        await env.cpu.read32(mapping.address)
+        await env.clocks(turn // _TAGS)
+    found = env.board.to_host.tags - before
+    assert found == dict.fromkeys(range(_TAGS), _TURNS), f"not all tags {_TURNS} times: {found}"
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")

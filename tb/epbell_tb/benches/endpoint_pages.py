@@ -202,6 +202,50 @@ async def _without_effect(env, page, bus):
         assert word == want, f"side B has {word:#010x} at {offset:#x}, not {want:#010x}"
 
 
+@cocotb.test(timeout_time=3000, timeout_unit="us")
+@scenario(linux=False)
+async def page_requests_of_every_kind(env):
+    """Let the host read nothing from a page, write too much, and any words; a reset takes away what it has set."""
+    page, bus = env.board.map["mu_a"].base, env.address(_BAR)
+    registers, source = env.board.registers, env.random
+    await Window(env, 0).bar(_BAR, env.board.map["mu_b"].base)
+    # Nothing is read: the word stays for who wants it.
+    for send, receive in zip(registers.words("TR"), registers.words("RR"), strict=True):
+        word = source.getrandbits(32)
+        await env.cpu.write32(page + send, word)
+        await env.clocks(_QUIET)
+        await env.memory.complete(memory_request(bus + receive, None, 0))
+        assert await _read(env, bus + receive) == word, f"a read of nothing takes the word at {receive:#x}"
+    await env.clocks(_QUIET)
+    sent = [source.getrandbits(32) for _ in registers.words("TR")]
+    for at, word in zip(registers.words("TR"), sent, strict=True):
+        await env.memory.write32(bus + at, word)
+    await env.memory.complete(memory_request(bus, None, 4))
+    assert [await env.cpu.read32(page + at) for at in registers.words("RR")] == sent
+    # Of what is too long nothing is written.
+    refused = await env.counters.read("WRITES_REFUSED")
+    for length in range(5, 33):
+        await env.memory.write(bus, bytes(4 * length))
+    await env.memory.complete(memory_request(bus, None, 4))
+    assert await env.counters.read("WRITES_REFUSED") == refused + 32 - 4
+    enables = [registers.home(group) for group in ("RIE", "TIE")]
+    for at in enables:
+        await env.memory.write32(bus + at, registers.mask("RIE") | registers.mask("TIE"))
+    before = {at: await _read(env, bus + at) for at in enables}
+    assert all(before.values())
+    await env.reset()
+    await env.enumerate()
+    await env.device.enable()
+    await Window(env, 0).bar(_BAR, env.board.map["mu_b"].base)
+    for at in enables:
+        assert await _read(env, env.address(_BAR) + at) == 0, f"the reset leaves something at {at:#x}"
+
+
+async def _read(env, address):
+    """Let the host read a register."""
+    return await env.memory.read32(address)
+
+
 def _allowed(registers, side):
     """Return which bits of each register a side may write.
 

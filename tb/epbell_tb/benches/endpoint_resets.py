@@ -37,6 +37,8 @@ _AT_A_TIME, _EVERY_TAG = 8, 9
 _READS_AFTER = 40
 _BEGUN_NS = 3000
 _LINK_DOWN = 500
+_TOLD = 3
+"""Clocks until `cfg_flr_done` of other functions (docs/endpoint.md)."""
 _LINK_UP = 100e-3
 """Seconds that the host waits after the link has come up (PCI Express, 6.6.1)."""
 
@@ -319,3 +321,18 @@ async def _with_interrupts_due(env, kind):
     await env.until(line.level, "INTA is asserted again")
     await counters.write("INTX", 0)
     await env.until(lambda: not line.level(), "INTA is deasserted")
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@scenario()
+async def resets_of_other_functions(env):
+    """Reset functions that the endpoint does not have: the hard block is told that each is done, and nothing else."""
+    pins, done = env.dut.cfg_flr_in_process, env.dut.cfg_flr_done
+    for functions in (0b0010, 0b0100, 0b1000, 0b1010, 0b1110):
+        pins.value = functions
+        await env.clocks(_TOLD)
+        assert int(done.value) == functions
+        pins.value = 0
+        await env.clocks(_TOLD)
+        assert int(done.value) == 0
+    assert await env.host.msi_test(1) == 0, env.software.log

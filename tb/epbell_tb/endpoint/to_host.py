@@ -116,6 +116,7 @@ class ToHost:
         self._patience: int | None = None
         self._every = _TAGS
         self.causes: Counter[Cause] = Counter()
+        self.tags: Counter[int] = Counter()
         self.reset()
 
     def reset(self) -> None:
@@ -294,6 +295,7 @@ class ToHost:
         assert request.tag not in self._tags, f"a tag that is still in use: {request}"
         access.sent = True
         self._tags[request.tag] = access
+        self.tags[request.tag] += 1
         self._counts["to_host_reads"] += 1
 
     def _write(self, request: SentRequest) -> None:
