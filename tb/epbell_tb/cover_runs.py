@@ -34,6 +34,8 @@ _SHAPES = {
 }
 
 
+_EDMA_OPERATIONS = "400000"
+"""Twice as many as the bench does by itself: so that each byte of each register of the legacy page is written alone."""
 _PORT_CLOCKS = "40000"
 
 _ENDPOINTS = (("imx8", 64, True), ("imx8", 256, False))
@@ -205,6 +207,7 @@ def _units() -> Iterable[Unit]:
     for name, shape in _SHAPES.items():
         channels = f"{shape.write_channels},{shape.read_channels}"
         given = {"EPBELL_EDMA_PERSONALITY": shape.personality, "EPBELL_EDMA_CHANNELS": channels}
+        given["EPBELL_EDMA_OPERATIONS"] = _EDMA_OPERATIONS
         yield Unit(f"edma.{name}", f"edma_{name}", partial(Edma, shape), ("edma_lockstep",), given)
     for layout in _LAYOUTS:
         given = {"EPBELL_MU_LAYOUT": layout, "EPBELL_AXIL_CLOCKS": _PORT_CLOCKS}
