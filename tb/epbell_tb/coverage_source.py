@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from epbell_tb.presets import COUNTERS, opened
+
 __all__ = ["Declared", "Listing", "Place", "only_named"]
 
 _TEMPORARY = re.compile(r"^  ((?:wire|reg) (?:\[\d+:\d+\] )?\\\$\S* ?(?:= [^;]*)?;)$", re.MULTILINE)
@@ -17,8 +19,6 @@ _ASSERTION = re.compile(
     r"      assert \(.*\);\n    end\n  end)$",
     re.MULTILINE,
 )
-_COUNT = "reg [31:0] count = 32'd0;"
-_OPEN_COUNT = "reg [31:0] count /*verilator public_flat_rw*/ = 32'd0;"
 _SOURCE = re.compile(r'^\s*\(\* src = "([^"|]*)[^"]*" \*\)')
 _MODULE = re.compile(r"^module (\\?\S+?) ?\(")
 _SIGNAL = re.compile(r"^\s*(?:input |output )?(?:wire|reg) (?:\[\d+:\d+\] )?\\?([^\s;]+)")
@@ -35,12 +35,11 @@ def only_named(text: str) -> str:
     """Have the toggles counted of signals that have a name in Python, and not of the export's own temporary ones.
 
     An inversion is no expression: it says no more than the signal that it inverts. Assertions are not counted: a
-    simulation in which one fails ends with an error. The flip-flops of `epbell.counter.Counter` can be set by a
-    bench, as in the builds of `epbell mutate`: their high bits take more events than a bench has.
+    simulation in which one fails ends with an error. Counters can be set by a bench (`epbell_tb.presets`).
     """
     for left_out in (_TEMPORARY, _INVERSION, _ASSERTION):
         text = left_out.sub(r"  /*verilator coverage_off*/ \1 /*verilator coverage_on*/", text)
-    return text.replace(_COUNT, _OPEN_COUNT)
+    return opened(text, COUNTERS)
 
 
 class Place(NamedTuple):

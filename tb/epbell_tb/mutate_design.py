@@ -22,6 +22,7 @@ from amaranth.lib import wiring
 
 from epbell import export
 from epbell_tb.formal_tools import Tools
+from epbell_tb.presets import COUNTERS, TIMERS, opened
 
 __all__ = [
     "INPUT",
@@ -40,9 +41,6 @@ _SPARE, _MORE = 1.15, 20
 _LEFT_OUT = frozenset({"CLK", "RD_CLK", "WR_CLK", "clk", "a_clk", "b_clk", "Q"})
 #: Once for each level that something unused, or constant, may have to pass.
 _TIDY = "opt_expr\nopt_clean\nopt_hier\n" * 6 + "opt_expr\nopt_clean"
-#: Flip-flops that a test may set, for it would wait too long: those of counters, of what a read of the host is timed by
-#: and of what a function-level reset is.
-_PRESETS = re.compile(r"^  reg \[\d+:0\] (?:count|now|patience)(?= = )", re.MULTILINE)
 _PREPARE = """\
 read_verilog -sv -lib memories.sv
 read_rtlil {name}.il
@@ -171,7 +169,7 @@ def design(
         (folder / "key").write_text(key, encoding="utf-8")
     listed = json.loads((folder / "mutations.json").read_text(encoding="utf-8"))
     mutations = tuple(Mutation(**{**row, "source": tuple(row["source"])}) for row in listed)
-    broken = _PRESETS.sub(r"\g<0> /*verilator public_flat_rw*/", (folder / "mutated.sv").read_text(encoding="utf-8"))
+    broken = opened((folder / "mutated.sv").read_text(encoding="utf-8"), COUNTERS + TIMERS)
     sources = export.header(name), broken, extra
     return Design(name, folder, "".join(sources), mutations)
 

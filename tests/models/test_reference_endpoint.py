@@ -11,6 +11,7 @@ from epbell_models.reference.outcome import Ignored, RamWrite, Refused, Register
 SIZES = (0x4000, 0x4000, 0x4000, 0x4000, 0x4000, 0x1_0000)
 MU_B, RAM, MU_A, IATU, CONTROLLER = 0x5D30_0000, 0x6000_0000, 0x5D27_0000, 0x5F31_0000, 0x5F01_0000
 TR0 = {"imx6sx": 0x00, "imx7ulp": 0x20, "imx8ulp": 0x200}
+RR0, RSR = 0x280, 0x12C  # imx8ulp
 ENABLE, BAR_MATCH, FUNCTION_MATCH = 1 << 31, 1 << 30, 1 << 19
 
 
@@ -135,6 +136,20 @@ def test_there_is_one_function(endpoint):
 def test_reading_a_doorbell_rings_nothing(endpoint):
     endpoint.host_read(1, 0x200, 16)
     assert [tuple(bell) for bell in endpoint.mu.bells()] == [(0, 0, 0)] * 4
+
+
+@pytest.mark.parametrize(
+    ("enables", "taken"),
+    [(None, (0, 1, 2)), (0xFFF, (0, 1, 2)), (0xF00, (2,)), (0x0F8, (0, 1)), (0x002, (0,)), (0, ())],
+)
+def test_a_dword_of_which_nothing_is_read_has_no_side_effects(endpoint, enables, taken):
+    """The words that the CPU sent to side B: those that are read are gone from RRn."""
+    for number in range(3):
+        endpoint.cpu_write32(MU_A + TR0["imx8ulp"] + 4 * number, 0x11 * (number + 1))
+    data = endpoint.host_read(1, RR0, 12, enables=enables)
+    assert data == b"".join(word(0x11 * (number + 1) if number in taken else 0) for number in range(3))
+    full = endpoint.cpu_read32(MU_B + RSR)
+    assert full == sum(1 << number for number in range(3) if number not in taken)
 
 
 class TestWindows:

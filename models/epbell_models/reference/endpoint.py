@@ -199,9 +199,19 @@ class ReferenceEndpoint:
         return outcomes
 
     def host_read(
-        self, bar: int, offset: int, length: int, function: int = 0, address: int | None = None
+        self,
+        bar: int,
+        offset: int,
+        length: int,
+        function: int = 0,
+        address: int | None = None,
+        enables: int | None = None,
     ) -> bytes | Refusal:
-        """Do one read request of the host. Reading registers of side B has their side effects, dword by dword."""
+        """Do one read request of the host. Reading registers of side B has their side effects, dword by dword.
+
+        Parameters are as of `predict_write`. A dword of a register page of which no byte counts is not read; what comes
+        instead is anything, here zeros (PCI Express, 2.2.5).
+        """
         target = self._land(bar, function, offset, length, address)
         if isinstance(target, Refusal):
             self.controller.counts["reads_refused"] += 1
@@ -210,8 +220,12 @@ class ReferenceEndpoint:
             start = target.address - target.place.base
             return bytes(self.ram[start : start + length])
         first = target.address & ~3
-        words = [self.cpu_read32(address) for address in range(first, target.address + length, 4)]
         skip = target.address - first
+        counts = -1 if enables is None else enables << skip
+        words = [
+            self.cpu_read32(word) if counts >> word - first & 0xF else 0
+            for word in range(first, target.address + length, 4)
+        ]
         return b"".join(word.to_bytes(4, "little") for word in words)[skip : skip + length]
 
     def _land(

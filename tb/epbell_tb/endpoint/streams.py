@@ -4,7 +4,7 @@ They do what the stock ones do, clock by clock, but for ``discontinue`` (`upstre
 they have driven themselves they neither read back nor write again: each access to a pin takes microseconds.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import cocotb
@@ -169,16 +169,19 @@ def pausing(clock: Any) -> int:
     return 0 if found is None else int(found.waits)
 
 
+_stock: dict[Any, Callable[[Any], Coroutine[Any, Any, None]]] = {}
+"""What each kind of stream does by itself to make beats of packets, or packets of beats."""
+
+
 def _restartable(kind: Any) -> None:
     """Let the task that makes beats of packets, or packets of beats, be started anew."""
-    stock = kind._run
-    if hasattr(stock, "stock"):
+    if kind in _stock:
         return
+    stock = _stock[kind] = kind._run
 
     async def run(stream: Any) -> None:
         stream.packets = cocotb.start_soon(stock(stream), name="stream packets")
 
-    run.stock = stock  # type: ignore[attr-defined]
     kind._run = run
 
 
@@ -187,7 +190,7 @@ def forget_packet(stream: Any) -> None:
     stream.packets.cancel()
     stream.drive_obj = stream.sample_obj = None
     stream.active = False
-    stream.packets = cocotb.start_soon(type(stream)._run.stock(stream), name="stream packets")
+    stream.packets = cocotb.start_soon(_stock[type(stream)](stream), name="stream packets")
 
 
 def make_quick() -> None:

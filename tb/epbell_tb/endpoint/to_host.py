@@ -94,6 +94,8 @@ class ToHost:
         (`epbell.pcie.requester`, `CompletionParser`).
     causes
         How often reads ended badly, and how.
+    tags
+        How often each tag, 0 to 31, was that of a read of the host that left.
     """
 
     def __init__(
