@@ -1,6 +1,7 @@
 """QEMU's end of a guest's PCI slot, without QEMU: what a PC's kernel does is done step by step by a test."""
 
 import array
+import contextlib
 import mmap
 import os
 import socket
@@ -36,7 +37,8 @@ class FakeMachine:
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._server.bind(str(qtest))
         self._server.listen(1)
-        threading.Thread(target=self._hear, daemon=True).start()
+        self._ears = threading.Thread(target=self._hear, daemon=True)
+        self._ears.start()
 
     def start(self):
         """Tell where memory is, and reset the device."""
@@ -52,17 +54,19 @@ class FakeMachine:
         self._ask(RESET, b"")
 
     def _hear(self):
-        link = self._server.accept()[0]
-        with link, link.makefile("rw") as lines:
-            for line in lines:
-                match line.split():
-                    case ["writel", address, word]:
-                        self.heard.append((int(address, 0), int(word, 0)))
-                    case ["set_irq_in", _, _, "20", level]:
-                        self.heard.append(int(level))
-                    case _:
-                        self.heard.append(line)
-                print("OK", file=lines, flush=True)
+        """Take what comes to the test socket until it closes, be it before an answer was heard."""
+        with contextlib.suppress(OSError):
+            link = self._server.accept()[0]
+            with link, link.makefile("r") as lines:
+                for line in lines:
+                    match line.split():
+                        case ["writel", address, word]:
+                            self.heard.append((int(address, 0), int(word, 0)))
+                        case ["set_irq_in", _, _, "20", level]:
+                            self.heard.append(int(level))
+                        case _:
+                            self.heard.append(line)
+                    link.sendall(b"OK\n")
 
     def _ask(self, command, payload):
         self._link.sendall(HEADER.pack(command, len(payload)) + payload)
@@ -106,6 +110,9 @@ class FakeMachine:
     def unplug(self):
         self._link.close()
         self.slot.close()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._ears.join(20)
+        assert not self._ears.is_alive(), "the test socket is still open at the slot's end"
         self._server.close()
         self.memory.close()
         os.close(self.descriptor)
