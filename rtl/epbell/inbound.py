@@ -136,12 +136,17 @@ class Inbound(wiring.Component):
         locals_: list[Any] = []
         for index in range(self._windows):
             hit, local = self._window(m, index, mask)
-            wins = hit & free
+            wins: Any = Signal(name=f"wins{index}")
+            m.d.comb += wins.eq(hit & free)
             free = free & ~hit
             claims.append(wins)
-            locals_.append(local & wins.replicate(64))
+            upper = local[_LEAST_BAR_BITS:]
+            locals_.append(upper & wins.replicate(len(upper)))
         # The lowest bits are the request's in any BAR; a refusal is answered with them.
-        m.d.comb += [self.claimed.eq(any_of(claims)), self.local.eq(any_of(locals_) | self.address[:_LEAST_BAR_BITS])]
+        m.d.comb += [
+            self.claimed.eq(any_of(claims)),
+            self.local.eq(Cat(self.address[:_LEAST_BAR_BITS], any_of(locals_))),
+        ]
         if self._fixed is not None:
             offset = self.address[:32] & mask
             with m.If(self.bar == self._fixed.number):
