@@ -190,12 +190,13 @@ class Interrupts(wiring.Component):
     def __init__(self, *, ram_size: int, lanes: int, vectors: int, msix: str = "rq", patience: int = PATIENCE) -> None:
         if msix not in MSIX_WAYS:
             raise ValueError(f"The way of MSI-X messages must be one of {', '.join(MSIX_WAYS)}, not {msix!r}")
-        self._way = msix
         self._engine = Msix(vectors, ram_size=ram_size, lanes=lanes, queue=_QUEUE)
-        self._hand = MsixSender(patience)
+        self._hand = MsixSender(patience) if msix == "port" else None
         self._msi = MsiSender(_MSIS, patience=patience)
         self._intx = Intx(_PULSES, patience=patience)
-        depths = {"msi": _MSIS, "msix": _QUEUE, "level": 1, "pulse": _PULSES}
+        depths = {"msi": _MSIS, "level": 1, "pulse": _PULSES}
+        if self._hand is not None:
+            depths["msix"] = _QUEUE
         self._fences = {name: Fence(depth) for name, depth in depths.items()}
         self._address = exact_log2(ram_size // 4)
         super().__init__({
@@ -242,11 +243,12 @@ class Interrupts(wiring.Component):
                 fence.leaving.eq(self.leaving),
             ]
         m.submodules.msi, m.submodules.intx = self._msi, self._intx
-        m.submodules.msix, m.submodules.hand = self._engine, self._hand
+        m.submodules.msix = self._engine
         self._may_request: Any = Signal()
+        self._handed: Any = Signal()  # no answer of the port of MSI-X is awaited
         m.d.comb += [
             self._may_request.eq(self.function_status[2] & self.awake),
-            self.quiet.eq(self._msi.idle & self._hand.idle & self._intx.idle & ~self._engine.busy),
+            self.quiet.eq(self._msi.idle & self._handed & self._intx.idle & ~self._engine.busy),
             registers.bus_master.eq(self.function_status[2]),
             self.msi_full.eq(~registers.msi_room.any()),
             self.msix_full.eq(~registers.msix_room.any()),
@@ -255,7 +257,10 @@ class Interrupts(wiring.Component):
         ]
         self._connect_msi(m)
         self._connect_msix(m)
-        self._connect_messages(m)
+        if self._hand is None:
+            self._connect_rq(m)
+        else:
+            self._connect_port(m, self._hand)
         self._connect_intx(m)
         return m
 
@@ -315,23 +320,27 @@ class Interrupts(wiring.Component):
             registers.msix_refused.eq(registers.msix_raise & ~engine.queued),
         ]
 
-    def _connect_messages(self, m: Any) -> None:
-        """Let MSI-X messages leave."""
-        registers, engine, hand = self.registers, self._engine, self._hand
+    def _connect_rq(self, m: Any) -> None:
+        """Let MSI-X messages leave as memory writes, behind all that is on RQ already."""
+        engine = self._engine
+        m.d.comb += [
+            self._handed.eq(1),
+            self.i_valid.eq(engine.i_valid),
+            self.i_address.eq(engine.i_address),
+            self.i_data.eq(engine.i_data),
+            engine.i_ready.eq(self.i_ready),
+            engine.i_sent.eq(1),
+            self.registers.msix_sent.eq(engine.sent),
+        ]
+
+    def _connect_port(self, m: Any, hand: MsixSender) -> None:
+        """Let MSI-X messages leave through the hard block's port, behind a fence."""
+        engine, fence = self._engine, self._fences["msix"]
+        m.submodules.hand = hand
         wiring.connect(m, wiring.flipped(self.msix), hand.hard)
-        if self._way == "rq":
-            m.d.comb += [
-                self.i_valid.eq(engine.i_valid),
-                self.i_address.eq(engine.i_address),
-                self.i_data.eq(engine.i_data),
-                engine.i_ready.eq(self.i_ready),
-                engine.i_sent.eq(1),
-                registers.msix_sent.eq(engine.sent),
-            ]
-            return
-        fence = self._fences["msix"]
         free = ~fence.closed & self._msi.idle
         m.d.comb += [
+            self._handed.eq(hand.idle),
             fence.raised.eq(engine.queued),
             fence.taken.eq(engine.taken),
             fence.forget.eq(~engine.set_up),
@@ -344,7 +353,7 @@ class Interrupts(wiring.Component):
             engine.i_sent.eq(hand.i_sent),
             engine.i_failed.eq(hand.i_failed),
             # Not the engine's: a message that leaves while the engine is reset has gone all the same.
-            registers.msix_sent.eq(hand.i_sent),
+            self.registers.msix_sent.eq(hand.i_sent),
         ]
 
     def _connect_intx(self, m: Any) -> None:
