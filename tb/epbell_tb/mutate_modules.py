@@ -168,7 +168,8 @@ def _endpoint(width: int) -> tuple[Stage, ...]:
             f"{_BENCHES}.endpoint_random",
             "endpoint_random",
             f"{place.name}/{seed}",
-            _environment(place.tree, stalls=place.stalls) | {"EPBELL_RANDOM": str(_operations(place, seed))},
+            _environment(place.tree, stalls=place.stalls)
+            | {"EPBELL_RANDOM": str(_operations(place, seed)), "EPBELL_PRESETS": "1"},
         )
         for place, seed in _places(width)
     ]

@@ -3,19 +3,16 @@
 The flip-flops are written from outside (`epbell_tb.mutate_design` makes them public), which nothing else does.
 """
 
-from typing import Any
-
 import cocotb
 import pytest
-from cocotb.handle import HierarchyObject
 
-import epbell_regs
 from epbell_models.platform import BusError
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.doorbells import VECTORS
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.edma import BareEdma
+from epbell_tb.endpoint.presets import counters_of, inside
 
 _PATTERNS, _TIMES = 6, 8
 _TIMEOUT, _FLR_TIMEOUT = 3_125_000, 1 << 20
@@ -34,25 +31,6 @@ _REFUSED = ("WRITES_REFUSED", "READS_REFUSED")
 _BELLS = (*(f"BELL{vector}" for vector in range(VECTORS)), "EDMA")
 
 
-def _counters(dut):
-    """Return the flip-flops of each counter, by the name of its register."""
-    registers = epbell_regs.offsets("controller")
-    named = {_plain(child).upper(): child for child in _inside(dut, "blocks", "controller")}
-    return {name: child.count for name, child in named.items() if name in registers}
-
-
-def _inside(dut: Any, *path: str) -> Any:
-    """Return a module by the names of those around it."""
-    for name in path:
-        dut = next(child for child in dut if isinstance(child, HierarchyObject) and _plain(child) == name)
-    return dut
-
-
-def _plain(handle):
-    """Return the name of a module without the number that a conversion may have added."""
-    return handle._name.strip("\\ ").partition("$")[0]
-
-
 async def _compare(env, wanted, what):
     for name, value in wanted.items():
         found = await env.counters.read(name)
@@ -63,7 +41,7 @@ async def _compare(env, wanted, what):
 @scenario(linux=False)
 async def counters_anywhere(env):
     """Set every counter to any value: it keeps it, the page shows it; it goes on from there; clear, and reset."""
-    counters = _counters(env.dut)
+    counters = counters_of(env.dut)
     assert {"BELL0_RUNG", "MSI_MERGED", "INTX_MERGED", *_REFUSED} <= set(counters), f"only {sorted(counters)}"
     address = env.address(_BAR)
     pattern = {}
@@ -142,8 +120,8 @@ async def clocks_anywhere(env):
     for offset, value in ((0x08, aperture), (0x10, aperture | 0xFFF), (0x14, page & _ALL), (0x18, page >> 32)):
         await env.cpu.write32(region + offset, value)
     await env.cpu.write32(region + 0x04, 1 << 31)
-    await _reads_in_time(env, _inside(env.dut, "outbound", "outstanding").now, aperture)
-    await _reset_in_time(env, _inside(env.dut, "function").patience, aperture)
+    await _reads_in_time(env, inside(env.dut, "outbound", "outstanding").now, aperture)
+    await _reset_in_time(env, inside(env.dut, "function").patience, aperture)
     await env.enumerate()
     await env.device.enable()
     await env.memory.complete(memory_request(env.address(_BAR), None, 4))

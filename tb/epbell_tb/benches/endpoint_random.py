@@ -1,6 +1,7 @@
 """Random traffic of host, CPU, configuration and interrupts on the whole endpoint; every check that is always on.
 
-`epbell_tb.random_run` runs it; EPBELL_RANDOM names the file with the operations.
+`epbell_tb.random_run` runs it; EPBELL_RANDOM names the file with the operations. With EPBELL_PRESETS=1, in a build that
+allows it, counters begin anywhere.
 """
 
 import json
@@ -13,6 +14,7 @@ import cocotb
 from epbell_tb import figures
 from epbell_tb.endpoint.bring_up import BringUp
 from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.presets import begin_anywhere
 from epbell_tb.traffic.final import check
 from epbell_tb.traffic.ground import VECTORS, Ground
 from epbell_tb.traffic.operations import from_json
@@ -29,6 +31,7 @@ async def endpoint_random(dut):
     env.begin("endpoint_random")
     player = Player(env, Ground.of(env.tree, os.environ.get("EPBELL_BARS", "everyday")))
     await player.set_up(given["max_payload"])
+    await begin_anywhere(env)
     env.stall()
     began, since = time.monotonic(), cycle()
     try:

@@ -245,6 +245,7 @@ class EndpointEnv:
         self.dut.rst.value = 1
         self.block.drop_everything()
         self.board.reset("hot" if self.block.absent else "rst")
+        self.counters.start.clear()
         self._rises = self.to_host.intx.rises
 
     async def enumerate(self) -> None:

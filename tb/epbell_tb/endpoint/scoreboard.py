@@ -118,9 +118,10 @@ class Scoreboard:
         self.bells = [Bell(bell.name) for bell in self.bells]
         self.latch = self._new_latch()
         self.latencies_before, self.irqs_before = len(self.latencies), self.counts["irqs"]
-        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "msix_refused", "flrs"):
+        for name in ("refused_writes", "refused_reads", "unsupported", "discontinued", "malformed", "flrs"):
             self.counts[name] = 0
-        self.counts["msis_refused"] = self.counts["malformed"] = 0
+        for name in ("msis_refused", "msix_raised", "msix_refused"):
+            self.counts[name] = 0
         self.doubts.clear()
         self._in_flr = History(False)
         for queue in (self._reads, self._later, self._cpu_writes):
@@ -428,6 +429,7 @@ class Scoreboard:
             return Raise(cycle(), "msis_refused", self.msis.raised(data & 0x1F, self.to_host.answered))
         elif register == _MSIX_RAISE and strobes & 3:
             if msix.on and data & 0x7FF <= msix.last:
+                self.counts["msix_raised"] += 1
                 return Raise(cycle(), "msix_refused", self.to_host.raised(data & 0x7FF, cycle()))
             self.counts["msix_refused"] += 1
         elif register == _INTX and strobes & 1:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from epbell_models.host.config import COMMAND, COMMAND_INTX_DISABLE, COMMAND_MASTER, COMMAND_MEMORY
 from epbell_tb.endpoint.env import EndpointEnv
 from epbell_tb.endpoint.host_vectors import MSI_CAPABILITY, MSIX_CAPABILITY, TABLE
+from epbell_tb.endpoint.presets import begin_anywhere
 from epbell_tb.traffic import operations as ops
 from epbell_tb.traffic.cpu_player import CpuPlayer
 from epbell_tb.traffic.ground import VECTORS, Ground
@@ -183,6 +184,7 @@ class ConfigPlayer:
             await env.enumerate()
         self._host.disturbed += 1
         if how.what != "flr":
+            await begin_anywhere(env)
             await env.use_max_payload(self._payload)
             await env.device.enable()
             await self._by_cpu(self._cpu.set_up)
