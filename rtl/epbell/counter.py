@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,6 +49,8 @@ class Counter(wiring.Component):
         """Add the events; at the largest value stay there."""
         m: Any = Module()
         width = len(self.count)
-        total = Mux(self.clear, 0, self.count) + self.event
+        added = Mux(self.clear, 0, self.count) + self.event
+        total: Any = Signal.like(added)
+        m.d.comb += total.eq(added)
         m.d.sync += self.count.eq(Mux(total[width:].any(), ~0, total[:width]))
         return m
