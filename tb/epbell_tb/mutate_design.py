@@ -39,8 +39,9 @@ INPUT = "mutant"
 _SPARE, _MORE = 1.15, 20
 #: Clock pins; and the outputs of flip-flops, whose initial values would be lost: a mutant of an input says the same.
 _LEFT_OUT = frozenset({"CLK", "RD_CLK", "WR_CLK", "clk", "a_clk", "b_clk", "Q"})
-#: Once for each level that something unused, or constant, may have to pass.
-_TIDY = "opt_expr\nopt_clean\nopt_hier\n" * 6 + "opt_expr\nopt_clean"
+#: Once for each level that something unused, or constant, may have to pass. What is the same is there once: the RTL has
+#: a copy of an expression for each use of it, of which most bits matter in one alone.
+_TIDY = "opt_expr\nopt_merge\nopt_clean\nopt_hier\n" * 6 + "opt_expr\nopt_clean"
 _PREPARE = """\
 read_verilog -sv -lib memories.sv
 read_rtlil {name}.il
