@@ -288,6 +288,20 @@ def test_messages_that_wait_for_bus_mastering(clock):
         found.check_msix(3, False, 420, found.queued_since(None, 420))
 
 
+@pytest.mark.parametrize(("left", "good"), [(230, True), (190, False), (None, False)])
+def test_messages_behind_a_request_and_then_bus_mastering(clock, left, good):
+    """Taken behind a request that stood on RQ when MSI-X and then bus mastering went off, a message goes after both."""
+    found = shown(clock, (100, MSIX), (180, replace(MSIX, msix=False)), (200, Allowed()), (400, Allowed(requests=True)))
+    if left is not None:
+        found.left(150, 160, left)
+    since = found.queued_since(None, 402)
+    if good:
+        found.check_msix(3, False, 402, since)
+    else:
+        with pytest.raises(AssertionError, match="does not allow"):
+            found.check_msix(3, False, 402, since)
+
+
 def test_msis_that_were_moved(clock):
     """Pending while fewer vectors were granted, an MSI goes as the one with the same low bits, merged with others."""
     counts = Counter()
@@ -302,6 +316,27 @@ def test_msis_that_were_moved(clock):
     board.check_empty()
     with pytest.raises(AssertionError, match="nobody raised"):
         board.arrived(5, 32)
+
+
+def test_a_moved_msi_overtakes_no_write_that_came_after_it(clock):
+    """It may be the one that was raised before a write of the CPU, moved, and not the one after, which has to wait."""
+    left = 0
+    found = shown(clock, (1, replace(MSI, mask=1, granted=1)))
+    board = Msis(found, lambda writes: writes <= left, Counter())
+    clock.now = 10
+    board.raised(18, 0)
+    clock.now = 12
+    board.raised(0, 1)
+    clock.now = 20
+    found.shown(MSI)
+    clock.now = 25
+    board.arrived(0, 32)
+    clock.now = 27
+    with pytest.raises(AssertionError, match="has overtaken a write"):
+        board.arrived(0, 32)
+    left = 1
+    board.arrived(0, 32)
+    board.check_empty()
 
 
 def test_an_msi_after_merged_ones_counts_as_itself(clock):

@@ -128,11 +128,12 @@ class Msis:
 
         If it was one of these, they are fewer than it seems, and the next that arrives is taken for another of them.
         """
-        for raised in alike:
-            ready = self._follows(raised.after) and all(map(self._may_be_late, self._before(raised)))
-            if ready and not self._may_be_late(raised):
-                return raised
-        return alike[0]
+        ready = [
+            raised
+            for raised in alike
+            if self._follows(raised.after) and all(map(self._may_be_late, self._before(raised)))
+        ]
+        return next((raised for raised in ready if not self._may_be_late(raised)), (ready or alike)[0])
 
     def _before(self, raised: _Raised) -> list[_Raised]:
         return self._due[: self._due.index(raised)]

@@ -134,6 +134,7 @@ class Permissions:
     def __init__(self) -> None:
         self.history = History(Allowed())
         self._masks: dict[int, History[bool]] = {}
+        self._stood: deque[tuple[int, int]] = deque(maxlen=64)
 
     def shown(self, allowed: Allowed) -> None:
         """Take what the host allows, in the clock in which pins begin to show it."""
@@ -158,10 +159,14 @@ class Permissions:
         allowed = ever(lambda at: at.sends_msi(vector), first, now)
         assert allowed, f"MSI {vector} is sent, which the host does not allow: {self.history.now}"
 
+    def left(self, behind: int | None, offered: int, now: int) -> None:
+        """Note a request that has left RQ, which had stood since ``behind`` when it was offered."""
+        self._stood.append((offered if behind is None else behind, now))
+
     def queued_since(self, behind: int | None, offered: int) -> int:
         """Return since when a message may have waited on its way to RQ, which had stood since ``behind``.
 
-        It waits behind other requests there, and all of them wait while requests are not allowed.
+        It waits behind other requests there, and all of them wait while requests are not allowed: one after the other.
         """
         behind = offered if behind is None else behind
         if behind == offered and not self.history.ever(lambda at: not at.requests, offered - QUEUED, offered):
@@ -169,9 +174,11 @@ class Permissions:
         since = behind
         while True:
             stood = self.history.since(lambda at: not at.requests, since - QUEUED, since)
-            if stood is None or stood >= since:
+            begins = [begin for begin, end in self._stood if begin < since <= end + QUEUED]
+            before = min([since, *begins] if stood is None else [since, stood, *begins])
+            if before == since:
                 return since - QUEUED
-            since = stood
+            since = before
 
     def check_msix(self, vector: int, masked: bool, now: int, since: int | None = None) -> None:
         """Check that an MSI-X message may be there, of a vector that is masked now or not.

@@ -283,6 +283,7 @@ class ToHost:
         else:
             assert request.kind == MEM_WRITE, f"a request that is neither read nor write: {request}"
             self._write(request)
+        self._permissions.left(request.behind, request.offered, cycle())
 
     def _read(self, request: SentRequest) -> None:
         assert self._reads, f"a read that the CPU did not ask for: {request}"
