@@ -43,8 +43,8 @@ _LATER = (
 )
 """Scenarios that come after the proofs. The others repeat what these do, with the software of both ends around it."""
 
-_RANDOM = (("imx8", 1, True), ("imx8-edma", 2, False))
-"""Runs of random traffic on an endpoint, which come first of all: device tree, seed, stalls."""
+_RANDOM = (("imx8", 1, True, "all"), ("imx8-edma", 2, False, "all"), ("imx8", 3, False, "interrupts"))
+"""Runs of random traffic on an endpoint, which come first of all: device tree, seed, stalls, what it is about."""
 
 _TREES = ("imx8", "imx8-edma")
 """Device trees that the exported endpoints are for."""
@@ -143,7 +143,7 @@ def _two_clocks() -> list[Stage]:
 
 
 def _places(width: int) -> list[tuple[Place, int]]:
-    return [(Place(tree, width, stalls), seed) for tree, seed, stalls in _RANDOM]
+    return [(Place(tree, width, stalls, about=about), seed) for tree, seed, stalls, about in _RANDOM]
 
 
 def _operations(place: Place, seed: int) -> Path:

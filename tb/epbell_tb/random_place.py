@@ -57,7 +57,7 @@ class Drawn:
         source = Random(f"{seed} {place.name}")
         payload = source.choice(_PAYLOADS)
         ground = Ground.of(devicetree.load(devicetree.builtin(place.tree)), place.bars)
-        return Drawn(place, seed, payload, draw(ground, source, count, payload))
+        return Drawn(place, seed, payload, draw(ground, source, count, payload, place.about))
 
     @staticmethod
     def all_classes(place: Place, seed: int) -> Drawn:

@@ -23,6 +23,8 @@ class Place:
         The way of MSI-X, ``"rq"`` or ``"port"``.
     bars : str
         Name of a set of BARs.
+    about : str
+        What most operations are about, one of `epbell_tb.traffic.draw.ABOUT`.
     """
 
     tree: str
@@ -30,11 +32,13 @@ class Place:
     stalls: bool = False
     msix: str = "rq"
     bars: str = "everyday"
+    about: str = "all"
 
     @property
     def name(self) -> str:
         """Its name, such as ``random.rk3588.256.stalls``."""
         more = ["port"] * (self.msix == "port") + [self.bars] * (self.bars != "everyday") + ["stalls"] * self.stalls
+        more += [self.about] * (self.about != "all")
         return ".".join(["random", self.tree, str(self.width), *more])
 
 
@@ -49,4 +53,5 @@ def places() -> list[Place]:
         Place("rk3588", 256),
         Place("hdma", 128),
         Place("hdma", 512, stalls=True),
+        Place("imx8", 64, about="interrupts"),
     ]

@@ -29,6 +29,7 @@ from epbell_tb.random_place import OPERATIONS, Drawn, Ended, VariantError, run
 from epbell_tb.random_places import Place, places
 from epbell_tb.random_shrink import shrink
 from epbell_tb.scenarios import TREES, WIDTHS
+from epbell_tb.traffic.draw import ABOUT
 
 __all__ = ["Place", "main", "places"]
 
@@ -73,12 +74,13 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     names = [place.name for place in places()]
-    add("--place", choices=names, metavar="NAME", help="one of --list, instead of the five options that follow")
+    add("--place", choices=names, metavar="NAME", help="one of --list, instead of the six options that follow")
     add("--tree", choices=TREES, default="imx8", help="device tree, default imx8")
     add("--width", type=int, choices=WIDTHS, default=256, help="of the streams in bits, default 256")
     add("--stalls", action="store_true", help="let the streams pause at random")
     add("--msix", choices=MSIX_WAYS, default=MSIX_WAYS[0], help="the way of MSI-X, default rq")
     add("--bars", choices=COMMON_SETS, default=COMMON_SETS[0], help="the set of BARs, default everyday")
+    add("--about", choices=tuple(ABOUT), default="all", help="what most operations are about, default all")
     add("--seed", type=number(1, _MOST_SEED), default=1, metavar="N", help="default 1")
     add("--ops", type=number(1, 1 << 20), metavar="N", help=f"operations of a run, default {OPERATIONS}")
     add("--sweep", action="store_true", help="each class of operation in turn, instead of random ones")
@@ -91,7 +93,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--list", action="store_true", help="print the names of the places, and run nothing")
     options = parser.parse_args(argv)
     if options.replay is not None:
-        drawn = ("minutes", "ops", "place", "seed", "tree", "width", "stalls", "msix", "bars")
+        drawn = ("minutes", "ops", "place", "seed", "tree", "width", "stalls", "msix", "bars", "about")
         given = [f"--{name}" for name in drawn if getattr(options, name) != parser.get_default(name)]
         if given:
             parser.error(f"--replay takes operations, place and seed from its file: leave {', '.join(given)} out")
@@ -105,7 +107,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 def _place(options: argparse.Namespace) -> Place:
     if options.place:
         return next(place for place in places() if place.name == options.place)
-    return Place(options.tree, options.width, options.stalls, options.msix, options.bars)
+    return Place(options.tree, options.width, options.stalls, options.msix, options.bars, options.about)
 
 
 def _rounds(options: argparse.Namespace, console: Console) -> int:

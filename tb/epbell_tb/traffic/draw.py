@@ -10,7 +10,7 @@ from epbell_tb.traffic.bad import KINDS as BAD
 from epbell_tb.traffic.bad import SPOILS, UNSUPPORTED
 from epbell_tb.traffic.ground import FILLED, GRANULE, HOST_PAGES, VECTORS, Ground
 
-__all__ = ["WEIGHTS", "draw"]
+__all__ = ["ABOUT", "WEIGHTS", "draw"]
 
 WEIGHTS = {
     "Ring": 18, "Kick": 12, "Meet": 9, "Store": 20, "Load": 14, "Bad": 8,
@@ -19,6 +19,15 @@ WEIGHTS = {
     "Dma": 4, "Stall": 3, "Answers": 2,
 }  # fmt: skip
 """How often each kind comes, compared with the others."""
+
+ABOUT = {
+    "all": WEIGHTS,
+    "interrupts": {
+        "Raise": 40, "Intx": 6, "Command": 3, "Msi": 10, "Msix": 6, "MaskVector": 10, "Put": 6, "Ring": 3, "Ack": 3,
+        "Stall": 3, "Sleep": 0.3, "Reset": 0.5,
+    },
+}  # fmt: skip
+"""What a run may be about: everything, or interrupts of the host and what they have to wait for."""
 
 _BACK_TO_BACK = 0.45
 _GAPS = (2, 4, 8, 16, 40, 120)
@@ -42,7 +51,9 @@ _EDMA_REGISTERS = (0x00C, 0x02C, 0x04C, 0x054, 0x058, 0x0A0, 0x0A8, 0x0AC)
 """Enables, status, masks and clears of the unroll map; other offsets come, too."""
 
 
-def draw(ground: Ground, source: Random, count: int, max_payload: int) -> list[ops.Operation]:
+def draw(
+    ground: Ground, source: Random, count: int, max_payload: int, about: str = "all"
+) -> list[ops.Operation]:
     """Return so many operations.
 
     Parameters
@@ -55,10 +66,12 @@ def draw(ground: Ground, source: Random, count: int, max_payload: int) -> list[o
         How many.
     max_payload : int
         Bytes of the longest write.
+    about : str
+        One of `ABOUT`.
     """
-    one = _Draw(ground, source, max_payload)
-    names = [name for name in WEIGHTS if ground.words or name not in ("Kick", "Dma")]
-    chosen = source.choices(names, [WEIGHTS[name] for name in names], k=count)
+    one, weights = _Draw(ground, source, max_payload), ABOUT[about]
+    names = [name for name in weights if ground.words or name not in ("Kick", "Dma")]
+    chosen = source.choices(names, [weights[name] for name in names], k=count)
     methods = {name: _METHODS.get(name, name.lower()) for name in names}
     makers: dict[str, Callable[[int], ops.Operation]] = {name: getattr(one, methods[name]) for name in names}
     return [makers[name](one.gap()) for name in chosen]
