@@ -38,8 +38,8 @@ _EDMA_OPERATIONS = "400000"
 """Twice as many as the bench does by itself: so that each byte of each register of the legacy page is written alone."""
 _PORT_CLOCKS = "40000"
 
-_ENDPOINTS = (("imx8", 64, True), ("imx8", 256, False))
-"""Device tree, width, stalls: each has a build of its own."""
+_ENDPOINTS = (("imx8", 64, True, "rq"), ("imx8", 64, True, "port"), ("imx8", 256, False, "rq"))
+"""Device tree, width, stalls, way of MSI-X: each has a build of its own."""
 
 _LONG = {"bar_test", "consecutive_bar_test", "subrange_on_every_bar"}
 """Scenarios that fill every BAR, for as long as all others take."""
@@ -127,16 +127,19 @@ class Simulated:
         Where.
     stalls : bool
         Whether the streams pause.
+    msix : str
+        The way of MSI-X.
     """
 
     tree: str
     width: int
     stalls: bool
+    msix: str = "rq"
 
     @property
     def name(self) -> str:
         """Its name for the user."""
-        return f"sim.{self.tree}.{self.width}{'.stalls' * self.stalls}"
+        return f"sim.{self.tree}.{self.width}{'.port' * (self.msix == 'port')}{'.stalls' * self.stalls}"
 
     @property
     def scenarios(self) -> list[str]:
@@ -153,7 +156,7 @@ class Simulated:
     def run(self, folder: Path, seeds: int, say: Callable[[str], None], *, measure: bool = True) -> Stood:
         """Build and run, with seeds from 1; without coverage of the RTL unless told to `measure`."""
         tree = devicetree.load(devicetree.builtin(self.tree))
-        variant = sim_variant.variant_of(tree, self.width, "everyday")
+        variant = sim_variant.variant_of(tree, self.width, "everyday", self.msix)
         build = sim_variant.build_variant(variant, say=say, coverage=measure)
         env = {**os.environ, bins_seen.VARIABLE: str(folder / bins.NAME)}
         parts = []
@@ -161,6 +164,7 @@ class Simulated:
             own = folder / str(seed)
             command = [sys.executable, "-m", "epbell_tb.cli", "sim", "--tree", self.tree, "--width", str(self.width)]
             command += ["--stalls", "on" if self.stalls else "off", "--scenario", ",".join(self.scenarios)]
+            command += ["--msix", self.msix]
             command += ["--coverage"] * measure + ["--jobs", "1", "--seed", str(seed), "--report", str(own)]
             own.mkdir(parents=True, exist_ok=True)
             with (own / "output.log").open("wb") as log:
@@ -236,8 +240,9 @@ def runs(trees: Sequence[str] | None, widths: Sequence[int] | None) -> tuple[Sim
     """Return what there is to run, the longest first: of these device trees and widths, None for the usual ones."""
     if trees is None and widths is None:
         return (*(Simulated(*one) for one in _ENDPOINTS), *_units())
-    usual = [tuple(dict.fromkeys(part)) for part in zip(*((tree, width) for tree, width, _ in _ENDPOINTS), strict=True)]
-    places = product(widths or usual[1], trees or usual[0], (False, True))
+    trees = trees or tuple(dict.fromkeys(tree for tree, *_ in _ENDPOINTS))
+    widths = widths or tuple(dict.fromkeys(width for _, width, *_ in _ENDPOINTS))
+    places = product(widths, trees, (False, True))
     return (*(Simulated(tree, width, stalls) for width, tree, stalls in places), *_units())
 
 

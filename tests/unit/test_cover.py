@@ -201,7 +201,7 @@ def test_runs_are_chosen_by_the_beginning_of_their_names():
 
 def test_without_trees_and_widths_the_usual_runs_are_taken():
     usual = {run.name for run in runs(None, None)}
-    assert {"sim.imx8.64.stalls", "sim.imx8.256"} < usual
+    assert {"sim.imx8.64.stalls", "sim.imx8.64.port.stalls", "sim.imx8.256"} < usual
     assert [run.name for run in runs(None, (512,))[:2]] == ["sim.imx8.512", "sim.imx8.512.stalls"]
 
 
