@@ -14,7 +14,7 @@ from epbell_tb.random_places import Place, places
 from epbell_tb.random_shrink import alike
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.traffic import operations as ops
-from epbell_tb.traffic.draw import WEIGHTS, draw
+from epbell_tb.traffic.draw import ABOUT, draw
 from epbell_tb.traffic.ground import GRANULE, Ground
 
 
@@ -27,7 +27,7 @@ def test_every_kind_is_drawn_and_survives_json(place):
     drawn = Drawn.of(place, 3, 3000)
     kinds = {type(one).__name__ for one in drawn.operations}
     missing = set() if ground(place.tree).words else {"Kick", "Dma"}
-    assert kinds == set(WEIGHTS) - missing
+    assert kinds == set(ABOUT[place.about]) - missing
     again = ops.from_json(json.loads(json.dumps(ops.as_json(drawn.operations))))
     assert again == list(drawn.operations)
     assert Drawn.of(place, 3, 3000) == drawn
