@@ -171,7 +171,7 @@ def _replay(options: argparse.Namespace, drawn: Drawn) -> str:
     known = place in places()
     words = ["--place", place.name] if known else ["--tree", place.tree, "--width", str(place.width)]
     if not known:
-        words += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars]
+        words += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars, "--about", place.about]
     more = ["--ops", str(options.ops)] if options.ops else ["--sweep"] * options.sweep
     return " ".join(["epbell random", *words, "--seed", str(drawn.seed), *more])
 

@@ -339,6 +339,27 @@ def test_a_moved_msi_overtakes_no_write_that_came_after_it(clock):
     board.check_empty()
 
 
+def test_a_moved_msi_that_was_taken_for_another(clock):
+    """One message while one vector is granted may be either; that it was the first shows when the second comes."""
+    found = shown(clock, (1, replace(MSI, msi=False)))
+    board = Msis(found, lambda writes: True, Counter())
+    clock.now = 10
+    board.raised(1, 0)
+    clock.now = 20
+    found.shown(replace(MSI, granted=1))
+    clock.now = 22
+    board.raised(20, 0)
+    clock.now = 25
+    board.arrived(0, 1)
+    clock.now = 30
+    found.shown(MSI)
+    clock.now = 35
+    board.arrived(20, 32)
+    with pytest.raises(AssertionError, match="MSI 1 that nobody raised"):
+        board.arrived(1, 32)
+    board.check_empty()
+
+
 def test_an_msi_after_merged_ones_counts_as_itself(clock):
     """One that is sure is not taken for one that may have been merged, or it would be missed later."""
     found = shown(clock, (1, replace(MSI, mask=4)))

@@ -60,6 +60,7 @@ class Msis:
     def reset(self) -> None:
         """Forget everything."""
         self._due: list[_Raised] = []
+        self._doubtful: list[tuple[_Raised, list[_Raised]]] = []
         self.cut = False
         for name in ("msis_since_reset", "msis_raised", "msis_held", "msis_moved"):
             self._counts[name] = 0
@@ -72,6 +73,7 @@ class Msis:
     def flr(self) -> None:
         """Note the end of a function-level reset: nothing is due any more but what is being raised."""
         self._due = [raised for raised in self._due if not raised.answered]
+        self._doubtful.clear()
         self.cut = True
 
     def raised(self, vector: int, answered: int) -> Callable[[bool | None], None]:
@@ -105,6 +107,7 @@ class Msis:
         self._counts["msis"] += 1
         self._counts["msis_since_reset"] += 1
         alike = [raised for raised in self._due if self._may_go_as(raised, vector, granted)]
+        alike = alike or self._mistaken(vector, granted)
         assert alike, f"MSI {vector} that nobody raised"
         alike.sort(key=lambda raised: raised.vector % granted != vector)
         found = self._which(alike)
@@ -112,12 +115,24 @@ class Msis:
         for earlier in self._before(found):
             assert self._may_be_late(earlier), f"MSI {vector}, not {earlier.vector}"
         self._due.remove(found)
+        others = [other for other in alike if other.vector != found.vector]
+        self._doubtful += [(found, others)] if others else []
         self.watch.msi(found.vector, found.since, several=len(alike) > 1)
         self._counts["msis_held"] += any(map(self._may_wait, alike))
         for other in alike:
             if other is not found and not other.merged and self._may_wait(other):
                 other.merged = True
                 self._counts["msis_moved"] += self._permissions.regranted(other.since)
+
+    def _mistaken(self, vector: int, granted: int) -> list[_Raised]:
+        """Return one that was taken for another of those that went as one vector then, which takes its place."""
+        for found, others in self._doubtful:
+            due = [other for other in others if other in self._due]
+            if due and self._may_go_as(found, vector, granted):
+                self._due[self._due.index(due[0])] = found
+                self._doubtful.remove((found, others))
+                return [found]
+        return []
 
     def _may_go_as(self, raised: _Raised, vector: int, granted: int) -> bool:
         moved = self._permissions.moved(raised.vector, raised.since)
