@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["Fence"]
 
-_BITS = 5
-_COUNT = _BITS + 1  # so that the counts of two clocks can be compared
+_BITS = 3  # of the requests that are under way
+_COUNT = 6  # of counts that are compared, though interrupts are looked at one by one, and late
 
 
 class Fence(wiring.Component):
@@ -30,7 +30,7 @@ class Fence(wiring.Component):
     Attributes
     ----------
     entered, left : In(1)
-        A request has been taken, a request has left; in order, at most 31 in between.
+        A request has been taken, a request has left; in order, at most 7 in between.
     raised : In(1)
         An interrupt has been queued; at most one in two clocks in the long run, `depth` at a time.
     taken : In(1)

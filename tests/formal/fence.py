@@ -14,7 +14,7 @@ from epbell_tb.formal_checks import Bench, Checks, Proof
 __all__ = ["PROOFS"]
 
 # Requests that may be under way at once; docs/endpoint.md.
-_MOST = 31
+_MOST = 7
 
 
 class _Patience(Bench):
@@ -66,7 +66,7 @@ class _Fence(Bench):
         marked: Any = Signal(5, name="marked_ahead")
         checks.assume("a request leaves only when one is under way", ~self.left | (under_way != 0))
         checks.assume(
-            "31 requests are under way at most: the requester has room for fewer",
+            "7 requests are under way at most: the requester has room for 6",
             ~self.entered | self.left | (under_way != _MOST),
         )
         checks.assume("one has begun to leave only when one is under way", ~self.leaving | (under_way != 0))
@@ -109,6 +109,7 @@ class _Fence(Bench):
         newest, looked_at = inside.signal("newest"), inside.signal("looked_at")
         boundaries = Array(inside.signal(f"boundary{n}") for n in range(self.depth))
         checks.invariant("requests under way are counted", (entered - left)[:6] == under_way)
+        checks.invariant("no more are under way than there is room for", under_way <= _MOST)
         checks.invariant("interrupts that wait are counted", behind + passed == waits)
         checks.invariant("no more wait than there is room for", waits <= self.depth)
         checks.invariant("those merged or gone early are behind so many", inside.signal("before") == marked)
