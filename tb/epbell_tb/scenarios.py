@@ -211,14 +211,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         subrange_on_the_doorbell_without_windows="Without windows for that: -ENOSPC, and the BAR is memory.",
     ),
     *_bench(
+        "clocks",
+        accesses_take_their_clocks="At rest each access of the CPU takes the clocks that the documentation says.",
+    ),
+    *_bench(
         "any_bits",
         requesters_anywhere="Requesters with any ID and tag read what is there and what is not: each its own answer.",
         bars_anywhere="Wherever in 32 bits the host puts the BARs: the controller page shows it.",
+        failures_anywhere="Whatever address in the aperture a failing access has: OUTBOUND_ADDRESS says it.",
         msix_entries_anywhere="Whatever address in 64 bits and whatever word an entry has: its message is that.",
     ),
     *_bench(
         "window_bits",
         inbound_windows_anywhere="Windows anywhere in 64 bits: addresses beside their edges in any bit, by any BAR.",
+        targets_beside_the_ram="Windows to the RAM but for one bit of the target, any: what is not RAM is not reached.",
         outbound_windows_anywhere="Windows that lead anywhere: marks, and addresses beside their edges in any bit.",
     ),
     *_bench(
@@ -252,6 +258,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     *_bench(
         "msix_anywhere",
+        vector_controls_by_any_write="Masks by single bytes, and of several vectors at once: each does what it says.",
         msix_anywhere="The table anywhere in RAM, messages to anywhere in 64 bits: each is its entry's, masks count.",
     ),
     *_bench(

@@ -1,4 +1,4 @@
-"""Scenarios of words that may have any value: requester, tag and address of a request, BARs, entries of MSI-X."""
+"""Scenarios of words that may have any value: requester, tag, address of a request or failure, BARs, MSI-X entries."""
 
 from contextlib import asynccontextmanager
 
@@ -6,8 +6,11 @@ import cocotb
 from cocotbext.pcie.core.tlp import CplStatus
 from cocotbext.pcie.core.utils import PcieId
 
+from epbell_models.reference.outbound import Cause
+from epbell_tb.endpoint.bad_completions import without_data
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.host_reads import fails
 from epbell_tb.endpoint.host_vectors import MSIX, TABLE, mask_vector
 from epbell_tb.endpoint.peers import Peer
 from epbell_tb.endpoint.raw_requests import Raw
@@ -28,6 +31,12 @@ _ONLY_REPEATED, _AT = 1 << 79 | 0x3F << 115 | 1 << 126 | 1 << 127, (0, 1, 2)
 """Bits of a descriptor that a refusal repeats, and nothing else looks at: aperture, IDO, the reserved ones; and AT."""
 
 _ADDRESS_BITS, _PAGE = 64, 4096
+_LOWER_BASE, _UPPER_BASE, _LIMIT, _LOWER_TARGET, _UPPER_TARGET = 0x08, 0x0C, 0x10, 0x14, 0x18
+_CTRL2, _ENABLE = 0x04, 1 << 31
+"""Registers of the first outbound window."""
+
+_ABOVE = 1 << 62
+"""Part of the host's address space where nothing else is."""
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -119,3 +128,32 @@ async def msix_entries_anywhere(env):
         del doorbells[address]
         for number, value in enumerate(saved):
             await env.device.write32(0, entry + 4 * number, value)
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario(linux=False)
+async def failures_anywhere(env):
+    """Let accesses anywhere in the aperture fail, for want of a window or by their completion: cause and address."""
+    source, aperture, memory = env.random, env.board.map.outbound, env.to_host.memory
+    region = env.board.map["iatu"].base
+    window = {_LOWER_BASE: aperture.base, _UPPER_BASE: 0, _LIMIT: aperture.base + aperture.size - 1}
+    window |= {_LOWER_TARGET: 0, _UPPER_TARGET: _ABOVE >> 32}
+    for register, value in window.items():
+        await env.cpu.write32(region + register, value & 0xFFFF_FFFF)
+    for _ in range(_TURNS // 2 * (_THOROUGH if env.thorough else 1)):
+        offset = source.randrange(0, aperture.size, 4)
+        # Each bit of an address is 0 in one and 1 in the other.
+        for some in (offset, ~offset & aperture.size - 4):
+            address, there = aperture.base + some, _ABOVE + some
+            await env.cpu.write32(region + _CTRL2, 0)
+            access = env.cpu.write32(address, 0) if source.random() < 0.5 else env.cpu.read32(address)
+            await fails(env, access, Cause.NO_WINDOW, address)
+            await env.cpu.write32(region + _CTRL2, _ENABLE)
+            memory.poke(there, bytes(4))
+            memory.grant(there, 4)
+            env.to_host.spoil = lambda completion: [without_data(CplStatus.UR)(completion)]
+            await fails(env, env.cpu.read32(address), Cause.UNSUPPORTED, address)
+            env.to_host.spoil = None
+            assert await env.cpu.read32(address) == 0
+            memory.revoke(there)
+    await env.memory.complete(memory_request(env.address(_BAR), None, 4))

@@ -1,4 +1,4 @@
-"""Scenario of MSI-X tables anywhere in RAM, with messages to anywhere: masks, pending bits, many vectors or one."""
+"""Scenarios of MSI-X tables anywhere in RAM, with messages to anywhere: masks, pending bits, many vectors or one."""
 
 import cocotb
 
@@ -13,6 +13,8 @@ _ON, _ENABLE = 1 << 31, 1 << 31
 _MOST = 2048
 _TURNS, _RAISED, _THOROUGH = 10, 5, 8
 _SMALL = 1 << 16
+_FEW, _LONGEST = 12, 5
+_PENDING = 0x1000
 
 
 @cocotb.test(timeout_time=4000, timeout_unit="us")
@@ -55,6 +57,65 @@ async def msix_anywhere(env):
             refused += 1
         assert await env.counters.read("MSIX_REFUSED") == refused
     assert board.counts["msix"] >= sent + 2 * _TURNS
+
+
+@cocotb.test(timeout_time=2000, timeout_unit="us")
+@scenario(linux=False, msix=_FEW)
+async def vector_controls_by_any_write(env):
+    """Write the masks with any byte enables, and those of several vectors at once: byte 0 of each says what it says."""
+    source, ram = env.random, env.board.map["ram"]
+    await change(env, await env.device.find_capability(MSIX_CAPABILITY), set_=_ENABLE)
+    await Window(env, 0).bar(_BAR, ram.base)
+    table = env.address(_BAR)
+    for vector in range(_FEW):
+        entry = (vector << 64 | _somewhere(env, source)).to_bytes(_CONTROL, "little") + bytes(4)
+        await env.memory.write(table + _ENTRY * vector, entry)
+    for name, value in (("TABLE", ram.base), ("PBA", ram.base + _PENDING), ("SIZE", _ON | _FEW - 1)):
+        await env.counters.write(f"MSIX_{name}", value)
+    masked = [False] * _FEW
+    for turn in range(2 * 16):
+        vector, enables = source.randrange(_FEW), turn % 16
+        word = source.getrandbits(32) & ~1 | (not masked[vector])
+        place = table + _ENTRY * vector + _CONTROL
+        await env.memory.post(memory_request(place, word.to_bytes(4, "little"), first_be=enables))
+        await env.memory.complete(memory_request(place, None, 4))
+        masked[vector] ^= enables & 1
+        await _come_or_wait(env, [vector], masked)
+    for _ in range(_TURNS):
+        first = source.randrange(_FEW - 1)
+        vectors = range(first, min(_FEW, first + source.randrange(2, _LONGEST)))
+        start = _ENTRY * first + _CONTROL
+        image = bytearray(await env.memory.read(table + start, _ENTRY * (len(vectors) - 1) + 4))
+        for number, vector in enumerate(vectors):
+            masked[vector] = source.random() < 0.5
+            image[_ENTRY * number] = source.getrandbits(8) & ~1 | masked[vector]
+        await env.memory.write(table + start, bytes(image))
+        await env.memory.complete(memory_request(table + start, None, 4))
+        await _come_or_wait(env, list(vectors), masked)
+    # What waits comes when one write unmasks them all.
+    size = _ENTRY * (_FEW - 1) + 4
+    image = bytearray(await env.memory.read(table + _CONTROL, size))
+    image[::_ENTRY] = bytes(_FEW)
+    await env.memory.write(table + _CONTROL, bytes(image))
+    await env.clocks(SILENT)
+    assert await env.cpu.read32(ram.base + _PENDING) == 0, "a vector is pending that nothing masks"
+    env.board.counts["msix_merged"] = await env.counters.read("MSIX_MERGED")
+
+
+async def _come_or_wait(env, vectors, masked):
+    """Raise vectors, and see that those come that are not masked, and the others are pending; and no other."""
+    counts = env.board.counts
+    await env.clocks(SILENT)
+    before = counts["msix"]
+    await _raise(env, vectors)
+    await env.clocks(SILENT)
+    bits = await env.cpu.read32(env.board.map["ram"].base + _PENDING)
+    for vector in vectors:
+        assert bits >> vector & 1 == masked[vector], f"vector {vector}, masked {masked[vector]}: pending {bits:#x}"
+    wrong = [vector for vector in range(_FEW) if bits >> vector & 1 and not masked[vector]]
+    assert not wrong, f"vectors {wrong} are pending, and nothing masks them"
+    came, due = counts["msix"] - before, sum(not masked[vector] for vector in vectors)
+    assert came == due, f"{came} of the vectors {vectors} came, not {due}"
 
 
 async def _put(env, window, local, data):

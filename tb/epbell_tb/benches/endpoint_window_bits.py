@@ -96,6 +96,28 @@ async def inbound_windows_anywhere(env):
     assert refused, "the windows have claimed everything"
 
 
+@cocotb.test(timeout_time=4000, timeout_unit="us")
+@scenario(linux=False)
+async def targets_beside_the_ram(env):
+    """Aim each window at RAM but for one bit of the target, any of them: what is not RAM is not reached."""
+    ram, windows = env.board.map["ram"], env.tree.endpoint.inbound_windows
+    bits = range(_PAGE_BITS, _ADDRESS_BITS)
+    # By turns; with --thorough every bit of every window.
+    turns = [(bit, bit % windows) for bit in bits]
+    for bit, number in [(bit, number) for bit in bits for number in range(windows)] if env.thorough else turns:
+        region, target = env.board.map["iatu"].base + number * _STRIDE + _INBOUND, ram.base ^ 1 << bit
+        if any(target in place for place in env.board.map.places if place.name != "ram"):
+            continue
+        for control in (_BAR_MATCH, 0):
+            address = env.address(_BAR)
+            limit = address + env.bar_sizes[_BAR] - 1
+            await _write(env, region, *_claim(env.random, address, limit, target, 0, control | _BAR << 8))
+            status = await ask_raw(env, memory_request(address, None, 4), Raw(_BAR))
+            assert (status == CplStatus.SC) == (target in ram), f"window {number} to {target:#x}: {status}"
+        await env.cpu.write32(region + _CTRL2, 0)
+    await env.cpu.read32(ram.base)
+
+
 @cocotb.test(timeout_time=8000, timeout_unit="us")
 @scenario(linux=False)
 async def outbound_windows_anywhere(env):
