@@ -35,7 +35,7 @@ from epbell_tb import formal_tools, mutate_survivors
 from epbell_tb.arguments import number
 from epbell_tb.formal_proofs import chosen
 from epbell_tb.mutate_design import design
-from epbell_tb.mutate_modules import clocks_of, deepest_of, limit_of, prepare, proof_of, stages_of
+from epbell_tb.mutate_modules import clocks_of, deepest_of, like, limit_of, prepare, proof_of, stages_of
 from epbell_tb.mutate_run import Outcome, Subject, try_all
 from epbell_tb.mutate_survivors import Reason
 from epbell_tb.progress import alone, display
@@ -112,7 +112,9 @@ def _module(name: str, given: argparse.Namespace, tools: formal_tools.Tools, con
         job = f"{name}: making mutants"
         shown.begin(job)
         folder = sim_build() / "mutate" / f"{name}-{given.mutants}-{given.seed}"
-        made = design(name, MODULES[name], given.mutants, given.seed, folder, tools)
+        other = like(name)
+        known = (other, MODULES[other]) if other else None
+        made = design(name, MODULES[name], given.mutants, given.seed, folder, tools, like=known)
         shown.end(job, f"{len(made.mutations)}")
         prepare(name)
         made = replace(made, mutations=made.mutations[: given.first])

@@ -29,6 +29,7 @@ __all__ = [
     "Design",
     "Mutation",
     "design",
+    "own_modules",
     "yosys",
 ]
 
@@ -42,6 +43,7 @@ _LEFT_OUT = frozenset({"CLK", "RD_CLK", "WR_CLK", "clk", "a_clk", "b_clk", "Q"})
 #: Once for each level that something unused, or constant, may have to pass. What is the same is there once: the RTL has
 #: a copy of an expression for each use of it, of which most bits matter in one alone.
 _TIDY = "opt_expr\nopt_merge\nopt_clean\nopt_hier\n" * 6 + "opt_expr\nopt_clean"
+_NUMBER = re.compile(r"\$\d+")
 _PREPARE = """\
 read_verilog -sv -lib memories.sv
 read_rtlil {name}.il
@@ -52,7 +54,7 @@ memory_collect
 attrmap -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
 attrmap -modattr -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
 write_rtlil whole.il
-mutate -list {number} -seed {seed} -o list.txt t:* t:$check %d t:$print %d
+mutate -list {number} -seed {seed} -o list.txt {where} t:$check %d t:$print %d
 """
 _MUTATE = """\
 read_verilog -sv -lib memories.sv
@@ -133,7 +135,14 @@ class Design:
 
 
 def design(
-    name: str, builder: Callable[[], wiring.Component], number: int, seed: int, folder: Path, tools: Tools
+    name: str,
+    builder: Callable[[], wiring.Component],
+    number: int,
+    seed: int,
+    folder: Path,
+    tools: Tools,
+    *,
+    like: tuple[str, Callable[[], wiring.Component]] | None = None,
 ) -> Design:
     """Make the mutants of a module, unless those are there already.
 
@@ -151,6 +160,8 @@ def design(
         For the files.
     tools : Tools
         The prover's Yosys.
+    like : tuple of (str, callable), optional
+        Name and builder of another module: only what that one does not have, as it is written, gets mutants.
 
     Raises
     ------
@@ -158,7 +169,8 @@ def design(
         If Yosys refuses the design, or a mutant.
     """
     text, extra = export.to_rtlil(builder(), name)
-    key = json.dumps([text, extra, number, seed])
+    own = None if like is None else own_modules((text, name), (export.to_rtlil(like[1](), like[0])[0], like[0]))
+    key = json.dumps([text, extra, number, seed, own])
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "key").exists() or (folder / "key").read_text(encoding="utf-8") != key:
         (folder / "key").unlink(missing_ok=True)
@@ -166,7 +178,8 @@ def design(
         # Of memories that are written out as Verilog only the ports: their insides are not the design's.
         ports, closing, _ = extra.partition(");\n")
         (folder / "memories.sv").write_text(f"{ports}{closing}endmodule\n" if extra else "", encoding="utf-8")
-        _make(name, number, seed, folder, tools)
+        where = "t:*" if own is None else " ".join(f"{_path(name, one)}/t:*" for one in own)
+        _make(name, number, seed, folder, tools, where)
         (folder / "key").write_text(key, encoding="utf-8")
     listed = json.loads((folder / "mutations.json").read_text(encoding="utf-8"))
     mutations = tuple(Mutation(**{**row, "source": tuple(row["source"])}) for row in listed)
@@ -220,9 +233,31 @@ def parse(lines: Sequence[str], top: str) -> list[Mutation]:
     return found
 
 
-def _make(name: str, number: int, seed: int, folder: Path, tools: Tools) -> None:
+def own_modules(one: tuple[str, str], other: tuple[str, str]) -> list[str]:
+    """Return the modules of a design that another does not have at that place, as paths from the top one.
+
+    Parameters
+    ----------
+    one, other : tuple of (str, str)
+        RTLIL, and the name of the top module. The numbers of signals without a name do not count, nor the order of
+        lines.
+    """
+    found, known = (_modules(*given) for given in (one, other))
+    return [path for path, lines in found.items() if known.get(path) != lines]
+
+
+def _modules(text: str, top: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for body in re.findall(r"^module (.*?)^end$", text, re.MULTILINE | re.DOTALL):
+        head, *lines = body.splitlines()
+        path = head.removeprefix("\\").removeprefix(top).removeprefix(".")
+        found[path] = sorted(_NUMBER.sub("$", line.replace(top, "")) for line in lines)
+    return found
+
+
+def _make(name: str, number: int, seed: int, folder: Path, tools: Tools, where: str) -> None:
     spare = int(number * _SPARE) + _MORE
-    yosys(_PREPARE.format(name=name, number=spare, seed=seed, tidy=_TIDY), folder, tools)
+    yosys(_PREPARE.format(name=name, number=spare, seed=seed, tidy=_TIDY, where=where), folder, tools)
     mutations = parse((folder / "list.txt").read_text(encoding="utf-8").splitlines(), name)[:number]
     width = len(mutations).bit_length()
     lines = [f"{one.command(name)} -ctrl {INPUT} {width} {one.number}" for one in mutations]

@@ -9,7 +9,10 @@ from cocotb.triggers import FallingEdge
 import epbell_regs
 from epbell_tb.endpoint.env import EndpointEnv
 
-__all__ = ["BITS", "begin_anywhere", "counters_of", "inside"]
+__all__ = ["BITS", "PRESETS", "begin_anywhere", "counters_of", "fill", "inside"]
+
+PRESETS = "EPBELL_PRESETS"
+"""Environment variable: 1 in a build that allows it."""
 
 BITS = 32
 """Of a counter; at its largest value it stays."""
@@ -38,7 +41,7 @@ async def begin_anywhere(env: EndpointEnv) -> None:
 
     Often the next event carries far.
     """
-    if os.environ.get("EPBELL_PRESETS") != "1":
+    if os.environ.get(PRESETS) != "1":
         return
     # In the middle of a clock nothing counts.
     await FallingEdge(env.dut.clk)
@@ -47,6 +50,15 @@ async def begin_anywhere(env: EndpointEnv) -> None:
         start = min(start, (1 << BITS) - 1 - _COUNTED)
         count.value = start + int(count.value)
         env.counters.start[name] = start
+
+
+async def fill(env: EndpointEnv) -> dict[str, Any]:
+    """Set every counter to its largest value; return their flip-flops."""
+    await FallingEdge(env.dut.clk)
+    found = counters_of(env.dut)
+    for count in found.values():
+        count.value = (1 << BITS) - 1
+    return found
 
 
 def _plain(handle: Any) -> str:
