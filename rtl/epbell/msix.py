@@ -330,11 +330,11 @@ class Msix(wiring.Component):
 
     def _choose(self, m: Any) -> None:
         """Take what has waited: the pending vectors, the raises and the unmasked vectors in turn."""
-        last: Any = Signal(_Job)
+        latest: Any = Signal(_Job)
         job: Any = Signal(_Job)
         scan = self._scanning | self._again
         wanted = (scan, self._queue.r_rdy & ~(self.hold & self.open), self._checks.r_rdy)
-        with m.Switch(last):
+        with m.Switch(latest):
             for turn in range(3):
                 with m.Case(turn):
                     for offset in (0, 2, 1):
@@ -342,7 +342,7 @@ class Msix(wiring.Component):
                             m.d.comb += job.eq((turn + offset) % 3)
         vector: Any = Signal(11)
         m.d.comb += self._bits.vector.eq(vector)
-        m.d.sync += [self._vector.eq(vector), last.eq(job), self._raised.eq(job == _Job.RAISE)]
+        m.d.sync += [self._vector.eq(vector), latest.eq(job), self._raised.eq(job == _Job.RAISE)]
         with m.Switch(job):
             with m.Case(_Job.RAISE):
                 m.d.comb += [vector.eq(self._queue.r_data), self._queue.r_en.eq(1)]

@@ -29,6 +29,7 @@ BLOCKS = (
     "msi_queue",
     "msix_parts",
     "msix",
+    "msix_served",
     "intx",
     "fence",
     "inbound",

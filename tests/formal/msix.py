@@ -9,10 +9,10 @@ from inside import Inside
 from epbell.msix import Msix, _State
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "VECTORS", "Account"]
 
 # The endpoint has 2048 vectors, 16 places of the queue, 2 to 16 lanes; 64 bytes hold a table of two and its bits.
-_VECTORS, _DEPTH, _LANES, _RAM = 2, 2, 2, 64
+VECTORS, _DEPTH, _LANES, _RAM = 2, 2, 2, 64
 _ONE_BIT = (
     "set_up", "enabled", "masked", "bus_master", "raise_valid", "hold", "host_wrote", "mem_ready", "mem_rvalid",
     "i_ready", "i_sent", "i_failed",
@@ -20,31 +20,34 @@ _ONE_BIT = (
 _COUNT = 3
 
 
-class _Table(Bench):
-    """What is queued, in hand, pending and on its way, from what the ports show."""
+class Account(Bench):
+    """What is queued, in hand, pending and on its way, from what the ports show.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    more : dict of str to int
+        Free inputs that a proof has beside those of the engine, and their widths.
+    """
+
+    def __init__(self, more: dict[str, int] | None = None) -> None:
         wide = {"table": 4, "pba": 4, "last": 11, "raise_vector": 11, "host_address": 4, "host_written": _LANES}
-        widths = {**dict.fromkeys(_ONE_BIT, 1), **wide, "mem_rdata": 32}
-        super().__init__({name: In(width) for name, width in widths.items()})
+        self.engine = {**dict.fromkeys(_ONE_BIT, 1), **wide, "mem_rdata": 32}
+        super().__init__({name: In(width) for name, width in (self.engine | (more or {})).items()})
 
     def check(self, m: Any, checks: Checks) -> None:
         self.m = m
-        m.submodules.dut = self.dut = dut = Msix(_VECTORS, ram_size=_RAM, lanes=_LANES, queue=_DEPTH)
+        m.submodules.dut = self.dut = dut = Msix(VECTORS, ram_size=_RAM, lanes=_LANES, queue=_DEPTH)
         self.inside = Inside(dut)
-        for name in self.signature.members:
+        for name in self.engine:
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
-        self.open = self.set_up & self.enabled & ~self.masked & self.bus_master
+        self.open: Any = Signal(name="may_send")
+        m.d.comb += self.open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master)
         self.most = Mux(self.last != 0, 1, 0)
         self._assume(checks)
         self._follow_reads(checks)
         self._follow_writes()
         self._follow_raises(checks)
         self._state_invariants(checks)
-        self._state_bits(checks)
-        self._state_messages(checks)
-        self._state_sums(checks)
-        self._cover(checks)
 
     def _assume(self, checks: Checks) -> None:
         self.owed: Any = Signal(range(5), name="owed")
@@ -70,11 +73,16 @@ class _Table(Bench):
             entry.eq(Mux(begins, place[2:], self.entry)),
         ]
         touches: Any = Signal(_LANES)
+        self.lanes: list[tuple[Any, Any]] = []  # whether the host writes to the table, and which of its dwords
         for lane in range(_LANES):
-            dword: Any = Signal(4, name=f"host_dword{lane}")
-            m.d.comb += dword.eq(self.host_address + lane - self.table)
-            hit = self.host_wrote & self.host_written[lane] & (dword[2:] == entry) & (entry <= self.most)
-            m.d.comb += touches[lane].eq(hit)
+            dword, hit = Signal(4, name=f"host_dword{lane}"), Signal(name=f"host_hit{lane}")
+            m.d.comb += [
+                dword.eq(self.host_address + lane - self.table),
+                hit.eq(self.host_wrote & self.host_written[lane] & (dword[2:] <= self.most)),
+                touches[lane].eq(hit & (dword[2:] == entry)),
+            ]
+            self.lanes.append((hit, dword))
+        self.touches = touches.any()
         m.d.sync += [
             self.owed.eq(self.owed + self.reads - self.mem_rvalid),
             self.entry.eq(entry),
@@ -219,6 +227,17 @@ class _Table(Bench):
         checks.invariant("an entry is whole", ~done | (entry == Cat(*self.got)) & (self.came == 4))
         checks.invariant("it is not masked", ~done | ~self.got[3][0])
 
+
+class _Table(Account):
+    """The PBA and what is offered are exact, and nothing is lost."""
+
+    def check(self, m: Any, checks: Checks) -> None:
+        super().check(m, checks)
+        self._state_bits(checks)
+        self._state_messages(checks)
+        self._state_sums(checks)
+        self._cover(checks)
+
     def _state_bits(self, checks: Checks) -> None:
         dut = self.dut
         checks.backward("only the PBA is written", ~self.writes | (self.place <= 1))
@@ -262,7 +281,7 @@ class _Table(Bench):
     def _state_sums(self, checks: Checks) -> None:
         """State for each vector that what was raised is sent, merged, pending, queued or in hand."""
         m, dut = self.m, self.dut
-        for vector in range(_VECTORS):
+        for vector in range(VECTORS):
             came, gone = (Signal(_COUNT, name=f"{name}{vector}") for name in ("came", "gone"))
             mine = self.hand & (self.in_hand == vector)
             m.d.sync += [
@@ -285,7 +304,7 @@ class _Table(Bench):
 
 PROOFS = [
     Proof(
-        f"msix.table.{_VECTORS}",
+        f"msix.table.{VECTORS}",
         "each raise is one message, merged or pending; nothing masked is offered; the PBA and what is sent are exact",
         _Table,
         depth=1,
