@@ -24,7 +24,11 @@ __all__ = ["Traffic", "table", "traffic", "verdict"]
 _SEEDS = 3
 """Seeds of each place for one of the command's: what is rare needs more traffic than a simulation with coverage has."""
 
-_MEASURED = (Place("imx8", 64), Place("imx8", 256))
+_MEASURED = (
+    Place("imx8", 64),
+    Place("imx8", 256),
+    Place("imx8", 64, stalls=True, msix="port", about="interrupts"),
+)
 """Where it counts coverage of the RTL, too, in the builds that the scenarios have."""
 
 _KINDS = ((64, "rq", "everyday"), (128, "port", "everyday"), (256, "rq", "everyday"), (512, "rq", "wide"))
@@ -61,7 +65,8 @@ class Traffic:
         """Build and run each class of operation, then seeds from 1."""
         place, counts = self.place, measure and self.measured
         command = [sys.executable, "-m", "epbell_tb.cli", "random", "--tree", place.tree, "--width", str(place.width)]
-        command += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars, "--json"]
+        command += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars]
+        command += ["--about", place.about, "--json"]
         command += ["--coverage"] * counts
         env = {**os.environ, bins_seen.VARIABLE: str(folder / bins.NAME)}
         parts = []
