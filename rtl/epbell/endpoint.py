@@ -263,16 +263,16 @@ class Endpoint(wiring.Component):
         """Way in: parser, windows, target."""
         parser, inbound, target = self._parser, self._inbound, self._target
         header = parser.segment.header
-        age: Any = Signal(LATENCY_BITS)  # of the packet on the stream, in the clocks after its first beat
+        packet_age: Any = Signal(LATENCY_BITS)  # of what is on the stream, in the clocks after its first beat
         more: Any = Signal()  # of that packet is to come
         with m.If(parser.starts):
             m.d.sync += more.eq(1)
         with m.If(parser.valid & parser.segment.final & target.ready):
             m.d.sync += more.eq(0)
         with m.If(parser.starts | more):
-            m.d.sync += age.eq(target.age + ~target.age.all())
+            m.d.sync += packet_age.eq(target.age + ~target.age.all())
         m.d.comb += [
-            target.age.eq(Mux(parser.starts, 0, age)),
+            target.age.eq(Mux(parser.starts, 0, packet_age)),
             inbound.bar.eq(header.bar),
             inbound.function.eq(header.function),
             inbound.address.eq(header.address),

@@ -25,7 +25,7 @@ _FIRST = (
 )
 """Scenarios that notice most for what they take; one of them is for mutants only. Random traffic follows."""
 
-_THOROUGH = _FIRST[:3]
+_THOROUGH = *_FIRST[:3], ("endpoint_window_bits", "targets_beside_the_ram")
 """Those of them that see more the longer they take: they come again, thoroughly, after the proofs."""
 
 _LATER = (
@@ -40,8 +40,10 @@ _LATER = (
     *("retarget_in_flight", "ring_in_every_cycle_around_ack", "bar_sizes_by_hand"),
     *("page_requests_of_every_kind", "reads_with_every_tag", "resets_of_other_functions", "msi_grants"),
     *("edma_dma_traffic", "edma_done_in_the_cycle_of_the_ack", "edma_rest_of_the_page", "edma_clear_by_the_host"),
-    *("accesses_take_their_clocks", "targets_beside_the_ram", "vector_controls_by_any_write", "failures_anywhere"),
+    *("accesses_take_their_clocks", "targets_beside_the_ram", "vector_controls_by_any_write", "masks_anywhere"),
     *("bars_anywhere", "requesters_anywhere", "msix_entries_anywhere", "windows_at_their_edges", "flr_with_every_tag"),
+    *("reads_of_a_cpu_that_hesitates", "cpu_waits_for_its_turn", "bars_are_asked_for_at_their_pace"),
+    "failures_anywhere",
     *("d3hot_while_pending", "atomics_and_io_refused", "target_error", "reset_while_pending", "flr_while_pending"),
 )
 """Scenarios that come after the proofs. The others repeat what these do, with the software of both ends around it."""
@@ -53,6 +55,9 @@ _TREES = ("imx8", "imx8-edma")
 """Device trees that the exported endpoints are for."""
 
 _OPERATIONS = 500
+_BEATS = 64
+"""Width at which a ring has several beats, between which it can be held."""
+
 _ENDPOINT = "epbell_endpoint_usp"
 _NARROWEST = f"{_ENDPOINT}64"
 _RATIOS = 7
@@ -190,9 +195,12 @@ def _endpoint(width: int) -> tuple[Stage, ...]:
         for scenario in map(scenarios.__getitem__, _LATER)
         for tree in (next(tree for tree in _TREES if tree in scenario.trees),)
     ]
-    clocks = Stage(f"{_BENCHES}.endpoint_presets", "clocks_anywhere", environment=plain, late=True)
+    clocks = [
+        Stage(f"{_BENCHES}.endpoint_presets", test, environment=plain, late=True)
+        for test in ("clocks_anywhere", "answers_anywhere", *("latencies_anywhere",) * (width == _BEATS))
+    ]
     thorough = [
         Stage(f"{_BENCHES}.{bench}", test, f"{test}, thorough", {**plain, "EPBELL_THOROUGH": "1"}, late=True)
         for bench, test in _THOROUGH
     ]
-    return (*first, *traffic, clocks, *later, *thorough)
+    return (*first, *traffic, *clocks, *later, *thorough)

@@ -12,8 +12,8 @@ __all__ = ["COUNTERS", "TIMERS", "opened"]
 
 COUNTERS = ("count",)
 """Of `epbell.counter.Counter`, 32 bits: the highest take more events than a bench has."""
-TIMERS = ("now", "patience")
-"""Of reads of the host that are given up, and of a function-level reset."""
+TIMERS = ("now", "patience", "waited", "packet_age")
+"""Of reads of the host that are given up, a function-level reset, answers of the hard block, and what waits on CQ."""
 
 
 def opened(text: str, names: tuple[str, ...]) -> str:

@@ -140,6 +140,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "outbound",
         transfers_of_every_size="Linux's READ, WRITE and COPY tests pass from one byte to 1025.",
         reads_with_every_tag="Reads of the host have each of the 32 tags in turn.",
+        reads_of_a_cpu_that_hesitates="Reads ahead, of a CPU that takes answers now and then: none is lost.",
         reads_answered_in_any_order="Reads of the host overlap and are answered in any order: each gets its own data.",
         failing_completions="UR, CA, poisoned data or silence fail one read, with cause and address, and no other.",
         no_window_and_no_bus_master="Without a window or without bus mastering the CPU is told, and nothing is sent.",
@@ -212,12 +213,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     *_bench(
         "clocks",
+        cpu_waits_for_its_turn="While the host keeps the RAM busy, the CPU waits for its turn and no longer.",
+        bars_are_asked_for_at_their_pace="The endpoint asks for its BARs in rounds, and leaves the port alone between.",
         accesses_take_their_clocks="At rest each access of the CPU takes the clocks that the documentation says.",
     ),
     *_bench(
         "any_bits",
         requesters_anywhere="Requesters with any ID and tag read what is there and what is not: each its own answer.",
         bars_anywhere="Wherever in 32 bits the host puts the BARs: the controller page shows it.",
+        masks_anywhere="Whatever MSIs the host masks: the controller page shows it.",
         failures_anywhere="Whatever address in the aperture a failing access has: OUTBOUND_ADDRESS says it.",
         msix_entries_anywhere="Whatever address in 64 bits and whatever word an entry has: its message is that.",
     ),

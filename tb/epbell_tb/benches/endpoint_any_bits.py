@@ -1,7 +1,5 @@
 """Scenarios of words that may have any value: requester, tag, address of a request or failure, BARs, MSI-X entries."""
 
-from contextlib import asynccontextmanager
-
 import cocotb
 from cocotbext.pcie.core.tlp import CplStatus
 from cocotbext.pcie.core.utils import PcieId
@@ -10,8 +8,9 @@ from epbell_models.reference.outbound import Cause
 from epbell_tb.endpoint.bad_completions import without_data
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.hesitation import hesitating
 from epbell_tb.endpoint.host_reads import fails
-from epbell_tb.endpoint.host_vectors import MSIX, TABLE, mask_vector
+from epbell_tb.endpoint.host_vectors import MSI, MSI_CAPABILITY, MSIX, TABLE, mask_vector
 from epbell_tb.endpoint.peers import Peer
 from epbell_tb.endpoint.raw_requests import Raw
 from epbell_tb.endpoint.windows import Window
@@ -21,10 +20,13 @@ _BAR0 = 0x10
 _ROUND = 600
 """Clocks after which the controller page has the BARs as they are."""
 
-_WAITS = 6
-"""Clocks, at most, in which a CPU that hesitates takes answers, or takes none."""
-
 _TURNS, _THOROUGH = 24, 8
+_AT_ONCE = 4
+_WIDE, _MASK, _WIDE_MASK = 1 << 23, 0x0C, 0x10
+"""Of the MSI capability: 64-bit addresses, and where its masks are without and with them."""
+
+_SHOWN = 8
+"""Clocks after which the endpoint shows what is in configuration space."""
 _VECTORS = 70
 _ENTRY = 16
 _ONLY_REPEATED, _AT = 1 << 79 | 0x3F << 115 | 1 << 126 | 1 << 127, (0, 1, 2)
@@ -54,13 +56,22 @@ async def requesters_anywhere(env):
         length = source.randrange(1, min(256, _PAGE - start) + 1)
         data = await peer.read(env.address(_BAR, start), length, source.getrandbits(8))
         assert data == image[start : start + length], f"{length} bytes at {start:#x}"
-        # A window claims what is for BAR 2, and nothing else.
-        bar, function = source.choice((0, 1, 3, 4, 5, 6, 7)), source.getrandbits(3)
-        raw = Raw(bar, function=function, flips=source.getrandbits(128) & _ONLY_REPEATED | source.choice(_AT))
-        page = source.getrandbits(_ADDRESS_BITS) & -_PAGE
-        start = source.randrange(_PAGE)
-        request = memory_request(page + start, None, source.randrange(1, _PAGE - start + 1))
-        assert await peer.ask(request, source.getrandbits(8), raw) == CplStatus.UR
+        # A window claims what is for BAR 2, and nothing else. Some wait for others.
+        refused = [cocotb.start_soon(_refused(env, number)) for number in range(_AT_ONCE)]
+        for task in refused:
+            assert await task == CplStatus.UR
+
+
+async def _refused(env, number):
+    """Let a requester of its own, on a bus by that number, read where nothing is; return the status of its answer."""
+    source = env.random
+    peer = Peer(env, PcieId.from_int((2 + number) << 8 | source.randrange(0x100)))
+    bar, function = source.choice((0, 1, 3, 4, 5, 6, 7)), source.getrandbits(3)
+    raw = Raw(bar, function=function, flips=source.getrandbits(128) & _ONLY_REPEATED | source.choice(_AT))
+    page = source.getrandbits(_ADDRESS_BITS) & -_PAGE
+    start = source.randrange(_PAGE)
+    request = memory_request(page + start, None, source.randrange(1, _PAGE - start + 1))
+    return await peer.ask(request, source.getrandbits(8), raw)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -73,7 +84,7 @@ async def bars_anywhere(env):
         for number in range(6):
             await env.function.config_write32(_BAR0 + 4 * number, (pattern ^ 0x1111_1111 * number) & 0xFFFF_FFFF)
         await env.clocks(_ROUND)
-        async with _hesitating(env):
+        async with hesitating(env):
             shown = [await env.counters.read(f"BAR{number}") for number in range(6)]
             await env.counters.write("OUTBOUND_CAUSE", 0)
         for number, word in enumerate(shown):
@@ -84,23 +95,6 @@ async def bars_anywhere(env):
     await env.clocks(_ROUND)
     await Window(env, 0).bar(_BAR, env.board.map["ram"].base)
     assert await env.memory.read(env.address(_BAR), 4) is not None
-
-
-@asynccontextmanager
-async def _hesitating(env):
-    """Let the CPU take answers now and then only."""
-
-    async def hesitate():
-        takes = False
-        while True:
-            env.cpu.take_answers(takes)
-            await env.clocks(env.random.randrange(1, _WAITS))
-            takes = not takes
-
-    task = cocotb.start_soon(hesitate())
-    yield
-    task.cancel()
-    env.cpu.take_answers(True)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -128,6 +122,25 @@ async def msix_entries_anywhere(env):
         del doorbells[address]
         for number, value in enumerate(saved):
             await env.device.write32(0, entry + 4 * number, value)
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@scenario()
+async def masks_anywhere(env):
+    """Whatever MSIs the host masks: the controller page shows it, and which it has granted."""
+    assert await env.host.set_irqtype(MSI) == 0
+    at = await env.device.find_capability(MSI_CAPABILITY)
+    control = await env.function.config_read32(at)
+    mask = at + (_WIDE_MASK if control & _WIDE else _MASK)
+    for _ in range(_TURNS // 2):
+        word = env.random.getrandbits(32)
+        for shown in (word, ~word & 0xFFFF_FFFF):
+            await env.function.config_write32(mask, shown)
+            await env.clocks(_SHOWN)
+            found = await env.counters.read("MSI_MASK")
+            assert found == shown, f"the page shows {found:#010x}, not {shown:#010x}"
+    await env.function.config_write32(mask, 0)
+    await env.clocks(_SHOWN)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")

@@ -1,16 +1,29 @@
-"""Scenario of an endpoint at rest: each access of the CPU takes the clocks that docs/endpoint.md says, and no more."""
+"""Scenarios of clocks: what an access of the CPU takes and how long it may wait, and how often BARs are asked for."""
 
 import cocotb
 
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.windows import Window
 
 _BAR = 2
 _TURNS = 9
 _READ, _WRITE = 4, 4
 _PLACES = {"ram": _READ + 1, **dict.fromkeys(("mu_a", "mu_b", "edma", "iatu", "controller"), _READ)}
 """Clocks of a read, from one access to the next."""
+
+_PATIENCE = 8
+"""Clocks that the CPU waits at most at a port that the host keeps busy; docs/endpoint.md, "Parameters"."""
+
+_BEATS = 3
+"""Clocks more, for what is on its way."""
+
+_LONG = 2048
+_REST = 240
+"""Clocks between rounds; docs/endpoint.md."""
+
+_ROUNDS, _BARS, _SHORT = 3, 6, 16
 
 
 @cocotb.test(timeout_time=400, timeout_unit="us")
@@ -28,4 +41,44 @@ async def accesses_take_their_clocks(env):
             begin = cycle()
             await env.cpu.write32(base, 0)
             assert cycle() - begin == _WRITE, f"a write of {name} takes {cycle() - begin} clocks, not {_WRITE}"
+    await env.memory.complete(memory_request(env.address(_BAR), None, 4))
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@scenario(linux=False)
+async def cpu_waits_for_its_turn(env):
+    """Write and read RAM as fast as the host can, and let the CPU in between: it waits for its turn, and no longer."""
+    ram, source = env.board.map["ram"].base, env.random
+    await Window(env, 0).bar(_BAR, ram)
+    longest = {"read": 0, "write": 0}
+    for host in (
+        lambda: env.memory.write(env.address(_BAR), source.randbytes(_LONG)),
+        lambda: env.memory.read(env.address(_BAR), _LONG),
+    ):
+        task = cocotb.start_soon(host())
+        while not task.done():
+            for name, access in (("read", env.cpu.read32), ("write", lambda at: env.cpu.write32(at, 0))):
+                begin = cycle()
+                await access(ram + _LONG + 4 * source.randrange(_LONG // 4))
+                longest[name] = max(longest[name], cycle() - begin)
+                await env.clocks(source.randrange(1, 6))
+    most = {"read": _PLACES["ram"] + _PATIENCE + _BEATS, "write": _WRITE + _PATIENCE + _BEATS}
+    assert all(longest[name] <= most[name] for name in most), f"{longest} clocks, not {most} at most"
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@scenario(linux=False)
+async def bars_are_asked_for_at_their_pace(env):
+    """See when the endpoint asks: one register after the other, then nothing for a while."""
+    pin, gaps, since = env.dut.cfg_mgmt_read, [], 0
+    for _ in range(_ROUNDS * (_REST + _BARS * 2 * _SHORT)):
+        await env.clocks(1)
+        if int(pin.value) and since:
+            gaps.append(since)
+        since = 0 if int(pin.value) else since + 1
+    pauses = [gap for gap in gaps[1:] if gap > _SHORT]
+    assert len(pauses) >= _ROUNDS - 1, f"gaps of {gaps} clocks"
+    assert all(_REST <= pause <= _REST + _SHORT for pause in pauses), f"pauses of {pauses} clocks, not {_REST}"
+    rounds = "".join("-" if gap > _SHORT else "." for gap in gaps[1:]).strip(".").strip("-").split("-")
+    assert all(len(asked) == _BARS - 1 for asked in rounds), f"rounds of {rounds}"
     await env.memory.complete(memory_request(env.address(_BAR), None, 4))

@@ -8,6 +8,7 @@ from cocotbext.pcie.core.tlp import TlpType
 
 from epbell_models.reference.outbound import Cause
 from epbell_tb.endpoint.bring_up import scenario
+from epbell_tb.endpoint.hesitation import hesitating
 from epbell_tb.endpoint.host_reads import fails
 from epbell_tb.endpoint.to_host import CAUSES
 
@@ -23,6 +24,8 @@ _PIECES = 6
 _AHEAD = 24
 _ROUNDS = 4
 _TURNS, _TAGS = 3, 32
+_FREE = 0x10_0000
+"""Where nothing of the software is in RAM."""
 
 
 async def _map(env, address, size):
@@ -52,6 +55,30 @@ async def transfers_of_every_size(env):
     assert counts["to_host_writes"] >= 2 * sum(_SIZES) // 4
     assert not env.to_host.memory.dropped, "a write reached nothing"
     assert not env.software.controller.outbound, "a window was left behind"
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@scenario()
+async def reads_of_a_cpu_that_hesitates(env):
+    """Read many dwords of the host and of RAM ahead, with a CPU that takes answers now and then: none is lost."""
+    memory, source, ram = env.to_host.memory, env.random, env.board.map["ram"].base
+    size = 4 * _AHEAD * _PIECES
+    image = source.randbytes(size)
+    here = memory.allocate(size, 8)
+    memory.poke(here, image)
+    reads = await _map(env, here, size)
+    await env.cpu.write(ram + _FREE, image)
+
+    async def read_some(number):
+        start = 4 * _AHEAD * number
+        for turn in range(_ROUNDS):
+            base = reads.address if (number + turn) % 2 else ram + _FREE
+            data = await env.cpu.read(base + start, 4 * _AHEAD)
+            assert data == image[start : start + 4 * _AHEAD], f"piece {number} is another one's"
+
+    async with hesitating(env):
+        for task in [cocotb.start_soon(read_some(number)) for number in range(_PIECES)]:
+            await task
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")

@@ -5,6 +5,7 @@ The flip-flops are written from outside (`epbell_tb.mutate_design` makes them pu
 
 import cocotb
 import pytest
+from cocotb.triggers import RisingEdge
 
 from epbell_models.platform import BusError
 from epbell_tb.endpoint.bring_up import scenario
@@ -12,14 +13,21 @@ from epbell_tb.endpoint.clock import PERIOD_NS, cycle
 from epbell_tb.endpoint.doorbells import VECTORS
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.edma import BareEdma
+from epbell_tb.endpoint.host_vectors import MSI, MSI_CAPABILITY, change, until_fired
 from epbell_tb.endpoint.presets import counters_of, inside
+from epbell_tb.endpoint.windows import Window
 
 _PATTERNS, _TIMES = 6, 8
-_TIMEOUT, _FLR_TIMEOUT = 3_125_000, 1 << 20
-"""Clocks of `epbell.endpoint.Endpoint` until a read of the host fails, and until a function-level reset is done."""
+_TIMEOUT, _FLR_TIMEOUT, _PATIENCE = 3_125_000, 1 << 20, 1 << 16
+"""Clocks of `epbell.endpoint.Endpoint` until a read of the host fails, a function-level reset is done, and the answer
+to an MSI is given up."""
 
 _NOW_BITS, _SOON, _TAGS = 30, 40, 32
 _LATE_NS = 3000
+_LATE = 1000
+_MSI_ENABLE = 1 << 16
+_AGE_BITS = 16
+_OLDEST = (1 << _AGE_BITS) - 1
 _FEW = 12
 """Clocks that a read takes to RQ, or an answer to the CPU."""
 
@@ -169,6 +177,72 @@ async def _reset_in_time(env, patience, address):
         assert abs(value - _FEW - left) < 4, f"{left} clocks left after {_FEW}, of {value}"
     env.block.rq_sink.pause = False
     await env.until(lambda: not env.block.in_flr, "the reset is done")
+
+
+@cocotb.test(timeout_time=1000, timeout_unit="us")
+@scenario()
+async def answers_anywhere(env):
+    """Set what the answer to an MSI is waited for by, once MSI is off: it is given up in its time, not before."""
+    env.block.refuses = lambda: False
+    assert await env.host.set_irqtype(MSI) == 0
+    at = await env.device.find_capability(MSI_CAPABILITY)
+    env.block.answer_takes = lambda: _LATE
+    before = list(env.device.fired)
+    await env.counters.write("MSI_RAISE", 3)
+    await until_fired(env, before, (3,))
+    await change(env, at, clear=_MSI_ENABLE)
+    waited = inside(env.dut, "interrupts", "msi", "patience").waited
+    for turn in range(_TIMES):
+        value = env.random.randrange(_PATIENCE // 2) * (1 + turn % 2)
+        waited.value = value
+        await env.clocks(_FEW)
+        now = int(waited.value)
+        assert abs(now - value - _FEW) < 4, f"{now} clocks after {_FEW} from {value} on"
+    waited.value = _PATIENCE - _SOON
+    await env.clocks(_FEW)
+    assert await env.counters.read("MSI_PENDING") == 0, "the answer is not waited for any more"
+    await env.clocks(_SOON)
+    assert await env.counters.read("MSI_PENDING") == 1 << 3, "the answer is still waited for"
+    # The host has had this one.
+    env.block.answer_takes = lambda: 0
+    await env.clocks(_LATE)
+    await env.reset()
+    await env.enumerate()
+    await env.device.enable()
+    await env.memory.complete(memory_request(env.address(_BAR), None, 4))
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@scenario(linux=False)
+async def latencies_anywhere(env):
+    """Hold a ring between its beats, and set its age: its latency is that and what was left; the longest is kept."""
+    page, registers = env.board.map["mu_a"].base, env.board.registers
+    age, longest, left = 0, 0, set()
+    await Window(env, 0).bar(_BAR, env.board.map["mu_b"].base)
+    await env.cpu.write32(page + registers.home("RIE"), registers.mask("RIE"))
+    for turn in range(2 * _TIMES):
+        age = age ^ _OLDEST if turn % 2 else env.random.getrandbits(_AGE_BITS)
+        cocotb.start_soon(env.memory.write32(env.address(_BAR, registers.offset["TR0"]), turn))
+        await RisingEdge(env.dut.s_axis_cq_tvalid)
+        env.block.cq_source.pause = True
+        await env.clocks(_FEW)
+        assert not env.irq_mu.level(), "the ring has not ended"
+        env.dut.packet_age.value = age
+        env.block.cq_source.pause = False
+        await env.until(env.irq_mu.level, "the ring interrupts")
+        last = await env.counters.read("IRQ_LATENCY_LAST")
+        assert age < last or last == _OLDEST, f"a ring {age} clocks old interrupts after {last}"
+        left |= {last - age} if last != _OLDEST else set()
+        longest = max(longest, last)
+        assert await env.counters.read("IRQ_LATENCY_MAX") == longest
+        assert await env.cpu.read32(page + registers.offset["RR0"]) == turn
+    assert len(left) == 1, f"once it goes on a ring takes {left} clocks"
+    await env.counters.write("COUNTERS", 1)
+    assert [await env.counters.read(f"IRQ_LATENCY_{name}") for name in ("LAST", "MAX")] == [0, 0]
+    await env.reset()
+    await env.enumerate()
+    await env.device.enable()
+    await env.memory.complete(memory_request(env.address(_BAR), None, 4))
 
 
 async def _fails(env, address, *, write=False):
