@@ -1,6 +1,6 @@
 """Scenarios of interrupts that have to wait: for others, for what they announce, for the host to say which."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import cocotb
 
@@ -9,11 +9,17 @@ from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.host_vectors import INTX, MSI, MSIX, SILENT, pending_bits, silent, until_fired
 
 _VECTORS = 8
-_PULSE = 2
+_LEVEL, _PULSE = 1, 2
 _SLOW = 250
 _BURST = 12
 _MSI_CAPABILITY, _MSI_ENABLE = 0x05, 1 << 16
 _RAISE = {MSI: "MSI_RAISE", MSIX: "MSIX_RAISE"}
+_STATUS, _ROOM = {MSI: "MSI_STATUS", MSIX: "MSIX_STATUS"}, 8
+_QUEUE, _AHEAD = 16, 8
+"""Interrupts that can wait, and less than so many that have left the queue and not the endpoint."""
+
+_TAKEN = 4
+"""Clocks after which one that may leave the queue has left it."""
 
 
 def _hold_back_writes(env, held):
@@ -34,8 +40,15 @@ async def interrupts_queue_up(env):
         env.block.answer_after = lambda slow=slow: next(slow, 0)
         _hold_back_writes(env, kind == MSIX and env.board.to_host.msix == "rq")
         order = [env.random.randrange(_VECTORS) for _ in range(_BURST)]
+        rooms = []
         for vector in order:
             await env.counters.write(_RAISE[kind], vector)
+            await env.clocks(_TAKEN)
+            rooms.append(await env.counters.read(_STATUS[kind]) >> _ROOM & 0x3F)
+        # The first ones leave the queue for where they wait for the host.
+        steps = [earlier - later for earlier, later in pairwise(rooms)]
+        assert set(steps[_AHEAD:]) == {1}, f"room for {rooms} more, after a raise each"
+        assert rooms[-1] + len(order) in range(_QUEUE, _QUEUE + _AHEAD), f"room for {rooms} more, of {_QUEUE}"
         assert env.device.fired == before, "the first has gone already"
         _hold_back_writes(env, False)
         await until_fired(env, before, order)
@@ -78,9 +91,9 @@ async def interrupts_follow_their_writes(env):
             await env.counters.write("INTX", 0)
             await env.until(lambda: not line.level(), "INTA is deasserted")
 
-    for kind in (INTX, MSI, MSIX):
+    for kind, raised in ((INTX, _LEVEL), (INTX, _PULSE), (MSI, 5), (MSIX, 5)):
         assert await env.host.set_irqtype(kind) == 0
-        vector = 0 if kind == INTX else 5
+        vector = 0 if kind == INTX else raised
         await env.device.free_irq(vector)
         await env.device.request_irq(vector, look)
         for _ in range(3):
@@ -88,7 +101,7 @@ async def interrupts_follow_their_writes(env):
             wanted.append(env.random.randbytes(12))
             await env.cpu.write(mapping.address, wanted[-1])
             if kind == INTX:
-                await env.counters.write("INTX", 1)
+                await env.counters.write("INTX", raised)
             else:
                 await env.counters.write(_RAISE[kind], vector)
             await silent(env)
