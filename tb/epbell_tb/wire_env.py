@@ -31,6 +31,7 @@ from epbell_tb.endpoint.packets import (
     RequestReader,
     SentCompletion,
 )
+from epbell_tb.endpoint.permissions import Allowed
 from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_packets import AnswerReader, SentRequest, SentRequestReader
 from epbell_tb.native.beats import Packet, Placed, answer, request
@@ -40,6 +41,9 @@ from epbell_tb.wire_cpu import WireCpu, at_once
 __all__ = ["WireEnv"]
 
 _BARS = BAR_SETS["everyday"]
+_ALLOWED = Allowed(requests=True, intx=True)
+"""What the pins say that the host allows, from the first clock on."""
+
 _WINDOW = 0xC000_0000
 _TAGS = 32
 _FULL = 0xF
@@ -129,6 +133,7 @@ class WireEnv:
         self._requests = RequestReader(lanes, lambda found: self.board.request(found))
         with follow_clock(self._clock):
             self.board = Scoreboard(self.bar_sizes, self.tree, lambda: self._requests.open_since, lambda: True)
+            self.board.permissions.shown(_ALLOWED)
         self._completions = CompletionReader(lanes, self._completed)
         self._sent = SentRequestReader(lanes, self._asked)
         self._answers = AnswerReader(lanes, self.board.to_host.answer)

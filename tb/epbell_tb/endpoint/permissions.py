@@ -109,7 +109,6 @@ class History(Generic[State]):
             until = since
         return False
 
-
     def since(self, holds: Callable[[State], bool], first: int, last: int) -> int | None:
         """Return when the first of the states of these cycles began in which something held, None if there is none."""
         found, until = None, last
