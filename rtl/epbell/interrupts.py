@@ -132,7 +132,7 @@ class Interrupts(wiring.Component):
     registers : In(InterruptRegisters())
         The controller page.
     msi, msix, intx : Out(HardMsi()), Out(HardMsix()), Out(HardIntx())
-        The hard block's ports.
+        The hard block's ports; that of MSI-X is zero with ``msix="rq"``.
     function_status : In(4)
         Bits of ``cfg_function_status`` of function 0: I/O, memory, bus mastering, Interrupt Disable.
     function_reset : In(1)

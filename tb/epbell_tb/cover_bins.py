@@ -65,9 +65,8 @@ class Traffic:
         """Build and run each class of operation, then seeds from 1."""
         place, counts = self.place, measure and self.measured
         command = [sys.executable, "-m", "epbell_tb.cli", "random", "--tree", place.tree, "--width", str(place.width)]
-        command += ["--stalls"] * place.stalls + ["--msix", place.msix, "--bars", place.bars]
-        command += ["--about", place.about, "--json"]
-        command += ["--coverage"] * counts
+        command += ["--msix", place.msix, "--bars", place.bars, "--about", place.about, "--json"]
+        command += ["--stalls"] * place.stalls + ["--coverage"] * counts
         env = {**os.environ, bins_seen.VARIABLE: str(folder / bins.NAME)}
         parts = []
         for seed in range((1 if counts else _SEEDS) * seeds + 1):

@@ -195,10 +195,10 @@ def _endpoint(width: int) -> tuple[Stage, ...]:
         for scenario in map(scenarios.__getitem__, _LATER)
         for tree in (next(tree for tree in _TREES if tree in scenario.trees),)
     ]
-    clocks = [
-        Stage(f"{_BENCHES}.endpoint_presets", test, environment=plain, late=True)
-        for test in ("clocks_anywhere", "answers_anywhere", *("latencies_anywhere",) * (width == _BEATS))
-    ]
+    presets = ["clocks_anywhere", "answers_anywhere"]
+    if width == _BEATS:
+        presets.append("latencies_anywhere")
+    clocks = [Stage(f"{_BENCHES}.endpoint_presets", test, environment=plain, late=True) for test in presets]
     thorough = [
         Stage(f"{_BENCHES}.{bench}", test, f"{test}, thorough", {**plain, "EPBELL_THOROUGH": "1"}, late=True)
         for bench, test in _THOROUGH

@@ -33,10 +33,6 @@ _ONLY_REPEATED, _AT = 1 << 79 | 0x3F << 115 | 1 << 126 | 1 << 127, (0, 1, 2)
 """Bits of a descriptor that a refusal repeats, and nothing else looks at: aperture, IDO, the reserved ones; and AT."""
 
 _ADDRESS_BITS, _PAGE = 64, 4096
-_LOWER_BASE, _UPPER_BASE, _LIMIT, _LOWER_TARGET, _UPPER_TARGET = 0x08, 0x0C, 0x10, 0x14, 0x18
-_CTRL2, _ENABLE = 0x04, 1 << 31
-"""Registers of the first outbound window."""
-
 _ABOVE = 1 << 62
 """Part of the host's address space where nothing else is."""
 
@@ -127,7 +123,7 @@ async def msix_entries_anywhere(env):
 @cocotb.test(timeout_time=400, timeout_unit="us")
 @scenario()
 async def masks_anywhere(env):
-    """Whatever MSIs the host masks: the controller page shows it, and which it has granted."""
+    """Whatever MSIs the host masks: the controller page shows it."""
     assert await env.host.set_irqtype(MSI) == 0
     at = await env.device.find_capability(MSI_CAPABILITY)
     control = await env.function.config_read32(at)
@@ -148,20 +144,16 @@ async def masks_anywhere(env):
 async def failures_anywhere(env):
     """Let accesses anywhere in the aperture fail, for want of a window or by their completion: cause and address."""
     source, aperture, memory = env.random, env.board.map.outbound, env.to_host.memory
-    region = env.board.map["iatu"].base
-    window = {_LOWER_BASE: aperture.base, _UPPER_BASE: 0, _LIMIT: aperture.base + aperture.size - 1}
-    window |= {_LOWER_TARGET: 0, _UPPER_TARGET: _ABOVE >> 32}
-    for register, value in window.items():
-        await env.cpu.write32(region + register, value & 0xFFFF_FFFF)
+    window = Window(env, 0, outbound=True)
     for _ in range(_TURNS // 2 * (_THOROUGH if env.thorough else 1)):
         offset = source.randrange(0, aperture.size, 4)
         # Each bit of an address is 0 in one and 1 in the other.
         for some in (offset, ~offset & aperture.size - 4):
             address, there = aperture.base + some, _ABOVE + some
-            await env.cpu.write32(region + _CTRL2, 0)
+            await window.off()
             access = env.cpu.write32(address, 0) if source.random() < 0.5 else env.cpu.read32(address)
             await fails(env, access, Cause.NO_WINDOW, address)
-            await env.cpu.write32(region + _CTRL2, _ENABLE)
+            await window.addresses(aperture.base, aperture.base + aperture.size - 1, _ABOVE)
             memory.poke(there, bytes(4))
             memory.grant(there, 4)
             env.to_host.spoil = lambda completion: [without_data(CplStatus.UR)(completion)]

@@ -26,6 +26,7 @@ _NOW_BITS, _SOON, _TAGS = 30, 40, 32
 _LATE_NS = 3000
 _LATE = 1000
 _MSI_ENABLE = 1 << 16
+_PAGE = 0x1000
 _AGE_BITS = 16
 _OLDEST = (1 << _AGE_BITS) - 1
 _FEW = 12
@@ -123,11 +124,8 @@ async def _largest(env, counters):
 @scenario(linux=False)
 async def clocks_anywhere(env):
     """Set what reads of the host and a reset of the function are timed by: a read fails in its time, not before."""
-    aperture, region = env.board.map.outbound.base, env.board.map["iatu"].base
-    page = env.to_host.memory.allocate(0x1000, 0x1000)
-    for offset, value in ((0x08, aperture), (0x10, aperture | 0xFFF), (0x14, page & _ALL), (0x18, page >> 32)):
-        await env.cpu.write32(region + offset, value)
-    await env.cpu.write32(region + 0x04, 1 << 31)
+    aperture, page = env.board.map.outbound.base, env.to_host.memory.allocate(_PAGE, _PAGE)
+    await Window(env, 0, outbound=True).addresses(aperture, aperture + _PAGE - 1, page)
     await _reads_in_time(env, inside(env.dut, "outbound", "outstanding").now, aperture)
     await _reset_in_time(env, inside(env.dut, "function").patience, aperture)
     await env.enumerate()

@@ -9,7 +9,7 @@ from epbell_models.reference.iatu import Refusal
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.raw_requests import Raw, ask_raw, send_raw
-from epbell_tb.endpoint.windows import LOW
+from epbell_tb.endpoint.windows import LOW, Window
 
 _BAR = 2
 _PAGE_BITS, _ADDRESS_BITS = 12, 64
@@ -105,16 +105,17 @@ async def targets_beside_the_ram(env):
     # By turns; with --thorough every bit of every window.
     turns = [(bit, bit % windows) for bit in bits]
     for bit, number in [(bit, number) for bit in bits for number in range(windows)] if env.thorough else turns:
-        region, target = env.board.map["iatu"].base + number * _STRIDE + _INBOUND, ram.base ^ 1 << bit
+        window, target = Window(env, number), ram.base ^ 1 << bit
         if any(target in place for place in env.board.map.places if place.name != "ram"):
             continue
-        for control in (_BAR_MATCH, 0):
-            address = env.address(_BAR)
-            limit = address + env.bar_sizes[_BAR] - 1
-            await _write(env, region, *_claim(env.random, address, limit, target, 0, control | _BAR << 8))
-            status = await ask_raw(env, memory_request(address, None, 4), Raw(_BAR))
-            assert (status == CplStatus.SC) == (target in ram), f"window {number} to {target:#x}: {status}"
-        await env.cpu.write32(region + _CTRL2, 0)
+        address = env.address(_BAR)
+        await window.bar(_BAR, target)
+        by_bar = await ask_raw(env, memory_request(address, None, 4), Raw(_BAR))
+        await window.addresses(address, address + env.bar_sizes[_BAR] - 1, target)
+        by_address = await ask_raw(env, memory_request(address, None, 4), Raw(_BAR))
+        want = CplStatus.SC if target in ram else CplStatus.UR
+        assert by_bar == by_address == want, f"window {number} to {target:#x}: {by_bar}, {by_address}"
+        await window.off()
     await env.cpu.read32(ram.base)
 
 

@@ -1,4 +1,4 @@
-"""Inbound windows by hand, register by register, beside or instead of Linux's driver."""
+"""Windows by hand, register by register, beside or instead of Linux's driver."""
 
 from epbell_tb.endpoint.env import EndpointEnv
 
@@ -27,7 +27,7 @@ async def window_of(env: EndpointEnv, bar: int) -> tuple[int, int]:
 
 
 class Window:
-    """One inbound window.
+    """One window, inbound unless told otherwise.
 
     Its registers are written in any order, with CTRL2 last: it comes into force as a whole.
 
@@ -39,11 +39,13 @@ class Window:
         Number of the window.
     noisy
         Whether something else is written first to every register but CTRL2.
+    outbound
+        Whether it is one of the outbound windows, which have the same registers, and no BARs.
     """
 
-    def __init__(self, env: EndpointEnv, number: int, *, noisy: bool = False) -> None:
+    def __init__(self, env: EndpointEnv, number: int, *, noisy: bool = False, outbound: bool = False) -> None:
         self._env = env
-        self._region = env.board.map["iatu"].base + number * _STRIDE + _INBOUND
+        self._region = env.board.map["iatu"].base + number * _STRIDE + _INBOUND * (not outbound)
         self._noisy = noisy
 
     async def bar(self, bar: int, target: int) -> None:
@@ -52,7 +54,7 @@ class Window:
         await self._write(values, _ENABLE | _BAR_MATCH | bar << 8)
 
     async def addresses(self, base: int, limit: int, target: int, *, grows: bool | None = None) -> None:
-        """Send the PCI addresses from ``base`` to ``limit`` to ``target``.
+        """Send the PCI addresses from ``base`` to ``limit``, or those of the CPU, to ``target``.
 
         ``grows`` is INCREASE_REGION_SIZE; None: as the addresses need it.
         """
