@@ -43,7 +43,8 @@ _LEFT_OUT = frozenset({"CLK", "RD_CLK", "WR_CLK", "clk", "a_clk", "b_clk", "Q"})
 #: Once for each level that something unused, or constant, may have to pass. What is the same is there once: the RTL has
 #: a copy of an expression for each use of it, of which most bits matter in one alone.
 _TIDY = "opt_expr\nopt_merge\nopt_clean\nopt_hier\n" * 6 + "opt_expr\nopt_clean"
-_NUMBER = re.compile(r"\$\d+")
+#: What Amaranth gives numbers to in the order of the whole design: signals without a name, and checks.
+_NUMBER = re.compile(r"(?<=\$)\d+|(?<=\\PRIORITY )32'[01]+")
 _PREPARE = """\
 read_verilog -sv -lib memories.sv
 read_rtlil {name}.il
@@ -239,8 +240,8 @@ def own_modules(one: tuple[str, str], other: tuple[str, str]) -> list[str]:
     Parameters
     ----------
     one, other : tuple of (str, str)
-        RTLIL, and the name of the top module. The numbers of signals without a name do not count, nor the order of
-        lines.
+        RTLIL, and the name of the top module. The numbers of signals without a name and of checks do not count, nor
+        the order of lines.
     """
     found, known = (_modules(*given) for given in (one, other))
     return [path for path, lines in found.items() if known.get(path) != lines]
@@ -251,7 +252,7 @@ def _modules(text: str, top: str) -> dict[str, list[str]]:
     for body in re.findall(r"^module (.*?)^end$", text, re.MULTILINE | re.DOTALL):
         head, *lines = body.splitlines()
         path = head.removeprefix("\\").removeprefix(top).removeprefix(".")
-        found[path] = sorted(_NUMBER.sub("$", line.replace(top, "")) for line in lines)
+        found[path] = sorted(_NUMBER.sub("", line.replace(top, "")) for line in lines)
     return found
 
 

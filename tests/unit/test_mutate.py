@@ -7,7 +7,7 @@ import pytest
 
 from epbell.export import MODULES
 from epbell_tb import cli, mutate, mutate_survivors
-from epbell_tb.mutate_design import Mutation, parse
+from epbell_tb.mutate_design import Mutation, own_modules, parse
 from epbell_tb.mutate_modules import clocks_of, prepare, stages_of
 from epbell_tb.mutate_plan import Plan, Stage, Verdict, in_order
 from epbell_tb.mutate_proofs import DIFFERENT, EQUIVALENT, Answer, scopes
@@ -54,6 +54,27 @@ def test_command_is_what_was_listed():
 def test_modules_from_the_mutant_outwards():
     assert scopes("unit.side_a.registers") == ["unit.side_a.registers", "unit.side_a", "unit", ""]
     assert scopes("") == [""]
+
+
+def rtlil(top, width=4, number=7, priority="1111"):
+    return f"""
+module \\{top}
+  cell \\{top}.part \\part
+end
+module \\{top}.part
+  wire width {width} ${number}
+  cell $check $9
+    parameter signed \\PRIORITY 32'{priority}
+  end
+end
+""", top
+
+
+@pytest.mark.parametrize(
+    ("different", "own"), [({}, []), ({"number": 8}, []), ({"priority": "1101"}, []), ({"width": 5}, ["part"])]
+)
+def test_modules_of_its_own_differ_in_more_than_numbers(different, own):
+    assert own_modules(rtlil("wide", **different), rtlil("narrow")) == own
 
 
 def test_test_that_notices_most_comes_first(tmp_path):
