@@ -43,10 +43,16 @@ _LATER = (
     *("accesses_take_their_clocks", "targets_beside_the_ram", "vector_controls_by_any_write", "masks_anywhere"),
     *("bars_anywhere", "requesters_anywhere", "msix_entries_anywhere", "windows_at_their_edges", "flr_with_every_tag"),
     *("reads_of_a_cpu_that_hesitates", "cpu_waits_for_its_turn", "bars_are_asked_for_at_their_pace"),
-    "failures_anywhere",
+    *("failures_anywhere", "msix_pending_anywhere", "msix_entry_written_while_offered"),
     *("d3hot_while_pending", "atomics_and_io_refused", "target_error", "reset_while_pending", "flr_while_pending"),
 )
 """Scenarios that come after the proofs. The others repeat what these do, with the software of both ends around it."""
+
+_PRESETS = ("clocks_anywhere", "answers_anywhere")
+"""Tests for mutants only, which set flip-flops."""
+
+_BEATS = (64, 128)
+"""Widths at which a ring has several beats, between which it can be held: there also `latencies_anywhere`."""
 
 _RANDOM = (("imx8", 1, True, "all"), ("imx8-edma", 2, False, "all"), ("imx8", 3, False, "interrupts"))
 """Runs of random traffic on an endpoint, which come first of all: device tree, seed, stalls, what it is about."""
@@ -55,9 +61,6 @@ _TREES = ("imx8", "imx8-edma")
 """Device trees that the exported endpoints are for."""
 
 _OPERATIONS = 500
-_BEATS = 64
-"""Width at which a ring has several beats, between which it can be held."""
-
 _ENDPOINT = "epbell_endpoint_usp"
 _NARROWEST = f"{_ENDPOINT}64"
 _RATIOS = 7
@@ -195,9 +198,7 @@ def _endpoint(width: int) -> tuple[Stage, ...]:
         for scenario in map(scenarios.__getitem__, _LATER)
         for tree in (next(tree for tree in _TREES if tree in scenario.trees),)
     ]
-    presets = ["clocks_anywhere", "answers_anywhere"]
-    if width == _BEATS:
-        presets.append("latencies_anywhere")
+    presets = _PRESETS + ("latencies_anywhere",) * (width in _BEATS)
     clocks = [Stage(f"{_BENCHES}.endpoint_presets", test, environment=plain, late=True) for test in presets]
     thorough = [
         Stage(f"{_BENCHES}.{bench}", test, f"{test}, thorough", {**plain, "EPBELL_THOROUGH": "1"}, late=True)

@@ -266,6 +266,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         msix_anywhere="The table anywhere in RAM, messages to anywhere in 64 bits: each is its entry's, masks count.",
     ),
     *_bench(
+        "msix_large",
+        msix_pending_anywhere="Vectors all over a large table are pending in their bits, and sent once when they may.",
+        msix_entry_written_while_offered="An entry written while its message waits: masked, or sent as it is then.",
+    ),
+    *_bench(
         "interrupt_order",
         interrupts_queue_up="Interrupts raised while one is under way wait for it; none is lost or doubled.",
         interrupts_follow_their_writes="No interrupt comes before what the CPU wrote first, however long RQ stalls.",

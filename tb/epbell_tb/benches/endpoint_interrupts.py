@@ -24,7 +24,7 @@ _INTX_DISABLE, _STATUS = 1 << 10, 1 << 19
 _MSI_MASK, _MSI_PENDING = 0x10, 0x14
 _MSI_ENABLE = 1 << 16
 _MSIX_ENABLE, _FUNCTION_MASK = 1 << 31, 1 << 30
-_PULSE = 2
+_PULSE, _BUSY = 2, 1 << 8
 _LATE, _VERY_LATE = 600, 4000
 _RAISE = {MSI: "MSI_RAISE", MSIX: "MSIX_RAISE"}
 
@@ -210,11 +210,13 @@ async def intx_disabled_before_the_answer(env):
     await change(env, COMMAND, set_=_INTX_DISABLE)
     await change(env, COMMAND, clear=_INTX_DISABLE)
     assert line.rises == rises + 1
+    assert await env.counters.read("INTX") & _BUSY, "the answer has come already"
     await env.until(lambda: line.rises == rises + 2, "INTA is asserted again")
     env.block.line_takes = lambda: 0
     await env.until(lambda: not line.level(), "INTA is deasserted")
     await env.clocks(SILENT)
     assert (line.rises, line.level()) == (rises + 2, False)
+    assert await env.counters.read("INTX") == 0
     await env.device.request_irq(0, _nothing)
 
 

@@ -5,14 +5,13 @@ import cocotb
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.host_vectors import MSIX_CAPABILITY, SILENT, change
+from epbell_tb.endpoint.msix_table import ENTRY, MOST, MsixTable, raise_vectors, somewhere
 from epbell_tb.endpoint.windows import Window
 
 _BAR = 2
-_ENTRY, _CONTROL, _WORD = 16, 12, 8
+_CONTROL = 12
 _ON, _ENABLE = 1 << 31, 1 << 31
-_MOST = 2048
 _TURNS, _RAISED, _THOROUGH = 10, 5, 8
-_SMALL = 1 << 16
 _FEW, _LONGEST = 12, 5
 _PENDING = 0x1000
 
@@ -21,39 +20,28 @@ _PENDING = 0x1000
 @scenario(linux=False, msix=8)
 async def msix_anywhere(env):
     """Move the table and the pending bits; raise vectors, masked and not: each message is its entry's."""
-    source, ram = env.random, env.board.map["ram"]
-    window, board = Window(env, 0), env.board
+    source, board = env.random, env.board
     await change(env, await env.device.find_capability(MSIX_CAPABILITY), set_=_ENABLE)
     sent, refused = board.counts["msix"], 0
     for _ in range(_TURNS * (_THOROUGH if env.thorough else 1)):
         await env.counters.write("MSIX_SIZE", 0)
-        last = min(_MOST - 1, int(2 ** source.uniform(0, 11)))
-        table = ram.base + source.randrange(0, ram.size // 2 - _ENTRY * _MOST, _WORD)
-        pending = ram.base + ram.size // 2 + source.randrange(0, ram.size // 2 - _MOST, _WORD)
-        if source.random() < 0.5:
-            table, pending = pending & -_SMALL, table
-        vectors = sorted({0, last, *(source.randrange(last + 1) for _ in range(_RAISED))})
+        table = MsixTable(env)
+        vectors = sorted({0, table.last, *(source.randrange(table.last + 1) for _ in range(_RAISED))})
         for vector in vectors:
-            address, word = _somewhere(env, source), source.getrandbits(32)
-            entry = (word << 64 | address).to_bytes(_CONTROL, "little") + _control(source, masked=False)
-            for start in range(0, _ENTRY, _WORD):  # one of 16 bytes may cross 4 KiB
-                await _put(env, window, table + _ENTRY * vector + start, entry[start : start + _WORD])
-        await env.counters.write("MSIX_TABLE", table)
-        await env.counters.write("MSIX_PBA", pending)
-        await env.counters.write("MSIX_SIZE", _ON | last)
-        await _raise(env, vectors)
+            await table.message(vector)
+        await table.on()
+        await raise_vectors(env, vectors)
         await env.until(lambda: not board.to_host.vectors_due, "the vectors are sent")
         # Masked by the host, raised, unmasked: then it is sent.
         vector = source.choice(vectors)
-        control = table + _ENTRY * vector + _CONTROL
-        await _put(env, window, control, _control(source, masked=True))
-        await _raise(env, [vector])
+        await table.mask(vector, True)
+        await raise_vectors(env, [vector])
         await env.clocks(SILENT)
-        assert await env.cpu.read32(pending + vector // 64 * 8 + vector % 64 // 32 * 4) == 1 << vector % 32
-        await _put(env, window, control, _control(source, masked=False))
+        assert await table.pending() == [vector]
+        await table.mask(vector, False)
         await env.until(lambda: not board.to_host.vectors_due, "the vector that was masked is sent")
-        if last < _MOST - 1:
-            await _raise(env, [last + 1])
+        if table.last < MOST - 1:
+            await raise_vectors(env, [table.last + 1])
             refused += 1
         assert await env.counters.read("MSIX_REFUSED") == refused
     assert board.counts["msix"] >= sent + 2 * _TURNS
@@ -68,15 +56,15 @@ async def vector_controls_by_any_write(env):
     await Window(env, 0).bar(_BAR, ram.base)
     table = env.address(_BAR)
     for vector in range(_FEW):
-        entry = (vector << 64 | _somewhere(env, source)).to_bytes(_CONTROL, "little") + bytes(4)
-        await env.memory.write(table + _ENTRY * vector, entry)
+        entry = (vector << 64 | somewhere(env)).to_bytes(_CONTROL, "little") + bytes(4)
+        await env.memory.write(table + ENTRY * vector, entry)
     for name, value in (("TABLE", ram.base), ("PBA", ram.base + _PENDING), ("SIZE", _ON | _FEW - 1)):
         await env.counters.write(f"MSIX_{name}", value)
     masked = [False] * _FEW
     for turn in range(2 * 16):
         vector, enables = source.randrange(_FEW), turn % 16
         word = source.getrandbits(32) & ~1 | (not masked[vector])
-        place = table + _ENTRY * vector + _CONTROL
+        place = table + ENTRY * vector + _CONTROL
         await env.memory.post(memory_request(place, word.to_bytes(4, "little"), first_be=enables))
         await env.memory.complete(memory_request(place, None, 4))
         masked[vector] ^= enables & 1
@@ -85,19 +73,19 @@ async def vector_controls_by_any_write(env):
         first = source.randrange(_FEW - 1)
         vectors = range(first, min(_FEW, first + source.randrange(2, _LONGEST)))
         # From any dword of the first entry on.
-        before = 4 * source.randrange(_ENTRY // 4)
-        start = _ENTRY * first + _CONTROL - before
-        image = bytearray(await env.memory.read(table + start, before + _ENTRY * (len(vectors) - 1) + 4))
+        before = 4 * source.randrange(ENTRY // 4)
+        start = ENTRY * first + _CONTROL - before
+        image = bytearray(await env.memory.read(table + start, before + ENTRY * (len(vectors) - 1) + 4))
         for number, vector in enumerate(vectors):
             masked[vector] = source.random() < 0.5
-            image[before + _ENTRY * number] = source.getrandbits(8) & ~1 | masked[vector]
+            image[before + ENTRY * number] = source.getrandbits(8) & ~1 | masked[vector]
         await env.memory.write(table + start, bytes(image))
         await env.memory.complete(memory_request(table + start, None, 4))
         await _come_or_wait(env, list(vectors), masked)
     # What waits comes when one write unmasks them all.
-    size = _ENTRY * (_FEW - 1) + 4
+    size = ENTRY * (_FEW - 1) + 4
     image = bytearray(await env.memory.read(table + _CONTROL, size))
-    image[::_ENTRY] = bytes(_FEW)
+    image[::ENTRY] = bytes(_FEW)
     await env.memory.write(table + _CONTROL, bytes(image))
     await env.clocks(SILENT)
     assert await env.cpu.read32(ram.base + _PENDING) == 0, "a vector is pending that nothing masks"
@@ -109,7 +97,7 @@ async def _come_or_wait(env, vectors, masked):
     counts = env.board.counts
     await _pending(env, masked)
     before = counts["msix"]
-    await _raise(env, vectors)
+    await raise_vectors(env, vectors)
     bits = await _pending(env, masked)
     for vector in vectors:
         assert bits >> vector & 1 == masked[vector], f"vector {vector}, masked {masked[vector]}: pending {bits:#x}"
@@ -124,31 +112,3 @@ async def _pending(env, masked):
     wrong = [vector for vector in range(_FEW) if bits >> vector & 1 and not masked[vector]]
     assert not wrong, f"vectors {wrong} are pending, and nothing masks them"
     return bits
-
-
-async def _put(env, window, local, data):
-    """Let the host write to RAM, and wait until that is done."""
-    size = env.bar_sizes[_BAR]
-    await window.bar(_BAR, local & -size)
-    place = env.address(_BAR, local % size)
-    await env.memory.write(place, data)
-    await env.memory.complete(memory_request(place, None, 4))
-
-
-def _control(source, *, masked):
-    """Return the bytes of a Vector Control: all its bits but the mask say nothing to the endpoint."""
-    return (source.getrandbits(32) & ~1 | masked).to_bytes(4, "little")
-
-
-async def _raise(env, vectors):
-    for vector in vectors:
-        await env.counters.write("MSIX_RAISE", vector)
-
-
-def _somewhere(env, source):
-    """Return the address of a dword anywhere in 64 bits but where the endpoint itself is."""
-    windows = (env.port.mem_base, env.port.mem_limit), (env.port.prefetchable_mem_base, env.port.prefetchable_mem_limit)
-    while True:
-        address = source.getrandbits(source.choice((32, 64))) & ~3
-        if not any(first <= address <= last for first, last in windows):
-            return address

@@ -1,0 +1,136 @@
+"""Scenarios of large MSI-X tables: vectors that are pending all over them, entries written while a message waits."""
+
+import cocotb
+
+from epbell_tb.endpoint.bring_up import scenario
+from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.host_vectors import MSIX_CAPABILITY, SILENT, change
+from epbell_tb.endpoint.msix_table import ENTRY, MOST, MsixTable, control, raise_vectors, somewhere
+from epbell_tb.endpoint.windows import Window
+
+_BAR = 2
+_ENABLE, _FUNCTION_MASK = 1 << 31, 1 << 30
+_CONTROL, _PAGE = 12, 4096
+_TURNS, _THOROUGH = 4, 8
+_AGAIN, _RUN = 4, 3
+_WRITES = 24
+_DWORDS = 12
+_ROOM, _QUEUE = 8, 16
+_SETTLED = 60
+"""Clocks within which a raised vector, or a write to its entry, has come to rest."""
+
+_LONG = 1000
+
+
+@cocotb.test(timeout_time=8000, timeout_unit="us")
+@scenario(linux=False, msix=8)
+async def msix_pending_anywhere(env):
+    """Raise vectors all over a large table while nothing may be sent: each is pending in its bit, and is sent once."""
+    source, board = env.random, env.board
+    capability = await env.device.find_capability(MSIX_CAPABILITY)
+    await change(env, capability, set_=_ENABLE)
+    merged = 0
+    for turn in range(_TURNS * (_THOROUGH if env.thorough else 1)):
+        await env.counters.write("MSIX_SIZE", 0)
+        table = MsixTable(env, MOST - 1 - turn % 2 * source.randrange(MOST // 2))
+        # Such as differ in one bit, neighbours, both ends.
+        middle = source.randrange(table.last + 1)
+        some = {middle, 0, table.last, *(middle ^ 1 << bit for bit in range(11)), *range(middle, middle + _RUN)}
+        vectors = sorted(vector for vector in some if vector <= table.last)
+        for vector in vectors:
+            await table.message(vector)
+        for offset in range(0, MOST // 8, 4):
+            await env.cpu.write32(table.pending_base + offset, source.getrandbits(32))
+        await change(env, capability, set_=_FUNCTION_MASK)
+        await table.on()
+        await env.clocks(SILENT)
+        assert await table.pending() == [], "bits are set in the pending bit array of a new table"
+        again = source.sample(vectors, _AGAIN)
+        await raise_vectors(env, [*source.sample(vectors, len(vectors)), *again])
+        merged += len(again)
+        await env.clocks(SILENT)
+        assert await table.pending() == vectors
+        assert await env.counters.read("MSIX_MERGED") == merged
+        await change(env, capability, clear=_FUNCTION_MASK)
+        await env.until(lambda: board.to_host.vectors_due == _AGAIN, "the vectors are sent", 4 * _LONG)
+        await env.clocks(SILENT)
+        assert board.to_host.vectors_due == _AGAIN
+        assert await table.pending() == []
+    board.counts["msix_merged"] = merged
+
+
+@cocotb.test(timeout_time=8000, timeout_unit="us")
+@scenario(linux=False, msix=8)
+async def msix_entry_written_while_offered(env):
+    """Write an entry while its message waits to leave: masked, it does not; else it leaves as the entry is then."""
+    source, board = env.random, env.board
+    await change(env, await env.device.find_capability(MSIX_CAPABILITY), set_=_ENABLE)
+    await env.counters.write("MSIX_SIZE", 0)
+    table = MsixTable(env, MOST - 1)
+    await table.message(0)
+    await table.on()
+    await env.clocks(SILENT)
+    ahead = await _ahead(env)
+    for turn in range(_WRITES * (_THOROUGH if env.thorough else 1)):
+        vector = source.randrange(1, MOST)
+        await table.message(vector)
+        _hold(env, True)
+        await raise_vectors(env, [0] * ahead + [vector])
+        await env.clocks(_SETTLED)
+        if turn % 2:
+            await _write(env, table, vector, masked=True)
+            if board.to_host.msix == "port":
+                # The port takes a message at once: this one is next when the one before it has been answered.
+                _hold(env, False)
+                await env.until(lambda: board.to_host.vectors_due == 1, "the message before it leaves", 2 * _LONG)
+            await env.clocks(_SETTLED)
+            assert await table.pending() == [vector], f"vector {vector} is masked, and its message waits to leave"
+            await _write(env, table, vector, masked=False)
+            await env.clocks(_SETTLED)
+            assert await table.pending() == [], f"vector {vector} is pending, and nothing masks it"
+        else:
+            await _write(env, table, vector, masked=False, message=True)
+        _hold(env, False)
+        await env.until(lambda: not board.to_host.vectors_due, "the messages leave", 2 * _LONG)
+
+
+def _hold(env, held):
+    """Let the hard block take no messages for long, or all of them at once."""
+    if env.board.to_host.msix == "rq":
+        env.block.rq_sink.clear_pause_generator()
+        env.block.rq_sink.pause = held
+    env.block.answer_after = lambda: _LONG if held else 0
+
+
+async def _ahead(env):
+    """Return how many messages go ahead of one that waits to leave: raise vector 0 until the queue only fills up."""
+    _hold(env, True)
+    rooms = [_QUEUE]
+    while len(rooms) < 3 or not rooms[-3] > rooms[-2] > rooms[-1]:
+        await raise_vectors(env, [0])
+        await env.clocks(_SETTLED)
+        rooms.append(await env.counters.read("MSIX_STATUS") >> _ROOM & 0x3F)
+    left = len(rooms) - 1 - (_QUEUE - rooms[-1])
+    _hold(env, False)
+    await env.until(lambda: not env.board.to_host.vectors_due, "the messages leave", 2 * _LONG)
+    # On the way to RQ the last of them is offered; nothing is while the port has not answered.
+    return left - (env.board.to_host.msix == "rq")
+
+
+async def _write(env, table, vector, *, masked, message=False):
+    """Let the host write the end of an entry, or all of it, with what is before and behind it as it is."""
+    source = env.random
+    begin = table.base + ENTRY * vector
+    place = begin + _CONTROL
+    page = place & -_PAGE
+    start = max(page, (begin if message else place) - 4 * source.randrange(_DWORDS))
+    end = min(page + _PAGE, place + 4 * source.randrange(1, _DWORDS))
+    size = env.bar_sizes[_BAR]
+    await Window(env, 0).bar(_BAR, start & -size)
+    address = env.address(_BAR, start % size)
+    image = bytearray(await env.memory.read(address, end - start))
+    image[place - start : place - start + 4] = control(source, masked=masked)
+    if message and start <= begin:
+        image[begin - start : place - start] = (source.getrandbits(32) << 64 | somewhere(env)).to_bytes(12, "little")
+    await env.memory.write(address, bytes(image))
+    await env.memory.complete(memory_request(address, None, 4))
