@@ -11,6 +11,7 @@ import epbell_regs
 from epbell.controller import Controller
 from epbell.counter import Counter
 from epbell.edma import EdmaShape
+from epbell.pcie.requester import Cause
 
 
 def test_counter_saturates_and_clears() -> None:
@@ -99,6 +100,46 @@ def test_clear_of_the_edma_counters(most: int) -> None:
         assert await clock(False, True) == [0, 0, 0]
         assert await clock(True, False) == once
         assert await clock(True, True) == once, "what happens in the clock of the clear is the first"
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+@pytest.mark.parametrize("failure", [None, 0, 1, 2])
+def test_cause_is_cleared_around_a_failure(failure: int | None) -> None:
+    """The failure before the write is seen and cleared; one in its clock, or later, stays until it has been seen."""
+    dut = Controller(data_width=64, windows=6, guard=True, edma=EdmaShape())
+    offsets = epbell_regs.offsets("controller")
+
+    async def bench(ctx: Any) -> None:
+        async def clock(cause: Cause | None, clears: bool) -> None:
+            ctx.set(dut.outbound_failed, int(cause is not None))
+            ctx.set(dut.outbound_cause, cause or Cause.NONE)
+            ctx.set(dut.outbound_address, 0x7000_0040 if cause is Cause.TIMEOUT else 0x7000_0080)
+            for port, value in (
+                (dut.bus.w_addr, offsets["OUTBOUND_CAUSE"]),
+                (dut.bus.w_strb, 0xF),
+                (dut.bus.w_data, 0),
+            ):
+                ctx.set(port, value)
+            ctx.set(dut.bus.w_en, int(clears))
+            await ctx.tick()
+
+        def read(name: str) -> int:
+            ctx.set(dut.bus.r_addr, offsets[name])
+            ctx.set(dut.bus.r_en, 1)
+            return ctx.get(dut.bus.r_data)
+
+        await clock(Cause.NO_WINDOW, False)
+        assert read("OUTBOUND_CAUSE") == Cause.NO_WINDOW.value
+        for now in range(3):
+            await clock(Cause.TIMEOUT if now == failure else None, now == 1)
+        cause, address = (Cause.NONE, None) if failure in {None, 0} else (Cause.TIMEOUT, 0x7000_0040)
+        assert read("OUTBOUND_CAUSE") == cause.value
+        if address is not None:
+            assert read("OUTBOUND_ADDRESS") == address
 
     sim = Simulator(dut)
     sim.add_clock(1e-9)

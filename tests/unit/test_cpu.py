@@ -9,6 +9,7 @@ from quick_engine import Simulator
 from epbell.cpu import CpuPort
 
 RAM, RAM_SIZE = 0x60000000, 0x10000
+APERTURE = 0x70000000
 PAGES = (0x5D270000, 0x5F010000)
 
 
@@ -123,3 +124,42 @@ def test_random_accesses(seed: int) -> None:
     assert [(t, a) for t, a, _ in done_reads] == [(where(a), a) for a in reads if where(a) is not None]
     data = iter([d for _, _, d in done_reads])
     assert answers == [(next(data), 0) if where(a) is not None else (0, 3) for a in reads]
+
+
+@pytest.mark.parametrize("kind", ["ram", "page", "nowhere"])
+def test_read_behind_reads_of_the_aperture(kind: str) -> None:
+    """It is neither done nor answered before the reads of host memory that were asked for first."""
+    dut = CpuPort(ram_base=RAM, ram_size=RAM_SIZE, pages=PAGES)
+    address = {"ram": RAM + 8, "page": PAGES[1] + 8, "nowhere": 0x10000000}[kind]
+    reads = [APERTURE, APERTURE + 4, address]
+    answers: list[tuple[int, int]] = []
+    done: list[int] = []  # answers of the host before the access of the target
+
+    async def bench(ctx: Any) -> None:
+        bus, host = dut.axil, [0x11, 0x22]
+        for port in (dut.r_host_ready, bus.rready):
+            ctx.set(port, 1)
+        for port in (dut.r_ram_data, dut.r_page_data):
+            ctx.set(port, 0x33)
+        for clock in range(60):
+            ctx.set(bus.arvalid, int(bool(reads)))
+            ctx.set(bus.araddr, reads[0] if reads else 0)
+            ctx.set(dut.d_valid, int(clock in {20, 40}))
+            ctx.set(dut.d_data, host[clock >= 40])
+            for valid, ready in ((dut.r_ram_valid, dut.r_ram_ready), (dut.r_page_valid, dut.r_page_ready)):
+                asked = ctx.get(valid)
+                ctx.set(ready, asked)
+                if asked:
+                    done.append(len(answers))
+            if ctx.get(bus.arvalid) and ctx.get(bus.arready):
+                reads.pop(0)
+            if ctx.get(bus.rvalid):
+                answers.append((ctx.get(bus.rdata), ctx.get(bus.rresp)))
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+    sim.add_testbench(bench)
+    sim.run()
+    assert answers == [(0x11, 0), (0x22, 0), (0, 3) if kind == "nowhere" else (0x33, 0)]
+    assert done == ([] if kind == "nowhere" else [2])

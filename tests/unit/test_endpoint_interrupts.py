@@ -121,6 +121,29 @@ def test_msix_held_back(width: int) -> None:
     Rig(width).run(bench)
 
 
+@pytest.mark.parametrize("width", [64, 256])
+def test_mask_of_a_single_byte(width: int) -> None:
+    """A write of the mask bit's byte alone masks, or lets go what is pending, as one of the whole dword does."""
+
+    async def bench(rig: Rig) -> None:
+        await set_up(rig, masked=(5,))
+        for vector in (5, 6):
+            control = 0x80 + 16 * vector + 12
+            if vector == 6:
+                rig.send(write(0, control, 1, first_be=0b0001))
+                await rig.drain()
+            await rig.cpu_write(RAISE, vector)
+            await rig.step(40)
+            assert await pba(rig) == 1 << vector
+            assert vector not in vectors(rig)
+            rig.send(write(0, control, 0, first_be=0b0001))
+            await rig.drain()
+            await rig.step(60)
+        assert (vectors(rig), await pba(rig)) == ([5, 6], 0)
+
+    Rig(width).run(bench)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_cpu_waits_for_room(width: int) -> None:
     """More raises than there is room for while RQ stalls: none is lost."""

@@ -115,6 +115,28 @@ def test_pending_when_fewer_are_granted(log2: int, left: int) -> None:
     run(bench)
 
 
+@pytest.mark.parametrize("log2", range(5))
+def test_unmasked_when_fewer_are_granted(log2: int) -> None:
+    """The same with the masks gone before: the vectors move, and the first is sent, in the clock of the enable."""
+    block = HardBlock(random.Random(log2), 0.0)
+
+    async def bench(ctx: Any, dut: MsiSender) -> None:
+        await clocks(ctx, dut, block, 1, mask=0xFFFF_FFFF)
+        for vector in (10, 14, 31):
+            await clocks(ctx, dut, block, 10, vector=vector)
+        ctx.set(dut.hard.enable, 0)
+        ctx.set(dut.hard.mmenable, log2)
+        await clocks(ctx, dut, block, 10, mask=0)
+        ctx.set(dut.hard.enable, 1)
+        await clocks(ctx, dut, block, 2)
+        assert block.under_way is not None
+        await clocks(ctx, dut, block, 60)
+        assert block.delivered == sorted({vector % (1 << log2) for vector in (10, 14, 31)})
+        assert ctx.get(dut.hard.pending_status) == ctx.get(dut.busy) == 0
+
+    run(bench)
+
+
 def test_changes_of_the_mask_around_the_raise() -> None:
     """Masked or unmasked in each clock around it, with and without a failure: one MSI in the end."""
     for masked_first in (0, 1):

@@ -142,6 +142,32 @@ def test_no_tag_is_lost_for_requests_that_were_not_sent() -> None:
     Rig(128, tags=8).run(bench)
 
 
+@pytest.mark.parametrize("before", [Write(BASE, 1), Interrupt(0xFEE0_0000, 3)], ids=["write", "interrupt"])
+def test_a_read_behind_what_has_begun_to_leave(before: Write | Interrupt) -> None:
+    """It has not begun itself, so its tag, the only one, is free after the reset."""
+
+    async def bench(rig: Rig) -> None:
+        await everything(rig)
+        rig.rq_ready = lambda: False
+        queue = rig.interrupts if isinstance(before, Interrupt) else rig.writes
+        queue.extend([before, before])
+        await rig.step(10)
+        rig.reads.append(BASE + 8)
+        await rig.step(10)
+        rig.rq_ready = lambda: len(rig.sent) == 0
+        await rig.step(6)
+        assert (len(rig.sent), rig.ctx.get(rig.dut.rq.tvalid)) == (1, 1), "the second one is on the stream"
+        rig.rq_ready = lambda: True
+        await reset(rig)
+        memory(rig)
+        rig.reads.append(BASE + 0x40)
+        await rig.drain()
+        assert [sent.write for _, sent in rig.sent] == [True, True, False]
+        assert [(answer.data, answer.error) for answer in rig.answers] == [(0, SLVERR), (0x3456_7040, OKAY)]
+
+    Rig(64, reads=1, tags=1).run(bench)
+
+
 def test_the_cpu_takes_its_answers_late() -> None:
     """The reset does not wait for that; the answers are of their time, and new reads come after them."""
 
