@@ -15,7 +15,7 @@ _TURNS, _THOROUGH = 4, 8
 _AGAIN, _RUN = 4, 3
 _WRITES = 24
 _DWORDS = 12
-_ROOM, _QUEUE = 8, 16
+_ROOM, _BUSY, _PENDING, _QUEUE = 8, 16, 18, 16
 _SETTLED = 60
 """Clocks within which a raised vector, or a write to its entry, has come to rest."""
 
@@ -50,12 +50,14 @@ async def msix_pending_anywhere(env):
         merged += len(again)
         await env.clocks(SILENT)
         assert await table.pending() == vectors
+        assert await _status(env) == (0, 1), "vectors are pending, and nothing may be sent"
         assert await env.counters.read("MSIX_MERGED") == merged
         await change(env, capability, clear=_FUNCTION_MASK)
         await env.until(lambda: board.to_host.vectors_due == _AGAIN, "the vectors are sent", 4 * _LONG)
         await env.clocks(SILENT)
         assert board.to_host.vectors_due == _AGAIN
         assert await table.pending() == []
+        assert await _status(env) == (0, 0), "nothing is pending any more"
     board.counts["msix_merged"] = merged
 
 
@@ -77,6 +79,7 @@ async def msix_entry_written_while_offered(env):
         _hold(env, True)
         await raise_vectors(env, [0] * ahead + [vector])
         await env.clocks(_SETTLED)
+        assert await _status(env) == (1, 0), "a message is on its way"
         if turn % 2:
             await _write(env, table, vector, masked=True)
             if board.to_host.msix == "port":
@@ -100,6 +103,12 @@ def _hold(env, held):
         env.block.rq_sink.clear_pause_generator()
         env.block.rq_sink.pause = held
     env.block.answer_after = lambda: _LONG if held else 0
+
+
+async def _status(env):
+    """Return BUSY and PENDING of MSI-X."""
+    status = await env.counters.read("MSIX_STATUS")
+    return status >> _BUSY & 1, status >> _PENDING & 1
 
 
 async def _ahead(env):
