@@ -5,7 +5,7 @@ import cocotb
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.host_vectors import MSIX_CAPABILITY, SILENT, change
-from epbell_tb.endpoint.msix_table import ENTRY, MOST, MsixTable, control, raise_vectors, somewhere
+from epbell_tb.endpoint.msix_table import ENTRY, MOST, MsixTable, control_of, raise_vectors, somewhere
 from epbell_tb.endpoint.windows import Window
 
 _BAR = 2
@@ -13,7 +13,7 @@ _ENABLE, _FUNCTION_MASK = 1 << 31, 1 << 30
 _CONTROL, _PAGE = 12, 4096
 _TURNS, _THOROUGH = 4, 8
 _AGAIN, _RUN = 4, 3
-_WRITES = 24
+_TABLES = 16
 _DWORDS = 12
 _ROOM, _BUSY, _PENDING, _QUEUE = 8, 16, 18, 16
 _SETTLED = 60
@@ -67,34 +67,48 @@ async def msix_entry_written_while_offered(env):
     """Write an entry while its message waits to leave: masked, it does not; else it leaves as the entry is then."""
     source, board = env.random, env.board
     await change(env, await env.device.find_capability(MSIX_CAPABILITY), set_=_ENABLE)
-    await env.counters.write("MSIX_SIZE", 0)
-    table = MsixTable(env, MOST - 1)
-    await table.message(0)
-    await table.on()
-    await env.clocks(SILENT)
-    ahead = await _ahead(env)
-    for turn in range(_WRITES * (_THOROUGH if env.thorough else 1)):
-        vector = source.randrange(1, MOST)
-        await table.message(vector)
-        _hold(env, True)
-        await raise_vectors(env, [0] * ahead + [vector])
-        await env.clocks(_SETTLED)
-        assert await _status(env) == (1, 0), "a message is on its way"
-        if turn % 2:
-            await _write(env, table, vector, masked=True)
-            if board.to_host.msix == "port":
-                # The port takes a message at once: this one is next when the one before it has been answered.
-                _hold(env, False)
-                await env.until(lambda: board.to_host.vectors_due == 1, "the message before it leaves", 2 * _LONG)
+    ahead = 0
+    for turn in range(_TABLES * (_THOROUGH if env.thorough else 1)):
+        await env.counters.write("MSIX_SIZE", 0)
+        table = MsixTable(env)
+        await table.message(0)
+        await table.on()
+        await env.clocks(SILENT)
+        ahead = ahead if turn else await _ahead(env)
+        for masks in (True, False):
+            vector = source.choice((table.last, source.randrange(1, table.last + 1)))
+            await table.message(vector)
+            _hold(env, True)
+            await raise_vectors(env, [0] * ahead + [vector])
             await env.clocks(_SETTLED)
-            assert await table.pending() == [vector], f"vector {vector} is masked, and its message waits to leave"
-            await _write(env, table, vector, masked=False)
-            await env.clocks(_SETTLED)
-            assert await table.pending() == [], f"vector {vector} is pending, and nothing masks it"
-        else:
-            await _write(env, table, vector, masked=False, message=True)
+            assert await _status(env) == (1, 0), "a message is on its way"
+            await (_masked_meanwhile if masks else _rewrite)(env, table, vector)
+            _hold(env, False)
+            await env.until(lambda: not board.to_host.vectors_due, "the messages leave", 2 * _LONG)
+
+
+async def _masked_meanwhile(env, table, vector):
+    """Mask a vector whose message waits: it is pending instead, and waits again when it is unmasked."""
+    control = table.base + ENTRY * vector + _CONTROL
+    await _write(env, control, control_of(env.random, masked=True))
+    if env.board.to_host.msix == "port":
+        # The port takes a message at once: this one is next when the one before it has been answered.
         _hold(env, False)
-        await env.until(lambda: not board.to_host.vectors_due, "the messages leave", 2 * _LONG)
+        await env.until(lambda: env.board.to_host.vectors_due == 1, "the message before it leaves", 2 * _LONG)
+    await env.clocks(_SETTLED)
+    assert await table.pending() == [vector], f"vector {vector} is masked, and its message waits to leave"
+    await _write(env, control, control_of(env.random, masked=False))
+    await env.clocks(_SETTLED)
+    assert await table.pending() == [], f"vector {vector} is pending, and nothing masks it"
+
+
+async def _rewrite(env, table, vector):
+    """Write some dwords of a message: the scoreboard sees which ones it leaves with."""
+    number = env.random.randrange(3)
+    fresh = (env.random.getrandbits(32) << 64 | somewhere(env)).to_bytes(_CONTROL, "little")[4 * number :]
+    begin = table.base + ENTRY * vector + 4 * number
+    within = _PAGE - begin % _PAGE
+    await _write(env, begin, fresh[: min(within, 4 * env.random.randrange(1, 4))])
 
 
 def _hold(env, held):
@@ -126,20 +140,14 @@ async def _ahead(env):
     return left - (env.board.to_host.msix == "rq")
 
 
-async def _write(env, table, vector, *, masked, message=False):
-    """Let the host write the end of an entry, or all of it, with what is before and behind it as it is."""
-    source = env.random
-    begin = table.base + ENTRY * vector
-    place = begin + _CONTROL
-    page = place & -_PAGE
-    start = max(page, (begin if message else place) - 4 * source.randrange(_DWORDS))
-    end = min(page + _PAGE, place + 4 * source.randrange(1, _DWORDS))
-    size = env.bar_sizes[_BAR]
+async def _write(env, at, data):
+    """Let the host write to RAM, within a page of 4 KiB, with what is before and behind it in one write as it is."""
+    source, page, size = env.random, at & -_PAGE, env.bar_sizes[_BAR]
+    start = max(page, at - 4 * source.randrange(_DWORDS))
+    end = min(page + _PAGE, at + len(data) + source.choice((0, 4 * source.randrange(_DWORDS))))
     await Window(env, 0).bar(_BAR, start & -size)
     address = env.address(_BAR, start % size)
     image = bytearray(await env.memory.read(address, end - start))
-    image[place - start : place - start + 4] = control(source, masked=masked)
-    if message and start <= begin:
-        image[begin - start : place - start] = (source.getrandbits(32) << 64 | somewhere(env)).to_bytes(12, "little")
+    image[at - start : at - start + len(data)] = data
     await env.memory.write(address, bytes(image))
     await env.memory.complete(memory_request(address, None, 4))

@@ -178,6 +178,8 @@ async def _rows(env, bus, unit):
     registers, source, far = env.board.registers, env.random, env.board.map["mu_b"].base
     words = registers.words("TR")
     send_raw(env, memory_request(bus + words[0], bytes(4)), Raw(_BAR, payload=[_ALL] * _TOO_MANY))
+    word = await env.memory.read32(bus + words[0])
+    assert word == unit.read32("b", words[0]), f"a write with too much payload leaves {word:#010x}"
     meanwhile = cocotb.start_soon(env.cpu.write(far + _NOTHING, bytes(4 * _ROW)))
     for _ in range(_ROWS):
         await env.memory.write(bus + words[0], source.randbytes(4 * len(words)))

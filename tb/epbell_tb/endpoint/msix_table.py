@@ -11,7 +11,7 @@ __all__ = [
     "ENTRY",
     "MOST",
     "MsixTable",
-    "control",
+    "control_of",
     "put",
     "raise_vectors",
     "somewhere",
@@ -63,13 +63,13 @@ class MsixTable:
         """Let the host write an entry: some data to somewhere."""
         env = self._env
         word = env.random.getrandbits(32)
-        entry = (word << 64 | somewhere(env)).to_bytes(_CONTROL, "little") + control(env.random, masked=masked)
+        entry = (word << 64 | somewhere(env)).to_bytes(_CONTROL, "little") + control_of(env.random, masked=masked)
         for start in range(0, ENTRY, _WORD):  # one of 16 bytes may cross 4 KiB
             await put(env, self.base + ENTRY * vector + start, entry[start : start + _WORD])
 
     async def mask(self, vector: int, masked: bool) -> None:
         """Let the host write the Vector Control of an entry."""
-        await put(self._env, self.base + ENTRY * vector + _CONTROL, control(self._env.random, masked=masked))
+        await put(self._env, self.base + ENTRY * vector + _CONTROL, control_of(self._env.random, masked=masked))
 
     async def pending(self) -> list[int]:
         """Return the vectors whose bits in the array are 1, as the CPU sees it."""
@@ -95,7 +95,7 @@ async def put(env: EndpointEnv, local: int, data: bytes) -> None:
     await env.memory.complete(memory_request(place, None, 4))
 
 
-def control(source: Random, *, masked: bool) -> bytes:
+def control_of(source: Random, *, masked: bool) -> bytes:
     """Return the bytes of a Vector Control: all its bits but the mask say nothing to the endpoint."""
     return (source.getrandbits(32) & ~1 | masked).to_bytes(4, "little")
 
