@@ -34,6 +34,7 @@ _COMPARE = """\
 read_verilog -sv -lib memories.sv
 read_rtlil whole.il
 hierarchy -top {scope}
+chformal -remove
 design -save part
 flatten
 {settle}rename -top gold
@@ -56,7 +57,9 @@ opt_clean
 sat {how} -prove trigger 0 miter
 """
 _STATES = "expose -dff -evert-dff", "", ""
-_RESTING = "expose -dff -evert-dff", "", "opt_dff -sat\nopt_clean\n"
+#: Bit by bit, for a part of a register may rest; what `expose` finds are flip-flops without enable and reset.
+_SETTLE = "opt_dff -sat\nopt_clean\ndffunmap\nsimplemap t:$dff\nsplitnets -ports\nopt_clean\n"
+_RESTING = "expose -dff -evert-dff", "", _SETTLE
 _INDUCED = "expose -dff", f"-tempinduct -maxsteps {_INDUCTION}", ""
 _SEARCHED = "", f"-tempinduct -tempinduct-baseonly -maxsteps {CLOCKS}", ""
 

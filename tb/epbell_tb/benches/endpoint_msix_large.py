@@ -13,8 +13,8 @@ _ENABLE, _FUNCTION_MASK = 1 << 31, 1 << 30
 _CONTROL, _PAGE = 12, 4096
 _TURNS, _THOROUGH = 4, 8
 _AGAIN, _RUN = 4, 3
-_TABLES = 16
-_DWORDS = 12
+_TABLES = 24
+_DWORDS, _HEADER = 24, 4
 _ROOM, _BUSY, _PENDING, _QUEUE = 8, 16, 18, 16
 _SETTLED = 60
 """Clocks within which a raised vector, or a write to its entry, has come to rest."""
@@ -75,7 +75,7 @@ async def msix_entry_written_while_offered(env):
         await table.on()
         await env.clocks(SILENT)
         ahead = ahead if turn else await _ahead(env)
-        for masks in (True, False):
+        for masks in (True, False, False):
             vector = source.choice((table.last, source.randrange(1, table.last + 1)))
             await table.message(vector)
             _hold(env, True)
@@ -143,8 +143,10 @@ async def _ahead(env):
 async def _write(env, at, data):
     """Let the host write to RAM, within a page of 4 KiB, with what is before and behind it in one write as it is."""
     source, page, size = env.random, at & -_PAGE, env.bar_sizes[_BAR]
-    start = max(page, at - 4 * source.randrange(_DWORDS))
-    end = min(page + _PAGE, at + len(data) + source.choice((0, 4 * source.randrange(_DWORDS))))
+    # Often at the end of the first beat, where a beat reaches into most entries.
+    in_beat = max(0, env.width // 32 - _HEADER - len(data) // 4)
+    start = max(page, at - 4 * source.choice((source.randrange(_DWORDS), in_beat)))
+    end = min(page + _PAGE, at + len(data) + source.choice((0, 0, 4 * source.randrange(_DWORDS))))
     await Window(env, 0).bar(_BAR, start & -size)
     address = env.address(_BAR, start % size)
     image = bytearray(await env.memory.read(address, end - start))

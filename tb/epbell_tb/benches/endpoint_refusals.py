@@ -1,5 +1,7 @@
 """Scenarios of what must be refused: rings outside the enabled interval, broken and unsupported requests, a reset."""
 
+from itertools import product
+
 import cocotb
 import pytest
 from cocotbext.pcie.core.tlp import CplStatus, TlpType
@@ -9,12 +11,15 @@ from epbell_models.platform import BusError
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.raw_requests import MESSAGE, Raw, ask_raw
 
 _BAR = 2
 _ATOMICS = (
     *((TlpType.FETCH_ADD, 4), (TlpType.FETCH_ADD, 8), (TlpType.SWAP, 4), (TlpType.SWAP, 8)),
     *((TlpType.CAS, 8), (TlpType.CAS, 16), (TlpType.MEM_READ_LOCKED, 4), (TlpType.IO_READ, 4), (TlpType.IO_WRITE, 4)),
 )
+_FETCH_ADD, _WITHOUT_DATA, _LENGTHS = 4, (7, 8, 9), (4, 32)
+"""Kinds by PG213's numbers: the first one that is unsupported wherever it goes, those without a payload; bytes."""
 
 
 @cocotb.test(timeout_time=800, timeout_unit="us")
@@ -135,8 +140,12 @@ async def atomics_and_io_refused(env):
             data = None if kind in (TlpType.MEM_READ_LOCKED, TlpType.IO_READ) else env.random.randbytes(length)
             request = memory_request(address, data, length, kind=kind)
             assert await env.ask(request, bar) == CplStatus.UR, f"{kind.name} of {length} bytes"
+        # Those that no hard block gives away, too; a payload may be longer than a beat.
+        for kind, length in product(range(_FETCH_ADD, MESSAGE), _LENGTHS):
+            request = memory_request(address, None if kind in _WITHOUT_DATA else env.random.randbytes(length), length)
+            assert await ask_raw(env, request, Raw(bar, kind=kind)) == CplStatus.UR, f"kind {kind} of {length} bytes"
     await doorbells.silent("an unsupported request")
-    assert env.board.counts["unsupported"] == 2 * len(_ATOMICS)
+    assert env.board.counts["unsupported"] == 2 * (len(_ATOMICS) + len(_LENGTHS) * (MESSAGE - _FETCH_ADD))
     assert await env.memory.read32(doorbells.address(2)) == env.board.bells[2].words[-1]
     assert await env.device.read(4, 0x1000, 64) == image
     for vector in range(VECTORS):
