@@ -11,6 +11,7 @@ from systemrdl.node import AddrmapNode, RegNode, RootNode
 
 __all__ = [
     "blocks",
+    "compile_map",
     "flat_name",
     "load",
     "offsets",
@@ -96,6 +97,11 @@ def flat_name(node: RegNode) -> str:
 
 @functools.cache
 def _compile(name: str, parameters: tuple[tuple[str, int], ...]) -> AddrmapNode:
+    return compile_map(name, parameters)
+
+
+def compile_map(name: str, parameters: tuple[tuple[str, int], ...] = ()) -> AddrmapNode:
+    """Compile the register map of a block into a tree of its own, which the caller may change; nothing is checked."""
     compiler = _compiler()
     compiler.compile_file(str(Path(__file__).parent / f"{name}.rdl"))
     return compiler.elaborate(name, parameters={key.upper(): value for key, value in parameters}).top

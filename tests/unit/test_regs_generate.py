@@ -1,4 +1,4 @@
-"""What `make regs` writes: headers that compile and have the documented offsets, Markdown, HTML."""
+"""What `make regs` writes: every file, headers that compile and have the documented offsets, Markdown, HTML."""
 
 import shutil
 import subprocess
@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 import epbell_regs
-from epbell_regs import generate
+from epbell_regs import generate, python_object
+from epbell_regs.configurations import CONFIGURATIONS
 
 # Typed in from the public descriptions, as in the tables of the register maps: C expression -> value.
 LITERALS = {
@@ -98,7 +99,10 @@ LITERALS = {
     },
 }
 COMPILERS = [("gcc", "-std=c11", "c"), ("g++", "-std=c++17", "c++")]
-KINDS = {"h": "include", "md": "markdown"}
+PYTHON = f"python/{python_object.PACKAGE}"
+KINDS = ("include/{}.h", "markdown/{}.md", *(f"{PYTHON}/{{}}{end}" for end in (".py", ".db", "_stubs.pyi")))
+KINDS_OF_A_CONFIGURATION = ("svd/{}.svd", "devicetree/{}.dtsi", "devicetree/{}.dts")
+ONCE = ("html/index.html", *(f"{PYTHON}/{name}" for name in ("__init__.py", "py.typed")))
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +113,12 @@ def written(tmp_path_factory):
 
 def test_everything_named_is_written(written):
     folder, paths = written
-    expected = {folder / kind / f"{block}.{end}" for block in epbell_regs.blocks() for end, kind in KINDS.items()}
-    assert set(paths) == expected | {folder / "html" / "index.html"}
+    expected = {folder / kind.format(block) for block in epbell_regs.blocks() for kind in KINDS}
+    expected |= {folder / kind.format(row.name) for row in CONFIGURATIONS for kind in KINDS_OF_A_CONFIGURATION}
+    assert set(paths) == expected | {folder / name for name in ONCE}
+    assert len(paths) == len(set(paths))
     for path in paths:
-        assert path.stat().st_size > 500, path
+        assert path.stat().st_size > 300 or path.name == "py.typed", path
 
 
 def test_second_run_writes_the_same(written):
