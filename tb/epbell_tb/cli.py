@@ -181,7 +181,11 @@ def _verilog(arguments: list[str]) -> int:
 
 
 def _regs(arguments: list[str]) -> int:
-    parser = _parser("regs", "Write C headers, Markdown and HTML of every register map.")
+    description = (
+        "Write every register map as a C header, Markdown, HTML and a Python object, and every configuration of the "
+        "endpoint as an SVD file and a device-tree snippet."
+    )
+    parser = _parser("regs", description)
     options = _output_options(parser, arguments, "build/regs")
     generate = importlib.import_module("epbell_regs.generate")
     return _print_files(generate.write_all(_output_folder(options.out)), as_json=options.json)
@@ -217,6 +221,16 @@ def _delegate(module: str) -> Callable[[list[str]], int]:
     return run
 
 
+def _on_tree(verb: str, module: str = "") -> Callable[[list[str]], int]:
+    """As `_delegate`, for a verb that works on the source tree; the module has its name unless another is given."""
+
+    def run(arguments: list[str]) -> int:
+        _checkout(verb)
+        return _delegate(f"epbell_tb.{module or verb}")(arguments)
+
+    return run
+
+
 def _checkout(verb: str) -> Path:
     """Folder of the source tree; an installed package has none, and what lies there instead is not ours to touch."""
     project = installation.PROJECT
@@ -245,36 +259,6 @@ def _pytest(verb: str, *folders: str) -> Callable[[list[str]], int]:
     return _in_checkout(verb, "pytest", "-n", str(workers), "--dist", "loadgroup", *folders)
 
 
-def _regress(arguments: list[str]) -> int:
-    _checkout("regress")
-    return _delegate("epbell_tb.regress")(arguments)
-
-
-def _block(arguments: list[str]) -> int:
-    _checkout("block")
-    return _delegate("epbell_tb.blocks")(arguments)
-
-
-def _formal(arguments: list[str]) -> int:
-    _checkout("formal")
-    return _delegate("epbell_tb.formal")(arguments)
-
-
-def _mutate(arguments: list[str]) -> int:
-    _checkout("mutate")
-    return _delegate("epbell_tb.mutate")(arguments)
-
-
-def _cover(arguments: list[str]) -> int:
-    _checkout("cover")
-    return _delegate("epbell_tb.cover")(arguments)
-
-
-def _linux(arguments: list[str]) -> int:
-    _checkout("linux")
-    return _delegate("epbell_tb.linux")(arguments)
-
-
 def _clean(arguments: list[str]) -> int:
     _parser("clean", "Remove everything that was built, except .venv.").parse_args(arguments)
     _checkout("clean")
@@ -284,27 +268,27 @@ def _clean(arguments: list[str]) -> int:
 VERBS: dict[str, Verb] = {
     "setup": Verb("check that every tool is there and say which ones are used", _setup),
     "sim": Verb("run the scenarios on Verilator and print what happened", _delegate("epbell_tb.sim")),
-    "block": Verb("run the unit tests of blocks of the RTL that were edited, in seconds", _block),
+    "block": Verb("run the unit tests of blocks of the RTL that were edited, in seconds", _on_tree("block", "blocks")),
     "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
-    "linux": Verb("boot stock Linux kernels whose PCI device is the endpoint, and print TAP", _linux),
+    "linux": Verb("boot stock Linux kernels whose PCI device is the endpoint, and print TAP", _on_tree("linux")),
     "test": Verb("run every test (arguments go to pytest)", _pytest("test")),
     "unit": Verb("run only the tests that need no Verilator", _pytest("unit", "-m", "not simulation")),
     "vntb": Verb("measure pings between two hosts over each doorbell, and draw them", _delegate("epbell_tb.vntb")),
     "random": Verb("run random traffic on the whole endpoint", _delegate("epbell_tb.random_run")),
     "faults": Verb("try every fault in every state, and see the RTL survive each", _delegate("epbell_tb.faults")),
     "soak": Verb("send millions of doorbells at the RTL's own speed", _delegate("epbell_tb.soak")),
-    "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _regress),
-    "formal": Verb("prove the RTL by k-induction, and see that each proof refutes deliberate defects", _formal),
-    "mutate": Verb("let Yosys break the RTL at random and count what tests and proofs notice", _mutate),
-    "cover": Verb("show how much of the RTL the simulations reach, and what they do not", _cover),
+    "regress": Verb("run what is too much for `test`: takes hours, and can be run in parts", _on_tree("regress")),
+    "formal": Verb("prove the RTL by k-induction, and see each proof refute deliberate defects", _on_tree("formal")),
+    "mutate": Verb("let Yosys break the RTL at random and count what tests and proofs notice", _on_tree("mutate")),
+    "cover": Verb("show how much of the RTL the simulations reach, and what they do not", _on_tree("cover")),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),
-    "regs": Verb("write C headers, Markdown and HTML of the registers", _regs),
+    "regs": Verb("write the registers for C, Python, debuggers (SVD), Linux's device tree, and to read", _regs),
     "bench": Verb("measure latency and throughput", _delegate("epbell_tb.bench")),
     "profile": Verb("show where the time of a simulation goes (with py-spy)", _delegate("epbell_tb.profiler")),
-    "mutants": Verb("break RTL and models by hand and see that the tests notice", _delegate("epbell_tb.mutants")),
-    "testplan": Verb("print what has to be shown, its tests and their last verdict", _delegate("epbell_tb.testplan")),
+    "mutants": Verb("break RTL and models by hand and see that the tests notice", _on_tree("mutants")),
+    "testplan": Verb("print what has to be shown, its tests and their last verdict", _on_tree("testplan")),
     "clean": Verb("remove everything that was built, except .venv", _clean),
 }
 """Name of each verb -> what it does."""

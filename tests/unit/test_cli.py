@@ -188,7 +188,13 @@ def test_our_own_missing_module_is_not_hidden(monkeypatch):
         cli.main(["sim"])
 
 
-@pytest.mark.parametrize("verb", ["test", "regress", "unit", "lint", "type", "clean"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *("test", "regress", "unit", "lint", "type", "clean"),
+        *("block", "formal", "mutate", "cover", "linux", "mutants", "testplan"),
+    ],
+)
 def test_verbs_of_the_source_tree_say_so_elsewhere(verb, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(installation, "PROJECT", tmp_path)
     (tmp_path / "build").mkdir()
