@@ -47,7 +47,7 @@ unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the
 lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff
 type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright
 verilog:; @$(TOOL) run verilog $(if $(OUT),--out '$(OUT)') $(ARGS) ## write the modules as SystemVerilog to build/verilog
-regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write C headers, HTML and Markdown of the registers
+regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write the registers for C, Python, debuggers (SVD), device trees, and to read
 bench:  ; @$(TOOL) run bench $(ARGS)                             ## measure latency and throughput
 profile:; @$(TOOL) run profile $(ARGS)                           ## show where the time of a simulation goes (with py-spy)
 mutants:; @$(TOOL) run mutants $(ARGS)                           ## break RTL and models by hand and see that the tests notice
