@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from cmsis_svd.model import (
     SVDAccessType,
@@ -21,7 +22,6 @@ from cmsis_svd.model import (
     SVDRegisterCluster,
 )
 from cmsis_svd.serializers.xml import SVDXmlSerializer
-from lxml import etree
 from systemrdl.node import AddressableNode, FieldNode, RegfileNode, RegNode
 from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
 
@@ -53,7 +53,9 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 def write(configuration: Configuration, path: Path, *, version: str) -> None:
     """Write the SVD file of a configuration; `version` is that of the device, the project's own."""
-    device = SVDXmlSerializer(device_of(configuration, version)).to_xml_node()
+    # Neither package says of what type an element is.
+    etree: Any = importlib.import_module("lxml.etree")
+    device: Any = SVDXmlSerializer(device_of(configuration, version)).to_xml_node()
     for field in device.iter("field"):
         # cmsis-svd 0.6 writes the access of a field as a second description, which the schema does not allow.
         for second in field.findall("description")[1:]:
@@ -136,7 +138,7 @@ def _field(node: FieldNode) -> SVDField:
     )
 
 
-def _place(node: AddressableNode) -> dict[str, object]:
+def _place(node: AddressableNode) -> dict[str, Any]:
     """Name and place of a register or cluster; an array is one entry."""
     if not node.is_array:
         return {"name": node.inst_name, "address_offset": node.raw_address_offset}
