@@ -6,6 +6,7 @@ asynchronous ones. The package needs ``peakrdl-pyral-runtime`` and nothing else.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from peakrdl_pyral.exporter import PyRALExporter
@@ -62,5 +63,14 @@ def write(folder: Path) -> list[Path]:
         files = [package / f"{name}.py", package / f"{name}.db", package / f"{name}_stubs.pyi"]
         files[1].unlink(missing_ok=True)
         PyRALExporter().export(top, str(package))
+        _mend(files[2])
         written += files
     return written
+
+
+def _mend(stubs: Path) -> None:
+    """Give the elements of arrays of registers a type that is there: PeakRDL-PyRAL 1.1 calls it by another name."""
+    text = stubs.read_text(encoding="utf-8")
+    for name in re.findall(r"^class (\w+)_Reg\(", text, re.MULTILINE):
+        text = re.sub(rf"\b{name}_Register\b", f"{name}_Reg", text)
+    stubs.write_text(text, encoding="utf-8")

@@ -44,7 +44,7 @@ _ACCESS = {
     AccessType.w: SVDAccessType.WRITE_ONLY,
     AccessType.rw: SVDAccessType.READ_WRITE,
 }
-_ON_WRITE = {
+_ON_WRITE: dict[OnWriteType | None, SVDModifiedWriteValuesType] = {
     OnWriteType.woclr: SVDModifiedWriteValuesType.ONE_TO_CLEAR,
     OnWriteType.woset: SVDModifiedWriteValuesType.ONE_TO_SET,
 }
@@ -55,7 +55,8 @@ def write(configuration: Configuration, path: Path, *, version: str) -> None:
     """Write the SVD file of a configuration; `version` is that of the device, the project's own."""
     # Neither package says of what type an element is.
     etree: Any = importlib.import_module("lxml.etree")
-    device: Any = SVDXmlSerializer(device_of(configuration, version)).to_xml_node()
+    serializer: Any = SVDXmlSerializer(device_of(configuration, version))
+    device = serializer.to_xml_node()
     for field in device.iter("field"):
         # cmsis-svd 0.6 writes the access of a field as a second description, which the schema does not allow.
         for second in field.findall("description")[1:]:
@@ -113,13 +114,14 @@ def _cluster(node: RegfileNode) -> SVDRegisterCluster:
 
 def _register(node: RegNode) -> SVDRegister:
     fields = node.fields()
-    known = [field for field in fields if field.get_property("reset") is not None]
+    resets = {field.inst_name: field.get_property("reset") for field in fields}
+    known = [field for field in fields if resets[field.inst_name] is not None]
     return SVDRegister(
         **_place(node),
         description=_text(node),
         size=node.get_property("regwidth"),
         access=_joint([field.get_property("sw") for field in fields]),
-        reset_value=sum(field.get_property("reset") << field.low for field in known),
+        reset_value=sum(value << field.low for field in fields if isinstance(value := resets[field.inst_name], int)),
         # Reserved bits read as zero: they are known too.
         reset_mask=~sum(_mask(field) for field in fields if field not in known and _readable(field)) & 0xFFFF_FFFF,
         fields=[_field(field) for field in fields],

@@ -5,6 +5,7 @@
 import importlib
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from peakrdl_pyral_runtime.hwio.callback import CallbackHWIO
@@ -51,6 +52,15 @@ def test_registers_and_fields_are_those_of_the_map(package, block):
     for name, register in found.items():
         bits = {field.name: (field.offset, field.width) for field in register.children()}
         assert bits == {field.name: (field.low, field.width) for field in expected[name].fields}
+
+
+def test_annotations_name_what_is_there(package):
+    """A class of the stubs that no line declares would leave editors and type checkers without a word."""
+    folder = Path(package("iatu").__file__).parent
+    for path in sorted(folder.glob("*.pyi")):
+        text = path.read_text()
+        named = set(re.findall(r"\b\w+_(?:Reg|Register|RV|Group)\b", text))
+        assert named == set(re.findall(r"class (\w+)\(", text)) & named, path.name
 
 
 def test_offset_moves_a_block(package):
