@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from epbell_tb import figures, forks, report, runner
+from epbell_tb import figures, forks, records, report, runner
 from epbell_tb.progress import Display
 from epbell_tb.sim_options import Options
 from epbell_tb.sim_trees import Target
@@ -58,7 +58,8 @@ class Group:
 
     def environment(self, options: Options) -> dict[str, str]:
         """Environment variables of the scenarios alone."""
-        return {figures.VARIABLE: str(self.accounts(options)), "EPBELL_STALLS": str(int(self.stalls))}
+        own = {figures.VARIABLE: str(self.accounts(options)), "EPBELL_STALLS": str(int(self.stalls))}
+        return {**own, records.VARIABLE: str(self.folder(options))} if options.record else own
 
     def run(self, options: Options) -> forks.Run:
         """Return what is to run in forks."""
@@ -172,4 +173,6 @@ def _environment(options: Options, group: Group) -> dict[str, str]:
         "EPBELL_MSIX": options.msix,
         "EPBELL_THOROUGH": str(int(options.thorough)),
         "EPBELL_DTS": str(group.target.path),
+        # The folder of each group is told at the end of the bring-up; but what keeps a record is there before.
+        records.VARIABLE: str(group.folder(options)) if options.record else "",
     }

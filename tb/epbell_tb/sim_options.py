@@ -48,6 +48,8 @@ class Options:
         Let each sweep take every value, not only those at its boundaries.
     coverage : bool
         Count what of the RTL is reached; each simulation leaves it in the folder of its log.
+    record : bool
+        Keep what the pins showed of each scenario, for the ladders of the report.
     fork : bool
         Run the scenarios of a simulation in forks of it, which share the bring-up; never with waves.
     jobs : int
@@ -71,6 +73,7 @@ class Options:
     waves: bool
     thorough: bool
     coverage: bool
+    record: bool
     fork: bool
     jobs: int
     json: bool
@@ -148,6 +151,7 @@ def parse(argv: Sequence[str]) -> Options:
     add("--thorough", action="store_true", help="every value of each sweep, which takes long, as in `make regress`")
     add("--waves", action="store_true", help="leave a VCD of each simulation and say where")
     add("--coverage", action="store_true", help="count what of the RTL is reached, as `epbell cover` does; slow")
+    add("--no-record", action="store_false", dest="record", help="keep no packets: the report has no ladders then")
     add(
         "--no-fork",
         action="store_false",
@@ -170,8 +174,8 @@ def parse(argv: Sequence[str]) -> Options:
     return Options(
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
         bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough,
-        coverage=given.coverage, fork=given.fork and not given.waves, jobs=given.jobs, json=given.json, report=folder,
-        list=given.list,
+        coverage=given.coverage, record=given.record, fork=given.fork and not given.waves, jobs=given.jobs,
+        json=given.json, report=folder, list=given.list,
     )  # fmt: skip
 
 

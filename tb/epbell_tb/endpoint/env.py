@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from epbell_models.host.pci import PciDevice
 from epbell_models.host.pci_endpoint_test import PciEndpointTest
 from epbell_models.linux.boot import EndpointSoftware, boot
 from epbell_models.reference.address_map import AddressMap
-from epbell_tb import bins_seen
+from epbell_tb import bins_seen, records
 from epbell_tb.bar_sets import BAR_SETS
 from epbell_tb.endpoint.bins import EndpointBins
 from epbell_tb.endpoint.clock import PERIOD_NS, cycle
@@ -36,9 +37,11 @@ from epbell_tb.endpoint.monitors import CpuMonitor, watch_line, watch_stream
 from epbell_tb.endpoint.packets import CompletionReader, LineReader, RequestReader
 from epbell_tb.endpoint.platform import CocotbIrqLine, CocotbPlatform
 from epbell_tb.endpoint.quick import make_quick
+from epbell_tb.endpoint.record import Record
 from epbell_tb.endpoint.resets import HotReset, RootPort
 from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_packets import AnswerReader, SentRequestReader
+from epbell_tb.endpoint.watch import looking_on
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
 from epbell_tb.hard_block_pins import PINS
@@ -123,6 +126,7 @@ class EndpointEnv:
         self.thorough = os.environ.get("EPBELL_THOROUGH", "0") == "1"
         self.bars = BAR_SETS[os.environ.get("EPBELL_BARS", "everyday")]
         self.bar_sizes = tuple(bar.size if bar else 0 for bar in self.bars)
+        self.record = Record() if records.wanted() else None
         self.begin(name)
         self.clock = RisingEdge(dut.clk)
         self.tree = devicetree.load(os.environ.get("EPBELL_DTS") or devicetree.builtin())
@@ -154,30 +158,29 @@ class EndpointEnv:
         source = random.Random(f"{self.seed} buffers")
         self.host = PciEndpointTest(self.device, store_bytes=512, memory=self.to_host.memory, source=source)
         lanes = self.width // 32
-        self.requests = RequestReader(lanes, lambda request: self.board.request(request))
+        self.requests = RequestReader(lanes, self._kept("request", lambda request: self.board.request(request)))
         self.board = Scoreboard(
             self.bar_sizes, self.tree, lambda: self.requests.open_since, lambda: self.block.may_request
         )
         if bins_seen.wanted():
-            self.board.look_on(EndpointBins(self.board))
             bins_seen.begin(width=self.width)
+        watches = (EndpointBins(self.board) if bins_seen.wanted() else None, self.record)
+        self.board.look_on(looking_on(*(watch for watch in watches if watch is not None)))
         self.block.on_flr, self.block.on_power = self.board.flr, self.board.power
         self.block.on_master_change = self.board.to_host.master_changed
         self.board.to_host.msix = os.environ.get("EPBELL_MSIX", "rq")
         self.block.on_msi, self.block.on_msix = self.board.permissions.check_msi, self.board.to_host.asked
         self.block.on_shown = self.board.permissions.shown
         board = self.board
-        self.completions = CompletionReader(lanes, board.completion)
-        self.sent = SentRequestReader(lanes, lambda request: board.to_host.sent(request))
+        self.completions = CompletionReader(lanes, self._kept("completion", board.completion))
+        self.sent = SentRequestReader(lanes, self._kept("sent", lambda request: board.to_host.sent(request)))
         watch_stream(dut, "s_axis_cq", self.requests)
         watch_stream(dut, "m_axis_cc", self.completions)
         watch_stream(dut, "m_axis_rq", self.sent)
-        answers = AnswerReader(lanes, board.to_host.answer)
+        answers = AnswerReader(lanes, self._kept("answer", board.to_host.answer))
         board.to_host.coming = lambda: answers.coming
         watch_stream(dut, "s_axis_rc", answers)
-        CpuMonitor(dut, board.cpu_write_started, board.cpu_write_ended, board.cpu_read_ended, board.cpu_read_started)
-        watch_line(dut.irq_mu, LineReader(1, board.irq))
-        watch_line(dut.irq_edma, LineReader(len(self.irq_edma), board.irq_edma))
+        self._watch_cpu()
         self.counters = Counters(self.cpu, self.board.map["controller"].base)
         self.merged: int | None = None
         self._rises = 0
@@ -190,6 +193,8 @@ class EndpointEnv:
         self.name = name
         self.stalls = os.environ.get("EPBELL_STALLS", "0") == "1"
         self.random = random.Random(f"{self.seed} {name} {self.width}")
+        if self.record is not None:
+            self.record.begin()
         if name:
             cocotb.log.info("%s: %d bits, stalls %d, EPBELL_SEED=%d", name, self.width, self.stalls, self.seed)
 
@@ -335,6 +340,24 @@ class EndpointEnv:
             bridge.prefetchable_mem_limit = _WIDE_WINDOW + _WINDOW_SIZE - 1
         return port
 
+    def _kept(self, kind: str, judge: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return what judges packets of a kind, and keeps them before, if anybody wants them kept."""
+        return judge if self.record is None else self.record.tee(kind, judge)
+
+    def _watch_cpu(self) -> None:
+        """Have the CPU's accesses and its interrupt lines judged, and kept, if anybody wants them kept."""
+        dut, board, record = self.dut, self.board, self.record
+        writes, reads = (board.cpu_write_started, board.cpu_write_ended), (board.cpu_read_started, board.cpu_read_ended)
+        lines = {"irq_mu": board.irq, "irq_edma": board.irq_edma}
+        if record is not None:
+            writes = record.write_started(writes[0]), record.ended("write", writes[1])
+            reads = record.read_started(reads[0]), record.ended("read", reads[1])
+            lines = {name: record.line(name, judge) for name, judge in lines.items()}
+            self.to_host.on_intx = record.intx
+        CpuMonitor(dut, *writes, reads[1], reads[0])
+        watch_line(dut.irq_mu, LineReader(1, lines["irq_mu"]))
+        watch_line(dut.irq_edma, LineReader(len(self.irq_edma), lines["irq_edma"]))
+
     def new_software(self, **options: Any) -> EndpointSoftware:
         """Return a Linux that has not booted yet; options as of `boot`."""
         lines = {unit.interrupt.spi: self.irq_mu for unit in self.tree.messaging_units}
@@ -382,7 +405,9 @@ class EndpointEnv:
         return await channels(self.cpu, self.board, "RF")
 
     def report(self) -> None:
-        """Append the figures of this scenario to the report."""
+        """Append the figures of this scenario to the report, and write its record, if these are asked for."""
+        if self.record is not None:
+            self._write_record(self.record)
         path = os.environ.get("EPBELL_REPORT")
         if not path:
             return
@@ -393,10 +418,29 @@ class EndpointEnv:
             "rings": counts["rings"] + counts["kicks"], "irqs": counts["irqs"] + counts["edma_irqs"],
             "merged": self.merged,
             "cycles_to_irq_min": min(latencies, default=None), "cycles_to_irq_max": max(latencies, default=None),
-            "seed": self.seed, **self.outcome,
+            "seed": self.seed, **self._spread(), **self.outcome,
         }  # fmt: skip
         with Path(path).open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
+
+    def _spread(self) -> dict[str, dict[str, dict[int, int]]]:
+        """Return for each kind of interrupt how often it took how many clocks, if that is kept."""
+        if self.record is None:
+            return {}
+        lines = {"irq_mu": Counter(self.board.latencies), "irq_edma": Counter(self.board.latch.latencies)}
+        spread = {**lines, **self.record.latencies}
+        return {"latencies": {kind: dict(sorted(spread[kind].items())) for kind in sorted(spread) if spread[kind]}}
+
+    def _write_record(self, record: Record) -> None:
+        board = self.board
+        record.write(
+            records.folder(), self.name,
+            tree=self.tree.name, width=self.width, stalls=self.stalls, seed=self.seed,
+            places=[[place.name, place.base, place.size] for place in (*board.map.places, board.map.outbound)],
+            registers={"mu_a": {offset: name for name, offset in board.registers.offset.items()}},
+            edma=self.tree.endpoint.edma.personality,
+            bars={bar: f"{found.address:x}" for bar, found in enumerate(self.device.resources) if found is not None},
+        )  # fmt: skip
 
 
 def _msix(vectors: int, table: int) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class HostPort:
         What is sent instead of a completion; None: the completion.
     judge
         Called with every packet of the endpoint; raises if it must not be like that.
+    on_intx
+        Called with the level when a message says that INTx has another one.
     peers
         Who gets the completions for requesters other than the root complex.
     errors
@@ -60,6 +62,7 @@ class HostPort:
         self.delay: Callable[[], int] = lambda: 0
         self.spoil: Callable[[Tlp], Iterable[Tlp]] | None = None
         self.judge: Callable[[Tlp], None] = lambda _: None
+        self.on_intx: Callable[[bool], None] = lambda _: None
         self.peers: dict[PcieId, Callable[[Tlp], None]] = {}
         self.errors: list[int] = []
         self._root = root
@@ -81,6 +84,7 @@ class HostPort:
         elif kind == TlpType.MSG_LOCAL:
             code = _message(tlp)
             assert code in (ASSERT_INTA, DEASSERT_INTA), f"a message with code {code:#x}"
+            self.on_intx(code == ASSERT_INTA)
             self.intx.drive(code == ASSERT_INTA)
         elif tlp.is_completion() and tlp.requester_id in self.peers:
             self.peers[tlp.requester_id](tlp)

@@ -1,15 +1,19 @@
-"""Who looks on while the scoreboard judges: nobody, unless bins of function are asked for."""
+"""Who looks on while the scoreboard judges: nobody, unless bins of function or records of the run are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from epbell_models.reference.inbound import Refusal
 from epbell_models.reference.outcome import Outcome
 from epbell_tb.endpoint.packets import CpuAccess, Request, SentCompletion
 from epbell_tb.endpoint.to_host_packets import Answer
 
-__all__ = ["Watch"]
+__all__ = [
+    "Watch",
+    "looking_on",
+]
 
 
 class Watch:
@@ -47,3 +51,30 @@ class Watch:
 
     def reset(self, what: str) -> None:
         """Take a reset, before what is under way is forgotten."""
+
+
+class _Several(Watch):
+    """Several, each told in its turn."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        for name in [name for name in vars(Watch) if not name.startswith("_")]:
+            setattr(self, name, _each([getattr(watch, name) for watch in watches]))
+
+
+def _each(told: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def tell(*args: Any, **kwargs: Any) -> None:
+        for one in told:
+            one(*args, **kwargs)
+
+    return tell
+
+
+def looking_on(*watches: Watch) -> Watch:
+    """Return one that tells all of these; of none, one that forgets everything."""
+    match watches:
+        case ():
+            return Watch()
+        case (watch,):
+            return watch
+        case _:
+            return _Several(watches)
