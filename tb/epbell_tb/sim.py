@@ -2,7 +2,7 @@
 
 Each width is built once for all the device trees that need the same RTL; each combination of device tree and width is a
 simulation of its own that runs the scenarios of that tree, with and without stalls (two, where one
-would be most of the work). Writes ``summary.json`` in
+would be most of the work). Writes ``summary.json`` and the pages of the run in
 ``sim_build/report`` and adds to ``scenarios.json`` there.
 Exit status: 0, 1 if a scenario fails or is missing or a tool fails, 2 if the command line is wrong.
 """
@@ -23,6 +23,7 @@ from epbell_models.devicetree import DeviceTreeError
 from epbell_tb import backends, figures, report, runner, sim_options, verdicts
 from epbell_tb.cases import Case
 from epbell_tb.progress import Display, alone, display
+from epbell_tb.run_report import pages
 from epbell_tb.scenarios import WIDTHS
 from epbell_tb.sim_group import Ended, Group, run_groups
 from epbell_tb.sim_options import Options
@@ -76,6 +77,7 @@ def main(argv: Sequence[str]) -> int:
             date = verdicts.now()
             report.write_summary(path, found, told, sim_options.versions(), date)
             keep_verdicts(options, found, date)
+            pages.write(options.report, _runs(options, found, ended), date=date, versions=sim_options.versions())
     except (runner.SimulationError, VariantError) as error:
         print(f"epbell: {error}", file=sys.stderr)
         return 1
@@ -84,6 +86,7 @@ def main(argv: Sequence[str]) -> int:
     _say(console, *_failures(options, found))
     if options.waves:
         _say(console, *(f"waves: {part.group.folder(options) / _WAVES}" for part in ended))
+    _say(console, f"to look at: {_short(options.report / pages.INDEX)}")
     seconds = time.monotonic() - start
     summary = _short(options.report / "summary.json")
     _say(console, f"{report.tally(found)} in {seconds:.0f} s, seed {options.seed}; {summary}")
@@ -160,6 +163,21 @@ def _ordered(options: Options, run_on: Sequence[Target], found: list[report.Row]
     names = {scenario.name: number for number, scenario in enumerate(options.scenarios)}
     trees = {target.name: number for number, target in enumerate(run_on)}
     return sorted(found, key=lambda row: (names[row.name], trees[row.tree], row.width, row.stalls))
+
+
+def _runs(options: Options, found: Sequence[report.Row], ended: Sequence[Ended]) -> list[pages.Run]:
+    """Return what the pages are about."""
+    folders = {(part.group.target.name, part.group.width, part.group.stalls): part.group for part in ended}
+    told = {
+        (part.group, account["name"]): account for part in ended for account in part.accounts if "name" in account
+    }
+    runs = []
+    for row in found:
+        group = folders[row.tree, row.width, row.stalls]
+        replay = options.replay(row.name, row.tree, row.width, row.stalls)
+        name = group.folder(options).name
+        runs.append(pages.found(options.report, name, row, replay, told.get((group, row.name), {})))
+    return runs
 
 
 def keep_verdicts(options: Options, found: Sequence[report.Row], date: str) -> None:
