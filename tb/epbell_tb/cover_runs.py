@@ -164,7 +164,7 @@ class Simulated:
             own = folder / str(seed)
             command = [sys.executable, "-m", "epbell_tb.cli", "sim", "--tree", self.tree, "--width", str(self.width)]
             command += ["--stalls", "on" if self.stalls else "off", "--scenario", ",".join(self.scenarios)]
-            command += ["--msix", self.msix]
+            command += ["--msix", self.msix, "--no-record"]
             command += ["--coverage"] * measure + ["--jobs", "1", "--seed", str(seed), "--report", str(own)]
             own.mkdir(parents=True, exist_ok=True)
             with (own / "output.log").open("wb") as log:

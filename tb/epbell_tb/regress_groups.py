@@ -156,7 +156,8 @@ class Outcome(NamedTuple):
 
 def _scenarios(kind: str, tree: str, width: int, *options: str) -> Group:
     places = [kind, *options[1:2], tree, str(width)] if kind == "bars" else [kind, tree, str(width)]
-    arguments = ("sim", "--tree", tree, "--width", str(width), "--thorough", "--jobs", "1", "--json", *options)
+    arguments = ("sim", "--tree", tree, "--width", str(width), "--thorough", "--jobs", "1", "--json", "--no-record")
+    arguments += options
     return Group(".".join(places), arguments)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from epbell_models import devicetree
-from epbell_tb import cli, runner, sim, sim_options
+from epbell_tb import cli, records, runner, sim, sim_options
 from epbell_tb.installation import PROJECT
 from epbell_tb.scenarios import SCENARIOS, Scenario
 
@@ -70,6 +70,40 @@ def test_verdicts(planted, tmp_path, capfd, monkeypatch):
     assert "planted_nowhere, imx8, 256 bits, stalls off: missing: it did not run" in out
     assert "2 pass, 2 fail, 1 missing in" in out
     assert "2 - 5" in out, "cycles to irq"
+    assert f"to look at: {tmp_path / 'index.html'}" in out
+    check_report(tmp_path, real)
+
+
+def check_report(folder, real):
+    """Compare the pages, and the record of the real scenario, with what the summary says of it."""
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert all(f'data-name="{name}"' in page for name in ("ring_each_vector", *PLANTED))
+    failing = page.partition("How long interrupts take")[0]
+    assert "planted on purpose" in failing
+    assert "make sim SEED=5 WIDTH=256 SCENARIO=planted_failure STALLS=off TREE=imx8" in failing
+    run = folder / "imx8-usp256-stalls-off"
+    assert [path.name for path in run.glob("*.record.js")] == ["ring_each_vector.record.js"]
+    found = records.read(records.file_of(run, "ring_each_vector"))
+    assert (found["name"], found["seed"], found["left_out"]["number"]) == ("ring_each_vector", 5, 0)
+    names = {kind: ("kind", *columns) for kind, columns in found["columns"].items()}
+    entries = [dict(zip(names[entry[0]], entry, strict=True)) for entry in found["entries"]]
+    rings = [entry for entry in entries if "rings vector" in entry.get("meaning", "")]
+    rises = [entry for entry in entries if entry["kind"] == "line" and entry["level"]]
+    assert len(rings) == real["rings"]
+    assert len(rises) == real["irqs"]
+    latencies = [rise["first"] - ring["first"] for ring, rise in zip(rings, rises, strict=True)]
+    assert min(latencies) == real["cycles_to_irq_min"]
+    assert {entry["kind"] for entry in entries} >= {"request", "write", "read", "line"}
+
+
+@pytest.mark.xdist_group("256-flowing-imx8")
+def test_no_record(planted, tmp_path, capfd):
+    arguments = ["--width", "256", "--stalls", "off", "--scenario", "ring_each_vector", "--report", str(tmp_path)]
+    assert sim.main([*arguments, "--no-record"]) == 0, capfd.readouterr()
+    assert not list(tmp_path.rglob("*.record.js"))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'data-name="ring_each_vector"' in page
+    assert "ladder.html#" not in page
 
 
 @pytest.mark.xdist_group("256-flowing-imx8")

@@ -1,8 +1,9 @@
-"""The pages of a run: failures first, everything that ran in the table, every link leads somewhere, nothing from afar."""
+"""The pages of a run: failures first, a row for everything that ran, links that lead somewhere, nothing from afar."""
 
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -106,7 +107,7 @@ def test_for_everybody(name, index):
     assert page.all("html") == [{"lang": "en"}]
     headings = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert headings[0] == 1
-    assert all(after - before <= 1 for before, after in zip(headings, headings[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(headings))
     assert all("aria-label" in one or "aria-hidden" in one for one in page.all("svg"))
     assert all(one.get("scope") in ("row", "col") for one in page.all("th"))
     assert all(one.get("type") in ("button", "reset", "submit") for one in page.all("button"))
@@ -126,7 +127,7 @@ def test_wide_histogram_keeps_every_count():
     (chart,) = histogram.charts([(True, {"irq_mu": spread})])
     assert len(chart.bins) <= 40
     assert sum(one.stalled for one in chart.bins) == sum(spread.values())
-    assert all(after.low == before.high + 1 for before, after in zip(chart.bins, chart.bins[1:], strict=False))
+    assert all(after.low == before.high + 1 for before, after in pairwise(chart.bins))
     assert chart.bins[0].low <= 2
     assert chart.bins[-1].high >= max(spread)
 

@@ -41,9 +41,9 @@ from epbell_tb.endpoint.record import Record
 from epbell_tb.endpoint.resets import HotReset, RootPort
 from epbell_tb.endpoint.scoreboard import Scoreboard
 from epbell_tb.endpoint.to_host_packets import AnswerReader, SentRequestReader
-from epbell_tb.endpoint.watch import looking_on
 from epbell_tb.endpoint.upstream.hot_reset_only_stored import watch_bus_reset
 from epbell_tb.endpoint.upstream.msis_look_like_one import refuse_vectors
+from epbell_tb.endpoint.watch import looking_on
 from epbell_tb.hard_block_pins import PINS
 
 __all__ = [

@@ -28,7 +28,12 @@ __all__ = [
 
 INDEX, LADDER = "index.html", "ladder.html"
 
-_BLOCKS = {"controller": "controller", "iatu": "iatu", "unroll": "edma", "hdma": "hdma"}
+_BLOCKS = {
+    "controller": ("controller",),
+    "iatu": ("iatu", "iatu_outbound"),
+    "unroll": ("edma",),
+    "hdma": ("hdma",),
+}
 """Register maps whose names the ladder shows, by the place or, of an eDMA page, by its personality."""
 
 _ORDER = (report.FAIL, report.MISSING, report.PASS)
@@ -122,7 +127,7 @@ def write(folder: Path, runs: Sequence[Run], *, date: str, versions: Mapping[str
         "period_ns": PERIOD_NS,
         "versions": versions,
         "names": {run.key: _told(run) for run in ordered},
-        "registers": {place: _names(block) for place, block in _BLOCKS.items()},
+        "registers": {place: _names(blocks) for place, blocks in _BLOCKS.items()},
     }
     for name in (LADDER, INDEX):
         path = folder / name
@@ -138,5 +143,5 @@ def _told(run: Run) -> dict[str, Any]:
     return known if run.row.verdict == report.PASS else {**known, "reason": run.row.reason, "replay": run.replay}
 
 
-def _names(block: str) -> dict[int, str]:
-    return {offset: name for name, offset in epbell_regs.offsets(block).items()}
+def _names(blocks: Sequence[str]) -> dict[int, str]:
+    return {offset: name for block in blocks for name, offset in epbell_regs.offsets(block).items()}

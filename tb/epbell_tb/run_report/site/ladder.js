@@ -12,7 +12,7 @@ const TITLES = { host: "host", link: "link", endpoint: "endpoint", cpu: "CPU" };
 const TYPES = ["MRd", "MWr", "IORd", "IOWr", "FetchAdd", "Swap", "CAS", "MRdLk", "CfgRd0", "CfgRd1", "CfgWr0", "CfgWr1",
   "Msg", "MsgVD", "MsgATS", "type 15"];
 const STATUS = { 0: "SC", 1: "UR", 2: "CRS", 4: "CA" };
-const ERRORS = { 1: "poisoned", 2: "bad status", 3: "bad length", 4: "wrong tag", 5: "wrong address", 6: "wrong tag", 8: "FLR", 9: "timeout" };
+const NOTICES = { 8: "given up: function-level reset", 9: "timeout" };
 const RESPONSES = ["", "", " SLVERR", " DECERR"];
 const RESETS = { rst: "reset", hot: "hot reset", flr: "function-level reset", D3hot: "D3hot" };
 
@@ -58,9 +58,11 @@ const SHOWN = {
     `${completes(e)} ${STATUS[e.status] ?? e.status}, tag ${e.tag}${e.bytes ? `, ${e.bytes} B${words(e)}` : ""}`, e.status !== 0],
   sent: (e) => ["endpoint", "host", e.meaning ? "interrupt" : "endpoint",
     `${e.meaning ? `${e.meaning}: ` : ""}${TYPES[e.type]} 0x${e.address}, ${4 * e.length} B${e.type === 1 ? "" : `, tag ${e.tag}`}${words(e)}`, false],
-  answer: (e) => ["host", "endpoint", "endpoint",
-    `${completes(e)} ${STATUS[e.status] ?? e.status}, tag ${e.tag}${words(e)}${e.error ? `, ${ERRORS[e.error] ?? `error ${e.error}`}` : ""}`,
-    e.status !== 0 || e.error !== 0],
+  answer: (e) => (NOTICES[e.error] // the hard block's own word, not a completion
+    ? ["link", "endpoint", "endpoint", `${NOTICES[e.error]}, tag ${e.tag}`, true]
+    : ["host", "endpoint", "endpoint",
+      `${completes(e)} ${STATUS[e.status] ?? e.status}, tag ${e.tag}${words(e)}${e.poisoned ? ", poisoned" : ""}${e.error > 1 ? `, error ${e.error}` : ""}`,
+      e.status !== 0 || e.error !== 0]),
   write: (e) => ["cpu", "endpoint", "cpu",
     `${local(e.address)} := ${hex(e.data)}${e.strobes === 15 ? "" : ` strobes ${e.strobes.toString(2).padStart(4, "0")}`}${answered(e)}`, wrong(e)],
   read: (e) => ["cpu", "endpoint", "cpu", `${local(e.address)} is ${e.last === null ? "?" : hex(e.data)}${answered(e)}`, wrong(e)],
@@ -147,12 +149,16 @@ function line(entry, y, row, at, before, texts) {
   drawn.append(svg("rect", { class: "hit", x: 0, y: y - row / 2, width: WIDTH, height: row }));
   if (entry.group === "reset") {
     drawn.append(svg("path", { d: `M${from} ${y} H${to}` }));
-  } else if (cpu) { // there and, if it was answered, back again
-    const back = entry.last === null ? "" : `L${from} ${end}`;
-    drawn.append(svg("path", { d: `M${from} ${y} L${to} ${(y + end) / 2} ${back}` }), tip(to, (y + end) / 2, right));
+  } else if (cpu) { // there and, if it was answered, back again: at once, or after a while
+    drawn.append(svg("path", { d: `M${from} ${y} H${to}` }), tip(to, y, right));
+    if (entry.last !== null && end - y <= row) drawn.append(tip(from, y, !right));
+    else if (entry.last !== null) drawn.append(svg("path", { class: "wait", d: `M${to} ${y} V${end} H${from}` }), tip(from, end, !right));
   } else {
     drawn.append(svg("path", { d: `M${from} ${y} L${to} ${end}` }), tip(to, end, right));
-    if (entry.to === "host" || entry.from === "host") drawn.append(svg("circle", { class: "tip", cx: LANES.link, cy: (y + (end - y) * ((LANES.link - from) / (to - from))), r: 2.5 }));
+    if (entry.to === "host" || entry.from === "host") {
+      const cy = y + (end - y) * ((LANES.link - from) / (to - from));
+      drawn.append(svg("circle", { class: "tip", cx: LANES.link, cy, r: 2.5 }));
+    }
   }
   const small = row < 20 ? 9 : 11;
   const room = Math.floor((Math.abs(to - from) - 26) / (small * 0.61));
