@@ -18,8 +18,11 @@ SETTINGS = tomli.loads(PYPROJECT)
 EXTRAS = SETTINGS["project"]["optional-dependencies"]
 DECLARED = {
     "requirements.lock": [*SETTINGS["project"]["dependencies"], *(name for extra in EXTRAS.values() for name in extra)],
-    "requirements-formal.lock": SETTINGS["dependency-groups"]["formal"],
+    **{f"requirements-{name}.lock": lines for name, lines in SETTINGS["dependency-groups"].items()},
 }
+
+
+FEWEST = {"requirements.lock": 40, "requirements-formal.lock": 5, "requirements-browser.lock": 1}
 
 
 def entries(lock):
@@ -54,7 +57,7 @@ def test_direct_dependency_is_locked_to_an_allowed_version(lock, line):
         assert declared.specifier.contains(exact.version), f"{pin} does not satisfy {declared}"
 
 
-@pytest.mark.parametrize(("lock", "fewest"), [("requirements.lock", 40), ("requirements-formal.lock", 5)])
+@pytest.mark.parametrize(("lock", "fewest"), list(FEWEST.items()))
 def test_every_entry_is_exact_and_hashed(lock, fewest):
     assert len(entries(lock)) > fewest
     for entry, pin in zip(entries(lock), pins(lock), strict=True):
