@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from epbell_tb.endpoint.clock import PERIOD_NS
 
@@ -95,9 +96,7 @@ def _chart(kind: str, flowing: Counter[int], stalled: Counter[int]) -> Chart:
 
 def _figures(spread: Counter[int]) -> tuple[int, int, int, int]:
     ordered = sorted(spread)
-    total, below = spread.total(), 0
-    for median in ordered:
-        below += spread[median]
-        if 2 * below >= total:
-            break
+    total = spread.total()
+    sums = accumulate(spread[clocks] for clocks in ordered)
+    median = next(clocks for clocks, below in zip(ordered, sums, strict=True) if 2 * below >= total)
     return total, ordered[0], median, ordered[-1]
