@@ -1,7 +1,7 @@
 # Every target is one call of Python; `epbell VERB --help` tells what else each verb takes. All but clean and help build
 # .venv by themselves when it is missing or stale.
 #
-#   make sim [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [TREE=rk3588] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
+#   make sim [SIM=icarus] [SEED=7] [WIDTH=64,256] [SCENARIO=ring] [STALLS=off] [TREE=rk3588] [BARS=linux] [DTS=mine.dts] [WAVES=1] [ARGS='...']
 #   make test [TESTS=tests/unit] [ARGS='-k ring']
 #   make block [BLOCK=mu]
 #   make selftest [TREE=rk3588] [DTS=mine.dts] [ARGS='--only *.DOORBELL_TEST']
@@ -23,14 +23,14 @@ $(error $(PYTHON) not found; install CPython 3.10 or newer: `apt-get install pyt
 endif
 
 TOOL := $(PYTHON) tb/epbell_tb/toolchain.py
-SIM  := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+CHOSEN := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
 .PHONY: setup sim block selftest linux test regress random vntb soak formal cover mutate faults unit lint type verilog regs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
-sim:    ; @$(TOOL) run sim $(SIM) $(ARGS)                        ## run the scenarios on Verilator and print what happened
+sim:    ; @$(TOOL) run sim $(if $(SIM),--sim '$(SIM)') $(CHOSEN) $(ARGS) ## run the scenarios on Verilator (or SIM=icarus) and print what happened
 block:  ; @$(TOOL) run block $(if $(BLOCK),'$(BLOCK)') $(ARGS)    ## run the unit tests of the RTL's blocks that were edited, in seconds
 selftest:; @$(TOOL) run selftest $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(ARGS) ## run Linux's selftest of an endpoint and print TAP
 linux:  ; @$(TOOL) run linux $(if $(TEST)$(TREE)$(DTS),$(or $(TEST),pcitest) $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)'),all) $(ARGS) ## boot stock Linux kernels whose PCI device is the endpoint

@@ -267,7 +267,7 @@ def _clean(arguments: list[str]) -> int:
 
 VERBS: dict[str, Verb] = {
     "setup": Verb("check that every tool is there and say which ones are used", _setup),
-    "sim": Verb("run the scenarios on Verilator and print what happened", _delegate("epbell_tb.sim")),
+    "sim": Verb("run the scenarios on Verilator or Icarus and print what happened", _delegate("epbell_tb.sim")),
     "block": Verb("run the unit tests of blocks of the RTL that were edited, in seconds", _on_tree("block", "blocks")),
     "selftest": Verb("run Linux's selftest of an endpoint and print TAP", _delegate("epbell_tb.selftest")),
     "linux": Verb("boot stock Linux kernels whose PCI device is the endpoint, and print TAP", _on_tree("linux")),

@@ -42,7 +42,7 @@ __all__ = [
 PROJECT = Path(__file__).resolve().parent.parent.parent
 MAKE_VARIABLES = (
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"),
-    *("ARGS", "BARS", "BLOCK", "DTS", "ONLY", "OUT", "SCENARIO", "SEED", "STALLS"),
+    *("ARGS", "BARS", "BLOCK", "DTS", "ONLY", "OUT", "SCENARIO", "SEED", "SIM", "STALLS"),
     *("TEST", "TESTS", "TREE", "WAVES", "WIDTH"),
 )
 """Variables by which a ``make`` hands its options, and what its user has set, to the programs that it starts."""

@@ -1,4 +1,4 @@
-"""Build an exported module with Verilator, once, and run cocotb benches on it.
+"""Build an exported module with Verilator or Icarus, once, and run cocotb benches on it.
 
 A build lives in ``sim_build/<module>[-waves]/<hash>/``; the hash covers the generated SystemVerilog and the versions of
 the tools, so an unchanged module is never built twice and a changed one never runs on an old binary. A file lock lets
@@ -29,15 +29,22 @@ from filelock import FileLock
 from epbell import export
 from epbell.export_rest import add_at_rest
 from epbell_tb import coverage as coverage_records
-from epbell_tb import toolchain
+from epbell_tb import icarus, toolchain
 from epbell_tb.coverage_source import only_named
 
-__all__ = ["Build", "Result", "SimulationError", "build", "cancel", "read_results", "run", "sim_build", "source"]
+__all__ = [
+    *("ICARUS", "VERILATOR", "Build", "Result", "SimulationError"),
+    *("build", "cancel", "read_results", "run", "sim_build", "source"),
+]
+
+VERILATOR, ICARUS = "verilator", "icarus"
 
 #: Wall-clock seconds after which a simulation is ended: no bench of ours comes near it.
 TIME_LIMIT_S = 600.0
 #: With coverage, so many times as long.
 COVERAGE_SLOWDOWN = 6
+#: On Icarus, so many times as long.
+ICARUS_SLOWDOWN = 20
 #: One C++ file, no precompiled header; only the ports of the top level are visible to the bench.
 _VERILATOR_ARGS = ("-Wno-fatal", "--no-public-flat-rw", "--public-depth", "1", "--output-split", "0")
 #: Make variables: what runs once is not optimised, what runs every clock is, as far as it pays within seconds.
@@ -74,7 +81,7 @@ class SimulationError(Exception):
 
 @dataclass(frozen=True)
 class Build:
-    """A Verilated module, ready to run.
+    """A module, ready to run.
 
     Attributes
     ----------
@@ -83,11 +90,13 @@ class Build:
     folder : Path
         Where the binary and its sources are.
     waves : bool
-        Whether it can write a VCD.
+        Whether it writes waves.
     seconds : float
         Wall-clock seconds that the build took; 0.0 when it was there already.
     coverage : bool
         Whether it counts what is reached.
+    simulator : str
+        `VERILATOR` or `ICARUS`.
     """
 
     module: str
@@ -95,6 +104,7 @@ class Build:
     waves: bool
     seconds: float
     coverage: bool = False
+    simulator: str = VERILATOR
 
 
 @dataclass(frozen=True)
@@ -138,8 +148,9 @@ def build(
     at_rest: Mapping[str, Sequence[str]] | None = None,
     coverage: bool = False,
     mutated: str | None = None,
+    simulator: str = VERILATOR,
 ) -> Build:
-    """Export and Verilate one module, unless that very build is there already.
+    """Export and compile one module, unless that very build is there already.
 
     Parameters
     ----------
@@ -159,28 +170,31 @@ def build(
     mutated : str, optional
         SystemVerilog of the module with its mutants (`epbell_tb.mutate_design`), which is taken in the place of an
         export. Such a build has its own folder.
+    simulator : str
+        `VERILATOR` or `ICARUS`, which counts no coverage.
 
     Raises
     ------
     ValueError
         If there is no such module, or no such register.
     SimulationError
-        If Verilator or the C++ compiler refuses it.
+        If the simulator's compiler, or that of C++, refuses it.
     ToolError
         If a tool is missing.
     """
     if builder is None and mutated is None:
         _check(module)
     kinds = ("" if at_rest is None else "-at-rest", "-waves" if waves else "", "-coverage" if coverage else "")
+    kinds += ("" if simulator == VERILATOR else f"-{simulator}",)
     root = sim_build() / f"{module}{'' if mutated is None else '-mutated'}{''.join(kinds)}"
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / "lock"):
         text = _source(module, builder, root, at_rest) if mutated is None else mutated
         if coverage:
             text = only_named(text)
-        folder = root / _digest(text, coverage)
+        folder = root / (_digest(text, coverage) if simulator == VERILATOR else _icarus_digest(text, module))
         if (folder / "done").exists():
-            return Build(module, folder, waves, 0.0, coverage)
+            return Build(module, folder, waves, 0.0, coverage, simulator)
         if say is not None:
             say(f"compiling {module}{' with waves' if waves else ''}")
         start = time.monotonic()
@@ -188,15 +202,21 @@ def build(
         shutil.rmtree(folder, ignore_errors=True)  # of a build that was interrupted
         folder.mkdir()
         (folder / f"{module}.sv").write_text(text, encoding="utf-8")
-        _compile(module, folder, waves, coverage)
-        return Build(module, folder, waves, time.monotonic() - start, coverage)
+        if simulator == VERILATOR:
+            _compile(module, folder, waves, coverage)
+        else:
+            _compile_for_icarus(module, folder, text)
+        return Build(module, folder, waves, time.monotonic() - start, coverage, simulator)
 
 
 def _compile(module: str, folder: Path, waves: bool, coverage: bool) -> None:
     runtime = _runtime_objects(waves, coverage)
     runtime.parent.mkdir(parents=True, exist_ok=True)
     make = f"{toolchain.verilator_env()['MAKEFLAGS']} {_make_variables(coverage)}".strip()
-    worker = _worker("build", module=module, folder=str(folder), waves=waves, build_args=_verilator_args(coverage))
+    worker = _worker(
+        "build", simulator=VERILATOR, module=module, top=module, folder=str(folder), waves=waves,
+        build_args=_verilator_args(coverage),
+    )  # fmt: skip
     with FileLock(runtime.with_suffix(".lock")) as lock:
         # Only the very first build compiles Verilator's library, and the others wait for that.
         if runtime.exists():
@@ -204,6 +224,13 @@ def _compile(module: str, folder: Path, waves: bool, coverage: bool) -> None:
         _lend_runtime(runtime, folder)
         _call(worker, folder / "build.log", folder, {"MAKEFLAGS": make})
         _keep_runtime(folder, runtime)
+    (folder / "done").touch()
+
+
+def _compile_for_icarus(module: str, folder: Path, text: str) -> None:
+    (folder / f"{icarus.TOP}.sv").write_text(icarus.top_level(text, module), encoding="utf-8")
+    worker = _worker("build", simulator=ICARUS, module=module, top=icarus.TOP, folder=str(folder))
+    _call(worker, folder / "build.log", folder, {})
     (folder / "done").touch()
 
 
@@ -256,7 +283,8 @@ def run(
     outcome.unlink(missing_ok=True)
     command = _worker(
         "test", module=build.module, folder=str(build.folder), waves=build.waves,
-        bench=benches, tests=tests, seed=seed, results=str(folder),
+        bench=benches, tests=tests, seed=seed, results=str(folder), simulator=build.simulator,
+        top=build.module if build.simulator == VERILATOR else icarus.TOP,
     )  # fmt: skip
     log = folder / "run.log"
     (folder / coverage_records.NAME).unlink(missing_ok=True)
@@ -338,6 +366,12 @@ def _digest(text: str, coverage: bool) -> str:
     if coverage:  # the lines of Python count, too
         options += [text, *(path.read_text(encoding="utf-8") for path in (_COVERAGE_SOURCE, _COVERAGE_HEADER))]
     key = "\n".join([export.source_hash(text), *versions, sys.prefix, *options])
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _icarus_digest(text: str, module: str) -> str:
+    versions = [toolchain.find_icarus().version, importlib.metadata.version("cocotb")]
+    key = "\n".join([export.source_hash(text), icarus.top_level(text, module), *versions])
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 

@@ -1,4 +1,4 @@
-"""``make sim``: run the scenarios of the endpoint on Verilator and show what happened.
+"""``make sim``: run the scenarios of the endpoint on a simulator and show what happened.
 
 Each width is built once for all the device trees that need the same RTL; each combination of device tree and width is a
 simulation of its own that runs the scenarios of that tree, with and without stalls (two, where one
@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 
 from epbell_models.devicetree import DeviceTreeError
-from epbell_tb import backends, figures, report, runner, sim_options, verdicts
+from epbell_tb import backends, figures, icarus, report, runner, sim_options, toolchain, verdicts
 from epbell_tb.cases import Case
 from epbell_tb.progress import Display, alone, display
 from epbell_tb.run_report import pages
@@ -33,7 +33,7 @@ from epbell_tb.sim_variant import Variant, VariantError, build_variant, variant_
 __all__ = ["keep_verdicts", "main"]
 
 _POLL_S = 0.3
-_WAVES = "dump.vcd"
+_WAVES = {runner.VERILATOR: "dump.vcd", runner.ICARUS: icarus.WAVES}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,6 +48,11 @@ def main(argv: Sequence[str]) -> int:
     -------
     int
         Exit status.
+
+    Raises
+    ------
+    ToolError
+        If the simulator that was asked for is missing.
     """
     options = sim_options.parse(argv)
     if options.list:
@@ -57,6 +62,8 @@ def main(argv: Sequence[str]) -> int:
                 places += f"; {' and '.join(map(str, scenario.widths))} bits"
             print(f"{scenario.name} ({places})\n    {scenario.intent}")
         return 0
+    if options.simulator == runner.ICARUS:
+        toolchain.find_icarus()  # what is missing is said before anything is converted
     console = Console(stderr=options.json, width=None if sys.stdout.isatty() else 140, soft_wrap=False)
     try:
         run_on = targets(options)
@@ -85,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
     _say(console, *(part.trouble for part in ended if part.trouble))
     _say(console, *_failures(options, found))
     if options.waves:
-        _say(console, *(f"waves: {part.group.folder(options) / _WAVES}" for part in ended))
+        _say(console, *(f"waves: {part.group.folder(options) / _WAVES[options.simulator]}" for part in ended))
     _say(console, f"to look at: {_short(options.report / pages.INDEX)}")
     seconds = time.monotonic() - start
     summary = _short(options.report / "summary.json")
@@ -152,7 +159,9 @@ def _build(options: Options, variant: Variant, shown: Display) -> runner.Build:
     def say(_: str) -> None:
         shown.begin(job)
 
-    build = build_variant(variant, waves=options.waves, say=say, coverage=options.coverage)
+    build = build_variant(
+        variant, waves=options.waves, say=say, coverage=options.coverage, simulator=options.simulator
+    )
     if build.seconds:
         shown.end(job, f"{build.seconds:.0f} s")
     return build
@@ -186,13 +195,13 @@ def keep_verdicts(options: Options, found: Sequence[report.Row], date: str) -> N
     Parameters
     ----------
     options : Options
-        What was asked for; of a user's own device tree nothing is kept, for the plan is not about it.
+        What was asked for; of a user's own device tree and of Icarus nothing is kept, for the plan is not about them.
     found : sequence of Row
         What came of it. What is missing failed.
     date : str
         When.
     """
-    if options.dts is not None:
+    if options.dts is not None or options.simulator != runner.VERILATOR:
         return
     kept = {}
     for row in found:

@@ -50,7 +50,8 @@ class Group:
 
     def folder(self, options: Options) -> Path:
         """Folder of the log, the accounts and the waves."""
-        return options.report / f"{self.target.name}-usp{self.width}-stalls-{'on' if self.stalls else 'off'}"
+        other = "" if options.simulator == runner.VERILATOR else f"-{options.simulator}"
+        return options.report / f"{self.target.name}-usp{self.width}-stalls-{'on' if self.stalls else 'off'}{other}"
 
     def accounts(self, options: Options) -> Path:
         """File to which the scenarios append what happened."""
@@ -160,7 +161,8 @@ def _modules(group: Group) -> tuple[str, ...]:
 
 def _limit_s(options: Options) -> float:
     limit_s = _THOROUGH_LIMIT_S if options.thorough else runner.TIME_LIMIT_S
-    return runner.COVERAGE_SLOWDOWN * limit_s if options.coverage else limit_s
+    limit_s *= runner.COVERAGE_SLOWDOWN if options.coverage else 1
+    return limit_s * (runner.ICARUS_SLOWDOWN if options.simulator == runner.ICARUS else 1)
 
 
 def _how(options: Options, group: Group, limit_s: float) -> dict[str, Any]:

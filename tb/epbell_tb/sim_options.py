@@ -22,6 +22,7 @@ __all__ = ["DEFAULT_SEED", "Options", "parse", "versions"]
 DEFAULT_SEED = 1
 _STALLS = {"on": (True,), "off": (False,), "both": (False, True)}
 _MOST_JOBS = 64
+_SIMULATORS = (runner.VERILATOR, runner.ICARUS)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Options:
         Folder of summary.json and of the logs.
     list : bool
         Print what there is to run, and run nothing.
+    simulator : str
+        `runner.VERILATOR` or `runner.ICARUS`.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -79,10 +82,12 @@ class Options:
     json: bool
     report: Path
     list: bool
+    simulator: str = runner.VERILATOR
 
     def replay(self, name: str, tree: str, width: int, stalls: bool) -> str:
         """Return the command that runs one scenario again as it was run here."""
         settings = {
+            "SIM": "" if self.simulator == runner.VERILATOR else self.simulator,
             "SEED": str(self.seed),
             "WIDTH": str(width),
             "SCENARIO": name,
@@ -104,7 +109,7 @@ class Options:
 def parse(argv: Sequence[str]) -> Options:
     """Read the command line; a wrong one ends the program with status 2 and a sentence that says what to do."""
     parser = argparse.ArgumentParser(
-        prog="epbell sim", description="Run the scenarios of the endpoint on Verilator.", allow_abbrev=False
+        prog="epbell sim", description="Run the scenarios of the endpoint on a simulator.", allow_abbrev=False
     )
     add = parser.add_argument
     add(
@@ -142,6 +147,12 @@ def parse(argv: Sequence[str]) -> Options:
         metavar="SET",
         help=f"sizes of the BARs: {', '.join(BAR_SETS)}; default everyday",
     )
+    add(
+        "--sim",
+        choices=_SIMULATORS,
+        default=runner.VERILATOR,
+        help="simulator; default verilator. Icarus is the system's, version 11 or newer, and many times slower",
+    )
     add("--msix", choices=MSIX_WAYS, default="rq", help="MSI-X as memory writes on RQ (default) or by the block's port")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", type=_trees, default=TREES, metavar="LIST", help=f"default {','.join(TREES)}")
@@ -163,6 +174,8 @@ def parse(argv: Sequence[str]) -> Options:
     add("--list", action="store_true", help="print each scenario with its device trees and what it shows; run none")
     add("--report", type=Path, metavar="FOLDER", help="default sim_build/report")
     given = parser.parse_args(argv)
+    if given.coverage and given.sim != runner.VERILATOR:
+        parser.error("--coverage needs --sim verilator: Icarus counts nothing")
     folder = (given.report or runner.sim_build() / "report").absolute()
     if not given.dts and not any(set(scenario.trees) & set(given.tree) for scenario in given.scenario):
         used = sorted({tree for scenario in given.scenario for tree in scenario.trees}, key=TREES.index)
@@ -175,7 +188,7 @@ def parse(argv: Sequence[str]) -> Options:
         scenarios=given.scenario, widths=given.width, stalls=given.stalls, trees=given.tree, seed=given.seed,
         bars=given.bars, msix=given.msix, dts=given.dts, waves=given.waves, thorough=given.thorough,
         coverage=given.coverage, record=given.record, fork=given.fork and not given.waves, jobs=given.jobs,
-        json=given.json, report=folder, list=given.list,
+        json=given.json, report=folder, list=given.list, simulator=given.sim,
     )  # fmt: skip
 
 

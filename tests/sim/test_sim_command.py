@@ -148,6 +148,31 @@ def test_replay_of_everything_that_was_given(dead, tmp_path, capfd, monkeypatch)
     assert f"    replay: {wanted} --bars wide --msix port --thorough\n" in capfd.readouterr().out
 
 
+def test_without_icarus_the_remedy_is_named_before_anything_is_built(no_build, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(runner, "source", None)
+    assert cli.main(["sim", "--sim", "icarus", "--report", str(tmp_path / "report")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("epbell: iverilog and vvp not found on PATH; install Icarus Verilog 11 or newer with ")
+    assert "`apt-get install iverilog`" in line
+    assert "or use Verilator" in line
+    assert not (tmp_path / "report").exists()
+
+
+def test_replay_names_the_simulator(dead, tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sim.toolchain, "find_icarus", lambda: None)
+    kept = []
+    monkeypatch.setattr(sim.verdicts, "merge", lambda *found: kept.append(found))
+    arguments = ["--sim", "icarus", "--width", "64", "--stalls", "on", "--scenario", "bar_test", *TREE, "--waves"]
+    assert sim.main([*arguments, "--report", str(tmp_path)]) == 1
+    out = capfd.readouterr().out
+    wanted = "epbell sim --sim icarus --seed 1 --width 64 --scenario bar_test --stalls on --tree imx8"
+    assert f"    replay: {wanted}\n" in out
+    assert f"waves: {tmp_path / 'imx8-usp64-stalls-on-icarus' / 'dump.fst'}" in out
+    assert not kept, "a verdict of Icarus was taken for one of Verilator"
+
+
 def test_list_says_what_each_scenario_shows(no_build, capsys):
     assert cli.main(["sim", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -179,6 +204,8 @@ def test_list_says_what_each_scenario_shows(no_build, capsys):
         (["--tree", "imx8", "--dts", __file__], "--dts", "not allowed with argument --tree"),
         (["--dts", "no/such.dts"], "no/such.dts", "a device tree file that can be read"),
         (["--colour"], "--colour", "usage: epbell sim"),
+        (["--sim", "ghdl"], "ghdl", "choose from"),
+        (["--sim", "icarus", "--coverage"], "--coverage", "needs --sim verilator"),
     ],
 )
 def test_wrong_argument(arguments, value, remedy, no_build, capsys):

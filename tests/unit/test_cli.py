@@ -87,7 +87,7 @@ def test_variables_of_the_makefile_are_for_it_alone():
     """Else the ``make`` inside of another, as in the tests of the README, would obey the outer one's."""
     used = set(re.findall(r"\$\(([A-Z]+)\)", (PROJECT / "Makefile").read_text()))
     assert {"ARGS", "SEED", "WAVES"} < used
-    assert used - {"PYTHON", "TOOL", "SIM"} <= set(installation.MAKE_VARIABLES)
+    assert used - {"PYTHON", "TOOL", "CHOSEN"} <= set(installation.MAKE_VARIABLES)
 
 
 def test_missing_python_is_explained():

@@ -70,6 +70,32 @@ def test_no_usable_verilator_says_why_and_what_to_do(programs, no_package, scrip
     assert "make setup" in str(caught.value)
 
 
+@pytest.mark.parametrize("output", ["Icarus Verilog version 11.0 (stable) ()", "Icarus Verilog version 12.0 (devel)"])
+def test_icarus_is_found(programs, output):
+    folder = programs(iverilog=f"test $1 = -V && echo '{output}'", vvp="")
+    found = toolchain.find_icarus()
+    assert (found.program, found.version) == (folder / "iverilog", output.split()[3])
+    assert toolchain.versions()["icarus"] == found.version
+
+
+@pytest.mark.parametrize(
+    ("scripts", "reason"),
+    [
+        ({}, "^iverilog and vvp not found on PATH; install"),
+        ({"iverilog": "echo 'Icarus Verilog version 11.0 (stable)'"}, "^vvp not found on PATH; install"),
+        ({"iverilog": "echo Icarus Verilog version 10.3", "vvp": ""}, r"is 10\.3, and the benches need 11\.0"),
+        ({"iverilog": "echo hello", "vvp": ""}, "of unknown version"),
+        ({"iverilog": "exit 1", "vvp": ""}, "of unknown version"),
+    ],
+)
+def test_no_usable_icarus_says_why_and_what_to_do(programs, scripts, reason):
+    programs(**scripts)
+    with pytest.raises(toolchain.ToolError, match=reason) as caught:
+        toolchain.find_icarus()
+    assert "`apt-get install iverilog`" in str(caught.value)
+    assert "icarus" not in toolchain.versions()
+
+
 @pytest.mark.parametrize(
     ("there", "missing", "debian", "fedora"),
     [

@@ -27,7 +27,7 @@ from cocotb.utils import get_sim_steps, get_sim_time
 
 from epbell_tb import bins_seen
 from epbell_tb.benches import fork_coverage
-from epbell_tb.endpoint.bring_up import bring_up_of
+from epbell_tb.endpoint.bring_up import bring_up_of, settled
 from epbell_tb.forks import Ended, Plan
 
 _ERROR = b"%Error"
@@ -39,6 +39,7 @@ async def forked(dut):
     """Be the common ancestor of all."""
     assert threading.active_count() == 1, "a fork has one thread only"
     plan = Plan.from_environment()
+    await settled()
     logging.getLogger("cocotb.regression").setLevel(logging.WARNING)
     chosen = sorted(_chosen(plan), key=lambda test: repr(bring_up_of(test.func)))
     for bring_up, alike in groupby(chosen, lambda test: bring_up_of(test.func)):

@@ -5,6 +5,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+import cocotb
+from cocotb.triggers import Timer
+
 from epbell_tb.endpoint.env import EndpointEnv
 
 __all__ = [
@@ -12,6 +15,7 @@ __all__ = [
     "after",
     "bring_up_of",
     "scenario",
+    "settled",
 ]
 
 Run = Callable[[Any], Coroutine[Any, Any, None]]
@@ -40,6 +44,12 @@ class BringUp:
         return env
 
 
+async def settled() -> None:
+    """Wait until no pin is X any more: simulators with four states evaluate nothing before time 0."""
+    if not cocotb.SIM_NAME.startswith("Verilator"):
+        await Timer(1, "ns")
+
+
 _bring_ups: dict[Test, BringUp] = {}
 
 
@@ -63,6 +73,7 @@ def after(bring_up: BringUp) -> Callable[[Run], Test]:
         @functools.wraps(run)
         async def test(dut: Any, env: EndpointEnv | None = None) -> None:
             if env is None:
+                await settled()
                 env = await bring_up.environment(dut)
             env.begin(run.__name__)
             try:
