@@ -39,6 +39,8 @@ class Bar:
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or not 128 <= self.size <= 1 << 31 or self.size & (self.size - 1):
             raise ValueError(f"The size of a BAR must be a power of two from 128 bytes to 2 GiB, not {self.size!r}")
+        if not isinstance(self.wide, bool):
+            raise ValueError(f"Whether a BAR has 64 address bits must be True or False, not {self.wide!r}")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def check_bars(bars: Sequence[Bar | None]) -> tuple[Bar | None, ...]:
     ValueError
         If there are more than six, none at all, or something follows a 64-bit BAR in the place of its upper half.
     """
+    if not isinstance(bars, Sequence) or not all(isinstance(bar, Bar | None) for bar in bars):
+        raise ValueError(f"The BARs must be a sequence of Bar or None, not {bars!r}")
     if len(bars) > MAX_BARS:
         raise ValueError(f"An endpoint has at most six BARs, not {len(bars)!r}")
     padded = (*bars, *(None for _ in range(MAX_BARS - len(bars))))

@@ -70,12 +70,13 @@ def load(name: str, **parameters: int) -> AddrmapNode:
     if name not in _BLOCKS:
         raise ValueError(f"The name of a block must be one of {', '.join(_BLOCKS)}, not {name!r}")
     allowed = _PARAMETERS.get(name, {})
-    for parameter, value in parameters.items():
+    given: dict[str, object] = dict(parameters)
+    for parameter, value in given.items():
         if parameter not in allowed:
             names = ", ".join(allowed) or "none"
             raise ValueError(f"A parameter of the block {name!r} must be one that it has ({names}), not {parameter!r}")
         least, greatest, what = allowed[parameter]
-        if not least <= value <= greatest:
+        if not isinstance(value, int) or not least <= value <= greatest:
             raise ValueError(f"The {what} must be {least} to {greatest}, not {value!r}")
     return _compile(name, tuple(sorted(parameters.items())))
 
