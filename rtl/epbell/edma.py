@@ -252,8 +252,9 @@ class EdmaAxil(wiring.Component):
     irq: Any
 
     def __init__(self, **parameters: Any) -> None:
-        self._edma = Edma(EdmaShape(**parameters))
-        super().__init__({"s_axil": In(axil.Signature(16)), **_channel_ports(self._edma.shape)})
+        self.shape = EdmaShape(**parameters)
+        self._edma = Edma(self.shape)
+        super().__init__({"s_axil": In(axil.Signature(16)), **_channel_ports(self.shape)})
 
     def elaborate(self, platform: object) -> Module:
         """Put a bridge in front of the page."""

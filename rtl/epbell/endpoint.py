@@ -120,6 +120,8 @@ class Endpoint(wiring.Component):
         Port to read the base address registers (:class:`HardConfig`); nothing else may use it.
     cpu_axil : In(axil.Signature(32))
         The CPU's bus.
+    parameters : dict
+        Those of the parameters that decide what the CPU finds at which address, the defaults filled in.
     irq_mu : Out(1)
         Interrupt of the Messaging Unit, side A: level, active high.
     irq_edma : Out(lines)
@@ -179,11 +181,16 @@ class Endpoint(wiring.Component):
         flr_timeout: int = DEFAULT_FLR_TIMEOUT,
     ) -> None:
         self._width = usp.check_width(width)
+        _check_types(guard, address_map, edma)
         self._map = AddressMap() if address_map is None else address_map
         self._map.check_ram(ram_size)
         self._map.check_aperture(aperture, ram_size)
         _check(bars, layout, windows, reads, patience, fixed_bar)
         self._shape = EdmaShape() if edma is None else edma
+        self.parameters = {
+            **{"layout": layout, "windows": windows, "outbound_windows": outbound_windows},
+            **{"ram_size": ram_size, "aperture": aperture, "address_map": self._map, "edma": self._shape},
+        }
         vectors = min(2048, ram_size // 32) if msix_vectors is None else msix_vectors
         interrupts = Interrupts(ram_size=ram_size, lanes=width // 32, vectors=vectors, msix=msix)
         outbound = Outbound(width, windows=outbound_windows, reads=outbound_reads, tags=tags, timeout=timeout)
@@ -451,6 +458,16 @@ def _drive(m: Any, far: Any, to: str, near: Any, of: str, *names: str, back: str
         m.d.comb += getattr(far, to + name).eq(getattr(near, of + name))
     if back:
         m.d.comb += getattr(near, of + back).eq(getattr(far, to + back))
+
+
+def _check_types(guard: object, address_map: object, edma: object) -> None:
+    """Refuse what would be something else than it looks like."""
+    if not isinstance(guard, bool):
+        raise ValueError(f"The guard must be True or False, not {guard!r}")
+    if not isinstance(address_map, AddressMap | None):
+        raise ValueError(f"The address map must be an AddressMap, not {address_map!r}")
+    if not isinstance(edma, EdmaShape | None):
+        raise ValueError(f"The shape of the eDMA must be an EdmaShape, not {edma!r}")
 
 
 def _check(

@@ -23,6 +23,8 @@ from amaranth.hdl._ir import PortDirection  # not re-exported by Amaranth 0.5; a
 from amaranth.lib import wiring
 
 from epbell.export_memory import ExportPlatform
+from epbell.export_package import write_package
+from epbell.export_ports import Port, ports_of
 
 __all__ = [
     "MODULES",
@@ -59,7 +61,6 @@ write_verilog -sv -norename
 """
 _SOURCE_PATH = re.compile(r'(attribute \\src ")[^"]*?((?:epbell\w*|amaranth)/[^"]*")')
 _SOURCE_ATTRIBUTE = re.compile(r'\(\* src = "[^"]*" \*\)\s*')
-_PORT = re.compile(r"^  (input|output)\s+(?:wire\s+|reg\s+|logic\s+)?(?:\[(\d+):0\]\s+)?(\\?[\w$.]+)\s*;", re.MULTILINE)
 
 
 class ExportError(Exception):
@@ -85,15 +86,6 @@ class Recipe:
         """Import the class and construct the component."""
         module, name = self.factory.split(":")
         return getattr(importlib.import_module(module), name)(**self.parameters)
-
-
-@dataclass(frozen=True)
-class Port:
-    """One port of an exported module: its name, ``input`` or ``output``, and its width in bits."""
-
-    name: str
-    direction: str
-    width: int
 
 
 _WIDTHS = (64, 128, 256, 512)
@@ -145,22 +137,6 @@ def to_rtlil(component: wiring.Component, name: str) -> tuple[str, str]:
     return _relative_sources(text), platform.extra
 
 
-def ports_of(text: str, name: str) -> list[Port]:
-    """List the ports of module `name` in the SystemVerilog source `text`, in their order.
-
-    Raises
-    ------
-    ValueError
-        If the text holds no such module.
-    """
-    start = re.search(rf"^module \\?{re.escape(name)}\s*\(", text, re.MULTILINE)
-    if start is None:
-        held = re.findall(r"^module \\?([\w$.]+)", text, re.MULTILINE)
-        raise ValueError(f"The module must be one that the text holds ({', '.join(held) or 'none'}), not {name!r}")
-    body = text[start.start() : text.index("endmodule", start.start())]
-    return [Port(port.lstrip("\\"), direction, int(msb or 0) + 1) for direction, msb, port in _PORT.findall(body)]
-
-
 def source_hash(text: str) -> str:
     """Digest of what a SystemVerilog source means: the text without its references to Python lines."""
     return hashlib.sha256(_SOURCE_ATTRIBUTE.sub("", text).encode()).hexdigest()
@@ -172,7 +148,7 @@ def write_all(
     progress: Callable[[str], None] | None = None,
     source: Callable[[str], str] | None = None,
 ) -> list[Path]:
-    """Write every module of `MODULES` and ``manifest.json`` into `out_dir`.
+    """Write every module of `MODULES`, what tools want beside it, and ``manifest.json`` into `out_dir`.
 
     Parameters
     ----------
@@ -190,15 +166,19 @@ def write_all(
     """
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    manifest, written = [], []
+    manifest: list[dict[str, Any]] = []
+    written: list[Path] = []
     for name, builder in MODULES.items():
         if progress is not None:
             progress(name)
-        text = to_systemverilog(builder(), name) if source is None else source(name)
+        component = builder()
+        text = to_systemverilog(component, name) if source is None else source(name)
         path = folder / f"{name}.sv"
         path.write_text(text, encoding="utf-8")
-        written.append(path)
-        manifest.append(_manifest_entry(name, builder, text))
+        package = write_package(folder, name, component, ports_of(text, name))
+        written += [path, *package.values()]
+        files = {kind: str(path.relative_to(folder)) for kind, path in package.items()}
+        manifest.append({**_manifest_entry(name, builder, text), "files": files})
     path = folder / "manifest.json"
     path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return [*written, path]

@@ -206,6 +206,7 @@ class MuAxil(wiring.Component):
     b_irq: Any
 
     def __init__(self, layout: str) -> None:
+        self.layout = layout
         self._unit = MessagingUnit(layout)
         super().__init__(_axil_ports())
 
@@ -228,6 +229,7 @@ class MuAxilAsync(wiring.Component):
     b_irq: Any
 
     def __init__(self, layout: str) -> None:
+        self.layout = layout
         self._unit = MessagingUnit(layout, synchronous=False)
         super().__init__(_axil_ports())
 

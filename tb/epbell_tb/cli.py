@@ -160,7 +160,7 @@ def _print_versions(*, as_json: bool) -> int:
 
 
 def _verilog(arguments: list[str]) -> int:
-    parser = _parser("verilog", "Write every exported module as SystemVerilog, and manifest.json.")
+    parser = _parser("verilog", "Write every exported module as SystemVerilog, its descriptions, and a manifest.")
     options = _output_options(parser, arguments, "build/verilog")
     export = importlib.import_module("epbell.export")
     total = len(export.MODULES)

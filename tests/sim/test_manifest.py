@@ -121,6 +121,17 @@ PORTS = {
 }
 
 
+BESIDE = {
+    name: {
+        "ipxact": f"{name}.xml",
+        "vivado": f"vivado/{name}/component.xml",
+        "template": f"{name}.veo",
+        "fusesoc": f"{name}.core",
+    }
+    for name in PORTS
+}
+
+
 def test_the_modules_are_these():
     assert set(export.MODULES) == set(PORTS)
 
@@ -138,12 +149,15 @@ def test_manifest_of_what_is_written(tmp_path, monkeypatch):
     said = []
     written = export.write_all(tmp_path, progress=said.append)
     assert said == list(chosen)
-    assert [path.name for path in written] == [*(f"{name}.sv" for name in chosen), "manifest.json"]
+    names = [[f"{name}.sv", *BESIDE[name].values()] for name in chosen]
+    assert [str(path.relative_to(tmp_path)) for path in written] == [*names[0], *names[1], "manifest.json"]
+    assert all(path.stat().st_size > 100 for path in written)
     entries = json.loads((tmp_path / "manifest.json").read_text())
     assert [entry["module"] for entry in entries] == list(chosen)
     for entry in entries:
         text = (tmp_path / entry["file"]).read_text()
-        assert entry.keys() == {"module", "file", "ports", "parameters", "sha256"}
+        assert entry.keys() == {"module", "file", "files", "ports", "parameters", "sha256"}
+        assert entry["files"] == BESIDE[entry["module"]]
         assert {p["name"]: (p["direction"], p["width"]) for p in entry["ports"]} == PORTS[entry["module"]]
         assert entry["parameters"] == {"layout": "imx6sx"}
         assert entry["sha256"] == export.source_hash(text)
@@ -156,7 +170,7 @@ def test_sources_that_are_there_already(tmp_path, monkeypatch):
     export.write_all(tmp_path / "kept", source=lambda name: asked.append(name) or runner.source(name))
     export.write_all(tmp_path / "new")
     assert asked == ["epbell_edma"]
-    for name in ("epbell_edma.sv", "manifest.json"):
+    for name in ("epbell_edma.sv", "manifest.json", *BESIDE["epbell_edma"].values()):
         assert (tmp_path / "kept" / name).read_text() == (tmp_path / "new" / name).read_text()
 
 
