@@ -20,7 +20,8 @@ from epbell import export
 from epbell.export_ipxact import Facts, ipxact
 from epbell_tb import runner, toolchain
 
-pytestmark = pytest.mark.xdist_group("package")
+# What `make verilog` writes is converted first: on a busy machine that alone takes minutes.
+pytestmark = [pytest.mark.xdist_group("package"), pytest.mark.timeout(1800)]
 DIALECTS = {"ipxact": "ieee-1685-2014", "vivado": "ieee-1685-2009"}
 AXIL_BUS = {
     "ipxact": ("amba.com", "AMBA4", "AXI4-Lite", "r0p0_0"),
