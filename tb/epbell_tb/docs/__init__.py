@@ -1,0 +1,1 @@
+"""The documentation as a site: timing diagrams out of simulations, the register reference, and Sphinx."""
