@@ -14,7 +14,7 @@
 #   make faults [SEED=7] [WIDTH=64] [ARGS='--family poisoned']
 #   make mutate [ONLY=epbell_mu_*] [SEED=7] [ARGS='--mutants 50 --resume']
 #   make cover [TREE=imx8] [WIDTH=64] [ONLY=mu,edma] [ARGS='--resume']
-#   make verilog [OUT=folder]      make regs [OUT=folder]      make bench [ARGS='--json']
+#   make verilog [OUT=folder]      make regs [OUT=folder]      make docs [OUT=folder]      make bench [ARGS='--json']
 #   make testplan [ARGS='--missing --json']
 
 PYTHON ?= python3
@@ -27,7 +27,7 @@ CHOSEN := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if 
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress random vntb soak formal cover mutate faults unit lint type verilog regs bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress random vntb soak formal cover mutate faults unit lint type verilog regs docs bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(if $(SIM),--sim '$(SIM)') $(CHOSEN) $(ARGS) ## run the scenarios on Verilator (or SIM=icarus) and print what happened
@@ -48,6 +48,7 @@ lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the so
 type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright
 verilog:; @$(TOOL) run verilog $(if $(OUT),--out '$(OUT)') $(ARGS) ## write the modules as SystemVerilog to build/verilog
 regs:   ; @$(TOOL) run regs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## write the registers for C, Python, debuggers (SVD), device trees, and to read
+docs:   ; @$(TOOL) run docs $(if $(OUT),--out '$(OUT)') $(ARGS)  ## build the documentation as a site, with diagrams out of simulations
 bench:  ; @$(TOOL) run bench $(ARGS)                             ## measure latency and throughput
 profile:; @$(TOOL) run profile $(ARGS)                           ## show where the time of a simulation goes (with py-spy)
 mutants:; @$(TOOL) run mutants $(ARGS)                           ## break RTL and models by hand and see that the tests notice

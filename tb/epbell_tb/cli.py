@@ -285,6 +285,8 @@ VERBS: dict[str, Verb] = {
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),
     "regs": Verb("write the registers for C, Python, debuggers (SVD), Linux's device tree, and to read", _regs),
+    "diagrams": Verb("record the documentation's timing diagrams, as WaveJSON", _delegate("epbell_tb.docs.record")),
+    "docs": Verb("build the documentation as a site, with every warning an error", _on_tree("docs", "docs.build")),
     "bench": Verb("measure latency and throughput", _delegate("epbell_tb.bench")),
     "profile": Verb("show where the time of a simulation goes (with py-spy)", _delegate("epbell_tb.profiler")),
     "mutants": Verb("break RTL and models by hand and see that the tests notice", _on_tree("mutants")),
