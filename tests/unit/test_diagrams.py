@@ -35,6 +35,13 @@ def test_words_that_mean_the_same_are_one():
     }  # fmt: skip
 
 
+def test_what_pins_hold_is_shown_on():
+    held = dataclasses.replace(TWO, lanes=(Lane("word", "ask", held=True),), spans=())
+    assert waves(held, {"ask": [0, 1, 0, 0, 1], "word": [9, 1, 1, 2, 2]})["word"] == {
+        "name": "word", "wave": "x=.=.", "data": ["0x1", "0x2"],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("still", [1, 2, 3, 4, 5, 50])
 def test_long_rest_is_cut_and_counted_all_the_same(still):
     trace = {"ask": [0, 1, *[1] * still, 1, 0], "word": [7] * (still + 4), "answer": [0, *[0] * still, 0, 1, 1]}

@@ -39,7 +39,7 @@ Trace = Mapping[str, Sequence[int]]
 _LONG = 3
 _MAP = AddressMap()
 _PAGES = {_MAP.mu_a: "mu_imx8ulp", _MAP.mu_b: "mu_imx8ulp", _MAP.controller: "controller", _MAP.edma: "edma"}
-_CQ_KINDS = {0: "MRd", 1: "MWr"}
+_KINDS = {0: "MRd", 1: "MWr"}
 _COMPLETIONS = {0: "CplD", 1: "UR", 4: "CA"}
 
 
@@ -55,11 +55,14 @@ class Lane:
         For a bus, the pin that is 1 while it means something; empty: a single bit.
     label : callable or None
         What stands in the bus; None: the value in hexadecimal.
+    held : bool
+        Whether what the pins hold is shown on, once it has meant something.
     """
 
     pin: str
     valid: str = ""
     label: Callable[[int], str] | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,8 @@ def _shown(lane: Lane, trace: Trace, number: int) -> str:
     value = trace[lane.pin][number]
     if not lane.valid:
         return str(value)
-    if not trace[lane.valid][number]:
+    valid = trace[lane.valid]
+    if not (any(valid[: number + 1]) if lane.held else valid[number]):
         return "x"
     return "=" + (f"{value:#x}" if lane.label is None else lane.label(value))
 
@@ -269,9 +273,9 @@ def _mu_register(address: int) -> str:
 
 
 def _request(beat: int) -> str:
-    """Return what the first beat of a packet on CQ asks for (PG213, "Completer Request Descriptor Formats")."""
-    kind, bar = beat >> 75 & 0xF, beat >> 112 & 0x7
-    return f"{_CQ_KINDS[kind]} BAR {bar}"
+    """Return what a packet of one beat on CQ asks for (PG213, "Completer Request Descriptor Formats")."""
+    kind, bar = _KINDS[beat >> 75 & 0xF], beat >> 112 & 0x7
+    return f"{kind} BAR {bar}" if kind == "MRd" else f"{kind} {beat >> 128 & 0xFFFF_FFFF:#x}"
 
 
 def _completion(beat: int) -> str:
@@ -281,24 +285,25 @@ def _completion(beat: int) -> str:
 
 def _own_request(beat: int) -> str:
     """Return what the first beat of a packet on RQ asks for (PG213, "Requester Request Descriptor Formats")."""
-    return _CQ_KINDS[beat >> 75 & 0xF]
+    return _KINDS[beat >> 75 & 0xF]
 
 
-_CQ = Lane("s_axis_cq_tvalid"), Lane("s_axis_cq_tdata", "s_axis_cq_tvalid", _request)
+# Data above: an arrow from or to `tvalid` would cross them.
+_CQ = Lane("s_axis_cq_tdata", "s_axis_cq_tvalid", _request), Lane("s_axis_cq_tvalid")
 _CC = Lane("m_axis_cc_tvalid"), Lane("m_axis_cc_tdata", "m_axis_cc_tvalid", _completion)
 
 
 def _reads(port: str, name: Callable[[int], str] = _register) -> tuple[Lane, ...]:
     return (
-        Lane(f"{port}_arvalid"), Lane(f"{port}_arready"), Lane(f"{port}_araddr", f"{port}_arvalid", name),
+        Lane(f"{port}_arvalid"), Lane(f"{port}_arready"), Lane(f"{port}_araddr", f"{port}_arvalid", name, True),
         Lane(f"{port}_rvalid"), Lane(f"{port}_rdata", f"{port}_rvalid"),
     )  # fmt: skip
 
 
 def _writes(port: str, name: Callable[[int], str] = _register) -> tuple[Lane, ...]:
     return (
-        Lane(f"{port}_awvalid"), Lane(f"{port}_awready"), Lane(f"{port}_awaddr", f"{port}_awvalid", name),
-        Lane(f"{port}_wdata", f"{port}_wvalid"),
+        Lane(f"{port}_awvalid"), Lane(f"{port}_awready"), Lane(f"{port}_awaddr", f"{port}_awvalid", name, True),
+        Lane(f"{port}_wdata", f"{port}_wvalid", held=True),
     )  # fmt: skip
 
 
@@ -327,7 +332,7 @@ DIAGRAMS: dict[str, Diagram] = {
         ),
         Diagram(
             "rings_back_to_back", ENDPOINT, "Three rings of vector 0 in three clocks: one interrupt, the last word",
-            (*_CQ, Lane("s_axis_cq_tready"), Lane("irq_mu"), *_reads("cpu_axil")),
+            (Lane("s_axis_cq_tready"), *_CQ, Lane("irq_mu"), *_reads("cpu_axil")),
             (Span("first CQ beat to irq_mu", _REQUEST, Event("irq_mu")),),
         ),
         Diagram(
