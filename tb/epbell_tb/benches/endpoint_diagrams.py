@@ -10,7 +10,7 @@ from epbell_tb.benches.endpoint_speed import BAR, BAR_BASE, CONTROLLER, MAP, MU,
 from epbell_tb.docs.trace import Trace
 
 NO_WINDOW = 4
-WORD = 0x1234
+WORD = 0x10
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
