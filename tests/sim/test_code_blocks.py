@@ -7,6 +7,7 @@ as it stands has an entry with its reason in tests/code_blocks.toml.
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -15,11 +16,9 @@ from code_blocks import LANGUAGES, PAGES, PROJECT, added, blocks, commands, entr
 
 from epbell import export
 from epbell_models import devicetree
-from epbell_tb import runner, toolchain
+from epbell_tb import cli, runner, toolchain
 
 RUN = {command: entries()[command].shell if command in entries() else command for command in commands()}
-# These share builds and output folders: one worker runs them, one after the other. The others only read their options.
-HEAVY = pytest.mark.xdist_group("readme")
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
@@ -29,18 +28,46 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 def is_light(command: str) -> bool:
-    return bool(re.search(r"--(list|help|version)\b", command))
+    """Whether a command of ours only reads its options: such ones are run in this process, which is there already."""
+    return bool(re.search(r"--(list|help)\b", command)) and command.startswith(("make ", "epbell "))
 
 
+def arguments(command: str) -> list[str]:
+    """Return what `epbell` is started with by a command."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        done = subprocess.run(["make", "-n", *words[1:]], cwd=PROJECT, capture_output=True, text=True, check=True)
+        words = shlex.split(done.stdout.splitlines()[-1], comments=True)  # what `make help` prints is behind it
+        return words[words.index("run") + 1 :]
+    return words[1:]
+
+
+@pytest.mark.parametrize("command", [name for name, run in RUN.items() if run and is_light(run)])
+def test_command_takes_its_options(command, capsys, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    try:
+        status = cli.main(arguments(RUN[command]))
+    except SystemExit as end:  # argparse after --help, or after an option that it does not know
+        status = end.code
+    printed = capsys.readouterr()
+    assert status in (0, None), f"{RUN[command]}\n{printed.err}"
+    assert printed.out.strip()
+
+
+@pytest.mark.xdist_group("readme")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=() if is_light(run) else HEAVY) for name, run in RUN.items() if run]
-)
+@pytest.mark.parametrize("command", [name for name, run in RUN.items() if run and not is_light(run)])
 def test_command_runs(command):
+    """They share builds and output folders: one worker runs them, one after the other."""
     done = shell(RUN[command])
     assert done.returncode == 0, f"{RUN[command]}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    if is_light(RUN[command]):
-        assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("wrong", ["make sim ARGS=--lisst", "make cover ARGS='--seeds none --list'", "epbell sim --x"])
+def test_option_that_is_not_there_is_noticed(wrong, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments(wrong))
+    assert end.value.code == 2
 
 
 def test_what_is_not_run_as_it_stands_is_on_a_page_and_has_a_reason():

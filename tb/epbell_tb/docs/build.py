@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from epbell_regs import generate
@@ -86,7 +86,7 @@ def stage(folder: Path, traces: dict[str, record.Trace], pages: Path = installat
     return folder
 
 
-def build(python: str, source: Path, out: Path, say: Callable[[str], None] | None = None) -> int:
+def build(python: str, source: Path, out: Path) -> int:
     """Run Sphinx; return its exit status, which is not 0 if it warned of anything.
 
     Parameters
@@ -97,19 +97,11 @@ def build(python: str, source: Path, out: Path, say: Callable[[str], None] | Non
         Folder made by `stage`.
     out : Path
         Where the site goes; what was there is removed.
-    say : callable, optional
-        Told all that Sphinx prints, in one piece; None: it goes to this process's own output.
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [python, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", "-d", str(source.parent / "doctrees")]
     env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "SPHINXOPTS")}
-    pipe = None if say is None else subprocess.PIPE
-    done = subprocess.run(
-        [*command, str(source), str(out)], env=env, stdout=pipe, stderr=pipe and subprocess.STDOUT, text=True
-    )
-    if say is not None:
-        say(done.stdout)
-    return done.returncode
+    return subprocess.call([*command, str(source), str(out)], env=env)
 
 
 def _python() -> str:
