@@ -33,8 +33,17 @@ from epbell_tb import icarus, toolchain
 from epbell_tb.coverage_source import only_named
 
 __all__ = [
-    *("ICARUS", "VERILATOR", "Build", "Result", "SimulationError"),
-    *("build", "cancel", "read_results", "run", "sim_build", "source"),
+    "ICARUS",
+    "VERILATOR",
+    "Build",
+    "Result",
+    "SimulationError",
+    "build",
+    "cancel",
+    "read_results",
+    "run",
+    "sim_build",
+    "source",
 ]
 
 VERILATOR, ICARUS = "verilator", "icarus"

@@ -23,7 +23,10 @@ DECLARED = {
 
 
 FEWEST = {
-    "requirements.lock": 40, "requirements-formal.lock": 5, "requirements-browser.lock": 1, "requirements-docs.lock": 30,
+    "requirements.lock": 40,
+    "requirements-formal.lock": 5,
+    "requirements-browser.lock": 1,
+    "requirements-docs.lock": 30,
 }
 
 

@@ -60,6 +60,14 @@ def test_a_run_that_passes_has_no_such_part(tmp_path):
     assert "How long interrupts take" not in text, "nothing was measured"
 
 
+@pytest.mark.parametrize("name", ["dump.vcd", "dump.fst"])
+def test_waves_of_either_simulator(tmp_path, name):
+    assert pages.found(tmp_path, GROUP, row("good", "pass"), "make sim", {}).waves == ""
+    (tmp_path / GROUP).mkdir()
+    (tmp_path / GROUP / name).touch()
+    assert pages.found(tmp_path, GROUP, row("good", "pass"), "make sim", {}).waves == f"{GROUP}/{name}"
+
+
 def test_every_run_is_a_row(page):
     rows = [attributes for attributes in page.all("tr") if "data-name" in attributes]
     assert [one["data-name"] for one in rows] == ["it_fails", "it_is_missing", "a_good_one", "b_good_one"]

@@ -36,6 +36,9 @@ _BLOCKS = {
 }
 """Register maps whose names the ladder shows, by the place or, of an eDMA page, by its personality."""
 
+_WAVES = ("dump.vcd", "dump.fst")
+"""What Verilator and Icarus write into the folder of a run."""
+
 _ORDER = (report.FAIL, report.MISSING, report.PASS)
 
 
@@ -89,8 +92,8 @@ def found(folder: Path, group: str, row: report.Row, replay: str, account: Mappi
         kind: {int(clocks): times for clocks, times in spread.items()}
         for kind, spread in account.get("latencies", {}).items()
     }
-    paths = {"record": records.file_of(folder / group, row.name), "waves": folder / group / "dump.vcd"}
-    paths["log"] = folder / group / "run.log"
+    paths = {"record": records.file_of(folder / group, row.name), "log": folder / group / "run.log"}
+    paths["waves"] = next(filter(Path.exists, (folder / group / name for name in _WAVES)), folder / group / _WAVES[0])
     files = {name: f"{group}/{path.name}" if path.exists() else "" for name, path in paths.items()}
     return Run(row, group, replay, latencies, **files)
 
