@@ -16,6 +16,7 @@ CC ``tuser`` is all zero (no parity, nothing discontinued) at 64, 128 and 256 (3
 of packet in lane 0, bit 6 end of packet and bits 11:8 the lane of the last dword.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from amaranth.hdl import Cat, Const
@@ -30,8 +31,10 @@ __all__ = [
     "check_width",
     "completion_descriptor",
     "completion_user",
+    "placed",
     "refused_request",
     "request_header",
+    "request_sideband",
     "request_user",
 ]
 
@@ -139,6 +142,27 @@ def request_user(width: int, tuser: Any) -> Any:
     else:
         parts = (tuser[0:4], tuser[4:8], tuser[40], tuser[41], tuser[42:53])
     return data.View(_REQUEST_USER, Cat(*parts))
+
+
+def request_sideband(width: int, *, first_be: Any, last_be: Any, sop: Any, discontinue: Any, tph: Any) -> Any:
+    """``tuser`` of a CQ beat, as the hard block drives it but for byte enables of each lane, end of packet and parity.
+
+    Fields as of :func:`request_user`; all but `discontinue` count in the first beat of a packet only.
+    """
+    total = CompleterRequest(width).members["tuser"].shape
+    places = (0, 8, 80, 96, 97, 99, 103) if width == 512 else (0, 4, 40, 41, 42, 43, 45)
+    parts = (first_be, 4), (last_be, 4), (sop, 1), (discontinue, 1), (tph[0:1], 1), (tph[1:3], 2), (tph[3:11], 8)
+    return placed(total, [(place, *part) for place, part in zip(places, parts, strict=True)])
+
+
+def placed(total: int, parts: Sequence[tuple[int, Any, int]]) -> Any:
+    """Put values of some widths at their places, from the lowest on, with zeros between them."""
+    found: list[Any] = []
+    end = 0
+    for place, value, width in parts:
+        found += [Const(0, place - end), _exactly(value, width)]
+        end = place + width
+    return Cat(*found, Const(0, total - end))
 
 
 def request_header(descriptor: Any, first_be: Any, last_be: Any, tph: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from amaranth.hdl import Cat, Const, Mux, unsigned
 from amaranth.lib import data, enum
 
 from epbell.pcie.tlp import CompletionStatus, RequestType
-from epbell.pcie.usp import Stream
+from epbell.pcie.usp import Stream, placed
 
 __all__ = [
     "COMPLETION_DWORDS",
@@ -36,8 +36,10 @@ __all__ = [
     "RequesterCompletion",
     "RequesterRequest",
     "completion_header",
+    "completion_sideband",
     "completion_user",
     "request_descriptor",
+    "request_enables",
     "request_user",
 ]
 
@@ -120,6 +122,11 @@ def request_descriptor(*, address: Any, write: Any, tag: Any, tc: Any, attr: Any
     return Cat(*first, *second, *third)
 
 
+def request_enables(width: int, tuser: Any) -> Any:
+    """Return the byte enables of the first dword and of the last, 4 bits each, of an RQ packet's first beat."""
+    return Cat(tuser[0:4], tuser[8:12] if width == 512 else tuser[4:8])
+
+
 def request_user(width: int, *, first_be: Any, sop: Any, eop: Any, last_lane: Any) -> Any:
     """``tuser`` of an RQ beat; the last byte enables of a request for one dword are zero."""
     if width != 512:
@@ -142,6 +149,13 @@ _COMPLETION_HEADER = data.StructLayout({
 def completion_user(width: int, tuser: Any) -> Any:
     """Start of packet and discontinue of an RC beat (members sop, discontinue)."""
     return data.View(_COMPLETION_USER, Cat(tuser[64], tuser[96]) if width == 512 else Cat(tuser[32], tuser[42]))
+
+
+def completion_sideband(width: int, *, sop: Any, discontinue: Any) -> Any:
+    """``tuser`` of an RC beat, as the hard block drives it but for byte enables, end of packet and parity."""
+    total = RequesterCompletion(width).members["tuser"].shape
+    places = (64, 96) if width == 512 else (32, 42)
+    return placed(total, [(place, bit, 1) for place, bit in zip(places, (sop, discontinue), strict=True)])
 
 
 def completion_header(descriptor: Any) -> Any:
