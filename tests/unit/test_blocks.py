@@ -10,7 +10,7 @@ from epbell_tb.installation import PROJECT
 
 BLOCKS = blocks.load(PROJECT / blocks.LISTING)
 NOT_HARDWARE = (
-    *("epbell/__init__.py", "epbell/pcie/__init__.py"),
+    *("epbell/__init__.py", "epbell/pcie/__init__.py", "epbell/serial/__init__.py"),
     *("epbell/export.py", "epbell/export_memory.py", "epbell/export_rest.py", "epbell/export_ports.py"),
     *("epbell/export_package.py", "epbell/export_interfaces.py", "epbell/export_ipxact.py", "epbell/memory_map.py"),
     *("epbell/export_template.py", "epbell/export_fusesoc.py"),
