@@ -9,7 +9,7 @@ All times are seconds of Linux time. A platform may divide them by one scale fac
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 __all__ = [
@@ -182,29 +182,34 @@ class DrivenIrqLine:
 
 
 class _JumpSelector(selectors.SelectSelector):
-    """A selector that never blocks: asked to wait, it moves the clock."""
+    """A selector that never blocks: asked to wait, it moves the clock, unless something happens at the last moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_jump: Callable[[], bool]) -> None:
         super().__init__()
         self.clock = 0.0
+        self._before_jump = before_jump
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if (timeout is not None and timeout <= 0) or self._before_jump():
+            return []
         if timeout is None:
             raise RuntimeError("Every task waits for an event that nothing will set")
-        if timeout > 0:
-            self.clock += timeout
+        self.clock += timeout
         return []
 
 
 class _VirtualLoop(asyncio.SelectorEventLoop):
     """An asyncio loop whose time is the selector's clock."""
 
-    def __init__(self) -> None:
-        self._jump = _JumpSelector()
+    def __init__(self, before_jump: Callable[[], bool]) -> None:
+        self._jump = _JumpSelector(before_jump)
         super().__init__(self._jump)
 
     def time(self) -> float:
         return self._jump.clock
+
+    def spend(self, seconds: float) -> None:
+        self._jump.clock += seconds
 
 
 class _VirtualEvent:
@@ -253,9 +258,16 @@ class VirtualPlatform:
 
     Time stands still while a task can run and jumps to the next timer when none can. ``run`` raises when a spawned task
     raises, and when ``limit`` seconds have passed. One platform serves one run.
+
+    Parameters
+    ----------
+    before_jump
+        Called when no task can run, before the time jumps: for events from outside that are due before. It returns
+        whether it has done anything; the time stays then, and it is called again when no task can run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before_jump: Callable[[], bool] = lambda: False) -> None:
+        self._before_jump = before_jump
         self._loop: _VirtualLoop | None = None
         self._failure: BaseException | None = None
         self._main: asyncio.Task[Any] | None = None
@@ -267,6 +279,13 @@ class VirtualPlatform:
     async def sleep(self, seconds: float) -> None:
         """Suspend the caller for ``seconds`` of virtual time."""
         await asyncio.sleep(seconds)
+
+    async def spend(self, seconds: float) -> None:
+        """Let time pass at once, as for something that takes so long, and let other tasks run."""
+        if self._loop is None:
+            raise RuntimeError(f"Time passes from within the coroutine passed to run() only, not {seconds!r} s of it")
+        self._loop.spend(seconds)
+        await asyncio.sleep(0)
 
     def event(self) -> Event:
         """Return a new, clear event."""
@@ -299,7 +318,7 @@ class VirtualPlatform:
         TimeoutError
             When ``limit`` passed first.
         """
-        loop = self._loop = _VirtualLoop()
+        loop = self._loop = _VirtualLoop(self._before_jump)
         try:
             return loop.run_until_complete(self._supervise(loop, coroutine, limit))
         finally:
