@@ -27,6 +27,7 @@ FEWEST = {
     "requirements-formal.lock": 5,
     "requirements-browser.lock": 1,
     "requirements-docs.lock": 30,
+    "requirements-fpga.lock": 5,
 }
 
 
