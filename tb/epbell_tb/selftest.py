@@ -30,6 +30,9 @@ __all__ = [
 
 _QUICK_SIZES = (1, 1024, 1025)
 _MOST_MSIX = 2048
+# Linux's test goes through all of them, which takes minutes over a serial port.
+_SERIAL_MSIX = 64
+_RAREST = 1 << 24
 # A PC with one processor has about 200 interrupt vectors.
 _MOST_GUEST_MSIX = 32
 _WINDOWS = 8
@@ -56,6 +59,8 @@ class Setup:
         Of the RTL: width of the PCIe streams in bits, whether they pause at random, seed of everything random.
     msix_way : str
         Of the RTL: how MSI-X messages leave, one of `MSIX_WAYS`.
+    flip, drop : int
+        Of the serial port: of so many bytes one has a bit flipped, one is lost; 0 for none.
     """
 
     dts: Path
@@ -65,6 +70,8 @@ class Setup:
     stalls: bool = False
     seed: int = 1
     msix_way: str = "rq"
+    flip: int = 0
+    drop: int = 0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,14 +85,20 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     given = parser.parse_args(argv)
     simulates = given.target in ("sim", "linux")
+    if given.target == "serial" and (given.windows or given.dts or given.tree != devicetree.shipped()[0]):
+        parser.error("--tree, --dts and --windows are not of --target serial: a board has one endpoint")
+    if given.target != "serial" and (given.flip or given.drop):
+        parser.error("--flip and --drop are of --target serial")
     if given.width not in (None, *WIDTHS):
         parser.error(f"--width must be one of {', '.join(map(str, WIDTHS))}, not {given.width}")
-    if not simulates and (given.width or given.stalls or given.msix_way or given.seed is not None):
-        parser.error("--width, --stalls, --msix-way and --seed are of --target sim and linux")
+    if not simulates and (given.width or given.stalls or given.msix_way):
+        parser.error("--width, --stalls and --msix-way are of --target sim and linux")
+    if given.target == "model" and given.seed is not None:
+        parser.error("--seed is of --target sim, linux and serial")
     if given.target == "linux" and (given.dma or given.rounds > 1):
         parser.error("--dma and --rounds are not of --target linux: its tests wait for ever, and run once")
-    sizes = given.sizes or (_QUICK_SIZES if simulates else SIZES)
-    msix = given.msix or _MOST_MSIX
+    sizes = given.sizes or (SIZES if given.target == "model" else _QUICK_SIZES)
+    msix = given.msix or (_SERIAL_MSIX if given.target == "serial" else _MOST_MSIX)
     try:
         options = Options(sizes, tuple(given.only), given.rounds, given.dma, given.limit)
         tests = selected(options)
@@ -97,7 +110,9 @@ def main(argv: Sequence[str]) -> int:
     dts = given.dts or devicetree.builtin(given.tree)
     windows = given.windows or (None if given.dts or given.target == "linux" else _windows(dts))
     seed = 1 if given.seed is None else given.seed
-    setup = Setup(dts, msix, windows, given.width or 256, given.stalls, seed, given.msix_way or "rq")
+    setup = Setup(
+        dts, msix, windows, given.width or 256, given.stalls, seed, given.msix_way or "rq", given.flip, given.drop
+    )
     try:
         return 0 if TARGETS[given.target](setup, options, _print) else 1
     except (DeviceTreeError, RuntimeError) as error:
@@ -139,9 +154,24 @@ def _linux(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
     )  # fmt: skip
 
 
+@ends_on_sigterm()
+def _serial(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
+    """Test a board in simulation, over its serial port."""
+    from epbell_tb.serial import simulation  # not at the top: it loads Amaranth
+    from epbell_tb.serial.port import opened
+    from epbell_tb.serial.shapes import LARGE
+    from epbell_tb.serial.target import selftest
+
+    program = simulation.compiled(LARGE, say=lambda text: out(f"# {text}"))
+    trouble = simulation.Trouble(setup.flip, setup.drop, setup.seed)
+    with simulation.simulated(program, trouble) as name, opened(name) as port:
+        return selftest(port, options, out, msix_vectors=setup.msix)
+
+
 TARGETS: dict[str, Callable[[Setup, Options, Callable[[str], None]], bool]] = {
     "linux": _linux,
     "model": _model,
+    "serial": _serial,
     "sim": _sim,
 }
 """Name of each target -> what runs the tests on it and says whether none failed."""
@@ -165,14 +195,16 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         choices=sorted(TARGETS),
         default="model",
-        help="what to test: model in plain Python (default), sim the RTL, linux the RTL with a stock kernel as host",
+        help="what to test: model in plain Python (default), sim the RTL, linux the RTL with a stock kernel as host,"
+        " serial a board in simulation over its serial port (one of yours: `epbell board`)",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tree", choices=trees, default=trees[0], metavar="NAME", help=f"{', '.join(trees)}")
     which.add_argument("--dts", type=device_tree_file, metavar="FILE", help="your device tree instead of a shipped one")
     add("--only", action="append", default=[], metavar="PATTERN", help="tests to run, such as '*.MSI_TEST'; repeats")
     add("--sizes", type=_sizes, metavar="LIST", help=f"bytes of the transfers, default {sizes}; of the RTL {quick}")
-    add("--msix", type=number(1, _MOST_MSIX), metavar="N", help=f"MSI-X vectors of the function, default {_MOST_MSIX}")
+    many = f"{_MOST_MSIX}, serial {_SERIAL_MSIX}"
+    add("--msix", type=number(1, _MOST_MSIX), metavar="N", help=f"MSI-X vectors of the function, default {many}")
     add(
         "--windows",
         type=number(1, 16),
@@ -183,7 +215,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--width", type=int, metavar="BITS", help="sim, linux: width of the PCIe streams, default 256")
     add("--msix-way", choices=MSIX_WAYS, help="sim, linux: MSI-X as memory writes on RQ (default), or by the port")
     add("--stalls", action="store_true", help="sim, linux: let the streams pause at random")
-    add("--seed", type=int, metavar="N", help="sim, linux: seed of everything random, default 1")
+    add("--seed", type=int, metavar="N", help="sim, linux, serial: seed of everything random, default 1")
+    add("--flip", type=number(0, _RAREST), default=0, metavar="N", help="serial: flip a bit in one of N bytes")
+    add("--drop", type=number(0, _RAREST), default=0, metavar="N", help="serial: lose one of N bytes")
     add("--rounds", type=number(1, _MOST_ROUNDS), default=1, metavar="N", help="run the list N times")
     add(
         "--dma",
