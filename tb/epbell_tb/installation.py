@@ -42,8 +42,8 @@ __all__ = [
 PROJECT = Path(__file__).resolve().parent.parent.parent
 MAKE_VARIABLES = (
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"),
-    *("ARGS", "BARS", "BLOCK", "DTS", "ONLY", "OUT", "SCENARIO", "SEED", "SIM", "STALLS"),
-    *("TEST", "TESTS", "TREE", "WAVES", "WIDTH"),
+    *("ARGS", "BARS", "BAUD", "BLOCK", "BOARD", "DTS", "ONLY", "OUT", "PORT", "SCENARIO", "SEED", "SIM", "STALLS"),
+    *("TARGET", "TEST", "TESTS", "TREE", "WAVES", "WIDTH"),
 )
 """Variables by which a ``make`` hands its options, and what its user has set, to the programs that it starts."""
 
