@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from epbell_models.selftest.harness import Options, selected
 from epbell_tb.arguments import number
 from epbell_tb.serial.host import SerialHost
-from epbell_tb.serial.link import SerialError
 from epbell_tb.serial.port import BAUD, opened
 from epbell_tb.serial.target import selftest
 
@@ -35,18 +34,20 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = _parser()
     given = parser.parse_args(argv)
+    options = None
+    if given.do == "selftest":
+        try:
+            options = Options(given.sizes, tuple(given.only), given.rounds, False, given.limit)
+            selected(options)
+        except ValueError as error:
+            parser.error(str(error))
     try:
         with opened(given.port, given.baud) as port:
-            if given.do == "info":
-                print(_told(SerialHost(port)))
-                return 0
-            try:
-                options = Options(given.sizes, tuple(given.only), given.rounds, False, given.limit)
-                selected(options)
-            except ValueError as error:
-                parser.error(str(error))
-            return 0 if selftest(port, options, _print, msix_vectors=given.msix) else 1
-    except (SerialError, RuntimeError) as error:
+            if options is not None:
+                return 0 if selftest(port, options, _print, msix_vectors=given.msix) else 1
+            _print(_told(SerialHost(port)))
+            return 0
+    except RuntimeError as error:
         print(f"epbell: {error}", file=sys.stderr)
         return 1
 
