@@ -63,6 +63,7 @@ class Deframer(wiring.Component):
         escaped: Any = Signal()
         begun: Any = Signal()  # there was a byte since the last flag
         held: Any = Signal()  # a dword waits for the next one
+        handed: Any = Signal()  # one was handed on
         place: Any = Signal(range(_BYTES))
         early: Any = Signal(32 - 8)  # bytes of a dword that is not whole yet
         byte: Any = Signal(8)
@@ -74,17 +75,17 @@ class Deframer(wiring.Component):
             crc.valid.eq(taken),
             crc.start.eq(self.valid & flag),
             self.end.eq(self.valid & flag & begun),
-            self.good.eq(crc.match_detected & ~place.any() & ~escaped & held),
+            self.good.eq(crc.match_detected & ~place.any() & ~escaped & handed),
             self.word_valid.eq(taken & (place == _BYTES - 1) & held),
         ]
         with m.If(self.valid):
             m.d.sync += [begun.eq(~flag), escaped.eq(escape)]
         with m.If(self.valid & flag):
-            m.d.sync += [place.eq(0), held.eq(0)]
+            m.d.sync += [place.eq(0), held.eq(0), handed.eq(0)]
         with m.If(taken):
             m.d.sync += [place.eq(place + 1), early.eq(Cat(early[8:], byte))]
             with m.If(place == _BYTES - 1):
-                m.d.sync += [held.eq(1), self.word.eq(Cat(early, byte))]
+                m.d.sync += [held.eq(1), handed.eq(held), self.word.eq(Cat(early, byte))]
         return m
 
 
