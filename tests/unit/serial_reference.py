@@ -5,7 +5,7 @@ from typing import Any
 
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.inbound import Refusal
-from epbell_tb.serial.frames import Frame, FrameReader, Kind, dwords, encode, joined
+from epbell_tb.serial.frames import WINDOW, Frame, FrameReader, Kind, dwords, encode, joined
 from epbell_tb.serial.shapes import IDENTITY, SMALL, Found
 
 READ, WRITE = 0, 1
@@ -35,7 +35,7 @@ class ReferenceBoard:
         self._aperture = self.endpoint.map.outbound
         self._told = (0, 0, 0)
         self._tag = self._sequence = self._expected = 0
-        self._asked, self._wanted, self._kept = 0, {}, deque()
+        self._wanted, self._kept, self._queue = {}, deque(), deque()
         self._intx = False
 
     # -- the link --------------------------------------------------------------------------------------------------
@@ -66,6 +66,7 @@ class ReferenceBoard:
             return
         while self._kept and (frame.ack - self._kept[0].sequence) % 16 in range(1, 9):
             self._kept.popleft()
+        self._flush()
         if frame.kind < Kind.CQ_CC or frame.sequence != self._expected:
             return
         self._expected = (self._expected + 1) % 16
@@ -76,11 +77,17 @@ class ReferenceBoard:
         self._out += encode(Frame(Kind.STATE, epoch=self._epoch, sequence=self._sequence, ack=self._expected))
 
     def _send(self, kind, *words):
-        self._kept.append(Frame(kind, words, self._epoch, self._sequence, self._expected))
-        self._sequence = (self._sequence + 1) % 16
-        self._count += 1
-        if not self.lose or self._count % self.lose:
-            self._out += encode(self._kept[-1])
+        self._queue.append((kind, words))
+        self._flush()
+
+    def _flush(self):
+        """Send as many messages as the host has places for."""
+        while self._queue and len(self._kept) < WINDOW:
+            self._kept.append(Frame(*self._queue.popleft(), self._epoch, self._sequence, self._expected))
+            self._sequence = (self._sequence + 1) % 16
+            self._count += 1
+            if not self.lose or self._count % self.lose:
+                self._out += encode(self._kept[-1])
 
     # -- messages --------------------------------------------------------------------------------------------------
 
