@@ -165,7 +165,7 @@ def _serial(setup: Setup, options: Options, out: Callable[[str], None]) -> bool:
     program = simulation.compiled(LARGE, say=lambda text: out(f"# {text}"))
     trouble = simulation.Trouble(setup.flip, setup.drop, setup.seed)
     with simulation.simulated(program, trouble) as name, opened(name) as port:
-        return selftest(port, options, out, msix_vectors=setup.msix)
+        return selftest(port, options, out, msix_vectors=setup.msix, patience=simulation.PATIENCE)
 
 
 TARGETS: dict[str, Callable[[Setup, Options, Callable[[str], None]], bool]] = {

@@ -50,7 +50,8 @@ class Link:
     receive : callable
         Takes kind and dwords of each message of the board; it may send.
     patience : float
-        Seconds after which what was not acknowledged is sent again.
+        Seconds after which the oldest message that was not acknowledged is sent again, first; after three times, seven
+        times, ... as long again. After twenty times as long the board is given up.
     clock : callable
         What time it is, in seconds from an arbitrary start.
 
@@ -91,7 +92,7 @@ class Link:
         self._next = self._expected = 0
         self._limit = 0
         self._owes = self._asked = False
-        self._tries = 0
+        self._tries = 1
         self._since = self._clock()
 
     def open(self, limit: float = 30.0) -> None:
@@ -139,13 +140,12 @@ class Link:
         """
         self._read(seconds)
         self._fill()
-        if self._under_way and self._clock() - self._since > self._patience:
+        waited, most = self._clock() - self._since, _TRIES * self._patience
+        if self._under_way and waited > most:
+            raise SerialError(f"the board has acknowledged nothing for {most:g} s: was it unplugged?")
+        if self._under_way and waited > self._patience * ((1 << self._tries) - 1):
             self._tries += 1
-            if self._tries > _TRIES:
-                raise SerialError(
-                    f"the board has acknowledged nothing for {_TRIES * self._patience:g} s: was it unplugged?"
-                )
-            self._repeat()
+            self._repeat(1)
         if self._owes:
             self._tell(Kind.STATE)
 
@@ -156,15 +156,18 @@ class Link:
             kind, words = self._waiting.popleft()
             if not self._under_way:
                 self._since = self._clock()
-                self._tries = 0
+                self._tries = 1
             self._under_way.append(Frame(kind, words, self._epoch, self._next))
             self._next = (self._next + 1) % _NUMBERS
             self._write(self._under_way[-1])
             self.counts["sent"] += 1
 
-    def _repeat(self) -> None:
-        self._since = self._clock()
-        for frame in self._under_way:
+    def _repeat(self, most: int) -> None:
+        """Send what was not acknowledged once more: at a guess only the oldest, and more and more rarely.
+
+        A board that is slow, and has lost nothing, would have to work off all of it.
+        """
+        for frame in list(self._under_way)[:most]:
             self._write(frame)
             self.counts["repeated"] += 1
 
@@ -180,7 +183,7 @@ class Link:
     def _read(self, seconds: float) -> None:
         port = self._port
         available = port.in_waiting
-        if not available:
+        if not available and port.timeout != seconds:
             port.timeout = seconds
         data = port.read(max(1, available))
         for frame in self._reader.feed(data) if data else ():
@@ -204,7 +207,7 @@ class Link:
             return
         self._acknowledged(frame)
         if frame.kind == Kind.AGAIN:
-            self._repeat()
+            self._repeat(WINDOW)
         if frame.kind < Kind.CQ_CC:
             return
         self._owes = True
@@ -227,7 +230,7 @@ class Link:
             self._under_way.popleft()
         if done:
             self._since = self._clock()
-            self._tries = 0
+            self._tries = 1
         self._limit = (frame.ack + frame.room) % _NUMBERS
 
     def _ask(self) -> None:

@@ -17,7 +17,10 @@ from epbell import export
 from epbell_tb import runner, toolchain
 from epbell_tb.serial.shapes import Shape
 
-__all__ = ["DIVISOR", "Trouble", "compiled", "simulated"]
+__all__ = ["DIVISOR", "PATIENCE", "Trouble", "compiled", "simulated"]
+
+PATIENCE = 10.0
+"""Seconds after which the host repeats what a simulated board has not acknowledged: on a busy machine it is slow."""
 
 DIVISOR = 4
 """Clocks of a bit: the fewest, since time on the wire is what such a simulation mostly takes."""

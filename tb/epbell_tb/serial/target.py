@@ -100,7 +100,14 @@ class SerialTarget:
         return [f"the endpoint has counted {count} in {name}" for name, count in found.items() if count]
 
 
-def selftest(port: Port, options: Options, out: Callable[[str], None], *, msix_vectors: int | None = None) -> bool:
+def selftest(
+    port: Port,
+    options: Options,
+    out: Callable[[str], None],
+    *,
+    msix_vectors: int | None = None,
+    patience: float = 1.0,
+) -> bool:
     """Run the tests on a board; return whether none failed.
 
     Parameters
@@ -113,13 +120,15 @@ def selftest(port: Port, options: Options, out: Callable[[str], None], *, msix_v
         Takes every line.
     msix_vectors : int, optional
         How many MSI-X vectors the function offers.
+    patience : float
+        As of `Link`.
 
     Raises
     ------
     RuntimeError
         If the board does not answer, or the software does not come up on it.
     """
-    target = SerialTarget(port, msix_vectors=msix_vectors)
+    target = SerialTarget(port, msix_vectors=msix_vectors, patience=patience)
 
     async def body() -> bool:
         good = (await run(target, options, out)).good
