@@ -111,7 +111,7 @@ class SerialHost:
         self._dirty = False  # something was sent since the endpoint was quiet
         self._settled = False
         self._pins = ToBoard()
-        self._intx_told = False
+        self._intx_told = self._owes_intx = False
         self._bars = [0] * _BARS
 
     def open(self, msix_vectors: int | None = None) -> Found:
@@ -137,7 +137,7 @@ class SerialHost:
         self._reads.clear()
         self._answers.clear()
         self._pins = ToBoard()
-        self._intx_told = False
+        self._intx_told = self._owes_intx = False
         self._bars = [0] * _BARS
         self.config = ConfigSpace(
             self.found.bars,
@@ -205,6 +205,7 @@ class SerialHost:
 
     def _settle(self) -> bool:
         """Wait until the endpoint has done what it was asked for; return whether it was asked for anything."""
+        self._answer_intx()
         if not self._dirty:
             return False
         while self._dirty:
@@ -213,6 +214,12 @@ class SerialHost:
             while not self._settled:
                 self.link.pump(_PUMP_S)
         return True
+
+    def _answer_intx(self) -> None:
+        """Say that a change of INTx has gone to the host, after everybody there has seen it: a pulse ends with that."""
+        if self._owes_intx:
+            self._owes_intx = False
+            self.pulse(intx_sent=1)
 
     def _receive(self, kind: int, words: tuple[int, ...]) -> None:
         if kind == Kind.CQ_CC:
@@ -238,7 +245,7 @@ class SerialHost:
         if pins.intx != self._intx_told:
             self._intx_told = pins.intx
             self.intx.drive(pins.intx and config.intx_allowed)
-            self.pulse(intx_sent=1)
+            self._owes_intx = True
         for vector in range(32):
             if pins.msi >> vector & 1:
                 self._send_msi(vector)
@@ -337,6 +344,8 @@ class SerialHost:
             self._send(Kind.CPU, (strobes | (strobes != 0) << 4, address, data))
         while len(self._answers) < len(accesses):
             self.link.pump(_PUMP_S)
+            if not self._answers:
+                self._answer_intx()  # a pulse that there is no room for waits for it
         found = list(self._answers)
         self._answers.clear()
         return found
