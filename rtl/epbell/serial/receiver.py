@@ -188,5 +188,6 @@ class Receiver(wiring.Component):
                         m.d.sync += [place.eq(0), taken.eq(taken + 1)]
                         m.d.comb += heard.tell.eq(1)
                 with m.If(heard.reset):
-                    m.d.sync += place.eq(0)
                     m.next = "FETCH"
+        with m.If(heard.reset):
+            m.d.sync += place.eq(0)
