@@ -129,8 +129,14 @@ class Board:
 def opened(board):
     """Return a session with a board, and the list of what it has received."""
     received = []
-    patience = 3 * PATIENCE * CLOCK_S
-    link = Link(board, lambda kind, words: received.append((kind, words)), patience=patience, clock=board.time)
+    patience = PATIENCE * CLOCK_S
+    link = Link(
+        board,
+        lambda kind, words: received.append((kind, words)),
+        patience=patience,
+        clock=board.time,
+        source=Random(1),
+    )
     link.open()
     return link, received
 

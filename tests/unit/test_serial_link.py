@@ -5,8 +5,8 @@ from random import Random
 import pytest
 from serial_rig import HELLO, PATIENCE, Board, opened, until
 
-from epbell_tb.serial.frames import LONGEST, WINDOW, Frame, Kind, encode
-from epbell_tb.serial.link import SerialError
+from epbell_tb.serial.frames import LONGEST, WINDOW, Frame, FrameReader, Kind, encode
+from epbell_tb.serial.link import Link, SerialError
 
 KINDS = [kind for kind in Kind if kind >= Kind.CQ_CC]
 
@@ -70,7 +70,7 @@ def test_no_more_than_there_are_places_for():
     sent = messages(3 * WINDOW, longest=4)
     for message in sent:
         link.send(*message)
-    for _ in range(100):
+    for _ in range(PATIENCE // 100):
         link.pump()
     assert link.counts["sent"] == WINDOW
     assert not received
@@ -111,7 +111,7 @@ def test_lost_acknowledgements():
     link, received = opened(board)
     for number in range(20):
         link.send(Kind.CPU, (number,))
-        board.run(200)
+        board.run(1000)
         board.from_board.clear()
     until(link, lambda: len(received) == 20 and link.idle)
     assert received == [(Kind.CPU, (number,)) for number in range(20)]
@@ -137,6 +137,21 @@ def test_reset_in_the_middle_of_a_frame(at):
     exchange(link, received, sent)
 
 
+def test_reset_while_a_message_is_given():
+    """In whichever clock: nothing stays of it."""
+    board = Board()
+    link, received = opened(board)
+    for late in range(6):
+        board.enabled = False
+        link.send(Kind.CPU, (late,) * 30)
+        board.run(300)
+        board.enabled = True
+        board.run(late)
+        received.clear()
+        link.open()
+        exchange(link, received, [(Kind.PINS, ()), (Kind.CONFIG, (1, 2, 3))])
+
+
 def test_another_session_is_told():
     """Frames of a session that the board does not know change nothing, and the host hears which one it is."""
     board = Board()
@@ -144,7 +159,7 @@ def test_another_session_is_told():
     board.write(encode(Frame(Kind.CPU, (1,), link._epoch ^ 1, 0)))
     board.run(1000)
     assert not received
-    assert bytes(board.heard[-20:]).count(b"SBPE") == 1
+    assert bytes(board.heard).count(b"SBPE") == 2  # of `open`, and this one
     link._epoch ^= 1  # as after a power cycle of the board
     with pytest.raises(SerialError, match="has been reset in the middle of a session"):
         until(link, lambda: False, 20)
@@ -175,18 +190,99 @@ def test_a_frame_that_never_ends():
     assert received == [(Kind.CPU, (1, 2, 3))]
 
 
+class Scripted:
+    """A port at which a test says what the board answers, and when; HELLO comes by itself, with so many places."""
+
+    def __init__(self, room=None):
+        self.timeout = None
+        self.in_waiting = 0
+        self.now = 0.0
+        self.answers = b""
+        self.heard = []
+        self.epoch = 0
+        self._reader, self._room = FrameReader(), room
+
+    def time(self):
+        return self.now
+
+    def read(self, size=1):
+        found, self.answers = self.answers, b""
+        self.now += 0.01
+        return found
+
+    def write(self, data):
+        for frame in self._reader.feed(data):
+            self.heard.append(frame)
+            if frame.kind == Kind.RESET and self._room is not None:
+                self.epoch = frame.epoch
+                self.answers += encode(Frame(Kind.HELLO, HELLO, frame.epoch, room=self._room))
+        return len(data)
+
+
+def scripted(room):
+    """Return a session with a board that has so many places, patient for a second."""
+    port = Scripted(room)
+    link = Link(port, lambda kind, words: None, clock=port.time)
+    link.open()
+    port.heard.clear()
+    return port, link
+
+
+def said(port):
+    """Return the numbers of the messages that the board has heard since it was asked last."""
+    found = [frame.sequence for frame in port.heard if frame.kind >= Kind.CQ_CC]
+    port.heard.clear()
+    return found
+
+
+def test_only_the_oldest_is_sent_at_a_guess():
+    """Until that turns out to have been right: then what went behind it was dropped, too."""
+    port, link = scripted(WINDOW)
+    for number in range(3):
+        link.send(Kind.CPU, (number,))
+    assert said(port) == [0, 1, 2]
+    for _ in range(3):
+        port.now += 1
+        link.pump()
+        link.pump()
+        assert said(port) == [0]
+    port.answers = encode(Frame(Kind.STATE, epoch=port.epoch, ack=1))
+    link.pump()
+    assert said(port) == [1, 2]
+    port.answers = encode(Frame(Kind.STATE, epoch=port.epoch, ack=2))
+    link.pump()
+    assert said(port) == []
+
+
+def test_places_that_nobody_heard_of():
+    """A board that had none says in a STATE when it has some again: if that is lost, neither waits for the other."""
+    port, link = scripted(0)
+    link.send(Kind.CPU, (1,))
+    link.send(Kind.CPU, (2,))
+    link.pump()
+    assert said(port) == []
+    port.now += 1
+    link.pump()
+    assert said(port) == [0]
+    port.answers = encode(Frame(Kind.STATE, epoch=port.epoch, ack=1))
+    link.pump()
+    assert said(port) == [1]
+
+
+def test_a_clock_that_jumps():
+    """A PC that was asleep does not give up its board: it has asked only once."""
+    port, link = scripted(WINDOW)
+    link.send(Kind.CPU, (1,))
+    port.now += 1000
+    link.pump()
+    assert said(port) == [0, 0]
+    with pytest.raises(SerialError, match="has acknowledged nothing for 20 s: was it unplugged"):
+        until(link, lambda: False)
+    assert 1019 < port.now < 1022
+
+
 def test_nobody_answers():
-    class Silent:
-        timeout = None
-        in_waiting = 0
-
-        def read(self, size=1):
-            return b""
-
-        def write(self, data):
-            return len(data)
-
-    from epbell_tb.serial.link import Link
-
+    port = Scripted()
     with pytest.raises(SerialError, match=r"no board answers within 0\.2 s"):
-        Link(Silent(), lambda kind, words: None).open(0.2)
+        Link(port, lambda kind, words: None, clock=port.time).open(0.2)
+    assert [frame.kind for frame in port.heard] == [Kind.RESET]

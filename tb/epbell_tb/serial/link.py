@@ -13,7 +13,6 @@ from epbell_tb.serial.frames import WINDOW, Frame, FrameReader, Kind, encode
 __all__ = ["Link", "Port", "SerialError"]
 
 _NUMBERS = 16
-_HELLO_S = 0.5
 _TRIES = 20
 
 
@@ -50,10 +49,12 @@ class Link:
     receive : callable
         Takes kind and dwords of each message of the board; it may send.
     patience : float
-        Seconds after which the oldest message that was not acknowledged is sent again, first; after three times, seven
-        times, ... as long again. After twenty times as long the board is given up.
+        Seconds after which the oldest message that was not acknowledged is sent again, and again after as many more;
+        RESET twice as often. A board that has acknowledged nothing for twenty times as long is given up.
     clock : callable
         What time it is, in seconds from an arbitrary start.
+    source : random.Random, optional
+        Chooses the numbers of sessions; at random unless it is given.
 
     Attributes
     ----------
@@ -75,11 +76,13 @@ class Link:
         *,
         patience: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        source: random.Random | None = None,
     ) -> None:
         self._clock = clock
         self._port = port
         self._receive = receive
         self._patience = patience
+        self._source = random.Random() if source is None else source
         self._reader = FrameReader()
         self._epoch = 0
         self.identity: tuple[int, ...] = ()
@@ -92,7 +95,7 @@ class Link:
         self._next = self._expected = 0
         self._limit = 0
         self._owes = self._asked = False
-        self._tries = 1
+        self._guesses = 0  # that the board has lost something, since it has acknowledged anything
         self._since = self._clock()
 
     def open(self, limit: float = 30.0) -> None:
@@ -105,7 +108,7 @@ class Link:
         """
         self._forget()
         self.identity = ()
-        self._epoch = random.Random().randrange(1, 256)
+        self._epoch = self._source.choice([number for number in range(1, 256) if number != self._epoch])
         end = self._clock() + limit
         again = 0.0
         while not self.identity:
@@ -115,7 +118,7 @@ class Link:
                     f"no board answers within {limit:g} s: check port, baud rate and bitstream"
                 )
             if now >= again:
-                again = now + _HELLO_S
+                again = now + self._patience / 2
                 self._port.write(encode(Frame(Kind.RESET, epoch=self._epoch)))
             self._read(0.05)
         self._since = self._clock()
@@ -140,30 +143,41 @@ class Link:
         """
         self._read(seconds)
         self._fill()
-        waited, most = self._clock() - self._since, _TRIES * self._patience
-        if self._under_way and waited > most:
-            raise SerialError(f"the board has acknowledged nothing for {most:g} s: was it unplugged?")
-        if self._under_way and waited > self._patience * ((1 << self._tries) - 1):
-            self._tries += 1
-            self._repeat(1)
+        if self._clock() - self._since > self._patience:
+            self._guess()
         if self._owes:
             self._tell(Kind.STATE)
+
+    def _guess(self) -> None:
+        """Send something that the board answers, since it has acknowledged nothing for some time."""
+        if self._under_way:
+            self._since = self._clock()
+            self._guesses += 1
+            if self._guesses == _TRIES:
+                most = _TRIES * self._patience
+                raise SerialError(f"the board has acknowledged nothing for {most:g} s: was it unplugged?")
+            self._repeat(1)
+        elif self._waiting:
+            self._let_go()  # that there are places again was said, perhaps, and not heard
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
         while self._waiting and 0 < (self._limit - self._next) % _NUMBERS <= WINDOW:
-            kind, words = self._waiting.popleft()
-            if not self._under_way:
-                self._since = self._clock()
-                self._tries = 1
-            self._under_way.append(Frame(kind, words, self._epoch, self._next))
-            self._next = (self._next + 1) % _NUMBERS
-            self._write(self._under_way[-1])
-            self.counts["sent"] += 1
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Send the next message; the board drops it, and says so, if it has no place for it."""
+        kind, words = self._waiting.popleft()
+        if not self._under_way:
+            self._since = self._clock()
+        self._under_way.append(Frame(kind, words, self._epoch, self._next))
+        self._next = (self._next + 1) % _NUMBERS
+        self._write(self._under_way[-1])
+        self.counts["sent"] += 1
 
     def _repeat(self, most: int) -> None:
-        """Send what was not acknowledged once more: at a guess only the oldest, and more and more rarely.
+        """Send what was not acknowledged once more: at a guess only the oldest.
 
         A board that is slow, and has lost nothing, would have to work off all of it.
         """
@@ -206,8 +220,6 @@ class Link:
         if not self.identity:
             return
         self._acknowledged(frame)
-        if frame.kind == Kind.AGAIN:
-            self._repeat(WINDOW)
         if frame.kind < Kind.CQ_CC:
             return
         self._owes = True
@@ -221,16 +233,20 @@ class Link:
             self._ask()
 
     def _acknowledged(self, frame: Frame) -> None:
-        """Forget what the board has, and note for how much more it has places."""
+        """Forget what the board has, repeat what it has lost, and note for how much more it has places."""
         first = (self._next - len(self._under_way)) % _NUMBERS
         done = (frame.ack - first) % _NUMBERS
         if done > len(self._under_way):
             return
         for _ in range(done):
             self._under_way.popleft()
+        lost = frame.kind == Kind.AGAIN
         if done:
             self._since = self._clock()
-            self._tries = 1
+            lost |= self._guesses > 0  # rightly, as it seems: so what went behind that was dropped
+            self._guesses = 0
+        if lost:
+            self._repeat(WINDOW)
         self._limit = (frame.ack + frame.room) % _NUMBERS
 
     def _ask(self) -> None:
