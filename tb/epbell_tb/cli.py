@@ -287,7 +287,7 @@ VERBS: dict[str, Verb] = {
     "regs": Verb("write the registers for C, Python, debuggers (SVD), Linux's device tree, and to read", _regs),
     "diagrams": Verb("record the documentation's timing diagrams, as WaveJSON", _delegate("epbell_tb.docs.record")),
     "docs": Verb("build the documentation as a site, with every warning an error", _on_tree("docs", "docs.build")),
-    "bitstream": Verb("make the bitstream of a board that has no PCIe", _delegate("epbell_tb.bitstream")),
+    "bitstream": Verb("make the bitstream of a board that has no PCIe", _on_tree("bitstream")),
     "board": Verb("use a board over its serial port: selftest, info", _delegate("epbell_tb.board")),
     "bench": Verb("measure latency and throughput", _delegate("epbell_tb.bench")),
     "profile": Verb("show where the time of a simulation goes (with py-spy)", _delegate("epbell_tb.profiler")),

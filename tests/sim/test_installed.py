@@ -111,7 +111,7 @@ def test_sim_of_a_tree_that_regs_wrote(place):
 
 
 @pytest.mark.parametrize("verb", ["test", "unit", "lint", "type", "regress", "block", "formal", "mutate", "cover",
-                                  "linux", "mutants", "testplan", "clean"])  # fmt: skip
+                                  "linux", "mutants", "testplan", "bitstream", "clean"])  # fmt: skip
 def test_what_needs_the_source_tree_says_so(place, verb):
     done = place.epbell(verb)
     assert done.returncode == 2
