@@ -141,12 +141,13 @@ class Collector(wiring.Component):
             Mux(completes, getattr(self.cc, name), getattr(self.rq, name)) for name in ("tvalid", "tlast")
         )
         words = Mux(completes, self.cc.tdata, self.rq.tdata)
-        keep = Mux(completes, self.cc.tkeep, self.rq.tkeep)
+        keep: Any = Mux(completes, self.cc.tkeep, self.rq.tkeep)
+        following: Any = Cat(keep[1:], 0)
         with m.State("BEATS"):
             m.d.comb += [
                 self.outbox.write.eq(valid),
                 self.outbox.word.eq(words.word_select(lane, 32)),
-                last.eq(~(Cat(keep[1:], 0).bit_select(lane, 1))),
+                last.eq(~following.bit_select(lane, 1)),
                 self.cc.tready.eq(last & completes),
                 self.rq.tready.eq(last & ~completes),
             ]

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Const, unsigned
 from amaranth.lib import data, enum
 
 __all__ = [
+    "BYTE",
     "HEADER",
     "IDENTITY",
     "LONGEST",
@@ -16,6 +17,9 @@ __all__ = [
     "Kind",
     "header",
 ]
+
+BYTE: Any = 8
+"""Shape of what crosses the wire at a time; Any, since to a type checker no shape is one that streams take."""
 
 VERSION = 1
 """Of what is on the wire."""

@@ -12,6 +12,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
+from epbell.serial.frame import BYTE
+
 __all__ = [
     "Deframer",
     "Framer",
@@ -112,7 +114,7 @@ class Framer(wiring.Component):
             "valid": In(1),
             "ready": Out(1),
             "last": In(1),
-            "bytes": Out(stream.Signature(8)),
+            "bytes": Out(stream.Signature(BYTE)),
         })
 
     def elaborate(self, platform: object) -> Module:

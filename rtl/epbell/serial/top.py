@@ -99,15 +99,15 @@ class Top(Elaboratable):
         self._clock(m, platform)
         m.submodules.core = core = self._core
         uart = platform.request("uart", 0, dir="-")
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.submodules.rx = rx = _input(uart.rx)
+        m.submodules.tx = tx = _output(uart.tx)
         m.d.comb += [core.rx.eq(rx.i), tx.o.eq(core.tx)]
         ports: dict[tuple[str, int], Any] = {}
         for index, (name, number, colour) in enumerate(self._board.leds):
             if (name, number) not in ports:
                 ports[name, number] = platform.request(name, number, dir="-")
             port = ports[name, number]
-            led = io.Buffer("o", getattr(port, colour) if colour else port)
+            led = _output(getattr(port, colour) if colour else port)
             m.submodules[f"led{index}"] = led
             m.d.comb += led.o.eq(core.leds[index])
         return m
@@ -116,15 +116,23 @@ class Top(Elaboratable):
         """Make the clock with the PLL; hold the reset until it has locked."""
         m.domains.sync = ClockDomain()
         port = platform.request(platform.default_clk, dir="-")
-        m.submodules.clk = clk = io.Buffer("i", port)
+        m.submodules.clk = clk = _input(port)
         frequency = platform.default_clk_frequency
         reset: Any = Const(0)
         if platform.default_rst is not None:
-            m.submodules.rst = rst = io.Buffer("i", platform.request(platform.default_rst, dir="-"))
+            m.submodules.rst = rst = _input(platform.request(platform.default_rst, dir="-"))
             reset = rst.i
         locked: Any = Signal()
         m.submodules.pll = _pll(clk.i, ClockSignal("sync"), locked, int(frequency))
         m.submodules.reset = ResetSynchronizer(~locked | reset, domain="sync")
+
+
+def _input(port: Any) -> Any:
+    return io.Buffer("i", port)
+
+
+def _output(port: Any) -> Any:
+    return io.Buffer("o", port)
 
 
 def _pll(source: Any, clock: Any, locked: Any, frequency: int) -> Any:

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from epbell.serial.frame import HEADER, IDENTITY, LONGEST, SEQUENCE_BITS, SLOTS, Kind, header
+from epbell.serial.frame import BYTE, HEADER, IDENTITY, LONGEST, SEQUENCE_BITS, SLOTS, Kind, header
 from epbell.serial.framing import Framer
 from epbell.serial.receiver import Heard
 
@@ -80,7 +80,7 @@ class Transmitter(wiring.Component):
         super().__init__({
             "heard": In(Heard()),
             "outbox": In(Outbox()),
-            "bytes": Out(stream.Signature(8)),
+            "bytes": Out(stream.Signature(BYTE)),
             "repeated": Out(1),
         })
 
@@ -148,7 +148,7 @@ class Transmitter(wiring.Component):
         place: Any = Signal(range(_MOST))
         first: Any = Signal(32)
         hello: Any = Signal()
-        view = data.View(HEADER, first)
+        view: Any = data.View(HEADER, first)
         words = Array(Const(word, 32) for word in self._hello)
         may: Any = Signal()
         ahead: Any = Signal(SEQUENCE_BITS)

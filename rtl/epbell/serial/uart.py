@@ -7,6 +7,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from epbell.serial.frame import BYTE
+
 __all__ = [
     "LEAST_DIVISOR",
     "UartReceiver",
@@ -105,7 +107,7 @@ class UartTransmitter(wiring.Component):
 
     def __init__(self, divisor: int) -> None:
         self._divisor = check_divisor(divisor)
-        super().__init__({"bytes": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        super().__init__({"bytes": In(stream.Signature(BYTE)), "tx": Out(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:
         """Shift out start bit, byte and stop bit."""

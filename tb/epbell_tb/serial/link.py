@@ -23,7 +23,13 @@ class SerialError(RuntimeError):
 class Port(Protocol):
     """What is needed of a serial port: that of pyserial has it."""
 
-    timeout: float | None
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a read waits for."""
+        ...
+
+    @timeout.setter
+    def timeout(self, seconds: float | None, /) -> None: ...
 
     @property
     def in_waiting(self) -> int:

@@ -81,4 +81,5 @@ class FromBoard:
     def of(cls, words: tuple[int, ...]) -> FromBoard:
         """Read the message's dwords."""
         levels, msi, pending = words
-        return cls(*(bool(levels >> bit & 1) for bit in range(5)), msi, pending)
+        irq_mu, irq_edma, intx, intx_pending, flr_done = (bool(levels >> bit & 1) for bit in range(5))
+        return cls(irq_mu, irq_edma, intx, intx_pending, flr_done, msi, pending)
