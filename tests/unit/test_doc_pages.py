@@ -66,7 +66,8 @@ def test_a_page_of_the_site_links_only_to_pages_of_the_site():
 def test_each_page_is_in_one_list_of_the_site():
     trees = re.findall(r"^```\{toctree\}\n(.*?)^```", (DOCS / "index.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     named = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
-    assert sorted(named) == sorted(path.stem for path in DOCS.glob("*.md") if path.stem != "index")
+    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
+    assert sorted(named) == sorted(pages - {"index"})
 
 
 def test_each_diagram_is_on_a_page():
