@@ -25,9 +25,9 @@ def test_unknown_board(name, hint, capsys):
 @pytest.mark.parametrize(
     ("baud", "why"),
     [
-        ("60000000", "must be 50000000 divided by a whole number, to 2 %, not 60000000"),
-        ("20000000", "must be 50000000 divided by a whole number, to 2 %, not 20000000"),
-        ("25000000", "A bit of a serial port must take 4 clocks or more, not 2"),
+        ("60000000", "must be 25000000 divided by a whole number, to 2 %, not 60000000"),
+        ("20000000", "must be 25000000 divided by a whole number, to 2 %, not 20000000"),
+        ("12500000", "A bit of a serial port must take 4 clocks or more, not 2"),
     ],
 )
 def test_a_baud_rate_that_is_none(baud, why, capsys, tmp_path):

@@ -17,7 +17,7 @@ from epbell.serial.board import SerialEndpoint
 
 __all__ = ["BOARDS", "CLOCK", "Board", "Top"]
 
-CLOCK = 50_000_000
+CLOCK = 25_000_000
 """Frequency in Hz that the endpoint runs at on every board."""
 
 _VCO = 600_000_000  # of the PLL, between 400 and 800 MHz
