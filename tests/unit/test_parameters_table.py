@@ -23,7 +23,7 @@ LAYOUT = {"layout": "imx8ulp"}
 LEAST = {MuAxil: LAYOUT, MuAxilAsync: LAYOUT, Bar: {"size": 4096}, Endpoint: {"width": 64}}
 CLASSES = (MuAxil, MuAxilAsync, EdmaShape, Bar, AddressMap, Endpoint)
 #: Of no parameter's kind. What is a number for one parameter, or None, is in the lists below.
-STRANGE = ["6", 6.5, [], object(), -1]
+STRANGE = ["6", 6.5, [], {}, -1]
 ONE_TOO_FAR = {
     ("Endpoint", "width"): [0, 32, 65, 1024, None],
     ("Endpoint", "bars"): [None, (), (4096,), (None,), (Bar(4096),) * 7, (None,) * 5 + (Bar(4096, wide=True),)],
