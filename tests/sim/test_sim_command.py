@@ -161,7 +161,8 @@ def test_without_icarus_the_remedy_is_named_before_anything_is_built(no_build, t
 
 def test_replay_names_the_simulator(dead, tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sim.toolchain, "find_icarus", lambda: None)
+    found = sim.toolchain.Icarus(Path("iverilog"), "11.0")
+    monkeypatch.setattr(sim.toolchain, "find_icarus", lambda: found)
     kept = []
     monkeypatch.setattr(sim.verdicts, "merge", lambda *found: kept.append(found))
     arguments = ["--sim", "icarus", "--width", "64", "--stalls", "on", "--scenario", "bar_test", *TREE, "--waves"]
