@@ -40,7 +40,7 @@ def connect_pulses(m: Any, source: Any, sink: Any, prefix: str = "") -> None:
 
 
 class ChannelRegisters(wiring.Component):
-    """Registers of a DMA engine without the engine: base of :class:`EdmaRegisters` and :class:`HdmaRegisters`.
+    """Registers of a DMA engine without the engine: base of :class:`EdmaRegisters` and the others.
 
     Parameters
     ----------

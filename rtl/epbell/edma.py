@@ -19,6 +19,7 @@ from amaranth.lib.wiring import In, Out
 import epbell_regs
 from epbell import axil, csr
 from epbell.dma_channels import connect_pulses, pulse_ports
+from epbell.edma_doorbell import DoorbellRegisters
 from epbell.edma_registers import EdmaRegisters
 from epbell.hdma import HdmaRegisters
 
@@ -54,11 +55,14 @@ class EdmaShape:
         Number of interrupt lines, 1 to 16. All carry the same level.
     base : int or None
         Byte offset of the registers in their page of 64 KiB, a multiple of 4. None: 0x970 with ``"legacy"``, else 0.
+    doorbell_only : bool
+        Build the interrupt emulation alone: DMA_CTRL names the channels, since Linux refuses an eDMA without, but
+        nothing keeps a transfer. Not with ``"hdma"``.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range, or the registers would not fit into the page.
+        If a parameter is out of range, the registers would not fit into the page, or an HDMA is to be a doorbell.
     """
 
     personality: str = "unroll"
@@ -66,6 +70,7 @@ class EdmaShape:
     read_channels: int = 4
     lines: int = 1
     base: int | None = None
+    doorbell_only: bool = False
 
     def __post_init__(self) -> None:
         if self.personality not in PERSONALITIES:
@@ -79,6 +84,10 @@ class EdmaShape:
         ):
             if not isinstance(number, int) or not 1 <= number <= most:
                 raise ValueError(f"The {what} of an eDMA must be 1 to {most}, not {number!r}")
+        if not isinstance(self.doorbell_only, bool):
+            raise ValueError(f"Whether an eDMA is a doorbell only must be True or False, not {self.doorbell_only!r}")
+        if self.doorbell_only and self.personality == "hdma":
+            raise ValueError("The personality of an eDMA that is a doorbell only must be unroll or legacy, not 'hdma'")
         last = _PAGE - self._size
         if not isinstance(self.offset, int) or self.offset % 4 or not 0 <= self.offset <= last:
             raise ValueError(
@@ -88,6 +97,8 @@ class EdmaShape:
     @property
     def _size(self) -> int:
         """Bytes that the registers take."""
+        if self.doorbell_only:
+            return 0x100
         blocks = 0x200 * max(self.write_channels, self.read_channels)
         return {"unroll": 0x200 + blocks, "legacy": 0x200, "hdma": blocks}[self.personality]
 
@@ -122,7 +133,8 @@ class Edma(wiring.Component):
 
     A ring in clock t, of either kind, asserts the lines in clock t + 1; so does a pulse of ``wr_done`` and the others,
     if the channel may interrupt. A write of INT_CLEAR in clock t drops them in clock t + 1. Set wins over clear in the
-    same clock.
+    same clock. With ``doorbell_only`` there is nothing but the ring: the pulses are inputs of the same width, so that
+    it fits where an eDMA does, and are ignored.
 
     Parameters
     ----------
@@ -163,8 +175,10 @@ class Edma(wiring.Component):
     def __init__(self, shape: EdmaShape | None = None) -> None:
         self.shape = shape = EdmaShape() if shape is None else shape
         channels = shape.write_channels, shape.read_channels
-        if shape.personality == "hdma":
-            self._registers: Any = HdmaRegisters(*channels)
+        if shape.doorbell_only:
+            self._registers: Any = DoorbellRegisters(*channels)
+        elif shape.personality == "hdma":
+            self._registers = HdmaRegisters(*channels)
         else:
             self._registers = EdmaRegisters(*channels, legacy=shape.personality == "legacy")
         super().__init__(
@@ -241,7 +255,7 @@ class EdmaAxil(wiring.Component):
     Raises
     ------
     ValueError
-        If a parameter is out of range, or the registers would not fit into the page.
+        If :class:`EdmaShape` refuses a parameter.
     """
 
     s_axil: Any

@@ -17,7 +17,10 @@ __all__ = [
     "offsets",
 ]
 
-_BLOCKS = ("mu_imx6sx", "mu_imx7ulp", "mu_imx8ulp", "iatu", "iatu_outbound", "edma", "hdma", "controller")
+_BLOCKS = (
+    *("mu_imx6sx", "mu_imx7ulp", "mu_imx8ulp", "iatu", "iatu_outbound"),
+    *("edma", "edma_doorbell", "hdma", "controller"),
+)
 _CHANNELS = {
     "write_channels": (1, 8, "number of write channels"),
     "read_channels": (1, 8, "number of read channels"),
@@ -27,6 +30,7 @@ _PARAMETERS: dict[str, dict[str, tuple[int, int, str]]] = {
     "iatu": {"windows": (1, 16, "number of inbound windows")},
     "iatu_outbound": {"windows": (1, 16, "number of outbound windows")},
     "edma": {**_CHANNELS, "legacy": (0, 1, "switch between the unroll map and the legacy map")},
+    "edma_doorbell": _CHANNELS,
     "hdma": _CHANNELS,
 }
 
@@ -54,8 +58,8 @@ def load(name: str, **parameters: int) -> AddrmapNode:
     **parameters : int
         What the block can be built with; what is left out has the default of the map. ``"iatu"``: ``windows``, the
         number of inbound windows, 1 to 16 (6). ``"iatu_outbound"``: ``windows``, that of outbound windows, likewise.
-        ``"edma"`` and ``"hdma"``: ``write_channels`` and ``read_channels``, 1 to 8 each (4). ``"edma"``: ``legacy``, 1
-        for the legacy map, which has VIEWPORT_SEL (0).
+        ``"edma"``, ``"edma_doorbell"`` and ``"hdma"``: ``write_channels`` and ``read_channels``, 1 to 8 each (4).
+        ``"edma"``: ``legacy``, 1 for the legacy map, which has VIEWPORT_SEL (0).
 
     Returns
     -------

@@ -68,7 +68,7 @@ class Traffic:
     Parameters
     ----------
     page : EdmaPage
-        Model whose personality, channels and base they are for.
+        Model whose personality, channels and base they are for. Without transfers it gets the accesses of a whole one.
     rng : random.Random
         Where the choices come from.
 
@@ -240,5 +240,7 @@ class Coverage:
             )
             if not met[pulse, n, sets, clears, state]
         ]
-        levels = [(False, False), (False, True), *([(True, True)] if emulation else [])]
+        levels = [(False, False), *([(True, True)] if emulation else [])]
+        if not self._page.doorbell_only:
+            levels.append((False, True))
         return rings + meetings + [f"latch {a}, line {b}" for a, b in levels if not self.levels[a, b]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -169,6 +169,7 @@ def _shape(node: EdmaNode) -> EdmaShape:
         read_channels=node.read_channels,
         lines=node.lines,
         base=node.offset,
+        doorbell_only=node.doorbell_only,
     )
-    usual = EdmaShape(shape.personality, shape.write_channels, shape.read_channels, shape.lines)
+    usual = replace(shape, base=None)
     return usual if usual.offset == shape.offset else shape

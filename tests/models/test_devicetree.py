@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +75,13 @@ def test_a_page_of_its_own_for_dbi_means_the_legacy_edma(tmp_path):
     text = SHIPPED.replace('"regs", "atu", "dma", "addr_space"', '"regs", "atu", "dbi", "addr_space"')
     edma = devicetree.load(write(tmp_path, text)).endpoint.edma
     assert (edma.personality, edma.region.address, edma.offset) == ("legacy", 0x5F09_0000, 0x970)
+
+
+def test_a_controller_whose_edma_is_a_doorbell_only(tmp_path):
+    text = SHIPPED.replace('"fsl,imx8qm-pcie-ep"', '"epbell,pcie-ep-doorbell"')
+    endpoint = devicetree.load(write(tmp_path, text)).endpoint
+    assert endpoint.compatible == "epbell,pcie-ep-doorbell"
+    assert endpoint.edma == replace(devicetree.load(devicetree.builtin()).endpoint.edma, doorbell_only=True)
 
 
 NAMES = [

@@ -10,6 +10,11 @@ from epbell_tb import runner
 SHAPES = {personality: EdmaShape(personality) for personality in PERSONALITIES}
 # As the RK3588 has it, and one that is full to the last channel.
 SHAPES |= {"few": EdmaShape("unroll", 2, 2, lines=4), "many": EdmaShape("legacy", 8, 8)}
+# Without transfers: the same traffic, most of which has to come to nothing.
+SHAPES |= {
+    "doorbell": EdmaShape(doorbell_only=True),
+    "doorbell_legacy": EdmaShape("legacy", 1, 8, lines=2, doorbell_only=True),
+}
 
 
 def test_every_personality_is_here():
@@ -28,6 +33,7 @@ def test_lockstep(name):
         env={
             "EPBELL_EDMA_PERSONALITY": shape.personality,
             "EPBELL_EDMA_CHANNELS": f"{shape.write_channels},{shape.read_channels}",
+            "EPBELL_EDMA_DOORBELL_ONLY": str(int(shape.doorbell_only)),
         },
         expected=1,
         results=build.folder / "run-edma_lockstep-pytest",

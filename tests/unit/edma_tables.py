@@ -134,5 +134,16 @@ def edma(write_channels=4, read_channels=4, legacy=0):
     }
 
 
+def edma_doorbell(write_channels=4, read_channels=4):
+    """What is left of the eDMA when it is a doorbell only, at the same offsets."""
+    whole = edma(write_channels, read_channels)
+    table = {"DMA_CTRL": whole["DMA_CTRL"]}
+    for way, channels in (("WRITE", write_channels), ("READ", read_channels)):
+        offset, reset, width, _ = whole[f"{way}_INT_STATUS"]
+        table[f"{way}_INT_STATUS"] = (offset, reset, width, per_channel(channels, "const"))
+        table |= {name: whole[name] for name in (f"{way}_INT_MASK", f"{way}_INT_CLEAR")}
+    return table
+
+
 def hdma(write_channels=4, read_channels=4):
     return blocks(HDMA_CHANNEL, 0, write_channels, read_channels)

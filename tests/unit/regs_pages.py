@@ -23,7 +23,10 @@ ONES = 0xFFFF_FFFF
 FEW_WINDOWS = 2
 # The channels of an eDMA are alike, and tests of the maps count them: a few are walked, of either direction.
 FEW_CHANNELS = {"write_channels": 1, "read_channels": 2}
-FEWER = {"iatu_outbound": {"windows": FEW_WINDOWS}, "edma": FEW_CHANNELS, "hdma": FEW_CHANNELS}
+FEWER = {
+    "iatu_outbound": {"windows": FEW_WINDOWS},
+    **dict.fromkeys(("edma", "edma_doorbell", "hdma"), FEW_CHANNELS),
+}
 
 
 @dataclass
@@ -245,13 +248,14 @@ class EdmaPage:
 
     domains = ("sync",)
 
-    def __init__(self, personality, base):
-        block = "hdma" if personality == "hdma" else "edma"
-        legacy = {"legacy": 1} if personality == "legacy" else {}
+    def __init__(self, personality, base, *, doorbell_only=False):
+        block = "edma_doorbell" if doorbell_only else "hdma" if personality == "hdma" else "edma"
+        legacy = {"legacy": 1} if personality == "legacy" and not doorbell_only else {}
+        self.doorbell_only = doorbell_only
         # In which the viewport shows a channel that is mapped elsewhere.
         self.bank = set(range(0x100, 0x124, 4)) if legacy else set()
         self.registers = registers(block, **FEW_CHANNELS, **legacy)
-        self.dut = EdmaAxil(personality=personality, base=base, **FEW_CHANNELS)
+        self.dut = EdmaAxil(personality=personality, base=base, doorbell_only=doorbell_only, **FEW_CHANNELS)
         self.port = (BankedPort if legacy else Port)(self.dut.s_axil, "sync", base)
 
     def prepare(self, ctx):
@@ -261,7 +265,7 @@ class EdmaPage:
         pass
 
     async def extras(self, ctx, register, verdict):
-        """What an end of a transfer sets, and nothing but INT_CLEAR clears."""
+        """What an end of a transfer sets, and nothing but INT_CLEAR clears; nothing in a page without transfers."""
         found = re.fullmatch(r"(WRITE|READ)_(CH(\d)_)?(INT_STAT|INT_STATUS|ERR_STATUS|ERR_STATUS_LOW)", register.name)
         if found is None:
             return
@@ -274,7 +278,7 @@ class EdmaPage:
         ctx.set(getattr(self.dut, f"{way}_done"), 0)
         ctx.set(getattr(self.dut, f"{way}_abort"), 0)
         by_kind = {"INT_STAT": 0b101, "INT_STATUS": ones << 16 | ones}
-        expected = by_kind.get(found[4], ones)
+        expected = 0 if self.doorbell_only else by_kind.get(found[4], ones)
         for _ in range(2):
             verdict.equal(await self.port.read(ctx, register.address), expected, "set by the end of a transfer")
             await self.port.write(ctx, register.address, ONES)
@@ -382,4 +386,11 @@ PAGES |= {
         ("legacy", 0x970, {"legacy": 1}),
         ("hdma", 0, {}),
     )
+}
+PAGES |= {
+    f"edma-doorbell-{personality}": (
+        registers("edma_doorbell", **FEW_CHANNELS),
+        functools.partial(EdmaPage, personality, base, doorbell_only=True),
+    )
+    for personality, base in (("unroll", 0), ("legacy", 0x970))
 }

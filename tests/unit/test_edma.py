@@ -379,6 +379,12 @@ def test_axil_write_to_line_is_one_clock():
         ({"base": 0xF604}, "must be a multiple of 4 from 0 to 0xf600, not 62980"),
         ({"base": 0xFE04, "personality": "legacy"}, "must be a multiple of 4 from 0 to 0xfe00, not 65028"),
         ({"base": 0xF804, "personality": "hdma"}, "must be a multiple of 4 from 0 to 0xf800, not 63492"),
+        ({"base": 0xFF04, "doorbell_only": True}, "must be a multiple of 4 from 0 to 0xff00, not 65284"),
+        ({"doorbell_only": 1}, "an eDMA is a doorbell only must be True or False, not 1"),
+        (
+            {"doorbell_only": True, "personality": "hdma"},
+            "personality of an eDMA that is a doorbell only must be unroll or legacy, not 'hdma'",
+        ),
     ],
 )
 @pytest.mark.parametrize("make", [EdmaShape, EdmaAxil])
@@ -395,6 +401,8 @@ def test_wrong_parameters(make, parameters, message):
         (EdmaShape("legacy", base=0), (0x4C, 0xA0)),
         (EdmaShape(base=0xF600), (0xF64C, 0xF6A0)),
         (EdmaShape("hdma"), ()),
+        (EdmaShape("legacy", doorbell_only=True), (0x9BC, 0xA10)),
+        (EdmaShape(base=0xFF00, doorbell_only=True), (0xFF4C, 0xFFA0)),
     ],
 )
 def test_where_the_doorbells_are(shape, doorbells):

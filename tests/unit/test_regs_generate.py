@@ -77,6 +77,17 @@ LITERALS = {
         "offsetof(edma__channel_t, LLP_HIGH)": 0x20,
         "EDMA__CHANNEL__CONTROL1__LIE_bm": 8,
     },
+    "edma_doorbell": {
+        "offsetof(edma_doorbell_t, DMA_CTRL)": 0x008,
+        "offsetof(edma_doorbell_t, WRITE_INT_STATUS)": 0x04C,
+        "offsetof(edma_doorbell_t, WRITE_INT_MASK)": 0x054,
+        "offsetof(edma_doorbell_t, WRITE_INT_CLEAR)": 0x058,
+        "offsetof(edma_doorbell_t, READ_INT_STATUS)": 0x0A0,
+        "offsetof(edma_doorbell_t, READ_INT_MASK)": 0x0A8,
+        "offsetof(edma_doorbell_t, READ_INT_CLEAR)": 0x0AC,
+        "EDMA_DOORBELL__DMA_CTRL__WRITE_CHANNELS_reset": 4,
+        "EDMA_DOORBELL__DMA_CTRL__READ_CHANNELS_bp": 16,
+    },
     "hdma": {
         "offsetof(hdma_t, WRITE_CH0)": 0x000,
         "offsetof(hdma_t, READ_CH0)": 0x100,

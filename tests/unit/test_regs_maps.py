@@ -288,6 +288,7 @@ TABLES = {
     "iatu": iatu_tables.inbound(6),
     "iatu_outbound": iatu_tables.outbound(6),
     "edma": edma_tables.edma(),
+    "edma_doorbell": edma_tables.edma_doorbell(),
     "hdma": edma_tables.hdma(),
     "controller": CONTROLLER,
 }
@@ -377,9 +378,11 @@ def test_number_of_channels(write_channels, read_channels):
         expected = edma_tables.edma(write_channels, read_channels, legacy)
         assert table_of(epbell_regs.load("edma", **channels, legacy=legacy)) == expected
     assert table_of(epbell_regs.load("hdma", **channels)) == edma_tables.hdma(write_channels, read_channels)
+    found = table_of(epbell_regs.load("edma_doorbell", **channels))
+    assert found == edma_tables.edma_doorbell(write_channels, read_channels)
 
 
-@pytest.mark.parametrize("block", ["edma", "hdma"])
+@pytest.mark.parametrize("block", ["edma", "edma_doorbell", "hdma"])
 @pytest.mark.parametrize(("parameter", "what"), [("write_channels", "write"), ("read_channels", "read")])
 @pytest.mark.parametrize("count", [0, 9, -1])
 def test_number_of_channels_out_of_range(block, parameter, what, count):
@@ -412,6 +415,7 @@ def test_number_of_windows_out_of_range(block, way, count):
         ("iatu", "legacy", "windows"),
         ("hdma", "legacy", "write_channels, read_channels"),
         ("edma", "channels", "write_channels, read_channels, legacy"),
+        ("edma_doorbell", "legacy", "write_channels, read_channels"),
     ],
 )
 def test_parameter_of_another_block(block, parameter, known):
@@ -420,5 +424,6 @@ def test_parameter_of_another_block(block, parameter, known):
 
 
 def test_no_such_block():
-    with pytest.raises(ValueError, match=r"must be one of mu_imx6sx, .*, edma, hdma, controller, not 'dma'$"):
+    names = "mu_imx6sx, .*, edma, edma_doorbell, hdma, controller"
+    with pytest.raises(ValueError, match=rf"must be one of {names}, not 'dma'$"):
         epbell_regs.load("dma")

@@ -27,16 +27,18 @@ _DEFAULT_DMA = 0x8_0000
 
 @dataclass(frozen=True)
 class Core:
-    """One controller: the eDMA's personality and channels, and the BAR that always shows it."""
+    """One controller: the eDMA's personality and channels, the BAR that always shows it, and whether it only rings."""
 
     personality: str = "unroll"
     write_channels: int = 4
     read_channels: int = 4
     fixed_bar: int | None = None
+    doorbell_only: bool = False
 
 
 CORES = {
     "epbell,pcie-ep": Core(),
+    "epbell,pcie-ep-doorbell": Core(doorbell_only=True),
     "snps,dw-pcie-ep": Core(),
     "fsl,imx8qm-pcie-ep": Core(),
     "fsl,imx8q-pcie-ep": Core(),
@@ -70,7 +72,8 @@ def edma_of(properties: Properties, node: dtlib.Node, core: Core, regions: dict[
     else:
         base = regions["regs"] if "regs" in regions else regions["dbi"]
         region = Region(base.address + _DEFAULT_DMA, 0x1_0000)
-    return EdmaNode(personality, region, offset, interrupts, core.write_channels, core.read_channels)
+    channels = core.write_channels, core.read_channels
+    return EdmaNode(personality, region, offset, interrupts, *channels, doorbell_only=core.doorbell_only)
 
 
 def _interrupts(properties: Properties, node: dtlib.Node, channels: int) -> tuple[Interrupt, ...]:

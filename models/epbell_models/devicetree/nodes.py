@@ -78,6 +78,8 @@ class EdmaNode:
         One for all channels, or one per channel (write channels first); none when the tree names neither.
     write_channels, read_channels
         How many channels there are.
+    doorbell_only
+        The channels are a pretence for the sake of the doorbell: no transfer ever ends.
     """
 
     personality: str
@@ -86,6 +88,7 @@ class EdmaNode:
     interrupts: tuple[Interrupt, ...]
     write_channels: int
     read_channels: int
+    doorbell_only: bool = False
 
     @property
     def lines(self) -> int:

@@ -9,6 +9,7 @@ it.
 from typing import Final, Literal
 
 from ..devicetree import EdmaNode
+from .edma_doorbell import DoorbellRegisters
 from .edma_v0 import EdmaRegisters
 from .hdma import HdmaRegisters
 
@@ -37,6 +38,8 @@ class EdmaPage:
         Number of channels, 1 to 8 each.
     base
         Byte offset of the registers in the page; None for 0x970 with ``"legacy"`` and 0 otherwise.
+    doorbell_only
+        Whether there is nothing but the emulation: the channels are named, and that is all. Not with ``"hdma"``.
 
     Attributes
     ----------
@@ -46,6 +49,8 @@ class EdmaPage:
         Loss accounting: ``rung == merged + delivered + latched`` at any time.
     doorbells
         Offsets in the page of the words that ring.
+    doorbell_only
+        Whether channels neither hold anything nor end.
 
     Raises
     ------
@@ -59,17 +64,28 @@ class EdmaPage:
     """
 
     def __init__(
-        self, personality: str = "unroll", write_channels: int = 4, read_channels: int = 4, base: int | None = None
+        self,
+        personality: str = "unroll",
+        write_channels: int = 4,
+        read_channels: int = 4,
+        base: int | None = None,
+        *,
+        doorbell_only: bool = False,
     ) -> None:
         if personality not in PERSONALITIES:
             raise ValueError(f"The personality of an eDMA is one of {', '.join(PERSONALITIES)}, not {personality!r}")
         for way, channels in (("write", write_channels), ("read", read_channels)):
             if not 1 <= channels <= 8:
                 raise ValueError(f"An eDMA has 1 to 8 {way} channels, not {channels!r}")
+        if doorbell_only and personality == "hdma":
+            raise ValueError("An eDMA that is a doorbell only is unroll or legacy, not 'hdma'")
         self.personality: EdmaPersonality = personality
+        self.doorbell_only = doorbell_only
         self.write_channels = write_channels
         self.read_channels = read_channels
-        if personality == "hdma":
+        if doorbell_only:
+            self._registers = DoorbellRegisters(write_channels, read_channels)
+        elif personality == "hdma":
             self._registers = HdmaRegisters(write_channels, read_channels)
         else:
             self._registers = EdmaRegisters(write_channels, read_channels, personality == "legacy")
@@ -84,7 +100,9 @@ class EdmaPage:
     @staticmethod
     def of(node: EdmaNode) -> "EdmaPage":
         """Return the page that a device tree describes."""
-        return EdmaPage(node.personality, node.write_channels, node.read_channels, node.offset)
+        return EdmaPage(
+            node.personality, node.write_channels, node.read_channels, node.offset, doorbell_only=node.doorbell_only
+        )
 
     def reset(self) -> None:
         """Return registers, latch and counts to their reset values."""

@@ -2,7 +2,8 @@
 
 What a read shows, the interrupt line and the loss accounting are compared in every clock. Parameters come through the
 environment: ``EPBELL_SEED`` (default: cocotb's), ``EPBELL_EDMA_PERSONALITY``, ``EPBELL_EDMA_CHANNELS`` (write and read
-channels, default ``4,4``), ``EPBELL_EDMA_OPERATIONS`` (number of accesses, default 200,000).
+channels, default ``4,4``), ``EPBELL_EDMA_DOORBELL_ONLY`` (``1``: without transfers), ``EPBELL_EDMA_OPERATIONS`` (number
+of accesses, default 200,000).
 """
 
 import os
@@ -68,7 +69,7 @@ async def lockstep(dut):
     channels = tuple(int(number) for number in os.environ.get("EPBELL_EDMA_CHANNELS", "4,4").split(","))
     cocotb.log.info("%s, channels %s, %d operations, EPBELL_SEED=%d", personality, channels, operations, seed)
     pins = await reset(dut)
-    page = EdmaPage(personality, *channels)
+    page = EdmaPage(personality, *channels, doorbell_only=os.environ.get("EPBELL_EDMA_DOORBELL_ONLY") == "1")
     traffic = Traffic(page, random.Random(seed))
     coverage = Coverage(page, traffic.kinds)
     bins = EdmaBins(page) if bins_seen.wanted() else None
