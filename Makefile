@@ -14,6 +14,7 @@
 #   make faults [SEED=7] [WIDTH=64] [ARGS='--family poisoned']
 #   make mutate [ONLY=epbell_mu_*] [SEED=7] [ARGS='--mutants 50 --resume']
 #   make cover [TREE=imx8] [WIDTH=64] [ONLY=mu,edma] [ARGS='--resume']
+#   make area [ONLY=epbell_mu_*] [ARGS='--seeds 5 --page docs/area.md']
 #   make verilog [OUT=folder]      make regs [OUT=folder]      make docs [OUT=folder]      make bench [ARGS='--json']
 #   make bitstream [BOARD=ulx3s] [BAUD=1000000] [SEED=1] [OUT=folder]
 #   make board [PORT=/dev/ttyUSB0] [BAUD=1000000] [ARGS='selftest --only *.DOORBELL_TEST']
@@ -29,7 +30,7 @@ CHOSEN := $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(if 
         $(if $(BARS),--bars '$(BARS)') $(if $(STALLS),--stalls '$(STALLS)') $(if $(TREE),--tree '$(TREE)') $(if $(DTS),--dts '$(DTS)') $(if $(filter-out 0,$(WAVES)),--waves)
 
 .DEFAULT_GOAL := help
-.PHONY: setup sim block selftest linux test regress random vntb soak formal cover mutate faults unit lint type verilog regs docs bitstream board bench profile mutants testplan clean help
+.PHONY: setup sim block selftest linux test regress random vntb soak formal cover mutate faults area unit lint type verilog regs docs bitstream board bench profile mutants testplan clean help
 
 setup:  ; @$(TOOL) setup                                         ## build .venv from the lock file and find the tools
 sim:    ; @$(TOOL) run sim $(if $(SIM),--sim '$(SIM)') $(CHOSEN) $(ARGS) ## run the scenarios on Verilator (or SIM=icarus) and print what happened
@@ -45,6 +46,7 @@ formal: ; @$(TOOL) run formal $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## prove th
 faults: ; @$(TOOL) run faults $(if $(SEED),--seed '$(SEED)') $(if $(WIDTH),--width '$(WIDTH)') $(ARGS) ## try every fault in every state, and see the RTL survive each
 mutate: ; @$(TOOL) run mutate $(if $(ONLY),--only '$(ONLY)') $(if $(SEED),--seed '$(SEED)') $(ARGS) ## let Yosys break the RTL at random and count what tests and proofs notice
 cover:  ; @$(TOOL) run cover $(if $(TREE),--tree '$(TREE)') $(if $(WIDTH),--width '$(WIDTH)') $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## show how much of the RTL the simulations reach, and what they do not
+area:   ; @$(TOOL) run area $(if $(ONLY),--only '$(ONLY)') $(ARGS) ## measure how large and how fast the modules are in an ECP5 FPGA
 unit:   ; @$(TOOL) run unit $(ARGS)                              ## run only the tests that need no Verilator
 lint:   ; @$(TOOL) run lint $(ARGS)                              ## check the source with ruff
 type:   ; @$(TOOL) run type $(ARGS)                              ## check the types with pyright

@@ -281,6 +281,7 @@ VERBS: dict[str, Verb] = {
     "formal": Verb("prove the RTL by k-induction, and see each proof refute deliberate defects", _on_tree("formal")),
     "mutate": Verb("let Yosys break the RTL at random and count what tests and proofs notice", _on_tree("mutate")),
     "cover": Verb("show how much of the RTL the simulations reach, and what they do not", _on_tree("cover")),
+    "area": Verb("measure how large and how fast the modules are in an FPGA", _on_tree("area")),
     "lint": Verb("check the source with ruff", _in_checkout("lint", "ruff", "check")),
     "type": Verb("check the types with pyright", _in_checkout("type", "pyright", "--warnings", "-p", ".")),
     "verilog": Verb("write the modules as SystemVerilog", _verilog),

@@ -1,0 +1,133 @@
+"""A module on its own in an FPGA: registers at its ports, and none of them a pad.
+
+Where a module is measured alone, its ports would be pads, whose delays say nothing about a design around it, or would
+be left open, and paths from and to them would not count at all. Here each port but a clock has a flip-flop on its other
+side. So every path of the module counts, those from its inputs and to its outputs in full, as between two blocks that
+register what they exchange; the flip-flops are of a module around it and are not counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from epbell import export
+from epbell_tb.area_modules import Target
+
+__all__ = ["TOP", "Design", "convert", "synthesis_script", "wrapper"]
+
+TOP = "area"
+"""Name of the module around the one that is measured."""
+
+_PORT = re.compile(r"^  wire (?:width (\d+) )?(input|output) \d+\s+\\(\S+)$", re.MULTILINE)
+_SOURCE = re.compile(r"^\s*attribute \\src .*\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is synthesized.
+
+    Attributes
+    ----------
+    module : str
+        Name of the module that is measured.
+    rtlil : str
+        The module and all below it.
+    verilog : str
+        The module around it, and memories.
+    """
+
+    module: str
+    rtlil: str
+    verilog: str
+
+    @property
+    def digest(self) -> str:
+        """A name for what it is, the same for whatever lines of the source it comes from."""
+        return hashlib.sha256((_SOURCE.sub("", self.rtlil) + self.verilog).encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write the files that `synthesis_script` reads."""
+        (folder / "design.il").write_text(self.rtlil, encoding="utf-8")
+        (folder / "design.sv").write_text(self.verilog, encoding="utf-8")
+
+
+def convert(target: Target) -> Design:
+    """Build the component, and what is around it.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the component is out of range.
+    """
+    text, memories = export.to_rtlil(target.recipe(), target.module)
+    return Design(target.module, text, memories + wrapper(text, target.module))
+
+
+def wrapper(rtlil: str, module: str) -> str:
+    """Return the Verilog of the module around one: a flip-flop for each bit of its ports but for clocks.
+
+    A port belongs to the clock that its name begins like, ``a_irq`` to ``a_clk``; else to ``clk``.
+
+    Parameters
+    ----------
+    rtlil : str
+        Design that holds the module.
+    module : str
+        Its name.
+
+    Raises
+    ------
+    ValueError
+        If the design holds no such module.
+    """
+    ports = _ports(rtlil, module)
+    clocks = {name for name, _, _ in ports if name == "clk" or name.endswith("_clk")}
+    declared, inside, connected = [], [], []
+    for name, direction, width in ports:
+        if name in clocks:
+            declared.append(f"input {name}")
+            connected.append(f".{name}({name})")
+            continue
+        own = f"{name.partition('_')[0]}_clk"
+        clock, bits = own if own in clocks else "clk", f"[{width - 1}:0] "
+        if direction == "input":
+            declared.append(f"input {bits}{name}")
+            inside.append(f"  reg {bits}{name}_q;\n  always @(posedge {clock}) {name}_q <= {name};")
+            connected.append(f".{name}({name}_q)")
+        else:
+            declared.append(f"output reg {bits}{name}")
+            inside.append(f"  wire {bits}{name}_d;\n  always @(posedge {clock}) {name} <= {name}_d;")
+            connected.append(f".{name}({name}_d)")
+    lines = [f"module {TOP}({', '.join(declared)});", *inside, f"  {module} dut({', '.join(connected)});", "endmodule"]
+    return "\n".join(lines) + "\n"
+
+
+def synthesis_script(module: str) -> str:
+    """Return what Yosys does with the files of a `Design`: ``cells.json`` of the module alone, ``netlist.json`` of all.
+
+    Nothing is optimized across the ports of the module, since nobody knows what is beyond them; its own hierarchy is
+    dissolved.
+    """
+    return f"""\
+read_rtlil design.il
+read_verilog -sv design.sv
+chformal -remove
+setattr -mod -set keep_hierarchy 1 {module}
+synth_ecp5 -abc9 -nowidelut -top {TOP}
+tee -q -o cells.json stat -json
+setattr -mod -unset keep_hierarchy {module}
+flatten
+write_json netlist.json
+"""
+
+
+def _ports(rtlil: str, module: str) -> list[tuple[str, str, int]]:
+    """Name, direction and width of each port."""
+    start = rtlil.find(f"module \\{module}\n")
+    if start < 0:
+        raise ValueError(f"The module must be one that the design holds, not {module!r}")
+    body = rtlil[start : rtlil.index("\nend\n", start)]
+    return [(name, direction, int(width or 1)) for width, direction, name in _PORT.findall(body)]
