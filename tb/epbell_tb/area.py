@@ -14,7 +14,7 @@ import datetime
 import fnmatch
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich import box
@@ -134,7 +134,7 @@ def report(found: Sequence[Measurement], used: dict[str, str], date: str) -> dic
 
 
 @contextlib.contextmanager
-def _shown(shown: Display, target: Target, seeds: int) -> Iterator[object]:
+def _shown(shown: Display, target: Target, seeds: int) -> Iterator[Callable[[int], None]]:
     shown.begin(target.name, 1 + seeds)
     try:
         yield lambda steps: shown.advance(target.name, steps)
