@@ -24,18 +24,13 @@ def test_what_can_be_read(page):
     assert page.doorbells == tuple(page.base + offset for offset in STATUSES)
 
 
-def test_what_can_be_written(page):
+def test_nothing_can_be_written(page):
     for offset in range(0, 0x1200, 4):
         if offset not in (*STATUSES, *CLEARS):
             page.write32(page.base + offset, 0xFFFF_FFFF if offset not in MASKS else 0)
     assert not page.irq
-    assert [page.read32(page.base + offset) for offset in (0x00, 0x08, 0x0C, 0x200, *MASKS)] == [0, 0x80003, 0, 0, 0, 0]
-    page.write32(page.base + MASKS[1], 0xFFFF_FFFF, 0b0101)
-    assert page.read32(page.base + MASKS[1]) == 0x00FF_00FF
-    page.write32(page.base + MASKS[1], 0, 0b0100)
-    assert page.read32(page.base + MASKS[1]) == 0x0000_00FF
-    page.reset()
-    assert page.read32(page.base + MASKS[1]) == 0x00FF_00FF
+    found = [page.read32(page.base + offset) for offset in (0x00, 0x08, 0x0C, 0x200, *MASKS)]
+    assert found == [0, 0x0008_0003, 0, 0, 0x0007_0007, 0x00FF_00FF]
 
 
 def test_no_pulse_interrupts(page):

@@ -139,9 +139,10 @@ def edma_doorbell(write_channels=4, read_channels=4):
     whole = edma(write_channels, read_channels)
     table = {"DMA_CTRL": whole["DMA_CTRL"]}
     for way, channels in (("WRITE", write_channels), ("READ", read_channels)):
-        offset, reset, width, _ = whole[f"{way}_INT_STATUS"]
-        table[f"{way}_INT_STATUS"] = (offset, reset, width, per_channel(channels, "const"))
-        table |= {name: whole[name] for name in (f"{way}_INT_MASK", f"{way}_INT_CLEAR")}
+        for name in (f"{way}_INT_STATUS", f"{way}_INT_MASK"):
+            offset, reset, width, _ = whole[name]
+            table[name] = (offset, reset, width, per_channel(channels, "const"))
+        table[f"{way}_INT_CLEAR"] = whole[f"{way}_INT_CLEAR"]
     return table
 
 

@@ -4,8 +4,6 @@ What a driver has to find before it takes the emulated interrupt, at the offsets
 file's own, so that a wrong table elsewhere cannot agree with itself.
 """
 
-from .edma_v0 import STROBED
-
 __all__ = ["DoorbellRegisters"]
 
 _DMA_CTRL = 0x008
@@ -39,12 +37,10 @@ class DoorbellRegisters:
         self._control = read_channels << 16 | write_channels
         ones = (1 << write_channels) - 1, (1 << read_channels) - 1
         self._all = {"wr": ones[0], "rd": ones[1]}
-        self._bits = {_MASK_OF_WRITES: ones[0] << 16 | ones[0], _MASK_OF_READS: ones[1] << 16 | ones[1]}
-        self.reset()
+        self._masks = {_MASK_OF_WRITES: ones[0] << 16 | ones[0], _MASK_OF_READS: ones[1] << 16 | ones[1]}
 
     def reset(self) -> None:
-        """Mask every channel."""
-        self._masks = dict(self._bits)
+        """Do nothing: there is nothing to reset."""
 
     def masked(self, pulse: str) -> int:
         """Return the channels whose interrupt of an input, such as ``"wr_done"``, does not get out: all of them."""
@@ -55,8 +51,4 @@ class DoorbellRegisters:
         return self._control if offset == _DMA_CTRL else self._masks.get(offset, 0)
 
     def step(self, write: tuple[int, int, int] | None, done: tuple[int, int], abort: tuple[int, int]) -> None:
-        """Advance by one clock: a write; what channels report comes to nothing."""
-        if write is not None and write[0] in self._masks:
-            offset, data, strobes = write
-            selected = STROBED[strobes] & self._bits[offset]
-            self._masks[offset] = self._masks[offset] & ~selected | data & selected
+        """Advance by one clock: nothing is stored, and what channels report comes to nothing."""
