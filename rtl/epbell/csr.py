@@ -47,6 +47,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.csr_decoder import Decoder, RegisteredDecoder
 from epbell.csr_field import Field, FieldSignature
 from epbell.csr_register import Register, registers_of
 
@@ -68,12 +69,20 @@ class Signature(wiring.Signature):
     combinational: it is valid in the cycle in which ``r_en`` is high and shows the state before that edge, at which the
     side effects of the read happen. Both directions may be used in one cycle.
 
+    Registered, each access is decoded a cycle ahead, which makes the paths short. What is written with ``w_en`` takes
+    effect one edge later: at the one that ends the next cycle. The address of a read is taken at the edge that ends a
+    cycle in which ``r_load`` is high, and stays until the next one; the read is made in whatever later cycle ``r_en``
+    is high, and ``r_data`` is valid in that cycle. A write and a read of one cycle, the one by ``w_en`` and the other
+    by ``r_load``, meet in the next one if ``r_en`` comes then.
+
     Parameters
     ----------
     addr_width : int
         Width of the byte addresses in bits, 3 to 64. Bits 1:0 of an address are ignored.
     data_width : int
         Width of the data in bits; 32 only.
+    registered : bool
+        Whether accesses are decoded a cycle ahead.
 
     Attributes
     ----------
@@ -86,9 +95,11 @@ class Signature(wiring.Signature):
     w_strb : Out(4)
         One bit for each byte of ``w_data`` that is to be written. None set: nothing happens.
     r_en : Out(1)
-        Read in this cycle.
+        Read in this cycle; registered, at the address that was loaded last.
     r_addr : Out(addr_width)
         Byte address of the read.
+    r_load : Out(1)
+        Registered only: take ``r_addr``.
     r_data : In(32)
         Data read, in the same cycle.
 
@@ -98,13 +109,14 @@ class Signature(wiring.Signature):
         If a width is outside its range.
     """
 
-    def __init__(self, addr_width: int = 16, data_width: int = 32) -> None:
+    def __init__(self, addr_width: int = 16, data_width: int = 32, *, registered: bool = False) -> None:
         if not isinstance(addr_width, int) or not 3 <= addr_width <= 64:
             raise ValueError(f"The address width of a register port must be 3 to 64 bits, not {addr_width!r}")
         if data_width != 32:
             raise ValueError(f"The data width of a register port must be 32 bits, not {data_width!r}")
         self._addr_width = addr_width
         self._data_width = data_width
+        self._registered = registered
         super().__init__(
             {
                 "w_en": Out(1),
@@ -114,6 +126,7 @@ class Signature(wiring.Signature):
                 "r_en": Out(1),
                 "r_addr": Out(addr_width),
                 "r_data": In(data_width),
+                **({"r_load": Out(1)} if registered else {}),
             }
         )
 
@@ -127,14 +140,22 @@ class Signature(wiring.Signature):
         """Width of the data in bits."""
         return self._data_width
 
+    @property
+    def registered(self) -> bool:
+        """Whether accesses are decoded a clock ahead."""
+        return self._registered
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Signature) and self.addr_width == other.addr_width
+        return (
+            isinstance(other, Signature) and self.addr_width == other.addr_width and self.registered == other.registered
+        )
 
     def __hash__(self) -> int:
-        return hash((Signature, self._addr_width))
+        return hash((Signature, self._addr_width, self._registered))
 
     def __repr__(self) -> str:
-        return f"csr.Signature(addr_width={self.addr_width}, data_width={self.data_width})"
+        mode = ", registered=True" if self.registered else ""
+        return f"csr.Signature(addr_width={self.addr_width}, data_width={self.data_width}{mode})"
 
 
 class Block(wiring.Component):
@@ -149,11 +170,17 @@ class Block(wiring.Component):
         Compiled and elaborated address map, as from ``epbell_regs.load``.
     addr_width : int
         Width of the byte addresses of ``bus`` in bits. Addresses are relative to the address map.
+    decode : str, optional
+        Clock domain of flip-flops that decode each access a cycle ahead; the port is a registered one then. A domain of
+        its own, so that a ``ResetInserter`` around the block need not clear what has been accepted; rename it to
+        ``sync`` outside of that. Default: no such flip-flops.
 
     Attributes
     ----------
-    bus : In(Signature(addr_width))
-        Register port. A write takes effect at the next clock edge, a read is answered in its own cycle.
+    bus : In(Signature(addr_width, registered=decode is not None))
+        Register port. A write takes effect at the next clock edge, a read is answered in its own cycle; registered,
+        see there. Members of fields that say "in this cycle" mean the one in which the access is made: with ``decode``
+        the one after ``w_en``, and that of ``r_en``.
     <REG>__<FIELD> : Out(FieldSignature)
         One interface for each field that has anything to do with the hardware. Names of registers are flat, as in
         ``epbell_regs.offsets``: ``TR0``, ``BELL2_RUNG``.
@@ -167,8 +194,8 @@ class Block(wiring.Component):
 
     bus: Any
 
-    def __init__(self, node: AddrmapNode, *, addr_width: int = 16) -> None:
-        port = Signature(addr_width)
+    def __init__(self, node: AddrmapNode, *, addr_width: int = 16, decode: str | None = None) -> None:
+        port = Signature(addr_width, registered=decode is not None)
         if node.size > 1 << addr_width:
             raise ValueError(
                 f"Address map {node.inst_name} needs {node.size:#x} bytes; the address width must reach all of them, "
@@ -183,6 +210,7 @@ class Block(wiring.Component):
             if field.signature.members:
                 members[f"{register}__{name}"] = Out(field.signature)
         super().__init__(members)
+        self._decoder = Decoder(self.bus) if decode is None else RegisteredDecoder(self.bus, self._registers, decode)
 
     def field(self, register: str, field: str) -> Any:
         """Interface of a field: its members are listed at the head of this module.
@@ -225,22 +253,17 @@ class Block(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the decoders, the fields and the read multiplexer."""
         m: Any = Module()
-        words = {register.address >> 2: self._elaborate_register(m, register) for register in self._registers}
-        with m.If(self.bus.r_en), m.Switch(self.bus.r_addr[2:]):
-            for address, word in words.items():
-                if word is not None:
-                    with m.Case(address):
-                        m.d.comb += self.bus.r_data.eq(word)
+        words = [(register, self._elaborate_register(m, register)) for register in self._registers]
+        self._decoder.join(m, [(register, word) for register, word in words if word is not None])
         return m
 
     def _elaborate_register(self, m: Any, register: Register) -> Value | None:
         """Decode one register; return what it reads as, None when that is always zero."""
-        strobes = register.write_strobes(m, self.bus)
-        reads = register.read_select(m, self.bus)
+        access = self._decoder.access(m, register)
         values: dict[str, Value] = {}
         for field in register.fields:
             port = getattr(self, f"{register.name}__{field.name}") if field.signature.members else None
-            value = field.elaborate(m, register.name, port, self.bus, strobes, reads)
+            value = field.elaborate(m, register, port, access)
             if value is not None:
                 values[field.name] = value
         if not values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import C, Cat, Module, Signal
+from amaranth.hdl import C, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
@@ -13,7 +13,11 @@ from systemrdl.rdltypes.builtin_enums import AccessType, OnWriteType
 if TYPE_CHECKING:
     from systemrdl.node import FieldNode
 
+    from epbell.csr_decoder import Access
+    from epbell.csr_register import Register
+
 __all__ = [
+    "STORED",
     "Action",
     "Field",
     "FieldSignature",
@@ -37,6 +41,10 @@ class Action(enum.Enum):
     ONE_TO_SET = "a written 1 sets"
     PULSE = "a written 1 is a pulse"
     WRITE_ACTION = "a write is seen by the hardware and stored nowhere"
+
+
+STORED = (Action.STORAGE, Action.WRITE_ACTION)
+"""Actions that take what is written byte by byte, zeros as well as ones."""
 
 
 class FieldSignature(wiring.Signature):
@@ -128,63 +136,62 @@ class Field:
         _refuse_combinations(node, self.action, options)
         self.signature = FieldSignature(self.action, self.width, frozenset(options))
 
-    def elaborate(self, m: Module, register: str, port: Any, bus: Any, strobes: Any, reads: Any) -> Any:
+    def elaborate(self, m: Module, register: Register, port: Any, access: Access) -> Any:
         """Add the logic of the field; return what it reads as, or None when that is zero.
 
         Parameters
         ----------
         m : Module
             Module to add to.
-        register : str
-            Flat name of the register, for naming signals.
+        register : Register
+            Where the field is.
         port : interface or None
             Ports of the field, None when it has none.
-        bus : interface
-            Register port of the block.
-        strobes : Value(4)
-            Bytes of the register that are being written in this cycle; none while ``bus.w_en`` is low.
-        reads : Value(1)
-            Whether the register is being read in this cycle.
+        access : Access
+            What is being done to the register.
         """
-        mask: Any = Cat(strobes[bit // 8] for bit in range(self.low, self.low + self.width))
-        data = bus.w_data[self.low : self.low + self.width]
         members = self.signature.members
         if "r_stb" in members:
-            m.d.comb += port.r_stb.eq(reads)
+            m.d.comb += port.r_stb.eq(access.reads)
         if self.action is Action.CONSTANT:
             return C(self.reset, self.width) if self.reset else None
         if self.action is Action.STATUS:
             return port.value
         if self.action is Action.PULSE:
-            m.d.comb += port.pulse.eq(data & mask)
+            m.d.comb += port.pulse.eq(access.ones(m, register, self))
             return None
         if self.action is Action.WRITE_ACTION:
-            m.d.comb += [port.w_stb.eq(self._written(strobes)), port.w_data.eq(data & mask)]
+            m.d.comb += [
+                port.w_stb.eq(self._written(access.strobes)),
+                port.w_data.eq(access.data(self) & access.mask(self)),
+            ]
             return None
-        value: Any = Signal(self.width, init=self.reset, name=f"{register}__{self.name}_q")
+        value: Any = Signal(self.width, init=self.reset, name=f"{register.name}__{self.name}_q")
         if "value" in members:
             m.d.comb += port.value.eq(value)
         if self.action is Action.STORAGE:
-            self._elaborate_storage(m, port, value, bus.w_en, strobes, data, mask)
+            self._elaborate_storage(m, port, value, access)
         else:
-            self._elaborate_sticky(m, port, value, data & mask)
+            self._elaborate_sticky(m, port, value, access.ones(m, register, self))
         return value
 
-    def _elaborate_storage(
-        self, m: Any, port: Any, value: Any, writes: Any, strobes: Any, data: Any, mask: Any
-    ) -> None:
+    def _elaborate_storage(self, m: Any, port: Any, value: Any, access: Access) -> None:
+        data, mask = access.data(self), access.mask(self)
         for lane in range(4):
             first = max(self.low, 8 * lane) - self.low
             last = min(self.low + self.width, 8 * lane + 8) - self.low
             if first < last:
-                with m.If(writes), m.If(strobes[lane]):
+                with m.If(access.writes), m.If(access.strobes[lane]):
                     m.d.sync += value[first:last].eq(data[first:last])
         if "clear" in self.signature.members:
             for bit in range(self.width):
                 with m.If(port.clear[bit]):
                     m.d.sync += value[bit].eq(0)
         if "w_stb" in self.signature.members:
-            m.d.comb += [port.w_stb.eq(self._written(strobes)), port.w_data.eq((data & mask) | (value & ~mask))]
+            m.d.comb += [
+                port.w_stb.eq(self._written(access.strobes)),
+                port.w_data.eq((data & mask) | (value & ~mask)),
+            ]
 
     def _elaborate_sticky(self, m: Any, port: Any, value: Any, ones: Any) -> None:
         sets: Any = C(0, self.width)

@@ -26,9 +26,11 @@ _PAGES: dict[str, dict[str, int]] = {"controller": {}, "iatu": {"windows": 2}, "
 class _Map(Bench):
     """An account of each field, kept as the map declares it; all accesses and all that the hardware says are free."""
 
+    decode: str | None = None
+
     def __init__(self, node: AddrmapNode, addr_width: int) -> None:
         self.node, self.addr_width = node, addr_width
-        self.dut = Block(node, addr_width=addr_width)
+        self.dut = Block(node, addr_width=addr_width, decode=self.decode)
         self.registers = [one for one in node.descendants(unroll=True) if isinstance(one, RegNode)]
         inputs = {
             f"{self.name(field)}_{member}": In(field.width)
@@ -37,8 +39,17 @@ class _Map(Bench):
             for member in ("value", "set", "clear")
             if self._is_input(field, member)
         }
-        addresses = dict.fromkeys(("w_addr", "r_addr"), In(addr_width))
-        super().__init__({**{name: In(width) for name, width in _BUS.items()}, **addresses, **inputs})
+        super().__init__({**self._bus_inputs(), **inputs})
+
+    def _bus_inputs(self) -> dict[str, Any]:
+        addresses = dict.fromkeys(("w_addr", "r_addr"), In(self.addr_width))
+        return {**{name: In(width) for name, width in _BUS.items()}, **addresses}
+
+    def _connect_bus(self, m: Any, checks: Checks) -> Any:
+        """Connect the register port; return what it has to read as, also where nothing is read."""
+        for name in (*_BUS, "w_addr", "r_addr"):
+            m.d.comb += getattr(self.dut.bus, name).eq(getattr(self, name))
+        return self.dut.bus.r_data
 
     @staticmethod
     def name(field: FieldNode) -> str:
@@ -54,17 +65,16 @@ class _Map(Bench):
         self.m, self.changed = m, []
         m.submodules.dut = dut = self.dut
         self.inside = Inside(dut)
-        for name in (*_BUS, "w_addr", "r_addr"):
-            m.d.comb += getattr(dut.bus, name).eq(getattr(self, name))
+        data = self._connect_bus(m, checks)
         expected: Any = Signal(32, name="expected")
         for register in self.registers:
             word, mapped = self._register(checks, register)
             with m.If(self.r_en & (self.r_addr[2:] == register.absolute_address >> 2)):
                 m.d.comb += expected.eq(word & mapped)
         checks.forward(
-            "a read gives what the accesses before it left, in its own clock", ~self.r_en | (dut.bus.r_data == expected)
+            "a read gives what the accesses before it left, in its own clock", ~self.r_en | (data == expected)
         )
-        checks.backward("what is not mapped, and reserved bits, read as zero", ~(dut.bus.r_data & ~expected).any())
+        checks.backward("what is not mapped, and reserved bits, read as zero", ~(data & ~expected).any())
         checks.cover("a word is read that was written", self.r_en & (expected.any()) & checks.past(self.w_en, "wrote"))
 
     def _register(self, checks: Checks, register: RegNode) -> tuple[Any, int]:
@@ -163,10 +173,39 @@ class _Map(Bench):
         return value
 
 
-def _every_access(width: int) -> _Map:
+class _Ahead(_Map):
+    """The same where accesses are decoded a clock ahead: what `_Map` calls an access is one when it is made."""
+
+    decode = "sync"
+
+    def _bus_inputs(self) -> dict[str, Any]:
+        inputs = {**_BUS, "w_addr": self.addr_width, "r_addr": self.addr_width, "r_load": 1}
+        return {f"bus_{name}": In(width) for name, width in inputs.items()}
+
+    def _connect_bus(self, m: Any, checks: Checks) -> Any:
+        bus = self.dut.bus
+        for name in (*_BUS, "w_addr", "r_addr", "r_load"):
+            m.d.comb += getattr(bus, name).eq(getattr(self, f"bus_{name}"))
+        for name in ("w_en", "w_addr", "w_data", "w_strb"):
+            setattr(self, name, checks.past(getattr(bus, name), f"{name}_before"))
+        # As in the block, a reset forgets nothing of it.
+        loaded: Any = Signal(reset_less=True, name="loaded")
+        self.r_addr: Any = Signal(self.addr_width, reset_less=True, name="r_addr_loaded")
+        with m.If(bus.r_load):
+            m.d.sync += [self.r_addr.eq(bus.r_addr), loaded.eq(1)]
+        self.r_en: Any = bus.r_en & loaded
+        selects = self.dut._decoder.selects
+        for register in self.registers:
+            select, here = selects[epbell_regs.flat_name(register)], self.r_addr[2:] == register.absolute_address >> 2
+            checks.invariant("what is selected was loaded", select == (loaded & here))
+        # Without a read it shows what the next one would give.
+        return Mux(self.r_en, bus.r_data, 0)
+
+
+def _every_access(width: int, kind: type[_Map]) -> _Map:
     compiler = RDLCompiler()
     compiler.compile_file(str(_EVERY_ACCESS))
-    return _Map(compiler.elaborate("every_access", parameters={"WIDTH": width}).top, 7)
+    return kind(compiler.elaborate("every_access", parameters={"WIDTH": width}).top, 7)
 
 
 def _page(name: str) -> _Map:
@@ -175,14 +214,15 @@ def _page(name: str) -> _Map:
 
 PROOFS = [
     Proof(
-        f"csr.access.{width}",
+        f"csr.access.{width}{suffix}",
         "each kind of field: read after write, set before clear, and a write that does not reach it changes nothing",
-        partial(_every_access, width),
-        depth=1,
-        cover_depth=4,
-        mutant_depth=4,
+        partial(_every_access, width, kind),
+        depth=depth,
+        cover_depth=3 + depth,
+        mutant_depth=3 + depth,
     )
     for width in (8, 32)
+    for kind, suffix, depth in ((_Map, "", 1), (_Ahead, ".ahead", 2))
 ] + [
     Proof(
         f"csr.page.{name}",
