@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -104,6 +104,11 @@ class Bridge(wiring.Component):
     ``rready`` are high; an answer that is not taken stays as it is and holds the next request back. Every answer is
     OKAY: what a page does not map reads as zero and ignores writes. ``awprot`` and ``arprot`` make no difference.
 
+    With a registered port, ``bus.r_load`` is high in the cycle in which a read is accepted, ``bus.r_en`` in the next
+    one, and the answer is there in the one after that; a read that is accepted behind an answer that waits is made when
+    that is taken, so up to two are open. ``bvalid`` is still high in the cycle after the write, in which the write is
+    made: an access that is accepted then, or later, is made behind it.
+
     ``awready`` and ``wready`` depend on the other channel's valid and on ``bready``, ``arready`` on ``rready``, within
     the cycle. No valid waits for a ready.
 
@@ -111,12 +116,14 @@ class Bridge(wiring.Component):
     ----------
     addr_width : int
         Width of the addresses in bits, 3 to 64.
+    registered : bool
+        Whether the register port decodes each access a cycle ahead.
 
     Attributes
     ----------
     axil : In(Signature(addr_width))
         The manager's bus.
-    bus : Out(csr.Signature(addr_width))
+    bus : Out(csr.Signature(addr_width, registered=registered))
         The register port.
 
     Raises
@@ -128,11 +135,13 @@ class Bridge(wiring.Component):
     axil: Any
     bus: Any
 
-    def __init__(self, addr_width: int = 16) -> None:
+    def __init__(self, addr_width: int = 16, *, registered: bool = False) -> None:
+        self._registered = registered
+        self._asked: Any = Signal(name="asked")
         super().__init__(
             {
                 "axil": In(Signature(addr_width)),
-                "bus": Out(csr.Signature(addr_width)),
+                "bus": Out(csr.Signature(addr_width, registered=registered)),
             }
         )
 
@@ -153,6 +162,9 @@ class Bridge(wiring.Component):
         m.d.sync += axil.bvalid.eq(write | (axil.bvalid & ~axil.bready))
 
         room = ~axil.rvalid | axil.rready
+        if self._registered:
+            self._elaborate_registered_reads(m, room)
+            return m
         read = axil.arvalid & room
         m.d.comb += [
             axil.arready.eq(room),
@@ -164,3 +176,17 @@ class Bridge(wiring.Component):
         with m.If(read):
             m.d.sync += axil.rdata.eq(bus.r_data)
         return m
+
+    def _elaborate_registered_reads(self, m: Any, room: Any) -> None:
+        axil, bus, asked = self.axil, self.bus, self._asked
+        m.d.comb += [
+            axil.arready.eq(~asked | room),
+            # Without a request it loads what nobody asks for: so no valid is between the port and the flip-flops.
+            bus.r_load.eq(axil.arready),
+            bus.r_addr.eq(axil.araddr),
+            bus.r_en.eq(asked & room),
+        ]
+        with m.If(axil.arready):
+            m.d.sync += asked.eq(axil.arvalid)
+        with m.If(room):
+            m.d.sync += [axil.rvalid.eq(asked), axil.rdata.eq(bus.r_data)]

@@ -26,14 +26,10 @@ class _Bridge(Bench):
         wiring.connect(m, wiring.flipped(port), dut.axil)
         m.d.comb += bus.r_data.eq(self.r_data)
         state_responses(m, checks, port, "s")
-        write = port.awvalid & port.awready & port.wvalid & port.wready
+        write = state_writes(checks, port, bus)
         read = port.arvalid & port.arready
-        checks.forward("a write that is accepted is a write at the register port", ~write | bus.w_en)
-        checks.backward("nothing else is written", ~bus.w_en | write)
         checks.forward("a read that is accepted is a read at the register port", ~read | bus.r_en)
         checks.backward("nothing else is read", ~bus.r_en | read)
-        sent, arrived = Cat(port.awaddr, port.wdata, port.wstrb), Cat(bus.w_addr, bus.w_data, bus.w_strb)
-        checks.forward("address, word and strobes of a write are passed on", ~bus.w_en | (sent == arrived))
         checks.forward("the address of a read is passed on", ~bus.r_en | (bus.r_addr == port.araddr))
         asked = checks.past(read, "asked")
         got = checks.past(self.r_data, "got")
@@ -41,6 +37,53 @@ class _Bridge(Bench):
             "the answer is what the register port gave in the clock of the read", ~asked | (port.rdata == got)
         )
         checks.cover("a write and a read at once", write & read)
+
+
+class _RegisteredBridge(Bench):
+    """Each read is loaded in its own clock, made once when there is room for its answer, and has one response."""
+
+    def __init__(self) -> None:
+        super().__init__({"s": In(axil.Signature(16)), "r_data": In(32)})
+
+    def check(self, m: Any, checks: Checks) -> None:
+        m.submodules.dut = dut = axil.Bridge(16, registered=True)
+        port, bus = self.s, dut.bus
+        wiring.connect(m, wiring.flipped(port), dut.axil)
+        m.d.comb += bus.r_data.eq(self.r_data)
+        state_responses(m, checks, port, "s", waits=dut._asked)
+        write = state_writes(checks, port, bus)
+        read = port.arvalid & port.arready
+        # What the register port holds, and what it was asked for.
+        loaded, wanted, waits = Signal(16, name="loaded"), Signal(16, name="wanted"), Signal(name="waits")
+        m.d.sync += waits.eq(read | (waits & ~bus.r_en))
+        with m.If(bus.r_load):
+            m.d.sync += loaded.eq(bus.r_addr)
+        with m.If(read):
+            m.d.sync += wanted.eq(port.araddr)
+        room = ~port.rvalid | port.rready
+        checks.invariant("a read waits that was asked for", dut._asked == waits)
+        checks.forward("a read that waits is made as soon as there is room for its answer", ~(waits & room) | bus.r_en)
+        checks.backward("each read is made once, and nothing else", ~bus.r_en | waits)
+        checks.backward("no read is made while an answer waits", ~bus.r_en | room)
+        checks.forward("the read that waits is of the address that was asked for", ~waits | (loaded == wanted))
+        checks.backward("a read that waits is not forgotten for another one", ~(read & waits) | bus.r_en)
+        made, got = checks.past(bus.r_en, "made"), checks.past(self.r_data, "got")
+        checks.forward("a read that was made is answered in the next clock", ~made | port.rvalid)
+        checks.backward(
+            "the answer is what the register port gave in the clock of the read", ~made | (port.rdata == got)
+        )
+        checks.cover("a write and a read at once", write & read)
+        checks.cover("a read waits behind an answer, and a third one for it", waits & ~room & port.arvalid)
+
+
+def state_writes(checks: Checks, port: Any, bus: Any) -> Any:
+    """State that each write that is accepted is one at the register port, in its clock; return whether one is."""
+    write = port.awvalid & port.awready & port.wvalid & port.wready
+    checks.forward("a write that is accepted is a write at the register port", ~write | bus.w_en)
+    checks.backward("nothing else is written", ~bus.w_en | write)
+    sent, arrived = Cat(port.awaddr, port.wdata, port.wstrb), Cat(bus.w_addr, bus.w_data, bus.w_strb)
+    checks.forward("address, word and strobes of a write are passed on", ~bus.w_en | (sent == arrived))
+    return write
 
 
 class _Share(Bench):
@@ -77,6 +120,11 @@ class _Share(Bench):
 
 PROOFS = [
     Proof("axil.bridge.16", "each request is one access at the register port and has one response", _Bridge),
+    Proof(
+        "axil.bridge.registered",
+        "each read is loaded in its own clock, made once when there is room, and has one response; writes as without",
+        _RegisteredBridge,
+    ),
     Proof(
         "axil.share.8",
         "host and CPU at one port: one at a time, the CPU waits no longer than its patience",

@@ -9,8 +9,11 @@ from epbell_tb.formal_checks import Checks
 __all__ = ["state_responses"]
 
 
-def state_responses(m: Any, checks: Checks, port: Any, name: str) -> None:
-    """State that each request has exactly one response, in the next clock, and the ready/valid rules of responses.
+def state_responses(m: Any, checks: Checks, port: Any, name: str, *, waits: Any = None) -> None:
+    """State that each request has exactly one response, on its clock, and the ready/valid rules of responses.
+
+    A write is answered in the next clock, a read too. Behind a port that decodes ahead a read is answered in the next
+    clock but one, and another one may be accepted while an answer waits.
 
     Parameters
     ----------
@@ -20,6 +23,8 @@ def state_responses(m: Any, checks: Checks, port: Any, name: str) -> None:
         The subordinate's port, its manager's side free.
     name : str
         Prefix of the memory's names.
+    waits : Value(1), optional
+        Behind a port that decodes ahead, whether a read has been accepted and not made; for the induction only.
     """
     address, data, read = (
         port.awvalid & port.awready,
@@ -40,14 +45,27 @@ def state_responses(m: Any, checks: Checks, port: Any, name: str) -> None:
     checks.forward(
         "a write that is complete is answered in the next clock", (addresses == 0) | (words == 0) | port.bvalid
     )
-    checks.forward("a read is answered in the clock after its request", (reads == 0) | port.rvalid)
+    if waits is not None:
+        # Those of which neither the request nor the end of the response was in the clock before.
+        due = checks.past(reads - taken, f"{name}_due") != 0
+        checks.forward(
+            "a read is answered two clocks after its request, or when the one before is taken", ~due | port.rvalid
+        )
+        checks.backward("no read is answered earlier", ~port.rvalid | due)
+    else:
+        checks.forward("a read is answered in the clock after its request", (reads == 0) | port.rvalid)
     checks.forward(
         "a write is accepted when the response before is taken",
         ~(port.awvalid & port.wvalid & port.bready) | port.awready & port.wready,
     )
     checks.forward("a read is accepted when the response before is taken", ~(port.arvalid & port.rready) | port.arready)
     checks.backward("one write is open at a time", (addresses <= 1) & (words <= 1) & (addresses == words))
-    checks.backward("one read is open at a time", reads <= 1)
+    if waits is not None:
+        checks.invariant("a read that is open waits, or is being answered", reads == waits + port.rvalid)
+        checks.forward("a read is accepted beside one that is open", (reads > 1) | port.arready)
+        checks.backward("two reads are open at a time", reads <= 2)
+    else:
+        checks.backward("one read is open at a time", reads <= 1)
     for channel, valid, ready, payload in (
         ("b", port.bvalid, port.bready, port.bresp),
         ("r", port.rvalid, port.rready, Cat(port.rdata, port.rresp)),

@@ -17,22 +17,30 @@ WORDS = 16
 class Scratch(Elaboratable):
     """A bridge in front of sixteen words of byte-enabled storage, as plain as storage can be."""
 
-    def __init__(self):
-        self.bridge = axil.Bridge(16)
+    def __init__(self, *, registered=False):
+        self.registered = registered
+        self.bridge = axil.Bridge(16, registered=registered)
         self.axil = self.bridge.axil
         self.bus = self.bridge.bus
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.bridge = self.bridge
+        bus = self.bus
+        w_en, w_addr, w_data, w_strb, r_addr = bus.w_en, bus.w_addr, bus.w_data, bus.w_strb, bus.r_addr
+        if self.registered:
+            w_en, w_addr, w_data, w_strb, r_addr = Signal(), Signal(16), Signal(32), Signal(4), Signal(16)
+            m.d.sync += [w_en.eq(bus.w_en), w_addr.eq(bus.w_addr), w_data.eq(bus.w_data), w_strb.eq(bus.w_strb)]
+            with m.If(bus.r_load):
+                m.d.sync += r_addr.eq(bus.r_addr)
         for n in range(WORDS):
             word = Signal(32, name=f"word{n}")
-            with m.If(self.bus.r_addr[2:6] == n):
-                m.d.comb += self.bus.r_data.eq(word)
-            with m.If(self.bus.w_en & (self.bus.w_addr[2:6] == n)):
+            with m.If(r_addr[2:6] == n):
+                m.d.comb += bus.r_data.eq(word)
+            with m.If(w_en & (w_addr[2:6] == n)):
                 for lane in range(4):
-                    with m.If(self.bus.w_strb[lane]):
-                        m.d.sync += word[8 * lane : 8 * lane + 8].eq(self.bus.w_data[8 * lane : 8 * lane + 8])
+                    with m.If(w_strb[lane]):
+                        m.d.sync += word[8 * lane : 8 * lane + 8].eq(w_data[8 * lane : 8 * lane + 8])
         return m
 
 
@@ -60,8 +68,11 @@ def merge(old, new, strobes):
 class Traffic:
     """Independent channels with random gaps, and a monitor that predicts from the handshakes it sees."""
 
-    def __init__(self, rng, count, gap, stall):
-        self.dut = Scratch()
+    def __init__(self, rng, count, gap, stall, *, registered=False):
+        self.dut = Scratch(registered=registered)
+        self.registered = registered
+        self.asked = deque()
+        self.decoded = None
         self.bus = self.dut.axil
         self.rng, self.count, self.gap, self.stall = rng, count, gap, stall
         self.memory = [0] * WORDS
@@ -128,10 +139,21 @@ class Traffic:
             assert now["rdata"] == self.owed_r.popleft()
             assert now["rresp"] == 0
             self.r_seen += 1
-        assert r_en == (now["arvalid"] and now["arready"])
-        if r_en:
-            self.owed_r.append(self.memory[now["araddr"] >> 2 & 15])
+        taken = now["arvalid"] and now["arready"]
+        if self.registered:
+            # It is made as soon as there is room for the answer; a clock behind the handshake, or more.
+            assert r_en == (bool(self.asked) and not self.owed_r)
+            if r_en:
+                self.owed_r.append(self.memory[self.asked.popleft() >> 2 & 15])
+            assert now["arready"] == (not self.asked)
+        else:
+            assert r_en == taken
+            if r_en:
+                self.owed_r.append(self.memory[now["araddr"] >> 2 & 15])
+        if taken:
             self.reads += 1
+            if self.registered:
+                self.asked.append(now["araddr"])
         assert len(self.owed_r) <= 1
 
     def check_write(self, now, w_en):
@@ -144,10 +166,14 @@ class Traffic:
         address, data = now["awvalid"] and now["awready"], now["wvalid"] and now["wready"]
         assert address == data == w_en, "w_en belongs to the cycle of the handshake"
         if w_en:
-            index = now["awaddr"] >> 2 & 15
-            self.memory[index] = merge(self.memory[index], now["wdata"], now["wstrb"])
             self.owed_b += 1
             self.writes += 1
+        write = (now["awaddr"] >> 2 & 15, now["wdata"], now["wstrb"]) if w_en else None
+        if self.registered:
+            self.decoded, write = write, self.decoded
+        if write is not None:
+            index, data, strobes = write
+            self.memory[index] = merge(self.memory[index], data, strobes)
 
     def run(self):
         bus = self.bus
@@ -169,21 +195,64 @@ class Traffic:
         sim.run()
 
 
+@pytest.mark.parametrize("registered", [False, True])
 @pytest.mark.parametrize("stall", [0.0, 0.3, 0.8])
 @pytest.mark.parametrize("gap", [0.0, 0.3, 0.8])
-def test_random_traffic(gap, stall):
-    traffic = Traffic(random.Random(f"axil {gap} {stall}"), 150, gap, stall)
+def test_random_traffic(gap, stall, registered):
+    traffic = Traffic(random.Random(f"axil {gap} {stall}"), 150, gap, stall, registered=registered)
     traffic.run()
     assert traffic.writes == traffic.reads == traffic.b_seen == traffic.r_seen == 150
     assert traffic.owed_b == 0
     assert not traffic.owed_r
 
 
-def test_one_write_and_one_read_per_clock():
-    traffic = Traffic(random.Random(1), 100, 0.0, 0.0)
+@pytest.mark.parametrize("registered", [False, True])
+def test_one_write_and_one_read_per_clock(registered):
+    traffic = Traffic(random.Random(1), 100, 0.0, 0.0, registered=registered)
     traffic.run()
     # A hundred of each, and a clock for the first address and for the last answer to get through.
-    assert traffic.clocks <= 103
+    assert traffic.clocks <= 103 + registered
+
+
+def test_registered_read_waits_behind_an_answer_and_holds_the_third_back():
+    dut = Scratch(registered=True)
+    bus = dut.axil
+
+    async def testbench(ctx):
+        ctx.set(bus.arvalid, 1)
+        assert ctx.get(bus.arready)
+        await ctx.tick()  # the first is being decoded
+        assert ctx.get(dut.bus.r_en)
+        assert not ctx.get(bus.rvalid)
+        assert ctx.get(bus.arready)
+        ctx.set(bus.araddr, 4)
+        await ctx.tick()
+        for _ in range(5):
+            assert ctx.get(bus.rvalid)
+            assert not ctx.get(bus.arready)
+            assert not ctx.get(dut.bus.r_en)
+            await ctx.tick()
+        # Written while both wait: the first one was made before, the second one is made behind it.
+        ctx.set(bus.arvalid, 0)
+        for signal in (bus.awvalid, bus.wvalid, bus.bready):
+            ctx.set(signal, 1)
+        ctx.set(bus.wstrb, 0xF)
+        for address in (0, 4):
+            ctx.set(bus.awaddr, address)
+            ctx.set(bus.wdata, 0xA0 + address)
+            await ctx.tick()
+        ctx.set(bus.awvalid, 0)
+        await ctx.tick()
+        ctx.set(bus.rready, 1)
+        assert ctx.get(bus.rdata) == 0
+        assert ctx.get(dut.bus.r_en)
+        await ctx.tick()
+        assert ctx.get(bus.rvalid)
+        assert ctx.get(bus.rdata) == 0xA4
+        await ctx.tick()
+        assert not ctx.get(bus.rvalid)
+
+    simulate(dut, testbench)
 
 
 @pytest.mark.parametrize("first", ["address", "data"])
