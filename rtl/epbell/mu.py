@@ -70,8 +70,8 @@ class MessagingUnit(wiring.Component):
     """Both sides of a Messaging Unit.
 
     Single-clock build: everything is in ``sync``. A write of TRn in clock t makes RFn 1, and raises the far interrupt
-    line if that is enabled, in clock t + 1; one write per clock is sustained. FUP and EP read 0: nothing is ever under
-    way.
+    line if that is enabled, in clock t + 1 (t + 2 where the register ports are registered); one write per clock is
+    sustained. FUP and EP read 0: nothing is ever under way.
 
     Two-clock build: side A is in the domain ``a``, side B in ``b``, with any ratio of frequencies. Own flags (TEn, RFn,
     GIPn) clear at the next clock edge of their own side; the far *set* comes at the third clock edge of the far side
@@ -84,10 +84,13 @@ class MessagingUnit(wiring.Component):
         ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
     synchronous : bool
         Whether both sides are in ``sync``.
+    registered : bool
+        Whether each access is decoded a clock ahead; with one clock only. Every access is made a clock later then, and
+        at nearly twice the frequency. All else is the same.
 
     Attributes
     ----------
-    a, b : In(csr.Signature(16))
+    a, b : In(csr.Signature(16, registered=registered))
         Register ports of the sides.
     a_irq, b_irq : Out(1)
         Interrupt lines: level, active high.
@@ -97,7 +100,7 @@ class MessagingUnit(wiring.Component):
     Raises
     ------
     ValueError
-        If there is no such layout.
+        If there is no such layout, or a unit with two clocks is to be registered.
     """
 
     a: Any
@@ -106,14 +109,21 @@ class MessagingUnit(wiring.Component):
     b_irq: Any
     b_to_a: Any
 
-    def __init__(self, layout: str, *, synchronous: bool = True) -> None:
-        self._side_a = MuSide(layout)
-        self._side_b = MuSide(layout)
+    def __init__(self, layout: str, *, synchronous: bool = True, registered: bool = False) -> None:
+        if not isinstance(registered, bool):
+            raise ValueError(f"Whether the register ports are registered must be True or False, not {registered!r}")
+        if registered and not synchronous:
+            raise ValueError(
+                f"Whether the register ports are registered must be False with two clocks, not {registered!r}"
+            )
+        self._side_a = MuSide(layout, registered=registered)
+        self._side_b = MuSide(layout, registered=registered)
+        port = csr.Signature(16, registered=registered)
         self._synchronous = synchronous
         super().__init__(
             {
-                "a": In(csr.Signature(16)),
-                "b": In(csr.Signature(16)),
+                "a": In(port),
+                "b": In(port),
                 "a_irq": Out(1),
                 "b_irq": Out(1),
                 "b_to_a": Out(BellEvents()),
@@ -179,13 +189,16 @@ class MessagingUnit(wiring.Component):
 class MuAxil(wiring.Component):
     """A Messaging Unit with AXI4-Lite ports, in one clock: exported as ``epbell_mu_<layout>``.
 
-    A write accepted in clock t raises the interrupt line in clock t + 1; both ports sustain one write and one read per
+    A write accepted in clock t raises the interrupt line in clock t + 2; both ports sustain one write and one read per
     clock.
 
     Parameters
     ----------
     layout : str
         ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
+    registered : bool
+        Whether each access is decoded a clock ahead. Without, the line rises in clock t + 1 and reads are answered a
+        clock earlier, at little more than half the frequency (docs/area.md).
 
     Attributes
     ----------
@@ -205,22 +218,24 @@ class MuAxil(wiring.Component):
     a_irq: Any
     b_irq: Any
 
-    def __init__(self, layout: str) -> None:
+    def __init__(self, layout: str, *, registered: bool = True) -> None:
         self.layout = layout
-        self._unit = MessagingUnit(layout)
+        self._unit = MessagingUnit(layout, registered=registered)
+        self._bridges = {side: axil.Bridge(16, registered=registered) for side in "ab"}
         super().__init__(_axil_ports())
 
     def elaborate(self, platform: object) -> Module:
         """Put a bridge in front of each side."""
         m: Any = Module()
-        _connect_bridges(self, m, self._unit, crossing=False)
+        _connect_bridges(self, m, self._unit, self._bridges, crossing=False)
         return m
 
 
 class MuAxilAsync(wiring.Component):
     """A Messaging Unit with AXI4-Lite ports, side A in the domain ``a`` and side B in ``b``.
 
-    Exported as ``epbell_mu_<layout>_async``. Parameters, ports and errors are those of :class:`MuAxil`.
+    Exported as ``epbell_mu_<layout>_async``. Layout, ports and errors are those of :class:`MuAxil`; each access is made
+    in the clock in which it is accepted.
     """
 
     a_axil: Any
@@ -231,12 +246,13 @@ class MuAxilAsync(wiring.Component):
     def __init__(self, layout: str) -> None:
         self.layout = layout
         self._unit = MessagingUnit(layout, synchronous=False)
+        self._bridges = {side: axil.Bridge(16) for side in "ab"}
         super().__init__(_axil_ports())
 
     def elaborate(self, platform: object) -> Module:
         """Put a bridge in front of each side, in its domain."""
         m: Any = Module()
-        _connect_bridges(self, m, self._unit, crossing=True)
+        _connect_bridges(self, m, self._unit, self._bridges, crossing=True)
         return m
 
 
@@ -245,10 +261,9 @@ def _axil_ports() -> dict[str, Any]:
     return {"a_axil": In(port), "b_axil": In(port), "a_irq": Out(1), "b_irq": Out(1)}
 
 
-def _connect_bridges(top: Any, m: Any, unit: MessagingUnit, *, crossing: bool) -> None:
+def _connect_bridges(top: Any, m: Any, unit: MessagingUnit, bridges: dict[str, axil.Bridge], *, crossing: bool) -> None:
     m.submodules.unit = unit
-    for side in "ab":
-        bridge = axil.Bridge(16)
+    for side, bridge in bridges.items():
         m.submodules[f"bridge_{side}"] = DomainRenamer(side)(bridge) if crossing else bridge
         wiring.connect(m, wiring.flipped(getattr(top, f"{side}_axil")), bridge.axil)
         wiring.connect(m, bridge.bus, getattr(unit, side))

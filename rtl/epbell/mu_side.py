@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, ResetInserter
+from amaranth.hdl import Cat, DomainRenamer, Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,15 +55,18 @@ class MuSide(wiring.Component):
     ----------
     layout : str
         ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
+    registered : bool
+        Whether each access is decoded a clock ahead. "The clock of the access" is the one in which it is made.
 
     Attributes
     ----------
-    bus : In(csr.Signature(16))
+    bus : In(csr.Signature(16, registered=registered))
         Register port.
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
     reset : In(1)
-        Clears all registers at the next clock edge; wins over any access in the same clock.
+        Clears all registers at the next clock edge; wins over any access in the same clock. An access that has been
+        accepted and not been made stays.
     ring, ring_word0 .. ring_word3 : Out(4), Out(32)
         TRn is being written with all four strobes; the newest word, from the clock of the write on.
     stored_word0 .. stored_word3 : Out(32)
@@ -110,16 +113,17 @@ class MuSide(wiring.Component):
     event_pending: Any
     flags_pending: Any
 
-    def __init__(self, layout: str) -> None:
+    def __init__(self, layout: str, *, registered: bool = False) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"The layout of a Messaging Unit must be one of {', '.join(LAYOUTS)}, not {layout!r}")
         self._split = layout == "imx8ulp"
-        self._registers = csr.Block(epbell_regs.load(f"mu_{layout}"))
+        self._registered = registered
+        self._registers = csr.Block(epbell_regs.load(f"mu_{layout}"), decode="decode" if registered else None)
         outputs = {f"{kind}_word{n}": Out(32) for kind in ("ring", "stored") for n in range(4)}
         words = outputs | {f"receive_word{n}": In(32) for n in range(4)}
         super().__init__(
             {
-                "bus": In(csr.Signature(16)),
+                "bus": In(csr.Signature(16, registered=registered)),
                 "irq": Out(1),
                 "reset": In(1),
                 "ring": Out(4),
@@ -144,7 +148,9 @@ class MuSide(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Connect the fields of the layout."""
         m: Any = Module()
-        m.submodules.registers = ResetInserter(self.reset)(self._registers)
+        registers: Any = ResetInserter(self.reset)(self._registers)
+        # Outside of the ResetInserter: it does not clear what is in the other domain.
+        m.submodules.registers = DomainRenamer({"decode": "sync"})(registers) if self._registered else registers
         wiring.connect(m, wiring.flipped(self.bus), self._registers.bus)
         self._connect_words(m)
         m.d.comb += [

@@ -28,6 +28,8 @@ class Port:
         Where the choices come from.
     addr_width : int
         Width of the addresses in bits.
+    registered : bool
+        Whether accesses are decoded a clock ahead.
 
     Attributes
     ----------
@@ -35,9 +37,13 @@ class Port:
         What the manager drives in this clock, by the names of AXI4-Lite.
     """
 
-    def __init__(self, rng: random.Random, addr_width: int = 16) -> None:
+    def __init__(self, rng: random.Random, addr_width: int = 16, *, registered: bool = False) -> None:
         self._random = rng
         self._addr_width = addr_width
+        self._registered = registered
+        # What has been accepted and is decoded.
+        self._next_write: Write | None = None
+        self._next_read: int | None = None
         self._write: Write | None = None
         self._read: int | None = None
         self._address = self._data = self._asked = False
@@ -87,7 +93,7 @@ class Port:
             "wready": int(self._writes),
             "bvalid": int(self._bvalid),
             "bresp": 0,
-            "arready": int(self._room),
+            "arready": int(self._takes_read),
             "rvalid": int(self._rvalid),
             "rresp": 0,
         }
@@ -95,22 +101,27 @@ class Port:
 
     def accepted(self) -> tuple[Write | None, int | None]:
         """Return the write and the read that reach the registers in this clock."""
+        if self._registered:
+            return self._next_write, self._next_read if self._room else None
         return self._write if self._writes else None, self._read if self._asked and self._room else None
 
     def step(self, data: int) -> None:
         """End the clock; `data` is what the registers gave to its read."""
-        write, read = self.accepted()
+        takes_write, takes_read, read = self._writes, self._asked and self._takes_read, self.accepted()[1]
         if self._room:
-            self._rvalid = self._asked
+            self._rvalid = read is not None
         if read is not None:
-            self._rdata, self._read, self._asked = data, None, False
-        self._bvalid = self._writes or (self._bvalid and not self.inputs["bready"])
-        if write is not None:
+            self._rdata, self._next_read = data, None
+        self._next_write = self._write if takes_write else None
+        if takes_read:
+            self._next_read, self._read, self._asked = self._read, None, False
+        self._bvalid = takes_write or (self._bvalid and not self.inputs["bready"])
+        if takes_write:
             self._write, self._address, self._data = None, False, False
 
     def reset(self) -> None:
         """End a clock in which ``rst`` was high: no answer is left, and the manager begins anew."""
-        self._write = self._read = None
+        self._write = self._read = self._next_write = self._next_read = None
         self._address = self._data = self._asked = False
         self._bvalid = self._rvalid = False
 
@@ -121,3 +132,7 @@ class Port:
     @property
     def _room(self) -> bool:
         return not self._rvalid or bool(self.inputs["rready"])
+
+    @property
+    def _takes_read(self) -> bool:
+        return self._room or (self._registered and self._next_read is None)

@@ -1,4 +1,4 @@
-"""Proofs of the Messaging Unit in one clock, in each layout, through its AXI4-Lite ports.
+"""Proofs of the Messaging Unit in one clock, in each layout, through its AXI4-Lite ports, registered and not.
 
 No input is restricted: both managers write and read what they like, when they like, with any strobes; they may even
 break the bus's rules. All enables, GIR, flags and MUR are changed by such writes, and ``rst`` may come in any clock.
@@ -7,7 +7,7 @@ break the bus's rules. All enables, GIR, flags and MUR are changed by such write
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from bus import state_responses
@@ -26,22 +26,25 @@ _MUR_CLOCKS = 4
 class _Unit(Bench):
     """The unit and what it has to hold."""
 
-    def __init__(self, layout: str) -> None:
-        self.layout = layout
+    def __init__(self, layout: str, *, registered: bool) -> None:
+        self.layout, self.registered = layout, registered
         super().__init__({"a": In(axil.Signature(16)), "b": In(axil.Signature(16))})
 
     def check(self, m: Any, checks: Checks) -> None:
         self.m, self.checks = m, checks
-        m.submodules.dut = self.dut = dut = MuAxil(self.layout)
+        m.submodules.dut = self.dut = dut = MuAxil(self.layout, registered=self.registered)
         wiring.connect(m, wiring.flipped(self.a), dut.a_axil)
         wiring.connect(m, wiring.flipped(self.b), dut.b_axil)
-        self.sides = Side(m, "a", self.a, self.layout), Side(m, "b", self.b, self.layout)
+        ports = {"a": self.a, "b": self.b}
+        self.sides = tuple(Side(m, name, port, self.layout, registered=self.registered) for name, port in ports.items())
         a, b = self.sides
         self.left = join(m, a, b, _MUR_CLOCKS)
         self.busy = self.left != 0
         self.mur = a.mur | b.mur
         self.unit = dut._unit
         self.insides = dict(zip(self.sides, (self.unit._side_a, self.unit._side_b), strict=True))
+        if self.registered:
+            self.hold_reads(checks)
         self.state(checks)
 
     def state(self, checks: Checks) -> None:
@@ -51,6 +54,16 @@ class _Unit(Bench):
         """Near side, far side and near interrupt line, for each side."""
         a, b = self.sides
         return (a, b, self.dut.a_irq), (b, a, self.dut.b_irq)
+
+    def hold_reads(self, checks: Checks) -> None:
+        """State that a read that waits to be made is the one that was asked for."""
+        for side in self.sides:
+            waits, registers = side.access.waits, self.insides[side]._registers
+            checks.invariant("a read waits that was asked for", self.dut._bridges[side.name]._asked == waits)
+            for register in registers._registers:
+                here = side.access.araddr[2:] == register.address >> 2
+                select = registers._decoder.selects[register.name]
+                checks.invariant("a read that waits is of what was asked for", ~waits | (select == here))
 
     def hold_bits(self, checks: Checks) -> None:
         """State that the unit's flags and enables are what they have to be."""
@@ -179,6 +192,7 @@ class _Registers(_Unit):
     def state(self, checks: Checks) -> None:
         self.hold_bits(checks)
         self.hold_words(checks)
+        self.hold_order(checks)
         unchanged = self.unchanged(checks)
         ago = checks.past(self.mur, "mur_ago")
         for near, far, _ in self.both():
@@ -194,7 +208,7 @@ class _Registers(_Unit):
             checks.invariant("nothing is answered that was not asked", port.rvalid == answered)
             for n in range(4):
                 # The plainest form of read after write, beside the one above: a word, then its read, clock by clock.
-                word = checks.past(Mux(far.ring[n], far.access.port.wdata, 0), f"{far.name}_sent{n}")
+                word = checks.past(Mux(far.ring[n], far.access.wdata, 0), f"{far.name}_sent{n}")
                 wrote = checks.past(far.ring[n] & ~self.mur, f"{far.name}_wrote{n}")
                 reads = checks.past(wrote & near.take[n], f"{near.name}_reads{n}")
                 checks.forward(
@@ -219,6 +233,75 @@ class _Registers(_Unit):
             checks.invariant("flags are what was written", inside.flags == near.flags)
             if near.map.split:
                 checks.invariant("MURIP comes a clock after the far side's MUR", inside.mur_by_far == near.mur_by_far)
+
+    def hold_order(self, checks: Checks) -> None:
+        """State that a read of a word that is accepted when a write has its answer, at whichever port, comes behind it.
+
+        Only where nobody writes the word from there on until the read is made: what is made first of two accesses that
+        are open at once is not said here. Nothing here but the moment of the answer knows when an access is made.
+        """
+        a, b = self.sides
+        reset: Any = self._accepted_mur()
+        words: dict[Side, list[Any]] = {
+            side: [Signal(32, name=f"{side.name}_accepted{n}") for n in range(4)] for side in (a, b)
+        }
+        writes = {
+            side: [side.accepted(side.map.tr + 4 * n) & side.access.port.wstrb.all() for n in range(4)]
+            for side in (a, b)
+        }
+        for side in (a, b):
+            for n, word in enumerate(words[side]):
+                # When this has a word, its write is being answered, or was.
+                with self.m.If(reset | writes[side][n]):
+                    self.m.d.sync += word.eq(Mux(reset, 0, side.access.port.wdata))
+                held = Mux(self.mur, 0, Mux(side.ring[n], side.access.wdata, side.words[n]))
+                checks.invariant(
+                    "what was accepted is there, or about to be",
+                    word == (held if self.registered else side.words[n]),
+                )
+        for near, far, _ in self.both():
+            access = near.access
+            asked = self._asked_word(near, far, words, writes, access.port.araddr)
+            if self.registered:
+                wanted, sure = Signal(32, name=f"{near.name}_wanted_word"), Signal(name=f"{near.name}_sure")
+                with self.m.If(access.accepts_read):
+                    self.m.d.sync += [wanted.eq(asked[0]), sure.eq(asked[1] & ~(asked[2] | reset))]
+                waiting = self._asked_word(near, far, words, writes, access.araddr)
+                with self.m.Elif(waiting[2] | reset):
+                    self.m.d.sync += sure.eq(0)
+                checks.invariant("what is asked for stays as it is", ~(sure & access.waits) | (wanted == waiting[0]))
+                pending = self._asked_word(near, far, words, {one: one.ring for one in (a, b)}, access.araddr)
+                checks.invariant(
+                    "nothing is about to change it", ~(sure & access.waits) | waiting[1] & ~(self.mur | pending[2])
+                )
+            else:
+                wanted, sure = asked[0], asked[1]
+            due = checks.past(access.read & sure, f"{near.name}_word_due")
+            then = checks.past(wanted, f"{near.name}_word_then")
+            checks.forward(
+                "a word read after the answer of its write is what was written",
+                ~due | near.access.port.rvalid & (near.access.port.rdata == then),
+            )
+            checks.cover("a word is read after the answer of its write", due & (then == 0x5EED_5EED))
+
+    @staticmethod
+    def _asked_word(near: Side, far: Side, words: Any, writes: Any, address: Any) -> tuple[Any, Any, Any]:
+        """Return the word at an address of TRn or RRn, whether it is one, and whether it is being written."""
+        word, found, written = Const(0, 32), Const(0, 1), Const(0, 1)
+        for source, base in ((near, near.map.tr), (far, near.map.rr)):
+            for n in range(4):
+                here = address[2:] == base // 4 + n
+                word, found = Mux(here, words[source][n], word), found | here
+                written |= here & writes[source][n]
+        return word, found, written
+
+    def _accepted_mur(self) -> Any:
+        """Whether a MUR is being accepted."""
+        found: Any = Const(0, 1)
+        for side in self.sides:
+            offset, bits = side.map.fields["MUR"]
+            found |= side.accepted(offset) & side.access.port.wstrb[bits[0] // 8] & side.access.port.wdata[bits[0]]
+        return found
 
     def unchanged(self, checks: Checks) -> Any:
         """Whether all that both sides hold is what it was a clock ago."""
@@ -278,7 +361,8 @@ class _Ports(_Unit):
 
     def state(self, checks: Checks) -> None:
         for side in self.sides:
-            state_responses(self.m, checks, side.access.port, side.name)
+            waits = side.access.waits if self.registered else None
+            state_responses(self.m, checks, side.access.port, side.name, waits=waits)
         a, b = self.sides
         checks.cover(
             "both sides read and write in one clock", a.access.write & a.access.read & b.access.write & b.access.read
@@ -297,7 +381,13 @@ _SUBJECTS = {
 _DEPTHS = {"reset": 6}
 
 PROOFS = [
-    Proof(f"mu.{subject}.{layout}", summary, partial(bench, layout), depth=_DEPTHS.get(subject, 2))
+    Proof(
+        f"mu.{subject}.{layout}{'' if registered else '.direct'}",
+        summary,
+        partial(bench, layout, registered=registered),
+        depth=_DEPTHS.get(subject, 2),
+    )
+    for registered in (True, False)
     for subject, (bench, summary) in _SUBJECTS.items()
     for layout in LAYOUTS
 ]

@@ -13,20 +13,44 @@ __all__ = ["Access", "Side", "join"]
 
 
 class Access:
-    """The accesses that one AXI4-Lite port accepts in this clock."""
+    """The accesses through one AXI4-Lite port that are made in this clock.
 
-    def __init__(self, port: Any) -> None:
+    A unit that is not registered makes each in the clock in which the port accepts it. A registered one makes a write
+    in the clock after that, and a read in the first clock after it in which no answer waits. ``write`` and ``read`` say
+    that there is one; ``awaddr``, ``wdata``, ``wstrb`` and ``araddr`` are its.
+    """
+
+    def __init__(self, m: Any, name: str, port: Any, *, registered: bool) -> None:
         self.port = port
-        self.write = port.awvalid & port.awready & port.wvalid & port.wready
-        self.read = port.arvalid & port.arready
+        self.accepts_write = port.awvalid & port.awready & port.wvalid & port.wready
+        self.accepts_read = port.arvalid & port.arready
+        # Whether a read has been accepted and not made.
+        self.waits: Any = Signal(name=f"{name}_waits")
+        if not registered:
+            self.write, self.read = self.accepts_write, self.accepts_read
+            self.awaddr, self.wdata, self.wstrb, self.araddr = port.awaddr, port.wdata, port.wstrb, port.araddr
+            return
+        self.write: Any = Signal(name=f"{name}_write")
+        self.awaddr: Any = Signal(16, name=f"{name}_awaddr_before")
+        self.wdata: Any = Signal(32, name=f"{name}_wdata_before")
+        self.wstrb: Any = Signal(4, name=f"{name}_wstrb_before")
+        self.araddr: Any = Signal(16, name=f"{name}_araddr_asked")
+        self.read = self.waits & (~port.rvalid | port.rready)
+        m.d.sync += [
+            self.write.eq(self.accepts_write),
+            *(getattr(self, f"{line}").eq(getattr(port, line)) for line in ("awaddr", "wdata", "wstrb")),
+            self.waits.eq(self.accepts_read | (self.waits & ~self.read)),
+        ]
+        with m.If(self.accepts_read):
+            m.d.sync += self.araddr.eq(port.araddr)
 
     def writes(self, offset: int) -> Any:
-        """A write to the word at `offset` is accepted, with whatever strobes."""
-        return self.write & (self.port.awaddr[2:] == offset >> 2)
+        """A write to the word at `offset` is made, with whatever strobes."""
+        return self.write & (self.awaddr[2:] == offset >> 2)
 
     def reads(self, offset: int) -> Any:
-        """A read of the word at `offset` is accepted."""
-        return self.read & (self.port.araddr[2:] == offset >> 2)
+        """A read of the word at `offset` is made."""
+        return self.read & (self.araddr[2:] == offset >> 2)
 
 
 class Side:
@@ -36,9 +60,9 @@ class Side:
     ``words`` and ``unread`` are what this side sent: RRn and RFn of the far side.
     """
 
-    def __init__(self, m: Any, name: str, port: Any, layout: str) -> None:
-        self.name, self.map, self.access = name, MAPS[layout], Access(port)
-        whole = port.wstrb == 0xF
+    def __init__(self, m: Any, name: str, port: Any, layout: str, *, registered: bool = False) -> None:
+        self.name, self.map, self.access = name, MAPS[layout], Access(m, name, port, registered=registered)
+        whole = self.access.wstrb == 0xF
         self.ring = self._vector(m, "ring", (self.access.writes(self.map.tr + 4 * n) & whole for n in range(4)))
         self.take = self._vector(m, "take", (self.access.reads(self.map.rr + 4 * n) for n in range(4)))
         self.mur = self._vector(m, "mur", (self._ones("MUR"),))
@@ -56,11 +80,15 @@ class Side:
     def written(self, kind: str) -> Any:
         """Whether the byte that holds these bits is being written."""
         offset, bits = self.map.fields[kind]
-        return self.access.writes(offset) & self.access.port.wstrb[bits[0] // 8]
+        return self.access.writes(offset) & self.access.wstrb[bits[0] // 8]
 
     def data(self, kind: str) -> Any:
-        """Return these bits of what is on the write channel."""
-        return Cat(self.access.port.wdata[bit] for bit in self.map.fields[kind][1])
+        """Return these bits of what is being written."""
+        return Cat(self.access.wdata[bit] for bit in self.map.fields[kind][1])
+
+    def accepted(self, offset: int) -> Any:
+        """Whether the port accepts a write to the word at `offset`, with whatever strobes."""
+        return self.access.accepts_write & (self.access.port.awaddr[2:] == offset >> 2)
 
     def _ones(self, kind: str) -> Any:
         return self.data(kind) & self.written(kind).replicate(len(self.map.fields[kind][1]))
@@ -104,7 +132,7 @@ class Side:
         return values
 
     def reading(self, far: "Side", busy: Any) -> Any:
-        """Return what a read at the address on the read channel has to give."""
+        """Return what a read at the address of the read has to give."""
         offsets: dict[int, Any] = {offset: Const(ones, 32) for offset, ones in self.map.constants.items()}
         for kind, value in self.status(far, busy).items():
             offset, bits = self.map.fields[kind]
@@ -115,12 +143,12 @@ class Side:
             offsets[self.map.rr + 4 * n] = far.words[n]
         result: Any = Const(0, 32)
         for offset, word in offsets.items():
-            result = Mux(self.access.port.araddr[2:] == offset >> 2, word[:32], result)
+            result = Mux(self.access.araddr[2:] == offset >> 2, word[:32], result)
         return result
 
     def writable(self) -> Any:
-        """Whether the write on the write channel may change anything, by its address and its strobes."""
-        strobes, changed = self.access.port.wstrb, Const(0, 1)
+        """Whether the write may change anything, by its address and its strobes."""
+        strobes, changed = self.access.wstrb, Const(0, 1)
         for kind in ("GIE", "RIE", "TIE", "GIR", "GIP", "MUR", "F out", "MURIE", "MURIP"):
             if kind in self.map.fields:
                 offset, bits = self.map.fields[kind]
@@ -130,7 +158,7 @@ class Side:
         return changed
 
     def _here(self, offset: int) -> Any:
-        return self.access.port.awaddr[2:] == offset >> 2
+        return self.access.awaddr[2:] == offset >> 2
 
 
 def join(m: Any, a: Side, b: Side, mur_clocks: int) -> Any:
@@ -147,7 +175,7 @@ def join(m: Any, a: Side, b: Side, mur_clocks: int) -> Any:
         ]
         for n in range(4):
             with m.If(mur | near.ring[n]):
-                m.d.sync += near.words[n].eq(Mux(mur, 0, near.access.port.wdata))
+                m.d.sync += near.words[n].eq(Mux(mur, 0, near.access.wdata))
         stores = {**near.enables, "F out": near.flags} | ({"MURIE": near.murie} if near.map.split else {})
         for kind, store in stores.items():
             with m.If(mur | near.written(kind)):

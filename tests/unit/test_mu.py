@@ -1,15 +1,18 @@
 """The Messaging Unit on the very cycle: what is decided in docs/mu.md, in the single-clock build."""
 
 import functools
+import random
+from collections import Counter
 
 import pytest
+from amaranth.hdl import Cat, Elaboratable, Module
 from driver import Driver
 from quick_engine import Simulator
 
 from epbell.mu import LAYOUTS, MessagingUnit, MuAxil
 from epbell.mu_side import MuSide
 from epbell_models.reference.mu import MUR_CLOCKS
-from epbell_tb.mu_traffic import Registers
+from epbell_tb.mu_traffic import KINDS, Registers, Traffic
 
 
 class Rig:
@@ -314,6 +317,117 @@ def test_murip():
         await rig.clock(a_write=(0x008, 1), b_write=(0x008, 1))
         await rig.clock(a_write=(0x00C, 2))  # it is being set in this very clock: set wins
         assert await rig.read("a", 0x00C) & await rig.read("b", 0x00C) & 2
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+class Late(Elaboratable):
+    """Two units of one layout: one decodes a clock ahead, the other has each access a clock later."""
+
+    def __init__(self, layout):
+        self.ahead, self.plain = MessagingUnit(layout, registered=True), MessagingUnit(layout)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.ahead, m.submodules.plain = self.ahead, self.plain
+        for side in "ab":
+            ahead, plain = getattr(self.ahead, side), getattr(self.plain, side)
+            for name in ("w_en", "w_addr", "w_data", "w_strb", "r_addr"):
+                m.d.sync += getattr(plain, name).eq(getattr(ahead, name))
+            m.d.comb += [ahead.r_load.eq(1), plain.r_en.eq(ahead.r_en)]
+        return m
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_registered_every_access_is_the_same_a_clock_later(layout):
+    dut, traffic = Late(layout), Traffic(layout, random.Random(layout))
+
+    async def bench(ctx):
+        driver, coverage, reads = Driver(ctx), Counter(), (None, None)
+        for clock in range(3000):
+            inputs, accesses = [], traffic.next()
+            for port, access, read in zip((dut.ahead.a, dut.ahead.b), accesses, reads, strict=True):
+                address, data, strobes = access.write or (0, 0, 0)
+                inputs += [(port.w_en, access.write is not None), (port.w_addr, address), (port.w_data, data)]
+                inputs += [(port.w_strb, strobes), (port.r_addr, access.read or 0), (port.r_en, read is not None)]
+                coverage.update(access.kinds)
+            driver.drive(*inputs)
+            for unit in (dut.ahead, dut.plain):
+                events = Cat(getattr(unit.b_to_a, event) for event in ("rung", "superseded", "merged", "delivered"))
+                shown = ctx.get(Cat(unit.a_irq, unit.b_irq, events))
+                given = [
+                    ctx.get(port.r_data) for port, read in zip((unit.a, unit.b), reads, strict=True) if read is not None
+                ]
+                if unit is dut.ahead:
+                    wanted = shown, given
+                else:
+                    assert (shown, given) == wanted, clock
+            reads = [access.read for access in accesses]
+            await ctx.tick()
+        assert min(coverage[kind] for kind in KINDS) > 10, coverage
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_ports_with_two_clocks_are_not_registered():
+    with pytest.raises(ValueError, match=r"must be False with two clocks, not True$"):
+        MessagingUnit("imx6sx", synchronous=False, registered=True)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_line_and_answer_come_a_clock_later_through_registered_ports(registered):
+    dut = MuAxil("imx8ulp", registered=registered)
+
+    async def bench(ctx):
+        a, b = dut.a_axil, dut.b_axil
+        for port in (a, b):
+            for signal, value in ((port.wstrb, 0xF), (port.bready, 1), (port.rready, 1)):
+                ctx.set(signal, value)
+
+        async def send(port, address, data):
+            """End the clock of a write's handshake."""
+            for signal, value in ((port.awaddr, address), (port.wdata, data), (port.awvalid, 1), (port.wvalid, 1)):
+                ctx.set(signal, value)
+            assert ctx.get(port.awready)
+            await ctx.tick()
+            ctx.set(port.awvalid, 0)
+
+        async def ask(port, address):
+            """Read; return the data and how many clocks after the handshake it came."""
+            ctx.set(port.araddr, address)
+            ctx.set(port.arvalid, 1)
+            assert ctx.get(port.arready)
+            await ctx.tick()
+            ctx.set(port.arvalid, 0)
+            clocks = 1
+            while not ctx.get(port.rvalid):
+                await ctx.tick()
+                clocks += 1
+            return ctx.get(port.rdata), clocks
+
+        await send(a, 0x128, 0xF)
+        await send(b, 0x200, 77)
+        for _ in range(registered):
+            assert ctx.get(b.bvalid)
+            assert not ctx.get(dut.a_irq)
+            await ctx.tick()
+        assert ctx.get(dut.a_irq)
+        assert await ask(a, 0x280) == (77, 1 + registered)
+        assert not ctx.get(dut.a_irq)
+        # One after the other in every clock: a word, MUR, and a word behind it, which stays.
+        await send(b, 0x200, 1)
+        await send(b, 0x008, 1)
+        await send(b, 0x204, 2)
+        assert await ask(b, 0x00C) == (1, 1 + registered)
+        assert (await ask(b, 0x200))[0] == 0
+        assert (await ask(a, 0x284))[0] == 2
+        assert (await ask(a, 0x12C))[0] == 0
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)

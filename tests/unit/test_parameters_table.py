@@ -52,6 +52,7 @@ ONE_TOO_FAR = {
     ("Bar", "size"): [0, 64, 129, 1 << 32, None],
     ("Bar", "wide"): [0, 1, None],
     **{("AddressMap", name): [1, 0x8000, 1 << 64, None] for name in inspect.signature(AddressMap).parameters},
+    ("MuAxil", "registered"): [0, 1, None],
     **{(name, "layout"): ["", "imx9", None] for name in ("MuAxil", "MuAxilAsync")},
 }
 TRIED = [

@@ -63,12 +63,12 @@ class Wires:
 class Lockstep:
     """Ports of a module beside those of its model."""
 
-    def __init__(self, dut, prefixes):
+    def __init__(self, dut, prefixes, *, registered=False):
         self.seed = int(os.environ.get("EPBELL_SEED", cocotb.RANDOM_SEED))
         self.clocks = int(os.environ.get("EPBELL_AXIL_CLOCKS", _CLOCKS))
         self.random = random.Random(self.seed)
         self.dut = dut
-        self.wires = [Wires(dut, prefix, Port(self.random)) for prefix in prefixes]
+        self.wires = [Wires(dut, prefix, Port(self.random, registered=registered)) for prefix in prefixes]
         self.clock = 0
 
     def anywhere(self, write, read):
@@ -131,7 +131,7 @@ class Lockstep:
 async def messaging_unit(dut):
     """Compare both sides of a Messaging Unit."""
     layout = os.environ["EPBELL_MU_LAYOUT"]
-    both = Lockstep(dut, ("a_axil", "b_axil"))
+    both = Lockstep(dut, ("a_axil", "b_axil"), registered=True)
     traffic, units = mu_traffic.Traffic(layout, both.random), [MessagingUnit(layout)]
 
     def choose():

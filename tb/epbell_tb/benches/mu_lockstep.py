@@ -1,6 +1,7 @@
 """Bench of the single-clock Messaging Unit: RTL and reference model in lock-step, both sides at once.
 
-Every read value and both interrupt lines are compared in every clock. Parameters come through the environment:
+Every read value and both interrupt lines are compared in every clock. The model makes an access a clock after the port
+has accepted it, as the unit does. Parameters come through the environment:
 ``EPBELL_SEED`` (default: cocotb's), ``EPBELL_MU_LAYOUT``, ``EPBELL_MU_OPERATIONS`` (number of accesses, default
 200,000).
 """
@@ -14,7 +15,7 @@ from cocotb.triggers import FallingEdge
 
 from epbell_models.reference.mu import MessagingUnit
 from epbell_tb import bins_seen
-from epbell_tb.benches.mu_env import Port
+from epbell_tb.benches.mu_env import NOTHING, Port
 from epbell_tb.mu_bins import MuBins
 from epbell_tb.mu_traffic import Coverage, Traffic
 
@@ -42,10 +43,11 @@ async def lockstep(dut):
     bins = MuBins(unit) if bins_seen.wanted() else None
     edge, a_irq, b_irq = FallingEdge(dut.clk), dut.a_irq, dut.b_irq
     clock = 0
+    accepted = NOTHING, NOTHING
     while coverage.accesses < operations:
-        access_a, access_b = traffic.next()
-        port_a.drive(access_a)
-        port_b.drive(access_b)
+        (access_a, access_b), accepted = accepted, traffic.next()
+        port_a.drive(accepted[0])
+        port_b.drive(accepted[1])
         coverage.record(unit, access_a, access_b)
         if bins:
             bins.before(access_a, access_b)
