@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import C, Cat, Signal, Value
+from amaranth.hdl import C, Cat, Signal
 
 from epbell.csr_field import STORED
 from epbell.csr_register import any_of
@@ -148,7 +148,7 @@ class RegisteredDecoder:
         chosen = [word & self.selects[register.name].replicate(32) for register, word in words]
         m.d.comb += self._bus.r_data.eq(any_of(chosen))
 
-    def _strobes(self, m: Any, register: Register, now: Any) -> Value:
+    def _strobes(self, m: Any, register: Register, now: Any) -> Any:
         """Flip-flops for the bytes that have something to store, one for all of them where only whole words count."""
         stored = [field for field in register.fields if field.action in STORED]
         lanes = {bit // 8 for field in stored for bit in range(field.low, field.low + field.width)}

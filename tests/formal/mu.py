@@ -79,6 +79,7 @@ class _Unit(Bench):
             checks.invariant("MUR does not stay", ~inside._field("MUR").value)
             if near.map.split:
                 field = inside._registers.field
+                checks.invariant("MURIP comes a clock after the far side's MUR", inside.mur_by_far == near.mur_by_far)
                 checks.invariant("MURIP is what the far side did", field("SR", "MURIP").value == near.murip)
                 checks.invariant("MURIE is what was written", field("CR", "MURIE").value == near.murie)
 
@@ -231,8 +232,6 @@ class _Registers(_Unit):
             for n in range(4):
                 checks.invariant("TRn is the word written last", getattr(inside, f"stored_word{n}") == near.words[n])
             checks.invariant("flags are what was written", inside.flags == near.flags)
-            if near.map.split:
-                checks.invariant("MURIP comes a clock after the far side's MUR", inside.mur_by_far == near.mur_by_far)
 
     def hold_order(self, checks: Checks) -> None:
         """State that a read of a word that is accepted when a write has its answer, at whichever port, comes behind it.
