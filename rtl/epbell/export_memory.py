@@ -14,7 +14,7 @@ __all__ = ["ExportPlatform"]
 _LARGE = 4096  # bits; smaller ones are written out
 
 _MODULE = """\
-// Simple dual-port RAM, all zero at power-up. A read in the cycle of a write to the same row gives the old word.
+// Simple dual-port RAM, all zero at power-up. What a read gives in the cycle of a write to the same row nobody looks at.
 module epbell_memory #(
   parameter ABITS = 1,
   parameter WIDTH = 32,
@@ -28,7 +28,7 @@ module epbell_memory #(
   input r_en,
   output reg [WIDTH-1:0] r_data
 );
-  reg [WIDTH-1:0] rows [0:(1<<ABITS)-1];
+  (* no_rw_check *) reg [WIDTH-1:0] rows [0:(1<<ABITS)-1];
   integer row;
   integer part;
   initial begin
@@ -57,7 +57,9 @@ class ExportPlatform:
         self.extra = ""
 
     def get_memory(self, memory: Any) -> Any:
-        """Build `memory`: an instance when it is large, blank and has one write and one read port."""
+        """Build `memory`: an instance when it is large, blank and has one write and one read port, whose meetings
+        nobody looks at: attribute ``no_rw_check``, which is also Yosys's name for it.
+        """
         data = memory.data
         blank = not any(data.init)
         if not (blank and _is_simple(memory) and data.depth * len(memory.read_ports[0].data) >= _LARGE):
@@ -85,4 +87,4 @@ def _is_simple(memory: Any) -> bool:
     if len(memory.write_ports) != 1 or len(memory.read_ports) != 1:
         return False
     write, read = memory.write_ports[0], memory.read_ports[0]
-    return write.domain == read.domain == "sync" and not read.transparent_for
+    return write.domain == read.domain == "sync" and not read.transparent_for and "no_rw_check" in memory.attrs

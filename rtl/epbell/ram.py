@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -10,17 +10,25 @@ from amaranth.utils import exact_log2
 
 from epbell.share import Share, check_patience
 
-__all__ = ["Ram"]
+__all__ = ["READ_CLOCKS", "Ram"]
+
+READ_CLOCKS = 5
+"""Clocks from the handshake of a read to its data."""
 
 
 class Ram(wiring.Component):
     """Dword-interleaved banks with one write port and one read port, each shared by the host and the CPU.
 
     Dword *a* is in row *a / lanes* of bank *a mod lanes*, so that any `lanes` consecutive dwords are in different banks
-    and are written, or read, in one clock. Addresses wrap at the end of the RAM. A write takes effect at the clock edge
-    that ends its handshake; a read sees the writes of earlier cycles. The read data is there in the cycle
-    after the handshake, and only then. Writing and reading are independent; each port is arbitrated as :class:`Share`
-    says. The contents are zero at power-up and survive a reset.
+    and are written, or read, in one clock. Addresses wrap at the end of the RAM. The handshakes are the order: a read
+    sees the writes of which the handshake was in an earlier clock, and no others. What comes behind them never stands:
+    the read data are there `READ_CLOCKS` clocks after the handshake, and only then. Writing and reading are
+    independent; each port is arbitrated as :class:`Share` says. The contents are zero at power-up and survive a reset,
+    and what has been granted is done, reset or not.
+
+    In clock 0, that of the handshake, a master is chosen; in clock 1 the banks' rows are computed, and a write is turned
+    to its banks; in clock 2 the banks are read, in 3 they are written. What is read goes from the block RAM into a
+    register in clock 3, is turned back in clock 4, and is in a register in clock 5.
 
     Parameters
     ----------
@@ -43,7 +51,7 @@ class Ram(wiring.Component):
     cpu_r_valid, cpu_r_ready, cpu_r_addr
         Read of the CPU, one dword. Hold ``valid`` until ``ready``.
     r_data : Out
-        `lanes` dwords from the address of the read in the cycle before; the CPU's dword is in lane 0.
+        `lanes` dwords from the address of the read `READ_CLOCKS` clocks ago; the CPU's dword is in lane 0.
 
     Raises
     ------
@@ -97,73 +105,99 @@ class Ram(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Build the banks, and a rotator on either side of them."""
+        """Build the banks, with a rotator and registers on either side of them."""
         m: Any = Module()
-        self._write_side(m)
-        self._read_side(m)
-        for index in range(self._lanes):
-            memory = Memory(shape=32, depth=self._size // 4 // self._lanes, init=[])
-            m.submodules[f"bank{index}"] = memory
-            write: Any = memory.write_port(granularity=8)
-            read: Any = memory.read_port()
-            m.d.comb += [
-                write.addr.eq(self._row(m, self._w_addr, index, "w")),
-                write.data.eq(self._w_data.word_select(index, 32)),
-                write.en.eq(self._w_strb.word_select(index, 4)),
-                read.addr.eq(self._row(m, self._r_addr, index, "r")),
-                read.en.eq(self._r_en),
-                self._banks.word_select(index, 32).eq(read.data),
-            ]
+        words, strobes, w_rows = self._write_side(m)
+        enable, r_rows, back = self._read_side(m)
+        shown = [
+            self._bank(m, index, words.word_select(index, 32), strobes.word_select(index, 4), w_rows[index],
+                       r_rows[index], enable)
+            for index in range(self._lanes)
+        ]  # fmt: skip
+        r_data: Any = _rotate_up(m, Cat(*shown), back, 32, "r_data")
+        m.d.comb += self.r_data.as_value().eq(_later(m, r_data, 1, "r_data_turned"))
         return m
 
-    def _row(self, m: Any, address: Any, bank: int, name: str) -> Any:
-        """Row of a bank: the next one for the banks below the first dword's."""
-        shift = exact_log2(self._lanes)
-        row: Any = Signal(len(address) - shift, name=f"{name}_row{bank}")
-        next_row = address[:shift] > bank if bank < self._lanes - 1 else 0
-        m.d.comb += row.eq(address[shift:] + next_row)
-        return row
+    def _bank(self, m: Any, index: int, word: Any, strobe: Any, w_row: Any, r_row: Any, enable: Any) -> Any:
+        """Build a bank; return the dword of the read that was asked of it two clocks ago.
 
-    def _write_side(self, m: Any) -> None:
+        In a clock with a write and a read of one row the bank gives anything for the bytes that are written. This read
+        comes after the write, and gets these bytes from beside the bank.
+        """
+        memory = Memory(shape=32, depth=self._size // 4 // self._lanes, init=[], attrs={"no_rw_check": 1})
+        m.submodules[f"bank{index}"] = memory
+        write: Any = memory.write_port(granularity=8)
+        read: Any = memory.read_port()
+        kept: Any = _later(m, read.data, 1, f"bank{index}_kept")
+        met: Any = _later(m, w_row == r_row, 1, f"bank{index}_met")
+        beside: Any = _later(m, word, 2, f"bank{index}_beside")
+        newer: Any = _later(m, _later(m, strobe, 1, f"bank{index}_strb") & met.replicate(4), 1, f"bank{index}_newer")
+        m.d.comb += [
+            write.addr.eq(w_row),
+            write.data.eq(word),
+            write.en.eq(strobe),
+            read.addr.eq(r_row),
+            read.en.eq(enable),
+        ]
+        return Cat(Mux(newer[n], beside.word_select(n, 8), kept.word_select(n, 8)) for n in range(4))
+
+    def _rows(self, m: Any, address: Any, name: str) -> list[Any]:
+        """Row of each bank, a clock later: the next one for the banks below the first dword's."""
+        shift = exact_log2(self._lanes)
+        found = []
+        for bank in range(self._lanes):
+            next_row = address[:shift] > bank if bank < self._lanes - 1 else 0
+            row: Any = (address[shift:] + next_row)[: len(address) - shift]
+            found.append(_later(m, row, 1, f"{name}_row{bank}"))
+        return found
+
+    def _write_side(self, m: Any) -> tuple[Any, Any, list[Any]]:
+        """Choose a master, turn its dwords to their banks, wait a clock; return words, strobes and rows for the banks.
+
+        The wait is for a read that was granted in the same clock: it is to see what was there before.
+        """
         m.submodules.w_share = share = Share(self._patience)
         shift = exact_log2(self._lanes)
         cpu = share.cpu_ready
-        address: Any = Signal(len(self.host_w_addr), name="w_addr")
-        strobes: Any = Signal(4 * self._lanes, name="w_strb")
-        words: Any = Signal(32 * self._lanes, name="w_data")
         host_strb = Mux(self.host_w_valid, self.host_w_strb.as_value(), 0)
         m.d.comb += [
             share.host_wants.eq(self.host_w_valid),
             share.cpu_wants.eq(self.cpu_w_valid),
             self.host_w_ready.eq(share.host_ready),
             self.cpu_w_ready.eq(cpu),
-            address.eq(Mux(cpu, self.cpu_w_addr, self.host_w_addr)),
-            strobes.eq(Mux(cpu, self.cpu_w_strb, host_strb)),
-            words.eq(Cat(Mux(cpu, self.cpu_w_data, self.host_w_data[0]), self.host_w_data.as_value()[32:])),
         ]
-        self._w_addr = address
-        self._w_strb = _rotate_up(m, strobes, address[:shift], 4, "w_strb")
-        self._w_data = _rotate_up(m, words, address[:shift], 32, "w_data")
+        address: Any = _later(m, Mux(cpu, self.cpu_w_addr, self.host_w_addr), 1, "w_addr")
+        strobes: Any = _later(m, Mux(cpu, self.cpu_w_strb, host_strb), 1, "w_strb")
+        low = Mux(cpu, self.cpu_w_data, self.host_w_data[0])
+        words: Any = _later(m, Cat(low, self.host_w_data.as_value()[32:]), 1, "w_data")
+        words = _rotate_up(m, words, address[:shift], 32, "w_data")
+        strobes = _rotate_up(m, strobes, address[:shift], 4, "w_strb")
+        rows = [_later(m, row, 1, f"{row.name}_late") for row in self._rows(m, address, "w")]
+        return _later(m, words, 2, "w_data_turned"), _later(m, strobes, 2, "w_strb_turned"), rows
 
-    def _read_side(self, m: Any) -> None:
+    def _read_side(self, m: Any) -> tuple[Any, list[Any], Any]:
+        """Choose a master; return enable and rows for the banks, and two clocks later how far to turn the dwords."""
         m.submodules.r_share = share = Share(self._patience)
         shift = exact_log2(self._lanes)
-        address: Any = Signal(len(self.host_r_addr), name="r_addr")
-        first: Any = Signal(shift, name="r_first")
-        self._r_en: Any = Signal(name="r_en")
-        self._banks: Any = Signal(32 * self._lanes, name="banks")
         m.d.comb += [
             share.host_wants.eq(self.host_r_valid),
             share.cpu_wants.eq(self.cpu_r_valid),
             self.host_r_ready.eq(share.host_ready),
             self.cpu_r_ready.eq(share.cpu_ready),
-            address.eq(Mux(share.cpu_ready, self.cpu_r_addr, self.host_r_addr)),
-            self._r_en.eq(self.host_r_valid | self.cpu_r_valid),
         ]
-        m.d.sync += first.eq(address[:shift])
-        self._r_addr = address
-        down = _rotate_up(m, self._banks, (Const(0, shift) - first)[:shift], 32, "r_data")
-        m.d.comb += self.r_data.as_value().eq(down)
+        address: Any = _later(m, Mux(share.cpu_ready, self.cpu_r_addr, self.host_r_addr), 1, "r_addr")
+        enable = _later(m, self.host_r_valid | self.cpu_r_valid, 2, "r_en")
+        back = _later(m, (Const(0, shift) - address[:shift])[:shift], 3, "r_back")
+        return enable, self._rows(m, address, "r"), back
+
+
+def _later(m: Any, value: Any, clocks: int, name: str) -> Any:
+    """Return what `value` was so many clocks ago; a reset of the endpoint does not stop it."""
+    for stage in range(clocks):
+        after: Any = Signal(len(Value.cast(value)), name=f"{name}{stage or ''}", reset_less=True)
+        m.d.sync += after.eq(value)
+        value = after
+    return value
 
 
 def _rotate_up(m: Any, value: Any, amount: Any, unit: int, name: str) -> Any:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from epbell.ram import READ_CLOCKS
 
 __all__ = ["RamShare"]
 
@@ -27,7 +29,7 @@ class RamShare(wiring.Component):
     mem_valid, mem_ready, mem_write, mem_addr, mem_data : In(1), Out(1), In(1), In, In(32)
         Access of the engine, whole dwords.
     mem_rvalid : Out(1)
-        The data of the engine's read are there: one clock after ``mem_ready``.
+        The data of the engine's read are there: ``READ_CLOCKS`` clocks (:mod:`epbell.ram`) after ``mem_ready``.
     w_valid, w_ready, w_addr, w_data, w_strb, r_valid, r_ready, r_addr
         The RAM's ports.
     """
@@ -84,7 +86,9 @@ class RamShare(wiring.Component):
             self.w_strb.eq(Mux(writes, 0xF, self.cpu_w_strb)),
             self.mem_ready.eq(Mux(self.mem_write, writes & self.w_ready, reads & self.r_ready)),
         ]
-        m.d.sync += self.mem_rvalid.eq(reads & self.r_ready)
+        under_way: Any = Signal(READ_CLOCKS)
+        m.d.sync += under_way.eq(Cat(reads & self.r_ready, under_way))
+        m.d.comb += self.mem_rvalid.eq(under_way[-1])
         return m
 
     def _choose(self, m: Any, way: str, wants: Any) -> Any:

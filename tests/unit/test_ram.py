@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from quick_engine import Simulator
 
-from epbell.ram import Ram
+from epbell.ram import READ_CLOCKS, Ram
 
 SIZE = 1024
 
@@ -44,7 +44,7 @@ def test_random_accesses(lanes: int) -> None:
 
     async def bench(ctx: Any) -> None:
         masters = {"host": Master(rng, lanes, 0.7), "cpu": Master(rng, 1, 0.5)}
-        coming: tuple[str, list[int]] | None = None
+        coming: list[tuple[str, list[int]] | None] = [None] * READ_CLOCKS
         for _ in range(1500):
             for name, master in masters.items():
                 master.think()
@@ -56,23 +56,24 @@ def test_random_accesses(lanes: int) -> None:
                     ctx.set(getattr(dut, f"{name}_w_addr"), address)
                     ctx.set(getattr(dut, f"{name}_w_data"), words if name == "host" else words[0])
                     ctx.set(getattr(dut, f"{name}_w_strb"), strobes if name == "host" else strobes[0])
-            if coming is not None:
-                name, words = coming
+            if (due := coming.pop(0)) is not None:
+                name, words = due
                 assert [ctx.get(dut.r_data[k]) for k in range(len(words))] == words, name
                 reads[name] += 1
-            coming = None
+            asked = None
             ready = {
                 (name, way): ctx.get(getattr(dut, f"{name}_{way}_ready")) for name in masters for way in ("w", "r")
             }
             for name, master in masters.items():
                 if master.read is not None and ready[name, "r"]:
-                    assert coming is None, "two reads in one clock"
-                    coming = name, [memory[(master.read + k) % len(memory)] for k in range(master.lanes)]
+                    assert asked is None, "two reads in one clock"
+                    asked = name, [memory[(master.read + k) % len(memory)] for k in range(master.lanes)]
                     master.read = None
             for name, master in masters.items():
                 if master.write is not None and ready[name, "w"]:
                     store(*master.write)
                     master.write = None
+            coming.append(asked)
             await ctx.tick()
 
     sim = Simulator(dut)

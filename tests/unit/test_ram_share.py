@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from quick_engine import Simulator
 
+from epbell.ram import READ_CLOCKS
 from epbell.ram_share import RamShare
 
 
@@ -19,7 +20,7 @@ def test_random_accesses(seed: int) -> None:
         engine: tuple[int, int, int] | None = None
         wants: dict[str, tuple[int, int] | None] = {"w": None, "r": None}
         waited = {"w": 0, "r": 0, "mem": 0}
-        came = 0
+        came = [0] * READ_CLOCKS
         for _ in range(3000):
             if engine is None and rng.random() < 0.5:
                 engine = rng.randrange(2), rng.randrange(16), rng.getrandbits(32)
@@ -39,8 +40,8 @@ def test_random_accesses(seed: int) -> None:
             if wants["w"] is not None:
                 ctx.set(dut.cpu_w_data, wants["w"][1])
                 ctx.set(dut.cpu_w_strb, wants["w"][1] & 0xF)
-            assert ctx.get(dut.mem_rvalid) == came
-            came = 0
+            assert ctx.get(dut.mem_rvalid) == came.pop(0)
+            came.append(0)
             assert not ctx.get(dut.mem_ready) | ctx.get(dut.cpu_w_ready) | ctx.get(dut.cpu_r_ready), "the RAM is not"
             for way in wants:
                 ctx.set(getattr(dut, f"{way}_ready"), ready[way])
@@ -61,7 +62,7 @@ def test_random_accesses(seed: int) -> None:
                     assert address == engine[1]
                     if way == "w":
                         assert (ctx.get(dut.w_data), ctx.get(dut.w_strb)) == (engine[2], 0xF)
-                    came = int(way == "r")
+                    came[-1] = int(way == "r")
                     counts[f"mem_{way}"] += 1
                 waited[way] = waited[way] + 1 if mine and access is not None else 0
                 assert waited[way] < 2, "the CPU waits for one access of the engine at most"
