@@ -55,7 +55,7 @@ class Controller(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16))
+    bus : In(csr.Signature(16, registered=True))
         Registers.
     write_refused, read_refused, unsupported, discontinued, malformed : In(1)
         Events, each a clock long.
@@ -111,9 +111,9 @@ class Controller(wiring.Component):
             "EDMA": PERSONALITIES.index(edma.personality),
             "EDMA_LINES": edma.lines,
         }
-        self._block = csr.Block(epbell_regs.load("controller"))
+        self._block = csr.Block(epbell_regs.load("controller"), decode="sync")
         super().__init__({
-            "bus": In(csr.Signature(16)),
+            "bus": In(csr.Signature(16, registered=True)),
             **{event: In(1) for event in EVENTS},
             **{event: In(VECTORS) for event in _BELL_EVENTS},
             **{event: In(range(most + 1)) for event, most in _EDMA_EVENTS.items()},
@@ -192,10 +192,12 @@ class Controller(wiring.Component):
         """Keep the last failure of an access to the host until software has seen it."""
         cause: Any = Signal(Cause)
         address: Any = Signal(32)
+        seen: Any = Signal(name="cause_seen")  # zero is being written to it
         here = self.bus.w_addr[2:] == epbell_regs.offsets("controller")["OUTBOUND_CAUSE"] >> 2
+        m.d.sync += seen.eq(self.bus.w_en & here & self.bus.w_strb[0] & ~self.bus.w_data[:3].any())
         with m.If(self.outbound_failed.any()):
             m.d.sync += [cause.eq(self.outbound_cause), address.eq(self.outbound_address)]
-        with m.Elif(self.bus.w_en & here & self.bus.w_strb[0] & ~self.bus.w_data[:3].any()):
+        with m.Elif(seen):
             m.d.sync += cause.eq(Cause.NONE)
         m.d.comb += [
             self._value("OUTBOUND_CAUSE", "CAUSE").eq(cause),

@@ -1,12 +1,17 @@
 """What a DMA engine tells of its channels, and the registers that keep it; eDMA and HDMA have them in common."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
+
+if TYPE_CHECKING:
+    from systemrdl.node import AddrmapNode
 
 __all__ = [
     "PULSES",
@@ -46,12 +51,14 @@ class ChannelRegisters(wiring.Component):
     ----------
     write_channels, read_channels : int
         Number of channels, 1 to 8 each.
-    block : csr.Block
-        The registers.
+    tree : AddrmapNode
+        The registers' map.
+    registered : bool
+        Whether each access is decoded a clock ahead.
 
     Attributes
     ----------
-    bus : In(csr.Signature(16))
+    bus : In(csr.Signature(16, registered=registered))
         Register port, addresses relative to the base of the registers.
     wr_done, wr_abort : In(write_channels)
         Write channel n ended, or aborted: its status is set at the next clock edge, and wins over INT_CLEAR.
@@ -68,11 +75,13 @@ class ChannelRegisters(wiring.Component):
     rd_abort: Any
     interrupt: Any
 
-    def __init__(self, write_channels: int, read_channels: int, block: csr.Block) -> None:
-        self._block = block
-        super().__init__(
-            {"bus": In(csr.Signature(16)), **pulse_ports(write_channels, read_channels), "interrupt": Out(1)}
-        )
+    def __init__(self, write_channels: int, read_channels: int, tree: AddrmapNode, *, registered: bool) -> None:
+        self._block = csr.Block(tree, decode="sync" if registered else None)
+        super().__init__({
+            "bus": In(self._block.bus.signature.flip()),
+            **pulse_ports(write_channels, read_channels),
+            "interrupt": Out(1),
+        })
 
     def elaborate(self, platform: object) -> Module:
         """Connect the bus and the channels."""

@@ -133,17 +133,20 @@ class Edma(wiring.Component):
 
     A ring in clock t, of either kind, asserts the lines in clock t + 1; so does a pulse of ``wr_done`` and the others,
     if the channel may interrupt. A write of INT_CLEAR in clock t drops them in clock t + 1. Set wins over clear in the
-    same clock. With ``doorbell_only`` there is nothing but the ring: the pulses are inputs of the same width, so that
+    same clock. With a registered port, the clock of a write is the one in which it is made: it comes after the one in
+    which it is at the port. With ``doorbell_only`` there is nothing but the ring: the pulses are inputs of the same width, so that
     it fits where an eDMA does, and are ignored.
 
     Parameters
     ----------
     shape : EdmaShape or None
         What to build. None: all defaults.
+    registered : bool
+        Whether each access is decoded a clock ahead.
 
     Attributes
     ----------
-    bus : In(csr.Signature(16))
+    bus : In(csr.Signature(16, registered=registered))
         Register port: the page of 64 KiB.
     ring : In(1)
         A doorbell write that does not come through `bus`: high for one clock for each. Ignored with ``"hdma"``.
@@ -172,18 +175,20 @@ class Edma(wiring.Component):
     merged: Any
     delivered: Any
 
-    def __init__(self, shape: EdmaShape | None = None) -> None:
+    def __init__(self, shape: EdmaShape | None = None, *, registered: bool = False) -> None:
         self.shape = shape = EdmaShape() if shape is None else shape
+        self._registered = registered
         channels = shape.write_channels, shape.read_channels
         if shape.doorbell_only:
-            self._registers: Any = DoorbellRegisters(*channels)
+            self._registers: Any = DoorbellRegisters(*channels, registered=registered)
         elif shape.personality == "hdma":
-            self._registers = HdmaRegisters(*channels)
+            self._registers = HdmaRegisters(*channels, registered=registered)
         else:
-            self._registers = EdmaRegisters(*channels, legacy=shape.personality == "legacy")
+            legacy = shape.personality == "legacy"
+            self._registers = EdmaRegisters(*channels, legacy=legacy, registered=registered)
         super().__init__(
             {
-                "bus": In(csr.Signature(16)),
+                "bus": In(csr.Signature(16, registered=registered)),
                 "ring": In(1),
                 **_channel_ports(shape),
                 "rung": Out(2),
@@ -214,20 +219,23 @@ class Edma(wiring.Component):
         latch, clear, by_bus, left = (Signal(name=name) for name in ("latch", "clear", "ring_by_bus", "left"))
         rings: Any = Signal(2)
         m.d.comb += [
-            by_bus.eq(self._written(self.shape.doorbells)),
-            clear.eq(self._written(self.shape.words("INT_CLEAR"))),
             rings.eq(self.ring + by_bus),
             left.eq(latch & ~clear),
             self.rung.eq(rings),
             self.merged.eq(Mux(rings == 0, 0, rings - 1 + left)),
             self.delivered.eq(latch & clear),
         ]
+        decoded = m.d.sync if self._registered else m.d.comb
+        decoded += [
+            by_bus.eq(self._written(self.shape.doorbells)),
+            clear.eq(self._written(self.shape.words("INT_CLEAR"))),
+        ]
         # Set wins: a ring in the clock of the acknowledge is one that no handler has seen.
         m.d.sync += latch.eq(left | rings.any())
         return latch
 
     def _written(self, words: tuple[int, ...]) -> Any:
-        """Whether any byte of one of these words is being written in this clock."""
+        """Whether any byte of one of these words is being written at the port in this clock."""
         here: Any = Const(0)
         for word in words:
             here |= self.bus.w_addr[2:] == word >> 2

@@ -9,7 +9,6 @@ from typing import Any
 from amaranth.hdl import Const
 
 import epbell_regs
-from epbell import csr
 from epbell.dma_channels import ChannelRegisters
 
 __all__ = ["DoorbellRegisters"]
@@ -22,6 +21,8 @@ class DoorbellRegisters(ChannelRegisters):
     ----------
     write_channels, read_channels : int
         Numbers of channels that DMA_CTRL tells, 1 to 8 each.
+    registered : bool
+        Whether each access is decoded a clock ahead.
 
     Raises
     ------
@@ -29,9 +30,9 @@ class DoorbellRegisters(ChannelRegisters):
         If a number of channels is out of range.
     """
 
-    def __init__(self, write_channels: int, read_channels: int) -> None:
+    def __init__(self, write_channels: int, read_channels: int, *, registered: bool = False) -> None:
         tree = epbell_regs.load("edma_doorbell", write_channels=write_channels, read_channels=read_channels)
-        super().__init__(write_channels, read_channels, csr.Block(tree))
+        super().__init__(write_channels, read_channels, tree, registered=registered)
 
     def _causes(self, m: Any) -> Any:
         return Const(0)

@@ -11,7 +11,6 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 
 import epbell_regs
-from epbell import csr
 from epbell.dma_channels import ChannelRegisters
 
 __all__ = ["EdmaRegisters"]
@@ -32,6 +31,8 @@ class EdmaRegisters(ChannelRegisters):
         Number of channels, 1 to 8 each.
     legacy : bool
         Whether there is one bank at 0x100, in which VIEWPORT_SEL shows one channel, in place of a block for each.
+    registered : bool
+        Whether each access is decoded a clock ahead.
 
     Raises
     ------
@@ -39,17 +40,21 @@ class EdmaRegisters(ChannelRegisters):
         If a number of channels is out of range.
     """
 
-    def __init__(self, write_channels: int, read_channels: int, *, legacy: bool = False) -> None:
+    def __init__(
+        self, write_channels: int, read_channels: int, *, legacy: bool = False, registered: bool = False
+    ) -> None:
         tree = epbell_regs.load("edma", write_channels=write_channels, read_channels=read_channels, legacy=int(legacy))
         self._legacy = legacy
-        super().__init__(write_channels, read_channels, csr.Block(tree))
+        self._registered = registered
+        super().__init__(write_channels, read_channels, tree, registered=registered)
 
     def elaborate(self, platform: object) -> Module:
         """Put the bank in front of the registers, if there is one."""
         m: Any = super().elaborate(platform)
         if self._legacy:
-            self._bank(m, "w")
-            self._bank(m, "r")
+            viewport = self._viewport(m)
+            self._bank(m, viewport, "w")
+            self._bank(m, viewport, "r")
         return m
 
     def _causes(self, m: Any) -> Any:
@@ -58,15 +63,30 @@ class EdmaRegisters(ChannelRegisters):
             self._direction(m, "READ", self.rd_done, self.rd_abort),
         )
 
-    def _bank(self, m: Any, way: str) -> None:
+    def _viewport(self, m: Any) -> tuple[Any, Any]:
+        """Channel and direction that VIEWPORT_SEL shows to an access that is at the port."""
+        selected = self._block.field("VIEWPORT_SEL", "CHANNEL").value, self._block.field("VIEWPORT_SEL", "READ").value
+        if not self._registered:
+            return selected
+        # A clock ahead, as the decoder is: the register itself has not yet what was at the port in the clock before.
+        bus = self.bus
+        here = bus.w_en & (bus.w_addr[2:] == epbell_regs.offsets("edma", legacy=1)["VIEWPORT_SEL"] >> 2)
+        ahead = Signal.like(selected[0], name="channel_ahead"), Signal.like(selected[1], name="read_ahead")
+        for value, lowest in zip(ahead, (0, 31), strict=True):
+            with m.If(here & bus.w_strb[lowest // 8]):
+                m.d.sync += value.eq(bus.w_data[lowest : lowest + len(value)])
+        return ahead
+
+    def _bank(self, m: Any, viewport: tuple[Any, Any], way: str) -> None:
         """Show the selected channel's block in the bank, and nothing beyond the bank."""
-        viewport = self._block.field("VIEWPORT_SEL", "CHANNEL").value, self._block.field("VIEWPORT_SEL", "READ").value
         address = getattr(self.bus, f"{way}_addr")
         within, beyond = address[8:] == _BANK >> 8, address[9:] != 0
         selected: Any = Cat(address[:8], viewport[1], viewport[0])
+        shown: Any = Signal(16, name=f"{way}_shown")
         m.d.comb += [
-            getattr(self._block.bus, f"{way}_addr").eq(Mux(within, selected + _BLOCKS, address)),
-            getattr(self._block.bus, f"{way}_en").eq(getattr(self.bus, f"{way}_en") & ~beyond),
+            shown.eq(Mux(within, selected + _BLOCKS, address)),
+            # No register is in the upper half.
+            getattr(self._block.bus, f"{way}_addr").eq(Cat(shown[:15], beyond)),
         ]
 
     def _direction(self, m: Any, name: str, done: Any, abort: Any) -> Any:

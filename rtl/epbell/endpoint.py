@@ -422,7 +422,7 @@ class Endpoint(wiring.Component):
         pages: Any = self._pages
         page, inward, outward = pages.iatu, self._inbound.bus, self._outbound.bus
         for port in (inward, outward):
-            for name in ("w_en", "w_addr", "w_data", "w_strb", "r_en", "r_addr"):
+            for name in ("w_en", "w_addr", "w_data", "w_strb", "r_load", "r_en", "r_addr"):
                 m.d.comb += getattr(port, name).eq(getattr(page, name))
         m.d.comb += page.r_data.eq(inward.r_data | outward.r_data)
 
@@ -437,16 +437,16 @@ class Endpoint(wiring.Component):
                 wiring.connect(m, getattr(pages, name), getattr(blocks, name))
         for name in self._aside:
             m.d.comb += getattr(blocks, f"{name}_aside").eq(getattr(pages, f"{name}_aside"))
-        written = target.bus_pages & (target.bus_valid & target.bus_ready).replicate(len(target.bus_pages))
         for event in EVENTS:
             m.d.comb += getattr(blocks, event).eq(getattr(target, event))
         for name in edma_ports(self._shape):
             port, member = getattr(self, name), getattr(blocks, name)
             m.d.comb += port.eq(member) if name == "irq_edma" else member.eq(port)
         m.d.comb += [
-            blocks.host_mu.eq(written[self._host_names.index("mu_b")]),
-            blocks.host_edma.eq(written[self._host_names.index("edma")]),
-            blocks.host_age.eq(target.bus_age),
+            pages.host_w_age.eq(target.bus_age),
+            blocks.host_mu.eq(pages.host_made[self._host_names.index("mu_b")]),
+            blocks.host_edma.eq(pages.host_made[self._host_names.index("edma")]),
+            blocks.host_age.eq(pages.host_age),
             blocks.torn.eq(self._parser.torn),
             self.irq_mu.eq(blocks.irq_mu),
         ]

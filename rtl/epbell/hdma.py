@@ -11,7 +11,6 @@ from typing import Any
 from amaranth.hdl import Cat, Signal
 
 import epbell_regs
-from epbell import csr
 from epbell.dma_channels import ChannelRegisters
 
 __all__ = ["HdmaRegisters"]
@@ -26,6 +25,8 @@ class HdmaRegisters(ChannelRegisters):
     ----------
     write_channels, read_channels : int
         Number of channels, 1 to 8 each.
+    registered : bool
+        Whether each access is decoded a clock ahead.
 
     Raises
     ------
@@ -33,9 +34,9 @@ class HdmaRegisters(ChannelRegisters):
         If a number of channels is out of range.
     """
 
-    def __init__(self, write_channels: int, read_channels: int) -> None:
+    def __init__(self, write_channels: int, read_channels: int, *, registered: bool = False) -> None:
         tree = epbell_regs.load("hdma", write_channels=write_channels, read_channels=read_channels)
-        super().__init__(write_channels, read_channels, csr.Block(tree))
+        super().__init__(write_channels, read_channels, tree, registered=registered)
 
     def _causes(self, m: Any) -> Any:
         causes: list[Any] = []

@@ -63,7 +63,7 @@ class Inbound(wiring.Component):
     A request never crosses a multiple of 4 KiB, and only there windows begin and end: what claims the first dword
     claims the last one. Local addresses have 64 bits, none of which is ever dropped.
 
-    The registers of a window take effect together, two clocks after any write to its CTRL2: a window that is aimed
+    The registers of a window take effect together, two clocks after any write to its CTRL2 is made: a window that is aimed
     elsewhere by writing the other registers and CTRL2, in that order, shows its old or its new target and no third
     one.
 
@@ -80,7 +80,7 @@ class Inbound(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16))
+    bus : In(csr.Signature(16, registered=True))
         Registers, map ``iatu``.
     bar, function, address, length : In(3), In(8), In(64), In(11)
         The request: BAR number, function number, PCI address, dwords.
@@ -112,9 +112,9 @@ class Inbound(wiring.Component):
         self._fixed = fixed
         if fixed is not None:
             check_fixed_bar(self._bars, fixed.number)
-        self._block = csr.Block(epbell_regs.load("iatu", windows=windows))
+        self._block = csr.Block(epbell_regs.load("iatu", windows=windows), decode="sync")
         super().__init__({
-            "bus": In(csr.Signature(16)),
+            "bus": In(csr.Signature(16, registered=True)),
             "bar": In(3),
             "function": In(8),
             "address": In(64),
@@ -178,7 +178,12 @@ class Inbound(wiring.Component):
         region = f"IB{index}"
         offset = epbell_regs.offsets("iatu", windows=self._windows)[f"{region}_CTRL2"]
         written: Any = Signal(name=f"written{index}")
-        m.d.sync += written.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any())
+        here: Any = Signal(name=f"here{index}")
+        # The write is made in the clock after the one in which it is at the port; in the one after that it can be read.
+        m.d.sync += [
+            here.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any()),
+            written.eq(here),
+        ]
 
         bar = self._value(region, "CTRL2", "BAR")
         by_bar = self._value(region, "CTRL2", "BAR_MATCH")

@@ -39,7 +39,7 @@ class OutboundWindows(wiring.Component):
     address on the bus is ``target + (address - base)``, 64 bits. CTRL1 also says with which traffic class and
     attributes, and whether with a digest.
 
-    The registers of a window take effect together, two clocks after any write to its CTRL2: a window that is aimed
+    The registers of a window take effect together, two clocks after any write to its CTRL2 is made: a window that is aimed
     elsewhere by writing BASE, LIMIT, TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and no
     third one.
 
@@ -50,7 +50,7 @@ class OutboundWindows(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16))
+    bus : In(csr.Signature(16, registered=True))
         Registers, map ``iatu_outbound``.
     address : In(32)
         Local address.
@@ -77,9 +77,9 @@ class OutboundWindows(wiring.Component):
 
     def __init__(self, windows: int = 6) -> None:
         self._windows = windows
-        self._block = csr.Block(epbell_regs.load("iatu_outbound", windows=windows))
+        self._block = csr.Block(epbell_regs.load("iatu_outbound", windows=windows), decode="sync")
         super().__init__({
-            "bus": In(csr.Signature(16)),
+            "bus": In(csr.Signature(16, registered=True)),
             "address": In(32),
             "claimed": Out(1),
             "shift": Out(64 - GRANULE_BITS),
@@ -117,7 +117,12 @@ class OutboundWindows(wiring.Component):
         region = f"OB{index}"
         offset = epbell_regs.offsets("iatu_outbound", windows=self._windows)[f"{region}_CTRL2"]
         written: Any = Signal(name=f"written{index}")
-        m.d.sync += written.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any())
+        here: Any = Signal(name=f"here{index}")
+        # The write is made in the clock after the one in which it is at the port; in the one after that it can be read.
+        m.d.sync += [
+            here.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any()),
+            written.eq(here),
+        ]
 
         elsewhere = (
             self._value(region, "CTRL1", "TYPE").any()

@@ -30,8 +30,8 @@ def edma_ports(shape: EdmaShape) -> dict[str, Any]:
 class Peripherals(wiring.Component):
     """The blocks that ring, and the one that counts and raises interrupts of the host.
 
-    A ring by the host comes as a write of a register port, or to the eDMA as ``edma_aside``, which needs none. Either
-    raises the interrupt line in the next clock.
+    A ring by the host comes as a write of a register port, a clock ahead of the one in which it is made, or to the eDMA
+    as ``edma_aside``, in that clock. Either raises the interrupt line in the clock after it.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ class Peripherals(wiring.Component):
 
     Attributes
     ----------
-    mu_a, mu_b, controller, edma : In(csr.Signature(16))
+    mu_a, mu_b, controller, edma : In(csr.Signature(16, registered=True))
         Register ports.
     edma_aside : In(1)
         The host rings the eDMA beside its register port.
     host_mu, host_edma, host_age : In(1), In(1), In(16)
-        The host writes to side B or to the eDMA in this cycle, that many clocks after its request began.
+        A write of the host to side B or to the eDMA is made in this cycle, that many clocks after its request began.
     write_refused, read_refused, unsupported, discontinued, malformed : In(1)
         Requests that were not done. ``torn`` is one more that is malformed.
     outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
@@ -103,11 +103,11 @@ class Peripherals(wiring.Component):
     edma_rd_abort: Any
 
     def __init__(self, *, layout: str, edma: EdmaShape, data_width: int, windows: int, guard: bool) -> None:
-        self._mu = MessagingUnit(layout)
-        self._edma = Edma(edma)
+        self._mu = MessagingUnit(layout, registered=True)
+        self._edma = Edma(edma, registered=True)
         self._controller = Controller(data_width=data_width, windows=windows, guard=guard, edma=edma)
         super().__init__({
-            **{page: In(csr.Signature(16)) for page in ("mu_a", "mu_b", "controller", "edma")},
+            **{page: In(csr.Signature(16, registered=True)) for page in ("mu_a", "mu_b", "controller", "edma")},
             "edma_aside": In(1),
             "host_mu": In(1),
             "host_edma": In(1),

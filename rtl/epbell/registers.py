@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
 from epbell.csr_register import any_of
+from epbell.pcie.target import LATENCY_BITS
 from epbell.share import Share, check_patience
 
-__all__ = ["RegisterPages"]
+__all__ = [
+    "READ_CLOCKS",
+    "WRITE_CLOCKS",
+    "RegisterPages",
+]
+
+WRITE_CLOCKS = 2
+"""Clocks from the handshake of a write to the one in which it is made; what it changes is seen from the next one on."""
+
+READ_CLOCKS = 4
+"""Clocks from the handshake of a read to the one in which its data are there. It is made together with the writes whose
+handshake is in the same clock: :data:`WRITE_CLOCKS` later."""
 
 
 class RegisterPages(wiring.Component):
@@ -19,7 +31,12 @@ class RegisterPages(wiring.Component):
 
     The CPU reaches every page, the host those that are meant for it; only these need an arbiter, one for writing and
     one for reading (:class:`Share`). Masters that access different pages, or the same page in different directions, do
-    not notice each other. What is granted happens in the same cycle.
+    not notice each other.
+
+    The handshakes define the order: a read finds what the writes whose handshake was in an earlier clock have left, and
+    nothing of the others. Behind them is a pipeline that never stands, the same for all pages: the access is at the
+    page's port in the next clock, where it is decoded, and made in the one after that. What a page reads as is held for
+    a clock, and what both masters read of all pages for another one.
 
     Where a write of the host is no more than an event, the block may have an input for it beside its register port.
     Such a write goes that way: it never waits for the CPU, and may meet the CPU's write of the same clock.
@@ -38,17 +55,23 @@ class RegisterPages(wiring.Component):
     Attributes
     ----------
     host_w_valid, host_w_ready, host_w_pages, host_w_addr, host_w_data, host_w_strb
-        Write of the host. ``host_w_pages`` is one-hot over `host_names`.
+        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on flip-flops and the
+        page only.
+    host_w_age : In(16)
+        Clocks since the request that makes this write began.
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
-        Read of the host; ``host_r_data`` belongs to the same cycle.
+        Read of the host; ``host_r_ready`` as for writing. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
+        handshake, for that clock only.
     cpu_w_valid, cpu_w_ready, cpu_w_pages, cpu_w_addr, cpu_w_data, cpu_w_strb
-        Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``.
+        Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``, which is low without it.
     cpu_r_valid, cpu_r_ready, cpu_r_pages, cpu_r_addr, cpu_r_data
-        Read of the CPU.
-    <name> : Out(csr.Signature(16))
+        Read of the CPU; its data as the host's.
+    <name> : Out(csr.Signature(16, registered=True))
         Register port of each page.
     <name>_aside : Out(1)
-        For each page of `aside`: the host writes to it in this cycle.
+        For each page of `aside`: a write of the host is made in this cycle.
+    host_made, host_age : Out(len(host_names)), Out(16)
+        A write of the host is made in this cycle, one-hot; clocks since the request began, at most 65535.
 
     Raises
     ------
@@ -62,6 +85,7 @@ class RegisterPages(wiring.Component):
     host_w_addr: Any
     host_w_data: Any
     host_w_strb: Any
+    host_w_age: Any
     host_r_valid: Any
     host_r_ready: Any
     host_r_pages: Any
@@ -78,6 +102,8 @@ class RegisterPages(wiring.Component):
     cpu_r_pages: Any
     cpu_r_addr: Any
     cpu_r_data: Any
+    host_made: Any
+    host_age: Any
 
     def __init__(
         self, names: Sequence[str], host_names: Sequence[str], *, aside: Sequence[str] = (), patience: int = 8
@@ -106,58 +132,79 @@ class RegisterPages(wiring.Component):
                 f"{master}_r_data": Out(32),
             }
         members |= {f"{name}_aside": Out(1) for name in aside}
-        super().__init__(members | {name: Out(csr.Signature(16)) for name in names})
+        members |= {"host_w_age": In(LATENCY_BITS), "host_made": Out(len(host_names)), "host_age": Out(LATENCY_BITS)}
+        super().__init__(members | {name: Out(csr.Signature(16, registered=True)) for name in names})
 
     def elaborate(self, platform: object) -> Module:
         """Merge the two masters for each page and direction."""
         m: Any = Module()
-        host_ready: dict[str, list[Value]] = {"w": [self._go_aside(m, name) for name in self._aside], "r": []}
-        cpu_ready: dict[str, list[Value]] = {"w": [], "r": []}
-        host_data: list[Any] = []
-        cpu_data: list[Any] = []
-        for index, name in enumerate(self._names):
-            port = getattr(self, name)
-            for way in ("w", "r"):
-                host, cpu = self._grants(m, name, index, way)
-                host_ready[way].append(host)
-                cpu_ready[way].append(cpu)
-                m.d.comb += [
-                    getattr(port, f"{way}_en").eq(host | cpu),
-                    getattr(port, f"{way}_addr").eq(
-                        Mux(cpu, getattr(self, f"cpu_{way}_addr"), getattr(self, f"host_{way}_addr"))
-                    ),
-                ]
-                if way == "w":
-                    m.d.comb += [
-                        port.w_data.eq(Mux(cpu, self.cpu_w_data, self.host_w_data)),
-                        port.w_strb.eq(Mux(cpu, self.cpu_w_strb, self.host_w_strb)),
-                    ]
-            cpu_data.append(port.r_data & self.cpu_r_pages[index].replicate(32))
-            if name in self._host_names:
-                host_data.append(port.r_data & self.host_r_pages[self._host_names.index(name)].replicate(32))
         for way in ("w", "r"):
-            m.d.comb += [
-                getattr(self, f"host_{way}_ready").eq(any_of(host_ready[way])),
-                getattr(self, f"cpu_{way}_ready").eq(any_of(cpu_ready[way])),
-            ]
-        m.d.comb += [self.cpu_r_data.eq(any_of(cpu_data)), self.host_r_data.eq(any_of(host_data))]
+            self._merge(m, way)
+        self._tell(m)
+        self._join(m)
         return m
 
-    def _go_aside(self, m: Any, name: str) -> Any:
-        """Let the host's write go beside the register port; return "there is one"."""
-        event = getattr(self, f"{name}_aside")
-        m.d.comb += event.eq(self._host_wants(name, "w"))
-        return event
+    def _merge(self, m: Any, way: str) -> None:
+        """Grant one direction of every page, and put what is granted at its port in the next clock."""
+        host_may: list[Value] = []
+        cpu_waits: list[Value] = []
+        for index, name in enumerate(self._names):
+            cpu_wants = getattr(self, f"cpu_{way}_valid") & getattr(self, f"cpu_{way}_pages")[index]
+            host_wants: Any = Const(0)
+            if name in self._host_names:
+                page = getattr(self, f"host_{way}_pages")[self._host_names.index(name)]
+                if way == "w" and name in self._aside:
+                    host_may.append(page)
+                else:
+                    m.submodules[f"{name}_{way}"] = share = Share(self._patience)
+                    wants = getattr(self, f"host_{way}_valid") & page
+                    host_wants = wants & share.host_ready
+                    m.d.comb += [share.host_wants.eq(wants), share.cpu_wants.eq(cpu_wants)]
+                    host_may.append(page & share.host_ready)
+                    cpu_waits.append(cpu_wants & host_wants)
+            self._access(m, name, way, host_wants, cpu_wants & ~host_wants)
+        m.d.comb += [
+            getattr(self, f"host_{way}_ready").eq(any_of(host_may)),
+            # Of two ORs behind each other the shorter one: it asks for a page that is shared, not for each.
+            getattr(self, f"cpu_{way}_ready").eq(getattr(self, f"cpu_{way}_valid") & ~any_of(cpu_waits)),
+        ]
 
-    def _host_wants(self, name: str, way: str) -> Any:
-        return getattr(self, f"host_{way}_valid") & getattr(self, f"host_{way}_pages")[self._host_names.index(name)]
+    def _access(self, m: Any, name: str, way: str, host: Any, cpu: Any) -> None:
+        """The stage in front of a page's port."""
+        port = getattr(self, name)
+        m.d.sync += getattr(port, "w_en" if way == "w" else "r_load").eq(host | cpu)
+        # No access, no change: the ports of the pages that only the CPU reaches stay flip-flops of their own.
+        with m.If(host | cpu):
+            for member in ("addr", "data", "strb") if way == "w" else ("addr",):
+                of_host, of_cpu = (getattr(self, f"{master}_{way}_{member}") for master in ("host", "cpu"))
+                m.d.sync += getattr(port, f"{way}_{member}").eq(Mux(host, of_host, of_cpu))
+        if way == "r":
+            m.d.sync += port.r_en.eq(port.r_load)
 
-    def _grants(self, m: Any, name: str, index: int, way: str) -> tuple[Any, Any]:
-        """Return which accesses happen to one page in this cycle: the host's, the CPU's."""
-        cpu_wants = getattr(self, f"cpu_{way}_valid") & getattr(self, f"cpu_{way}_pages")[index]
-        if name not in self._host_names or (way == "w" and name in self._aside):
-            return Value.cast(0), cpu_wants
-        host_wants = self._host_wants(name, way)
-        m.submodules[f"{name}_{way}"] = share = Share(self._patience)
-        m.d.comb += [share.host_wants.eq(host_wants), share.cpu_wants.eq(cpu_wants)]
-        return host_wants & share.host_ready, share.cpu_ready
+    def _tell(self, m: Any) -> None:
+        """Delay what is to be known of the host's writes by as much as the writes."""
+        made: Any = self.host_w_pages & (self.host_w_valid & self.host_w_ready).replicate(len(self._host_names))
+        age: Any = self.host_w_age
+        for clock in range(WRITE_CLOCKS):
+            made = _held(m, made, f"host_made{clock}")
+            age = _held(m, (age + ~age.all())[:LATENCY_BITS], f"host_age{clock}")
+        m.d.comb += [self.host_made.eq(made), self.host_age.eq(age)]
+        for name in self._aside:
+            m.d.comb += getattr(self, f"{name}_aside").eq(made[self._host_names.index(name)])
+
+    def _join(self, m: Any) -> None:
+        """Hold what each page reads as, and give each master that of the page which it has read."""
+        words = [_held(m, getattr(self, name).r_data, f"{name}_word") for name in self._names]
+        for master, names in (("host", self._host_names), ("cpu", self._names)):
+            read: Any = getattr(self, f"{master}_r_pages")
+            for clock in range(READ_CLOCKS - 1):
+                read = _held(m, read, f"{master}_read{clock}")
+            chosen = [words[self._names.index(name)] & read[index].replicate(32) for index, name in enumerate(names)]
+            m.d.sync += getattr(self, f"{master}_r_data").eq(any_of(chosen))
+
+
+def _held(m: Any, value: Any, name: str) -> Any:
+    """Value of the clock before."""
+    held: Any = Signal(len(value), name=name)
+    m.d.sync += held.eq(value)
+    return held
