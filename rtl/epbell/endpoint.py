@@ -8,7 +8,7 @@ docs/endpoint.md has the whole story.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,7 +34,7 @@ from epbell.pcie.outstanding import DEFAULT_TIMEOUT
 from epbell.pcie.queue import Credits, Queue, check_places
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
-from epbell.pcie.target import EVENTS, LATENCY_BITS, Target
+from epbell.pcie.target import EVENTS, Target
 from epbell.peripherals import Peripherals, edma_ports
 from epbell.ram import Ram
 from epbell.ram_share import RamShare
@@ -269,29 +269,12 @@ class Endpoint(wiring.Component):
     def _requests(self, m: Any) -> None:
         """Way in: parser, windows, target."""
         parser, inbound, target = self._parser, self._inbound, self._target
-        header = parser.segment.header
-        packet_age: Any = Signal(LATENCY_BITS)  # of what is on the stream, in the clocks after its first beat
-        more: Any = Signal()  # of that packet is to come
-        with m.If(parser.starts):
-            m.d.sync += more.eq(1)
-        with m.If(parser.valid & parser.segment.final & target.ready):
-            m.d.sync += more.eq(0)
-        with m.If(parser.starts | more):
-            m.d.sync += packet_age.eq(target.age + ~target.age.all())
         m.d.comb += [
-            target.age.eq(Mux(parser.starts, 0, packet_age)),
-            inbound.bar.eq(header.bar),
-            inbound.function.eq(header.function),
-            inbound.address.eq(header.address),
-            inbound.length.eq(header.length),
-            target.claimed.eq(inbound.claimed),
-            target.fits.eq(inbound.fits),
-            target.local.eq(inbound.local),
-            target.valid.eq(parser.valid),
             parser.ready.eq(target.ready),
-            target.segment.eq(parser.segment),
-            target.completes.eq(parser.completes),
-            target.fails.eq(parser.fails),
+            inbound.ready.eq(target.ready),
+            *(getattr(inbound, name).eq(parser.header[name]) for name in ("bar", "function", "address", "length")),
+            *(getattr(target, name).eq(getattr(inbound, name)) for name in ("claimed", "fits", "local")),
+            *(getattr(target, name).eq(getattr(parser, name)) for name in ("valid", "segment", "age")),
             target.max_payload.eq(self.cfg_max_payload),
         ]
 
@@ -379,9 +362,9 @@ class Endpoint(wiring.Component):
             interrupts.mem_ready.eq(share.mem_ready),
             interrupts.mem_rvalid.eq(share.mem_rvalid),
             interrupts.mem_rdata.eq(self._ram.r_data[0]),
-            interrupts.host_wrote.eq(target.ram_valid & target.ram_ready),
-            interrupts.host_address.eq(target.ram_addr),
-            interrupts.host_written.eq(Cat(strobes.any() for strobes in target.ram_strb)),
+            interrupts.host_wrote.eq(target.ram_wrote),
+            interrupts.host_address.eq(target.ram_wrote_addr),
+            interrupts.host_written.eq(target.ram_wrote_dwords),
         ]
 
     def _to_host(self, m: Any) -> None:
@@ -447,7 +430,7 @@ class Endpoint(wiring.Component):
             blocks.host_mu.eq(pages.host_made[self._host_names.index("mu_b")]),
             blocks.host_edma.eq(pages.host_made[self._host_names.index("edma")]),
             blocks.host_age.eq(pages.host_age),
-            blocks.torn.eq(self._parser.torn),
+            blocks.torn.eq(target.torn),
             self.irq_mu.eq(blocks.irq_mu),
         ]
 

@@ -63,9 +63,13 @@ class Inbound(wiring.Component):
     A request never crosses a multiple of 4 KiB, and only there windows begin and end: what claims the first dword
     claims the last one. Local addresses have 64 bits, none of which is ever dropped.
 
-    The registers of a window take effect together, two clocks after any write to its CTRL2 is made: a window that is aimed
-    elsewhere by writing the other registers and CTRL2, in that order, shows its old or its new target and no third
-    one.
+    The registers of a window take effect together, two clocks after any write to its CTRL2 is made: a window that is
+    aimed elsewhere by writing the other registers and CTRL2, in that order, shows its old or its new target and no
+    third one.
+
+    A request goes through three stages, which move in the clocks in which ``ready`` is high: whether each window would
+    claim it, and where that would send it; which window claims it; where it goes. The windows are looked at in the
+    first of them alone, as they are in the clock in which the request moves into it.
 
     A fixed BAR shows its page whatever the windows say: they are not asked. Beyond the page's 64 KiB there is nothing.
 
@@ -82,10 +86,12 @@ class Inbound(wiring.Component):
     ----------
     bus : In(csr.Signature(16, registered=True))
         Registers, map ``iatu``.
+    ready : In(1)
+        The stages move at the end of this clock. Out of a flip-flop.
     bar, function, address, length : In(3), In(8), In(64), In(11)
         The request: BAR number, function number, PCI address, dwords.
     claimed : Out(1)
-        A window or the fixed BAR claims it. Combinational, as the next two.
+        A window or the fixed BAR claims the request of three moves before. Flip-flops, as the next two.
     local : Out(64)
         Local address; if nothing claims the request, bits 6:0 of its PCI address.
     fits : Out(1)
@@ -98,6 +104,7 @@ class Inbound(wiring.Component):
     """
 
     bus: Any
+    ready: Any
     bar: Any
     function: Any
     address: Any
@@ -115,6 +122,7 @@ class Inbound(wiring.Component):
         self._block = csr.Block(epbell_regs.load("iatu", windows=windows), decode="sync")
         super().__init__({
             "bus": In(csr.Signature(16, registered=True)),
+            "ready": In(1),
             "bar": In(3),
             "function": In(8),
             "address": In(64),
@@ -125,52 +133,76 @@ class Inbound(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """One comparator for each window; the lowest that matches supplies the upper address bits."""
+        """Build the stages: each window for itself, the lowest one that matches, its address."""
         m: Any = Module()
         m.submodules.registers = self._block
         wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
 
         mask = self._mask(m, self.bar, "request")
+        windows = [self._window(m, index, mask) for index in range(self._windows)]
+        low, fits = self._stage(m, address1=self.address[:PAGE_BITS]), self._check_end(m)
+
         free: Any = 1
         claims: list[Any] = []
-        locals_: list[Any] = []
-        for index in range(self._windows):
-            hit, local = self._window(m, index, mask)
+        for index, (hit, _) in enumerate(windows):
             wins: Any = Signal(name=f"wins{index}")
             m.d.comb += wins.eq(hit & free)
             free = free & ~hit
             claims.append(wins)
-            upper = local[_LEAST_BAR_BITS:]
-            locals_.append(upper & wins.replicate(len(upper)))
-        # The lowest bits are the request's in any BAR; a refusal is answered with them.
-        m.d.comb += [
-            self.claimed.eq(any_of(claims)),
-            self.local.eq(Cat(self.address[:_LEAST_BAR_BITS], any_of(locals_))),
-        ]
         if self._fixed is not None:
-            offset = self.address[:32] & mask
-            with m.If(self.bar == self._fixed.number):
-                m.d.comb += [
-                    self.claimed.eq(~offset[PAGE_BITS:].any()),
-                    self.local.eq(Cat(offset[:PAGE_BITS], Const(self._fixed.page >> PAGE_BITS, 64 - PAGE_BITS))),
-                ]
-        self._check_end(m)
+            asked, shown = self._fixed_bar(m, self._fixed, mask)
+            claims = [*(wins & asked for wins in claims), shown]
+        chosen = [self._stage(m, **{f"chosen{index}": wins}) for index, wins in enumerate(claims)]
+        uppers = [self._stage(m, **{f"goes{index}": upper}) for index, (_, upper) in enumerate(windows)]
+        low = self._stage(m, address2=low)
+        if self._fixed is not None:
+            uppers.append(Cat(low[_LEAST_BAR_BITS:], Const(self._fixed.page >> PAGE_BITS, 64 - PAGE_BITS)))
+
+        # The lowest bits are the request's in any BAR; a refusal is answered with them.
+        upper = any_of([upper & wins.replicate(len(upper)) for upper, wins in zip(uppers, chosen, strict=True)])
+        with m.If(self.ready):
+            m.d.sync += [
+                self.claimed.eq(any_of(chosen)),
+                self.local.eq(Cat(low[:_LEAST_BAR_BITS], upper)),
+                self.fits.eq(fits),
+            ]
         return m
 
+    def _stage(self, m: Any, **value: Any) -> Any:
+        """Return flip-flops of that name, which take the value with each move."""
+        ((name, now),) = value.items()
+        held: Any = Signal(len(now), name=name, reset_less=True)
+        with m.If(self.ready):
+            m.d.sync += held.eq(now)
+        return held
+
     def _window(self, m: Any, index: int, mask: Any) -> tuple[Any, Any]:
-        """Whether a window would claim the request, and where it would go; the two are computed side by side."""
+        """Return whether a window would claim the request, and to which address but for its lowest bits."""
         window = self._active(m, index)
         page = self.address[_PAGE:]
-        hit: Any = Signal(name=f"hit{index}")
-        local: Any = Signal(64, name=f"local{index}")
-        inside = mask.any() & (window.first <= page) & (page <= window.last)
         function_ok = ~window.match_function | (self.function == window.function)
+        asked: Any = window.on & function_ok
+        by_bar = self._stage(m, **{f"by_bar{index}": asked & window.by_bar & (window.bar == self.bar)})
+        by_page = self._stage(m, **{f"by_page{index}": asked & ~window.by_bar & mask.any()})
+        above = self._in_order(m, f"above{index}", window.first, page)
+        below = self._in_order(m, f"below{index}", page, window.last)
         kept = self.address & window.keep
-        m.d.comb += [
-            hit.eq(window.on & function_ok & Mux(window.by_bar, window.bar == self.bar, inside)),
-            local.eq(Cat(kept[:_PAGE], (kept[_PAGE:] + window.move)[: 64 - _PAGE])),
-        ]
-        return hit, local
+        moved = Cat(kept[_LEAST_BAR_BITS:_PAGE], (kept[_PAGE:] + window.move)[: 64 - _PAGE])
+        return by_bar | (by_page & above & below), self._stage(m, **{f"went{index}": moved})
+
+    def _in_order(self, m: Any, name: str, less: Any, more: Any) -> Any:
+        """Return whether a page is not behind another: halves are compared in the first stage, joined in the second."""
+        half = len(less) // 2
+        before = self._stage(m, **{f"{name}_before": less[half:] < more[half:]})
+        same = self._stage(m, **{f"{name}_same": less[half:] == more[half:]})
+        low = self._stage(m, **{f"{name}_low": less[:half] <= more[:half]})
+        return before | (same & low)
+
+    def _fixed_bar(self, m: Any, fixed: FixedBar, mask: Any) -> tuple[Any, Any]:
+        """Whether the windows are asked, and whether the fixed BAR shows its page."""
+        here: Any = self.bar == fixed.number
+        beyond = (self.address[PAGE_BITS:32] & mask[PAGE_BITS:]).any()
+        return self._stage(m, asked=~here), self._stage(m, shown=here & ~beyond)
 
     def _active(self, m: Any, index: int) -> Any:
         """Copy of a window's registers that is in force."""
@@ -221,19 +253,20 @@ class Inbound(wiring.Component):
                     m.d.comb += mask.eq(size - 1 if size else 0)
         return mask
 
-    def _check_end(self, m: Any) -> None:
-        """Compare the request's last dword with the nearer of the two ends."""
-        end: Any = Signal(12)
+    def _check_end(self, m: Any) -> Any:
+        """Compare the request's last dword with the nearer of the two ends; return the result behind two stages."""
+        begin: Any = Signal(10)
         room: Any = Signal(11)
-        m.d.comb += [room.eq(BOUNDARY // 4), end.eq(self.address[2:12] + self.length)]
+        m.d.comb += [room.eq(BOUNDARY // 4), begin.eq(self.address[2:12])]
         with m.Switch(self.bar):
             for number in range(MAX_BARS):
                 size = _size(self._bars[number])
                 if 0 < size < BOUNDARY:
                     with m.Case(number):
                         words = (size // 4).bit_length() - 1
-                        m.d.comb += [room.eq(size // 4), end.eq(self.address[2 : 2 + words] + self.length)]
-        m.d.comb += self.fits.eq(end <= room)
+                        m.d.comb += [room.eq(size // 4), begin.eq(self.address[2 : 2 + words])]
+        end = self._stage(m, end=begin + self.length)
+        return self._stage(m, fits2=end <= self._stage(m, room1=room))
 
 
 def _size(bar: Bar | None) -> int:

@@ -20,6 +20,7 @@ CTRL1, CTRL2, LOWER_BASE, UPPER_BASE, LIMIT, LOWER_TARGET, UPPER_TARGET, UPPER_L
 )  # fmt: skip
 ENABLE, BAR_MATCH, FUNCTION_MATCH, INCREASE = 1 << 31, 1 << 30, 1 << 19, 1 << 13
 LOW = 0xFFFF_FFFF
+MOVES = 3
 BARS_WITH_FIXED = (Bar(4 << 10), Bar(256 << 10))
 SIZES = tuple(bar.size if bar else 0 for bar in BARS)
 
@@ -39,22 +40,26 @@ class Rig:
         self.model.write32(offset, value, strobes)
 
     async def read(self, offset: int) -> int:
-        self.ctx.set(self.dut.bus.r_en, 1)
-        self.ctx.set(self.dut.bus.r_addr, offset)
-        return self.ctx.get(self.dut.bus.r_data)
+        ctx, bus = self.ctx, self.dut.bus
+        await ctx.tick()  # a write that is at the port is made then
+        self.driver.drive((bus.r_load, 1), (bus.r_addr, offset))
+        await ctx.tick()
+        self.driver.drive((bus.r_load, 0), (bus.r_en, 1))
+        return ctx.get(bus.r_data)
 
     async def aim(self, window: int, base: int, limit: int, target: int, ctrl1: int = 0, ctrl2: int = ENABLE) -> None:
         values = {LOWER_BASE: base & LOW, UPPER_BASE: base >> 32, LIMIT: limit & LOW, UPPER_LIMIT: limit >> 32}
         values |= {LOWER_TARGET: target & LOW, UPPER_TARGET: target >> 32, CTRL1: ctrl1, CTRL2: ctrl2}
         for register, value in values.items():
             await self.write(0x200 * window + 0x100 + register, value)
-        await self.ctx.tick()
+        await self.ctx.tick().repeat(2)
 
     async def ask(self, bar: int, address: int, length: int = 1, function: int = 0) -> int | None:
-        """Offer a request for one clock; return the local address, None when it is refused."""
+        """Offer a request for three moves; return the local address, None when it is refused."""
         ctx, dut = self.ctx, self.dut
-        self.driver.drive((dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function))
-        await ctx.tick()
+        request = (dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function)
+        self.driver.drive(*request, (dut.ready, 1))
+        await ctx.tick().repeat(MOVES)
         assert ctx.get(dut.local) & 0x7F == address & 0x7F, "the lower address of a completion, even of a refusal"
         return ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
 
@@ -102,7 +107,7 @@ def test_random_windows_and_requests(windows: int, rounds: int) -> None:
             await rig.aim(rng.randrange(windows), base, limit, target, ctrl1, ctrl2)
             if rng.random() < 0.3:
                 await rig.write(0x100 + 0x200 * rng.randrange(windows) + CTRL2, rng.getrandbits(32), rng.randrange(16))
-                await rig.ctx.tick()
+                await rig.ctx.tick().repeat(2)
             for _ in range(12):
                 bar = rng.randrange(len(BAR_BASE))
                 page = rng.randrange(max(SIZES[bar] // 4096, 1)) * 4096
@@ -203,11 +208,45 @@ def test_registers_take_effect_together(match: int) -> None:
             for _ in range(3):
                 assert await rig.ask(0, base + 0x1010) == 0x6000_1010
         new = 0x9_5D30_1010 if match else 0x9_5D30_0010
-        await rig.write(0x100 + CTRL2, 0x80, 0b0001)  # a byte that says nothing new
         ctx, dut = rig.ctx, rig.dut
-        assert ctx.get(dut.local) == 0x6000_1010
-        await ctx.tick()
-        assert ctx.get(dut.local) == new, "two clocks after the write"
+        answers = []
+        await rig.write(0x100 + CTRL2, 0x80, 0b0001)  # a byte that says nothing new; made in the clock that begins here
+        for _ in range(3 + MOVES):
+            answers.append(ctx.get(dut.local))
+            await ctx.tick()
+        old = 0x6000_1010
+        assert answers == [old] * (2 + MOVES) + [new], "looked at two clocks after it is made, or later"
+
+    simulate(bench)
+
+
+def test_a_request_goes_to_the_target_of_one_clock() -> None:
+    """Requests one after the other, through stages that stand now and then, while a window is aimed to and fro."""
+    rng = random.Random(7)
+    base, targets = BAR_BASE[0], (0x6000_0000, 0x5D30_0000)
+
+    async def bench(rig: Rig) -> None:
+        ctx, dut, bus = rig.ctx, rig.dut, rig.dut.bus
+        await rig.aim(0, base, base + 0x3FFF, targets[0])
+        inside: list[tuple[int, int]] = []  # offset, and where the window was aimed in the clock of the first move
+        aimed, seen = [0] * 4, set()
+        for step in range(600):
+            offset, ready = 4 * rng.randrange(1024), rng.random() < 0.6
+            request = (dut.bar, 0), (dut.address, base + offset), (dut.length, 1), (dut.function, 0), (dut.ready, ready)
+            target = step // 2 % 2
+            register, value = (CTRL2, ENABLE) if step % 2 else (LOWER_TARGET, targets[target])
+            write = (bus.w_en, 1), (bus.w_addr, 0x100 + register), (bus.w_data, value), (bus.w_strb, 15)
+            rig.driver.drive(*request, *write)
+            aimed.append(target if step % 2 else aimed[-1])
+            await ctx.tick()
+            if ready:
+                inside.append((offset, aimed[-4]))
+            if ready and len(inside) >= MOVES:
+                offset, way = inside.pop(0)
+                assert ctx.get(dut.local) == targets[way] + offset, step
+                assert ctx.get(dut.claimed) & ctx.get(dut.fits)
+                seen.add(way)
+        assert seen == {0, 1}
 
     simulate(bench)
 

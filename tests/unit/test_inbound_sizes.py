@@ -40,9 +40,11 @@ class Linux:
         self.iatu = DwIatu(_NoTime(), self, PAGE, self.log)
 
     async def read32(self, address: int) -> int:
-        self.ctx.set(self.dut.bus.r_en, 1)
-        self.ctx.set(self.dut.bus.r_addr, address - PAGE.address)
-        return self.ctx.get(self.dut.bus.r_data)
+        bus = self.dut.bus
+        self.driver.drive((bus.r_load, 1), (bus.r_addr, address - PAGE.address))
+        await self.ctx.tick()
+        self.driver.drive((bus.r_load, 0), (bus.r_en, 1))
+        return self.ctx.get(bus.r_data)
 
     async def write32(self, address: int, value: int) -> None:
         ctx, bus = self.ctx, self.dut.bus
@@ -50,6 +52,7 @@ class Linux:
         self.driver.drive((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, 0xF))
         await ctx.tick()
         self.driver.drive((bus.w_en, 0))
+        await ctx.tick()
         self.model.write32(offset, value)
 
     async def read(self, address: int, length: int) -> bytes:
@@ -61,8 +64,9 @@ class Linux:
     async def ask(self, bar: int, start: int, offset: int, length: int = 1) -> int | None:
         """Offer a request of the host; return where it goes, as both say, None when it is refused."""
         ctx, dut = self.ctx, self.dut
-        self.driver.drive((dut.bar, bar), (dut.address, start + offset), (dut.length, length), (dut.function, 0))
-        await ctx.tick().repeat(2)
+        request = (dut.bar, bar), (dut.address, start + offset), (dut.length, length), (dut.function, 0)
+        self.driver.drive(*request, (dut.ready, 1))
+        await ctx.tick().repeat(4)
         local = ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
         expected = self.model.translate(bar, 0, offset, start + offset, 4 * length)
         assert local is None or local == expected, f"BAR {bar} at {offset:#x}"

@@ -5,14 +5,16 @@ so that the first of them is in lane 0, and the request's whole header beside it
 request ended.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell.csr_register import any_of
 from epbell.pcie import usp
+from epbell.pcie.age import AGE, moved, older
 from epbell.pcie.tlp import HEADER, RequestType
 
 __all__ = [
@@ -44,19 +46,23 @@ def segment_layout(lanes: int) -> data.StructLayout:
     count : range(lanes + 1)
         Valid dwords in ``data``.
     first : 1
-        Not the continuation of a payload: ``header`` is news.
+        Not the continuation of a payload: ``header`` is news. Beats without a segment may say so too.
     tail : 1
         By the header's length, ``data`` holds the payload's last dword.
+    single : 1
+        By the header's length, the request is for one dword.
     write : 1
         ``data`` is a memory write's payload, so far without any error.
     final : 1
-        The request is over with this segment; the remaining members count only then.
+        The request is over with this segment; the three members that follow count only then.
     known : 1
         There is a header. Not so when the packet was cut within its descriptor, or joined in its middle.
     discontinued : 1
         The hard block withdrew the packet.
     malformed : 1
         The packet is shorter or longer than its header says (and not discontinued).
+    torn : 1
+        The packet has replaced one that had not ended, which is one more malformed packet.
     """
     return data.StructLayout({
         "header": HEADER,
@@ -64,21 +70,31 @@ def segment_layout(lanes: int) -> data.StructLayout:
         "count": range(lanes + 1),
         "first": 1,
         "tail": 1,
+        "single": 1,
         "write": 1,
         "final": 1,
         "known": 1,
         "discontinued": 1,
         "malformed": 1,
+        "torn": 1,
     })
 
 
 class RequestParser(wiring.Component):
     """Cuts the CQ stream of the UltraScale+ hard block (PG213, "Completer Request Interface") into segments.
 
-    The segment is combinational: it belongs to the beat on the stream and is taken together with it. The descriptor
-    takes two beats at 64 bits, one at 128, and half or a quarter of the first beat at 256 and 512, where the payload
-    follows in the same beat. A packet whose ``tlast`` comes early or late is followed to its ``tlast``; a packet that
-    begins before the one before it has ended replaces it; beats before the first start of packet are skipped.
+    The descriptor takes two beats at 64 bits, one at 128, and half or a quarter of the first beat at 256 and 512, where
+    the payload follows in the same beat. A packet whose ``tlast`` comes early or late is followed to its ``tlast``; a
+    packet that begins before the one before it has ended replaces it; beats before the first start of packet are
+    skipped.
+
+    A beat goes through five stages, which move together in the clocks in which ``ready`` is high and stand otherwise:
+
+    0. as it came;
+    1. beside the header of its packet, and what that says about the beats to come; ``header`` is this stage's;
+    2. its place in the packet, by counting;
+    3. whether its end and its lanes are as they have to be;
+    4. whether the packet has been well up to here: the segment.
 
     Parameters
     ----------
@@ -88,23 +104,20 @@ class RequestParser(wiring.Component):
     Attributes
     ----------
     cq : In(usp.CompleterRequest(width))
-        The stream; ``tready`` follows ``ready``.
+        The stream; ``tready`` is ``ready``.
     ready : In(1)
-        The segment, if there is one, is taken in this cycle.
+        The stages move at the end of this clock. Out of a flip-flop.
+    header : Out(HEADER)
+        Header of the packet of which a beat is in stage 1. It counts with the beats that have it, by their segments.
     valid : Out(1)
         There is a segment. Beats that have nothing to say pass without one.
     segment : Out(segment_layout(width / 32))
-        The segment.
-    starts : Out(1)
-        The first beat of a packet is being taken.
+        The segment; that of the beat whose header was on ``header`` three moves before.
+    age : Out(AGE)
+        Clocks since the first beat of the segment's packet was accepted.
     idle : Out(1)
-        No packet is in progress.
-    torn : Out(1)
-        A packet is being replaced by the next one before it has ended: one more malformed packet.
-    completes : Out(1)
-        The beat on the stream, taken or not, ends the packet in progress without an error.
-    fails : Out(1)
-        The beat on the stream, taken or not, shows that the packet in progress will not end well with it.
+        No packet is in progress, and nothing is in the stages. It rises a clock late, and falls in the clock after a
+        beat was accepted.
 
     Raises
     ------
@@ -114,13 +127,11 @@ class RequestParser(wiring.Component):
 
     cq: Any
     ready: Any
+    header: Any
     valid: Any
     segment: Any
-    starts: Any
+    age: Any
     idle: Any
-    torn: Any
-    completes: Any
-    fails: Any
 
     def __init__(self, width: int) -> None:
         self._width = usp.check_width(width)
@@ -128,113 +139,198 @@ class RequestParser(wiring.Component):
         super().__init__({
             "cq": In(usp.CompleterRequest(width)),
             "ready": In(1),
+            "header": Out(HEADER),
             "valid": Out(1),
             "segment": Out(segment_layout(self._lanes)),
-            "starts": Out(1),
-            "idle": Out(1),
-            "torn": Out(1),
-            "completes": Out(1),
-            "fails": Out(1),
+            "age": Out(AGE),
+            "idle": Out(1, init=1),
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Find the beat in which the header is complete, count the payload down from there."""
+        """Build the stages, one after the other."""
         m: Any = Module()
-        cq, segment = self.cq, self.segment
-        user = usp.request_user(self._width, cq.tuser)
-        taken: Any = Signal()
-        head: Any = Signal()  # the header is complete with this beat
-        active: Any = Signal()  # the header is known and the packet goes on
-        fresh: Any = Signal()  # no payload has been seen yet
-        bad: Any = Signal()
-        broken: Any = Signal()  # it was bad before this beat
-        withdrawn: Any = Signal()  # it was discontinued before this beat
-        early = self._header(m, user, head, taken)
-        misframed = self._payload(m, head, taken)
-
-        is_write = segment.header.kind == RequestType.MEM_WRITE
-        is_message = segment.header.kind.as_value()[2:].all()  # whatever it carries is skipped
-        m.d.comb += [
-            cq.tready.eq(self.ready),
-            taken.eq(cq.tvalid & self.ready),
-            segment.known.eq(head | (active & ~user.sop)),
-            bad.eq(~is_message & (misframed | (broken & ~head) | ~segment.header.length.any())),
-            segment.first.eq(head | fresh),
-            segment.final.eq(cq.tlast),
-            segment.discontinued.eq(user.discontinue | (withdrawn & ~user.sop)),
-            segment.malformed.eq((bad | ~segment.known) & ~segment.discontinued),
-            segment.write.eq(segment.known & is_write & ~bad & ~segment.discontinued & segment.count.any()),
-            self.valid.eq(cq.tvalid & (cq.tlast | segment.write)),
-            self.starts.eq(taken & user.sop),
-            self.idle.eq(~active & ~early),
-            self.torn.eq(taken & user.sop & (active | early)),
-            self.completes.eq(cq.tvalid & cq.tlast & ~user.sop & ~bad & ~segment.discontinued),
-            self.fails.eq(cq.tvalid & ~self.completes),
-        ]
-        with m.If(taken):
-            m.d.sync += [
-                active.eq(segment.known & ~cq.tlast),
-                fresh.eq(segment.first & ~segment.count.any()),
-                broken.eq(bad),
-                withdrawn.eq(segment.discontinued),
-            ]
+        self._valid: Any = Signal(5, name="came")  # a beat is in this stage
+        with m.If(self.ready):
+            m.d.sync += self._valid.eq(Cat(self.cq.tvalid, self._valid))
+        beat = self._take(m)
+        early, passed, packet = self._head(m, beat)
+        active, placed = self._count(m, passed, packet)
+        self._judge(m, self._check(m, placed))
+        self._ages(m, beat)
+        coming = self.cq.tvalid & self.ready
+        m.d.comb += self.cq.tready.eq(self.ready)
+        m.d.sync += self.idle.eq(~(coming | self._valid.any() | early | active))
         return m
 
-    def _header(self, m: Any, user: Any, head: Any, taken: Any) -> Any:
-        """Drive ``head`` and the header; return "half a descriptor is waiting for the other half" (64 bits only)."""
-        cq = self.cq
-        early: Any = Signal()
-        held: Any = Signal(128)
-        descriptor: Any = Signal(128)
-        sideband: Any = Signal(19)
-        held_sideband: Any = Signal(19)
-        at_sop = Cat(user.first_be, user.last_be, user.tph)
-        m.d.comb += sideband.eq(Mux(user.sop, at_sop, held_sideband))
-        with m.If(taken & user.sop):
-            m.d.sync += held_sideband.eq(at_sop)
-        if self._width == 64:
-            m.d.comb += [head.eq(early & ~user.sop), descriptor.eq(Cat(held[:64], Mux(head, cq.tdata, held[64:])))]
-            with m.If(taken):
-                m.d.sync += early.eq(user.sop & ~cq.tlast)
-            with m.If(taken & user.sop):
-                m.d.sync += held[:64].eq(cq.tdata)
-            with m.If(taken & head):
-                m.d.sync += held[64:].eq(cq.tdata)
-        else:
-            m.d.comb += [head.eq(user.sop), descriptor.eq(Mux(head, cq.tdata[:128], held))]
-            with m.If(taken & head):
-                m.d.sync += held.eq(descriptor)
-        for name, value in usp.request_header(descriptor, sideband[:4], sideband[4:8], sideband[8:]).items():
-            m.d.comb += self.segment.header[name].eq(value)
-        return early
+    def _stage(self, m: Any, number: int, **values: Any) -> Any:
+        """Flip-flops of a stage, which take these values when the stages move."""
+        found = {name: Signal.like(value, name=f"{name}{number}", reset_less=True) for name, value in values.items()}
+        with m.If(self.ready):
+            m.d.sync += [found[name].eq(value) for name, value in values.items()]
+        return SimpleNamespace(**found)
 
-    def _payload(self, m: Any, head: Any, taken: Any) -> Any:
-        """Count the payload, and move its slice down to lane 0; return "the packet does not end where it should"."""
-        segment, lanes = self.segment, self._lanes
-        lanes_in_head = max(lanes - 4, 0)
-        kind = segment.header.kind
-        carries: Any = Signal()
-        remaining: Any = Signal(11)
-        left: Any = Signal(11)
-        here: Any = Signal(range(lanes + 1))
+    def _take(self, m: Any) -> Any:
+        """Stage 0: a beat as it came."""
+        cq = self.cq
+        user = usp.request_user(self._width, cq.tuser)
+        flags = {"sop": user.sop, "last": cq.tlast, "gone": user.discontinue}
+        sideband: Any = Cat(user.first_be, user.last_be, user.tph)
+        return self._stage(m, 0, **flags, sideband=sideband, keep=cq.tkeep, words=cq.tdata)
+
+    def _head(self, m: Any, beat: Any) -> tuple[Any, Any, Any]:
+        """Stage 1: the header as far as it has come, and what it says of the beats to come."""
+        lanes, came = self._lanes, self._valid[0]
+        early: Any = Signal()  # half a descriptor has passed, and the packet goes on (64 bits only)
+        head: Any = Signal()  # the header is complete with this beat
+        descriptor: Any = Signal(128, reset_less=True)
+        sideband: Any = Signal(19, reset_less=True)
+        with m.If(self.ready & came & beat.sop):
+            m.d.sync += sideband.eq(beat.sideband)
+        if lanes == 2:
+            m.d.comb += head.eq(came & early & ~beat.sop)
+            with m.If(self.ready & came):
+                m.d.sync += early.eq(beat.sop & ~beat.last)
+            with m.If(self.ready & came & beat.sop):
+                m.d.sync += descriptor[:64].eq(beat.words)
+            with m.If(self.ready & head):
+                m.d.sync += descriptor[64:].eq(beat.words)
+        else:
+            m.d.comb += head.eq(came & beat.sop)
+            with m.If(self.ready & head):
+                m.d.sync += descriptor.eq(beat.words[:128])
+        for name, value in usp.request_header(descriptor, sideband[:4], sideband[4:8], sideband[8:]).items():
+            m.d.comb += self.header[name].eq(value)
+        upper = beat.words[:64] if lanes == 2 else beat.words[64:128]
+        packet = self._foresee(m, self.ready & head, upper[:11], upper[11:15])
+        # Lanes in use, if they are the lower ones, and how many.
+        gaps: Any = beat.keep[1:] & ~beat.keep[:-1]
+        ends: Any = beat.keep & ~(beat.keep >> 1)
+        used: Any = Signal(range(lanes + 1))
+        m.d.comb += used.eq(any_of([Mux(ends[lane], lane + 1, 0) for lane in range(lanes)]))
+        passed = self._stage(
+            m,
+            1,
+            **{name: getattr(beat, name) for name in ("sop", "last", "gone", "words")},
+            head=head,
+            torn=came & beat.sop & early,
+            gaps=gaps.any(),
+            used=used,
+        )
+        return early, passed, packet
+
+    def _foresee(self, m: Any, taken: Any, length: Any, kind: Any) -> Any:
+        """Beside the header: how its payload is spread over the beats, the one of the header and those behind it."""
+        lanes = self._lanes
+        own = max(lanes - 4, 0)  # dwords of payload in the header's beat, at most
+        carries: Any = any_of([kind == some for some in _CARRIERS])
+        behind: Any = Signal(12)  # dwords behind it, less one
+        goes_on: Any = Signal()
+        here: Any = Signal(range(own + 1))
         m.d.comb += [
-            carries.eq(any_of([kind == some for some in _CARRIERS])),
-            remaining.eq(Mux(head, Mux(carries, segment.header.length, 0), left)),
-            here.eq(Mux(head, lanes_in_head, lanes)),
-            segment.tail.eq(remaining <= here),
-            segment.count.eq(Mux(segment.tail, remaining, here)),
+            behind.eq(length - (own + 1)),
+            goes_on.eq(carries & ~behind[11]),
+            here.eq(Mux(behind[11], length, own) if own else 0),
         ]
+        shift = lanes.bit_length() - 1
+        values = {
+            "goes_on": goes_on,
+            "beats": behind[shift:11],  # behind the header's, less one
+            "one": ~behind[shift:11].any(),
+            "rest": (behind[:shift] + 1)[: lanes.bit_length()],  # dwords in the last of them
+            "here": Mux(carries, here, 0)[: len(here)] if own else Const(0, 1),
+            "empty": ~length.any(),
+            "single": length == 1,
+            "writes": kind == RequestType.MEM_WRITE,
+            "message": kind[2:].all(),
+        }
+        found = {name: Signal.like(value, name=name, reset_less=True) for name, value in values.items()}
         with m.If(taken):
-            m.d.sync += left.eq(remaining - segment.count)
-        words = [self.cq.tdata.word_select(lane, 32) for lane in range(lanes)]
-        for lane in range(lanes):
-            if lanes < 8:
-                m.d.comb += segment.data[lane].eq(words[lane])
-            else:
-                in_head = words[lane + 4] if lane + 4 < lanes else 0
-                m.d.comb += segment.data[lane].eq(Mux(head, in_head, words[lane]))
-        kept: Any = Signal(lanes)
-        before = Mux(head, min(lanes, 4), 0)  # dwords of the descriptor in this beat
-        for lane in range(lanes):
-            m.d.comb += kept[lane].eq(lane < before + segment.count)
-        return (self.cq.tlast != segment.tail) | (self.cq.tkeep != kept)
+            m.d.sync += [found[name].eq(value) for name, value in values.items()]
+        return SimpleNamespace(**found)
+
+    def _count(self, m: Any, passed: Any, packet: Any) -> tuple[Any, Any]:
+        """Stage 2: where in its packet a beat is; its payload in lane 0."""
+        lanes, came = self._lanes, self._valid[1]
+        head = passed.head
+        active: Any = Signal()  # the header is known, and the packet goes on
+        ending: Any = Signal(reset_less=True)  # the next beat is to be the last
+        left: Any = Signal.like(packet.beats, reset_less=True)  # beats to come behind the next one
+        fresh: Any = Signal(reset_less=True)  # the header has passed, and no payload
+        gone: Any = Signal()  # the packet in progress was withdrawn
+        known: Any = Signal()
+        tail: Any = Signal()
+        withdrawn: Any = Signal()
+        count: Any = Signal(range(lanes + 1))
+        m.d.comb += [
+            known.eq(head | (active & ~passed.sop)),
+            tail.eq(Mux(head, ~packet.goes_on, ending)),
+            withdrawn.eq(passed.gone | (gone & ~passed.sop)),
+            count.eq(Mux(head, packet.here, Mux(ending, packet.rest, lanes))),
+        ]
+        with m.If(self.ready & came):
+            m.d.sync += [
+                active.eq(known & ~passed.last),
+                gone.eq(withdrawn),
+                ending.eq(Mux(head, packet.one, left == 1)),
+                left.eq(Mux(head, packet.beats, left - 1)),
+                fresh.eq(head),
+            ]
+        words: Any = passed.words
+        if lanes >= 8:
+            words = Mux(head, passed.words[128:], passed.words)
+        before = min(lanes, 4)  # dwords of the descriptor in the header's beat
+        placed = self._stage(
+            m,
+            2,
+            **{name: getattr(packet, name) for name in ("empty", "single", "writes", "message")},
+            **{"header": self.header, "words": words, "head": head, "ending": ending, "last": passed.last},
+            **{"known": known, "gone": withdrawn, "tail": tail, "count": count, "gaps": passed.gaps},
+            first=came & (head | (fresh if lanes < 8 else 0)),
+            torn=passed.torn | (came & passed.sop & active),
+            as_head=passed.used == packet.here + before,
+            as_last=passed.used == packet.rest,
+            as_others=passed.used == lanes,
+        )
+        return active, placed
+
+    def _check(self, m: Any, placed: Any) -> Any:
+        """Stage 3: whether a beat ends its packet if it should, and has the lanes that it should."""
+        p = placed
+        lanes_fit = Mux(p.head, p.as_head, Mux(p.ending, p.as_last, p.as_others))
+        wrong = ~p.message & (p.empty | p.gaps | (p.last != p.tail) | ~lanes_fit)
+        pays = self._valid[2] & p.known & p.writes & ~p.gone & p.count.any()
+        passed = ("header", "words", "head", "last", "known", "gone", "tail", "count", "first", "torn", "single")
+        return self._stage(m, 3, **{name: getattr(p, name) for name in passed}, wrong=wrong, pays=pays)
+
+    def _judge(self, m: Any, checked: Any) -> None:
+        """Stage 4: the segment."""
+        c = checked
+        broken: Any = Signal()  # the packet in progress was bad before this beat
+        bad: Any = Signal()
+        m.d.comb += bad.eq(c.wrong | (broken & ~c.head))
+        with m.If(self.ready & self._valid[3]):
+            m.d.sync += broken.eq(bad)
+        came = self._valid[3]
+        final = came & c.last
+        write = c.pays & ~bad
+        segment = self._stage(
+            m,
+            4,
+            **{name: getattr(c, name) for name in ("header", "count", "first", "tail", "single", "known", "torn")},
+            **{"data": c.words, "write": write, "final": final, "discontinued": c.gone},
+            malformed=(bad | ~c.known) & ~c.gone,
+            says=final | write | c.torn,
+        )
+        m.d.comb += [self.segment[name].eq(getattr(segment, name)) for name in self.segment.shape().members]
+        m.d.comb += self.valid.eq(self._valid[4] & segment.says)
+
+    def _ages(self, m: Any, beat: Any) -> None:
+        """Count the clocks since the first beat of the packet that came last, and take them along."""
+        age: Any = Signal(AGE, name="age0")
+        user = usp.request_user(self._width, self.cq.tuser)
+        starts = self.ready & self.cq.tvalid & user.sop
+        m.d.sync += age.eq(Mux(starts, 1, older(age)))
+        for stage in range(1, 5):
+            age, before = Signal(AGE, name=f"age{stage}", reset_less=True), age
+            moved(m, self.ready, before, age)
+        m.d.comb += self.age.eq(age)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Mux, unsigned
 from amaranth.lib import data, enum
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "HEADER",
     "CompletionStatus",
     "RequestType",
-    "byte_count",
+    "bytes_beside",
     "first_offset",
     "last_offset",
 ]
@@ -100,23 +100,17 @@ def last_offset(byte_enables: Any) -> Any:
     return first_offset(Cat(*reversed(list(byte_enables))))
 
 
-def byte_count(m: Any, header: Any) -> Any:
-    """Byte count of the whole request : first to last enabled byte, 1 for a zero-length read.
+def bytes_beside(header: Any) -> Any:
+    """Bytes of a request's dwords before the first and behind the last enabled one; 3 of a zero-length read.
+
+    The byte count of a request (2.3.1.1) is four times its dwords less these, and so 1 for a zero-length read.
 
     Returns
     -------
-    Signal
-        13 bits, 1 to 4096; combinational.
+    Value
+        3 bits, 0 to 6.
     """
-    single: Any = Signal(name="single_dword")
-    tail: Any = Signal(2, name="bytes_after")
-    total: Any = Signal(13, name="byte_count")
-    bytes_in_all: Any = Cat(Const(0, 2), header.length)
-    m.d.comb += [
-        single.eq(header.length == 1),
-        tail.eq(Mux(single, last_offset(header.first_be), last_offset(header.last_be))),
-        total.eq(bytes_in_all - first_offset(header.first_be) - tail),
-    ]
-    with m.If(single & ~header.first_be.any()):
-        m.d.comb += total.eq(1)
-    return total
+    single = header.length == 1
+    first, last = first_offset(header.first_be), last_offset(header.last_be)
+    after = Mux(single, last_offset(header.first_be), last)
+    return Mux(single & ~header.first_be.any(), 3, first + after)[:3]

@@ -1,0 +1,277 @@
+"""What is to be done about a segment: a write of RAM, writes of a register page, an answer, or nothing but a report."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from epbell.address_map import PAGE_BITS, HostPage
+from epbell.csr_register import any_of
+from epbell.pcie import tlp
+from epbell.pcie.read import DESCRIPTOR, REPEATED, read_request_layout
+from epbell.pcie.request import segment_layout
+from epbell.pcie.tlp import RequestType
+
+__all__ = [
+    "EVENTS",
+    "MAX_REGISTER_WRITE",
+    "Decoder",
+    "action_layout",
+]
+
+MAX_REGISTER_WRITE = 4
+"""Dwords of the longest write that may go to a register page."""
+
+EVENTS = ("write_refused", "read_refused", "unsupported", "discontinued", "malformed")
+"""What can become of a request besides being done."""
+
+_SENT = ("first_be", "last_be", "at", "tc", "attr", "tag", "requester", "function")
+"""What every completion needs of the header."""
+
+
+def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
+    """Layout of what is to be done about a segment.
+
+    Parameters
+    ----------
+    lanes : int
+        Dwords in one beat.
+    place_bits : int
+        Width of ``place``, 14 or more.
+    pages : int
+        Number of register pages that the host may reach.
+
+    Attributes
+    ----------
+    ram, page, read : 1
+        Write ``data`` to the RAM, or dword after dword to a register page, or answer ``request``. One of them, or none.
+    pages : pages
+        One-hot: the page.
+    place : place_bits
+        Dword address of the first dword.
+    data, strobes : arrays
+        What to write; no byte beyond the payload has a strobe.
+    bytes : min(lanes, 4)
+        Whether a dword has any strobe.
+    steps : range(4)
+        Dwords for a page, less one.
+    final, ends_well : 1
+        The request is over with this; it is one of which a payload came before, and good to its end.
+    request : read_request_layout(place_bits, pages)
+        For the read engine.
+    events : EVENTS
+        What is to be reported when this is done.
+    torn : 1
+        One more packet is malformed.
+    """
+    return data.StructLayout({
+        "ram": 1,
+        "page": 1,
+        "read": 1,
+        "pages": pages,
+        "place": place_bits,
+        "data": data.ArrayLayout(32, lanes),
+        "strobes": data.ArrayLayout(4, lanes),
+        "bytes": min(lanes, MAX_REGISTER_WRITE),
+        "steps": range(MAX_REGISTER_WRITE),
+        "final": 1,
+        "ends_well": 1,
+        "request": read_request_layout(place_bits, pages),
+        "events": data.StructLayout(dict.fromkeys(EVENTS, 1)),
+        "torn": 1,
+    })
+
+
+class Decoder(wiring.Component):
+    """One stage: decides by the local address and the header what is to be done about a segment.
+
+    RAM takes writes and reads; a register page takes reads, and writes of at most four dwords. Of a page with
+    ``words``, a request for exactly one of them is done and every other one is refused as a whole. Where a request
+    goes is decided with the segment that is ``first``; what follows of a write goes behind it.
+
+    Parameters
+    ----------
+    lanes : int
+        Dwords per beat: 2, 4, 8 or 16.
+    ram_base, ram_size : int
+        Local address and size of the RAM in bytes.
+    pages : sequence of HostPage
+        Register pages that the host may reach.
+    functions : int
+        Number of functions; requests for others are refused.
+
+    Attributes
+    ----------
+    ready : In(1)
+        The stage takes the segment at the end of this clock. Out of a flip-flop.
+    valid, segment : In(1), In(segment_layout(lanes))
+        Segments.
+    claimed, fits, local : In(1), In(1), In(64)
+        What the inbound windows say about the segment's header.
+    max_payload : In(2)
+        ``cfg_max_payload``. A read is cut by what it was two clocks before its action is there.
+    o_valid, action : Out(1), Out(action_layout(...))
+        Something is to be done, or to be reported.
+    """
+
+    ready: Any
+    valid: Any
+    segment: Any
+    claimed: Any
+    fits: Any
+    local: Any
+    max_payload: Any
+    o_valid: Any
+    action: Any
+
+    def __init__(self, lanes: int, *, ram_base: int, ram_size: int, pages: Sequence[HostPage], functions: int) -> None:
+        self._lanes, self._ram_base, self._pages, self._functions = lanes, ram_base, tuple(pages), functions
+        self._ram_bits = exact_log2(ram_size)
+        super().__init__({
+            "ready": In(1),
+            "valid": In(1),
+            "segment": In(segment_layout(lanes)),
+            "claimed": In(1),
+            "fits": In(1),
+            "local": In(64),
+            "max_payload": In(2),
+            "o_valid": Out(1),
+            "action": Out(action_layout(lanes, max(self._ram_bits, PAGE_BITS) - 2, len(self._pages))),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Decode into flip-flops; what is to be done starts from these."""
+        m: Any = Module()
+        segment, action = self.segment, self.action
+        with m.If(self.ready):
+            m.d.sync += self.o_valid.eq(self.valid)
+        ram, pages = self._find(m)
+        self._walk(m)
+        self._strobe(m)
+        at_page: Any = Signal()
+        write = self._held("write", m, self.valid & segment.write)
+        long = self._held("long", m, segment.header.length > MAX_REGISTER_WRITE)
+        m.d.comb += [
+            at_page.eq(pages.any()),
+            action.pages.eq(pages),
+            action.ram.eq(write & ram),
+            action.page.eq(write & at_page & ~long),
+            action.data.as_value().eq(self._held("words", m, segment.data.as_value())),
+            action.steps.eq(self._held("steps", m, (segment.count - 1)[:2])),
+            action.final.eq(self._held("final", m, self.valid & segment.final)),
+            action.ends_well.eq(self._held("well", m, self.valid & segment.write & segment.final & ~segment.first)),
+            action.torn.eq(self._held("torn", m, self.valid & segment.torn)),
+        ]
+        good = self._report(m, ram, at_page, long)
+        self._answer(m, good, ram, pages, at_page)
+        return m
+
+    def _held(self, name: str, m: Any, value: Any) -> Any:
+        """Return flip-flops of this stage, which take a value of the segment."""
+        held: Any = Signal(len(value), name=name, reset_less=True)
+        with m.If(self.ready):
+            m.d.sync += held.eq(value)
+        return held
+
+    def _find(self, m: Any) -> tuple[Any, Any]:
+        """Find the RAM, or which page (one-hot); neither when no window claims the request."""
+        segment, local = self.segment, self.local
+        here: Any = self.claimed & self.fits & (segment.header.function < self._functions)
+        ram: Any = Signal(reset_less=True)
+        pages: Any = Signal(len(self._pages), reset_less=True)
+        with m.If(self.ready & segment.first):
+            m.d.sync += ram.eq(here & (local[self._ram_bits :] == self._ram_base >> self._ram_bits))
+            for index, page in enumerate(self._pages):
+                at = here & (local[PAGE_BITS:] == page.base >> PAGE_BITS)
+                if page.words is not None:
+                    at &= segment.single & any_of([local[2:PAGE_BITS] == word >> 2 for word in page.words])
+                m.d.sync += pages[index].eq(at)
+        return ram, pages
+
+    def _walk(self, m: Any) -> None:
+        """Keep the place of each segment; it moves on with the payload, within 4 KiB."""
+        segment, low = self.segment, slice(0, 10)
+        place: Any = Signal(len(self.action.place), reset_less=True)
+        behind: Any = Signal(10, reset_less=True)  # place of what follows
+        now: Any = Signal(10)
+        m.d.comb += [now.eq(Mux(segment.first, self.local[2:12], behind)), self.action.place.eq(place)]
+        with m.If(self.ready):
+            m.d.sync += place[low].eq(now)
+        with m.If(self.ready & segment.first):
+            m.d.sync += place[10:].eq(self.local[12 : 2 + len(place)])
+        with m.If(self.ready & self.valid & segment.write):
+            m.d.sync += behind.eq(now + segment.count)
+
+    def _strobe(self, m: Any) -> None:
+        """Byte strobes of every lane: first and last byte enables at the ends of the payload, none beyond."""
+        segment, header = self.segment, self.segment.header
+        strobes: list[Any] = []
+        for lane in range(self._lanes):
+            ends = segment.tail & ~segment.single & (segment.count == lane + 1)
+            upper: Any = header.last_be | (~ends).replicate(4)
+            lower: Any = header.first_be | (~segment.first).replicate(4) if lane == 0 else Const(15, 4)
+            strobes.append(upper & lower & (segment.count > lane).replicate(4))
+        some = Cat(strobe.any() for strobe in strobes[:MAX_REGISTER_WRITE])
+        m.d.comb += [
+            self.action.strobes.as_value().eq(self._held("enables", m, Cat(*strobes))),
+            self.action.bytes.eq(self._held("some", m, some)),
+        ]
+
+    def _report(self, m: Any, ram: Any, at_page: Any, long: Any) -> Any:
+        """Say what becomes of the request that is over; return "it is a sound read of memory"."""
+        segment, events = self.segment, self.action.events
+        kind = segment.header.kind
+        over: Any = self.valid & segment.final
+        sound: Any = over & segment.known & ~segment.discontinued & ~segment.malformed
+        reads, writes = kind == RequestType.MEM_READ, kind == RequestType.MEM_WRITE
+        good, written = self._held("sound_read", m, sound & reads), self._held("sound_write", m, sound & writes)
+        m.d.comb += [
+            events.discontinued.eq(self._held("discontinued", m, over & segment.discontinued)),
+            events.malformed.eq(self._held("malformed", m, over & segment.malformed)),
+            events.unsupported.eq(self._held("unsupported", m, sound & ~reads & ~writes)),
+            events.read_refused.eq(good & ~ram & ~at_page),
+            events.write_refused.eq(written & ~ram & (long | ~at_page)),
+        ]
+        return good
+
+    def _answer(self, m: Any, good: Any, ram: Any, pages: Any, at_page: Any) -> None:
+        """Put together what the read engine is to do about a non-posted request."""
+        segment, action, local = self.segment, self.action, self.local
+        request, kind = action.request, segment.header.kind
+        fetch, refused = request.either.fetch, request.either.refused
+        posted = (kind == RequestType.MEM_WRITE) | kind.as_value()[2:].all()
+        answers = self._held("answers", m, self.valid & segment.final & segment.known & ~posted)
+        header: Any = Signal(tlp.HEADER, reset_less=True)
+        with m.If(self.ready):
+            m.d.sync += header.eq(segment.header)
+        # Dwords up to the next multiple of the maximum payload (32 to 256): the first completion has no more.
+        limit: Any = Signal(3)
+        m.d.sync += limit.eq(Cat(self.max_payload != 0, self.max_payload[1], self.max_payload.all()))
+        to_end = self._held("to_end", m, ((~local[2:10] & Cat(Const(31, 5), limit)) + 1)[:9])
+        origin = self._held("origin", m, (local[2:] - DESCRIPTOR)[: len(action.place)])
+        behind: Any = Signal(12)
+        memory: Any = (kind == RequestType.MEM_READ) | (kind == RequestType.MEM_READ_LOCKED)
+        beside = tlp.bytes_beside(segment.header)
+        dwords = self._held("dwords", m, Mux(memory, segment.header.length, 1)[:11])
+        aside = self._held("aside", m, beside & memory.replicate(3))
+        lower = Cat(tlp.first_offset(segment.header.first_be), segment.header.address[2:7])
+        m.d.comb += [
+            action.read.eq(answers),
+            request.ram.eq(good & ram),
+            request.pages.eq(pages & good.replicate(len(pages))),
+            request.byte_count.eq((dwords << 2) - aside),
+            request.lower.eq(self._held("lower", m, lower & memory.replicate(7))),
+            *(request[name].eq(header[name]) for name in _SENT),
+            behind.eq(header.length - to_end),
+        ]
+        with m.If(good & (ram | at_page)):
+            m.d.comb += [
+                fetch.origin.eq(origin),
+                fetch.chunk.eq(Mux(behind[11], header.length, to_end)),
+                fetch.rest.eq(Mux(behind[11], 0, behind)),
+            ]
+        with m.Else():
+            m.d.comb += [refused.address.eq(header.address[2:]), *(refused[name].eq(header[name]) for name in REPEATED)]
