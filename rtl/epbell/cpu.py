@@ -1,6 +1,6 @@
 """The endpoint CPU's way in: AXI4-Lite to everything in the address map."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
@@ -8,8 +8,9 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from epbell import axil
+from epbell import axil, ram, registers
 from epbell.address_map import PAGE_BITS
+from epbell.csr_register import any_of
 
 __all__ = ["CpuPort"]
 
@@ -18,12 +19,19 @@ _OKAY, _DECERR = 0b00, 0b11
 
 class _State(enum.Enum):
     IDLE = 0
-    ASK = 1  # decoded, waits for its turn
-    FETCH = 2  # the RAM's data come in this cycle
-    ANSWER = 3
+    DECODE = 1
+    WAIT = 2  # for its turn
+    ASK = 3
+    FETCH = 4  # data are on their way; or a write of a page takes effect
+    ANSWER = 5
 
 
 _OUTSTANDING_BITS = 9  # as many reads as there are tags
+_SETTLE = 3
+"""Clocks between a write of a page and its answer, beside the one that any write takes: the next access, which comes
+another three clocks later, then finds all in place that came of it, such as the room that is left for interrupts."""
+_YOUNG = 7
+"""Clocks for which a read of the aperture, from its decoding on, is waited for before an interrupt is raised."""
 
 
 class CpuPort(wiring.Component):
@@ -34,12 +42,18 @@ class CpuPort(wiring.Component):
     its effect in every read that it starts afterwards. Addresses outside the map are answered with DECERR and reach
     nothing. ``awprot`` and ``arprot`` make no difference.
 
-    Alone at its target, an access is done in the clock after its handshake and answered in the one after that (two for
-    a read of the RAM).
+    An access is asked for in the third clock after its handshake; a write is answered in the clock after it was done
+    (of a page: four clocks after), a read in the clock after its data were there: `READ_CLOCKS` after it was done,
+    those of the RAM (:mod:`epbell.ram`) or the pages (:mod:`epbell.registers`). Where there is nothing, an access is
+    answered in the third clock after its handshake.
 
     The aperture is the way to the host. A write of it is done when it has been taken: it is posted. Reads of it go on
-    before they are answered, a new one every other clock; a read of anything else waits until they all are, since
-    answers keep the order.
+    before they are answered, a new one in the clock after the one before was taken; a read of anything else waits until
+    they all are, since answers keep the order.
+
+    Some writes may have to wait: those that raise interrupts, while there is no room for them. Such a write also lets a
+    read of the aperture that came before it go first: until that is taken, or ten clocks after its handshake at the
+    latest, in which it is taken if it is not held up.
 
     Parameters
     ----------
@@ -51,19 +65,24 @@ class CpuPort(wiring.Component):
         Address of the aperture.
     aperture_size : int
         Size of the aperture in bytes; a power of two that divides the address.
+    raises : mapping of int to int
+        Addresses of registers that raise interrupts, and the bits of each that do when they are written 1; 0: any write
+        does.
 
     Attributes
     ----------
     axil : In(axil.Signature(32))
         The CPU's bus.
     w_ram_valid, w_ram_ready, w_page_valid, w_page_ready : Out(1), In(1), Out(1), In(1)
-        A write of the RAM or of a register page; ``valid`` stays until ``ready``.
+        A write of the RAM or of a register page; ``valid``, a flip-flop, stays until ``ready``.
     w_pages, w_addr, w_data, w_strb : Out(len(pages)), Out(32), Out(32), Out(4)
         The write: page one-hot, address within the whole map.
+    full : In(len(raises))
+        There is no room for what the register raises. Looked at a clock before the write is asked for.
     r_ram_valid, r_ram_ready, r_page_valid, r_page_ready, r_pages, r_addr
         A read, in the same way.
     r_ram_data, r_page_data : In(32)
-        Data of the RAM, in the cycle after its ``ready``; of a page, in the same cycle.
+        Data of the RAM, of a page, as many clocks after ``ready`` as these take.
     w_host_valid, w_host_ready, w_host_error : Out(1), In(1), In(2)
         A write of the aperture, and the response to it in the same clock as ``ready``.
     r_host_valid, r_host_ready : Out(1), In(1)
@@ -81,6 +100,7 @@ class CpuPort(wiring.Component):
     w_addr: Any
     w_data: Any
     w_strb: Any
+    full: Any
     r_ram_valid: Any
     r_ram_ready: Any
     r_page_valid: Any
@@ -107,9 +127,11 @@ class CpuPort(wiring.Component):
         pages: Sequence[int],
         aperture: int = 0x7000_0000,
         aperture_size: int = 256 << 20,
+        raises: Mapping[int, int] | None = None,
     ) -> None:
         self._ram_base, self._ram_bits, self._pages = ram_base, exact_log2(ram_size), tuple(pages)
         self._aperture, self._aperture_bits = aperture, exact_log2(aperture_size)
+        self._raises = dict(raises or {})
         members: dict[str, Any] = {"axil": In(axil.Signature(32))}
         for way in ("w", "r"):
             members |= {
@@ -122,13 +144,15 @@ class CpuPort(wiring.Component):
                 f"{way}_pages": Out(len(self._pages)),
                 f"{way}_addr": Out(32),
             }
-        members |= {"w_data": Out(32), "w_strb": Out(4), "r_ram_data": In(32), "r_page_data": In(32)}
+        members |= {"w_data": Out(32), "w_strb": Out(4), "full": In(len(self._raises))}
+        members |= {"r_ram_data": In(32), "r_page_data": In(32)}
         members |= {"w_host_error": In(2), "d_valid": In(1), "d_ready": Out(1), "d_data": In(32), "d_error": In(2)}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Build the two directions."""
         m: Any = Module()
+        self._read_first: Any = Signal()  # a read of the aperture is on its way to being taken
         self._write(m)
         self._read(m)
         return m
@@ -136,79 +160,119 @@ class CpuPort(wiring.Component):
     def _write(self, m: Any) -> None:
         bus = self.axil
         state: Any = Signal(_State, name="w_state")
-        ram: Any = Signal(name="w_ram")
+        ram_: Any = Signal(name="w_ram")
         host: Any = Signal(name="w_host")
-        done = self.w_ram_ready | self.w_page_ready
-        nowhere = ~ram & ~host & ~self.w_pages.any()
+        raises: Any = Signal(max(1, len(self._raises)), name="w_raises")
+        settling: Any = Signal(_SETTLE, name="w_settling")
+        nowhere: Any = Signal(name="w_nowhere")
         take: Any = Signal(name="w_take")
+        goes: Any = Signal(name="w_goes")
+        done: Any = Signal(name="w_done")
         m.d.comb += [
             take.eq((state == _State.IDLE) & bus.awvalid & bus.wvalid),
             bus.awready.eq(take),
             bus.wready.eq(take),
             bus.bvalid.eq(state == _State.ANSWER),
-            self.w_ram_valid.eq((state == _State.ASK) & ram),
-            self.w_page_valid.eq((state == _State.ASK) & self.w_pages.any()),
-            self.w_host_valid.eq((state == _State.ASK) & host),
+            nowhere.eq(~ram_ & ~host & ~self.w_pages.any()),
+            goes.eq((state == _State.WAIT) & ~(raises & self.full).any() & ~(raises.any() & self._read_first)),
+            done.eq(self._done("w")),
         ]
-        with m.If(take):
-            self._decode(m, bus.awaddr, ram, self.w_pages, host)
-            m.d.sync += [
-                self.w_addr.eq(bus.awaddr),
-                self.w_data.eq(bus.wdata),
-                self.w_strb.eq(bus.wstrb),
-                state.eq(_State.ASK),
-            ]
-        with m.If((state == _State.ASK) & (done | nowhere | (host & self.w_host_ready))):
-            m.d.sync += [
-                bus.bresp.eq(Mux(nowhere, _DECERR, Mux(host, self.w_host_error, _OKAY))),
-                state.eq(_State.ANSWER),
-            ]
-        with m.If((state == _State.ANSWER) & bus.bready):
-            m.d.sync += state.eq(_State.IDLE)
+        with m.If(state == _State.IDLE):
+            m.d.sync += [self.w_addr.eq(bus.awaddr), self.w_data.eq(bus.wdata), self.w_strb.eq(bus.wstrb)]
+        with m.If(state == _State.DECODE):
+            self._decode(m, self.w_addr, ram_, self.w_pages, host)
+            for bit, (address, mask) in zip(raises, self._raises.items(), strict=False):
+                ones = [self.w_strb[n // 8] & self.w_data[n] for n in range(32) if mask >> n & 1]
+                m.d.sync += bit.eq((self.w_addr[2:] == address >> 2) & (any_of(ones) if ones else 1))
+        self._ask(m, "w", goes, ram_, self.w_pages, host)
+        with m.Switch(state):
+            with m.Case(_State.IDLE), m.If(take):
+                m.d.sync += state.eq(_State.DECODE)
+            with m.Case(_State.DECODE):
+                m.d.sync += state.eq(_State.WAIT)
+            with m.Case(_State.WAIT), m.If(goes):
+                m.d.sync += [state.eq(Mux(nowhere, _State.ANSWER, _State.ASK)), bus.bresp.eq(_DECERR)]
+            with m.Case(_State.ASK), m.If(done):
+                m.d.sync += [
+                    state.eq(Mux(self.w_page_valid, _State.FETCH, _State.ANSWER)),
+                    bus.bresp.eq(Mux(host, self.w_host_error, _OKAY)),
+                    settling.eq(1 << _SETTLE - 1),
+                ]
+            with m.Case(_State.FETCH):
+                m.d.sync += settling.eq(settling >> 1)
+                with m.If(settling[0]):
+                    m.d.sync += state.eq(_State.ANSWER)
+            with m.Case(_State.ANSWER), m.If(bus.bready):
+                m.d.sync += state.eq(_State.IDLE)
 
     def _read(self, m: Any) -> None:
         bus = self.axil
         state: Any = Signal(_State, name="r_state")
-        ram: Any = Signal(name="r_ram")
+        ram_: Any = Signal(name="r_ram")
         host: Any = Signal(name="r_host")
         outstanding: Any = Signal(_OUTSTANDING_BITS)  # reads of the aperture
-        turn: Any = Signal(name="r_turn")  # of a read of anything else
         data: Any = Signal(32)
-        nowhere = ~ram & ~host & ~self.r_pages.any()
+        error: Any = Signal(2)
+        due: Any = Signal(max(ram.READ_CLOCKS, registers.READ_CLOCKS))  # bit 0: the data are there
+        young: Any = Signal(range(_YOUNG + 1))
+        nowhere: Any = Signal(name="r_nowhere")
+        goes: Any = Signal(name="r_goes")
+        done: Any = Signal(name="r_done")
         answer = state == _State.ANSWER
         m.d.comb += [
-            turn.eq((state == _State.ASK) & ~outstanding.any()),
+            nowhere.eq(~ram_ & ~host & ~self.r_pages.any()),
+            goes.eq((state == _State.WAIT) & (host | ~outstanding.any())),
+            done.eq(self._done("r")),
             bus.arready.eq(state == _State.IDLE),
             bus.rvalid.eq(answer | self.d_valid),
             bus.rdata.eq(Mux(answer, data, self.d_data)),
-            bus.rresp.eq(Mux(answer, Mux(nowhere, _DECERR, _OKAY), self.d_error)),
+            bus.rresp.eq(Mux(answer, error, self.d_error)),
             self.d_ready.eq(bus.rready & ~answer),
-            self.r_ram_valid.eq(turn & ram),
-            self.r_page_valid.eq(turn & self.r_pages.any()),
-            self.r_host_valid.eq((state == _State.ASK) & host),
         ]
-        asked = self.r_host_valid & self.r_host_ready
-        m.d.sync += outstanding.eq(outstanding + asked - (self.d_valid & self.d_ready))
+        m.d.sync += [
+            outstanding.eq(outstanding + (self.r_host_valid & self.r_host_ready) - (self.d_valid & self.d_ready)),
+            young.eq(Mux((state == _State.DECODE), _YOUNG, young - young.any())),
+            self._read_first.eq((state == _State.DECODE) | (young.any() & host & ~(state == _State.IDLE))),
+        ]
+        with m.If(state == _State.IDLE):
+            m.d.sync += self.r_addr.eq(bus.araddr)
+        with m.If(state == _State.DECODE):
+            self._decode(m, self.r_addr, ram_, self.r_pages, host)
+        self._ask(m, "r", goes, ram_, self.r_pages, host)
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(bus.arvalid):
-                self._decode(m, bus.araddr, ram, self.r_pages, host)
-                m.d.sync += [self.r_addr.eq(bus.araddr), state.eq(_State.ASK)]
+                m.d.sync += state.eq(_State.DECODE)
+            with m.Case(_State.DECODE):
+                m.d.sync += state.eq(_State.WAIT)
+            with m.Case(_State.WAIT):
+                m.d.sync += [data.eq(0), error.eq(_DECERR)]
+                with m.If(goes):
+                    m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
             with m.Case(_State.ASK):
-                with m.If(host & self.r_host_ready):
-                    m.d.sync += state.eq(_State.IDLE)
-                with m.Elif(self.r_page_ready | (turn & nowhere)):
-                    m.d.sync += [data.eq(Mux(nowhere, 0, self.r_page_data)), state.eq(_State.ANSWER)]
-                with m.Elif(self.r_ram_ready):
-                    m.d.sync += state.eq(_State.FETCH)
+                m.d.sync += due.eq(Mux(ram_, 1 << ram.READ_CLOCKS - 1, 1 << registers.READ_CLOCKS - 1))
+                with m.If(done):
+                    m.d.sync += state.eq(Mux(host, _State.IDLE, _State.FETCH))
             with m.Case(_State.FETCH):
-                m.d.sync += [data.eq(self.r_ram_data), state.eq(_State.ANSWER)]
+                m.d.sync += [data.eq(Mux(ram_, self.r_ram_data, self.r_page_data)), error.eq(_OKAY), due.eq(due >> 1)]
+                with m.If(due[0]):
+                    m.d.sync += state.eq(_State.ANSWER)
             with m.Case(_State.ANSWER), m.If(bus.rready):
                 m.d.sync += state.eq(_State.IDLE)
 
-    def _decode(self, m: Any, address: Any, ram: Any, pages: Any, host: Any) -> None:
+    def _decode(self, m: Any, address: Any, ram_: Any, pages: Any, host: Any) -> None:
         m.d.sync += [
-            ram.eq(address[self._ram_bits :] == self._ram_base >> self._ram_bits),
+            ram_.eq(address[self._ram_bits :] == self._ram_base >> self._ram_bits),
             host.eq(address[self._aperture_bits :] == self._aperture >> self._aperture_bits),
         ]
         for index, base in enumerate(self._pages):
             m.d.sync += pages[index].eq(address[PAGE_BITS:] == base >> PAGE_BITS)
+
+    def _ask(self, m: Any, way: str, goes: Any, ram_: Any, pages: Any, host: Any) -> None:
+        """Ask whom the access is for, until that is ready."""
+        for name, wanted in (("ram", ram_), ("page", pages.any()), ("host", host)):
+            valid, ready = getattr(self, f"{way}_{name}_valid"), getattr(self, f"{way}_{name}_ready")
+            m.d.sync += valid.eq((goes & wanted) | (valid & ~ready))
+
+    def _done(self, way: str) -> Any:
+        names = [f"{way}_{name}" for name in ("ram", "page", "host")]
+        return any_of([getattr(self, f"{name}_valid") & getattr(self, f"{name}_ready") for name in names])

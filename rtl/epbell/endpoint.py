@@ -8,17 +8,16 @@ docs/endpoint.md has the whole story.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Assert, Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import axil
-from epbell.address_map import PAGE_BITS, AddressMap, HostPage
+from epbell.address_map import AddressMap, HostPage
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
-from epbell.csr_register import any_of
 from epbell.edma import EdmaShape
 from epbell.function import DEFAULT_FLR_TIMEOUT, Function
 from epbell.inbound import Inbound
@@ -45,7 +44,7 @@ __all__ = ["Endpoint"]
 
 _PAGES = ("mu_a", "mu_b", "controller", "edma", "iatu")
 _GUARDED_PAGES = ("mu_b", "edma")
-_PULSE = 1  # bit of INTX
+_RAISES = {"MSI_RAISE": 0, "MSIX_RAISE": 0, "INTX": 1 << 1}  # what is to be written there to raise one; 0: anything
 _CONFIG_REST = 240  # clocks: the base address registers are read once in a microsecond
 
 
@@ -187,6 +186,7 @@ class Endpoint(wiring.Component):
         self._map.check_aperture(aperture, ram_size)
         _check(bars, layout, windows, reads, patience, fixed_bar)
         self._shape = EdmaShape() if edma is None else edma
+        self._guard = guard
         self.parameters = {
             **{"layout": layout, "windows": windows, "outbound_windows": outbound_windows},
             **{"ram_size": ram_size, "aperture": aperture, "address_map": self._map, "edma": self._shape},
@@ -201,6 +201,7 @@ class Endpoint(wiring.Component):
         host_pages = [HostPage(getattr(self._map, name), words.get(name)) for name in self._host_names]
         ram: dict[str, Any] = {"ram_base": self._map.ram, "ram_size": ram_size}
         lanes = width // 32
+        controller = epbell_regs.offsets("controller")
         self._parser = RequestParser(width)
         fixed = None if fixed_bar is None else FixedBar(fixed_bar, self._map.edma)
         self._inbound = Inbound(check_bars(bars), windows, fixed)
@@ -217,6 +218,7 @@ class Endpoint(wiring.Component):
             pages=[getattr(self._map, name) for name in _PAGES],
             aperture=self._map.outbound,
             aperture_size=aperture,
+            raises={self._map.controller + controller[name]: mask for name, mask in _RAISES.items()},
         )
         self._outbound = outbound
         self._interrupts = interrupts
@@ -312,7 +314,12 @@ class Endpoint(wiring.Component):
             reader.bus_data.eq(pages.host_r_data),
             cpu.r_ram_data.eq(ram.r_data[0]),
             cpu.r_page_data.eq(pages.cpu_r_data),
+            cpu.full.eq(Cat(getattr(self._interrupts, f"{kind}_full") for kind in ("msi", "msix", "intx"))),
         ]
+        raised = self._blocks.interrupts
+        for kind in ("msi", "msix") if self._guard else ():
+            late = getattr(raised, f"{kind}_raise") & ~getattr(raised, f"{kind}_room").any() & ~self._function.reset
+            m.d.sync += Assert(~late, f"an interrupt is raised by {kind.upper()}_RAISE without room for it")
         for way in ("w", "r"):
             address = getattr(cpu, f"{way}_addr")
             m.d.comb += [
@@ -322,25 +329,11 @@ class Endpoint(wiring.Component):
                 getattr(ram, f"cpu_{way}_valid").eq(getattr(share, f"{way}_valid")),
                 getattr(share, f"{way}_ready").eq(getattr(ram, f"cpu_{way}_ready")),
                 getattr(ram, f"cpu_{way}_addr").eq(getattr(share, f"{way}_addr")),
-                getattr(pages, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_page_valid") & ~self._waits(way)),
+                getattr(pages, f"cpu_{way}_valid").eq(getattr(cpu, f"{way}_page_valid")),
                 getattr(cpu, f"{way}_page_ready").eq(getattr(pages, f"cpu_{way}_ready")),
                 getattr(pages, f"cpu_{way}_pages").eq(getattr(cpu, f"{way}_pages")),
                 getattr(pages, f"cpu_{way}_addr").eq(address),
             ]
-
-    def _waits(self, way: str) -> Any:
-        """Whether the CPU's access has to wait: an interrupt is raised for which there is no room."""
-        if way == "r":
-            return 0
-        cpu, interrupts, offsets = self._cpu, self._interrupts, epbell_regs.offsets("controller")
-        page = cpu.w_pages[_PAGES.index("controller")]
-        pulses = cpu.w_strb[0] & cpu.w_data[_PULSE]
-        full = {
-            "MSI_RAISE": interrupts.msi_full,
-            "MSIX_RAISE": interrupts.msix_full,
-            "INTX": interrupts.intx_full & pulses,
-        }
-        return page & any_of([(cpu.w_addr[2:PAGE_BITS] == offsets[name] >> 2) & wait for name, wait in full.items()])
 
     def _raise_interrupts(self, m: Any) -> None:
         """Connect the interrupts of the host: registers, ports of the hard block, RAM, RQ."""
@@ -357,7 +350,7 @@ class Endpoint(wiring.Component):
             interrupts.function_reset.eq(self._function.reset),
             interrupts.entered.eq(outbound.entered),
             interrupts.left.eq(outbound.left),
-            interrupts.leaving.eq(self.m_axis_rq.tvalid),
+            interrupts.leaving.eq(outbound.leaving),
             interrupts.i_ready.eq(outbound.i_ready),
             interrupts.mem_ready.eq(share.mem_ready),
             interrupts.mem_rvalid.eq(share.mem_rvalid),

@@ -6,8 +6,9 @@ multiple of 4 KiB.
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, enum, wiring
+from amaranth.hdl import Assert, Module, Mux, ResetInserter, Signal
+from amaranth.lib import enum, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
@@ -15,41 +16,46 @@ from epbell.outbound_windows import GRANULE_BITS, OutboundWindows
 from epbell.pcie import usp
 from epbell.pcie import usp_requester as requester
 from epbell.pcie.outstanding import DEFAULT_TIMEOUT, Outstanding
-from epbell.pcie.queue import Queue
 from epbell.pcie.requester import REQUEST, Cause, CompletionParser, RequestSender
 
 __all__ = ["Outbound"]
 
-_DEPTH = 4  # requests that wait for the stream
-_STAGE = data.StructLayout({"request": REQUEST, "shift": 64 - GRANULE_BITS})
+_DEPTH = 4  # requests that wait for the stream, beside the one at its door
 _OKAY, _SLVERR, _DECERR = 0b00, 0b10, 0b11  # AXI4 responses
 
 
-class _Source(enum.Enum):
-    WRITE = 0
-    READ = 1
-    INTERRUPT = 2
+class _State(enum.Enum):
+    CHOOSE = 0  # who is next
+    COMPARE = 1  # the address with the windows
+    CLAIM = 2  # by the first of them
+    TAKE = 3  # or refuse, and look up what the window says
+    ADD = 4  # that to the address
+    QUEUE = 5
 
 
 class Outbound(wiring.Component):
     """Sends the CPU's accesses to a range of local addresses, and interrupts, to the host.
 
     What is taken first leaves first, whatever it is: an interrupt follows the CPU's writes taken before it, and no read
-    overtakes a write. Where several are offered in the same clock, the one that was taken last goes last. From a write
-    (a read, an interrupt) that is taken to the first beat on RQ: 2 clocks; from the last beat of a completion on RC to
-    ``d_valid``: 2 clocks. The byte enables of a write are its strobes; a write without any is taken and nothing is
-    sent. Reads ask for the whole dword. The hard block puts the requester ID in.
+    overtakes a write. Where several are offered in the same clock, the one that was taken last goes last. One is looked
+    at at a time: an access of the CPU is taken in the third clock after it was offered, an interrupt in the next one,
+    if nothing was before them; the next one is looked at from the third clock after that on. From there to the first
+    beat on RQ: 5 clocks; from the last beat of a completion on RC to ``d_valid``: 5 clocks. The byte enables of a write
+    are its strobes; a write without any is taken and nothing is sent. Reads ask for the whole dword. The hard block
+    puts the requester ID in.
 
     An access outside all windows is answered with DECERR, one while bus mastering is off with SLVERR; nothing is sent.
+    It is the windows of the clock in which it is taken that count, and bus mastering of the clock before.
     A read is answered with SLVERR, and zero as data, when its completion has another status than success, is poisoned
     or malformed, or does not come in time (see :class:`Outstanding`).
 
     Interrupts wait while bus mastering is off; so does what had been taken before and has not begun to leave: nothing
-    is lost, and the order stays. The CPU never waits for bus mastering: a read that is held like this fails in time.
+    is lost, and the order stays. It begins to leave when bus mastering was on two clocks before its first beat. The CPU
+    never waits for bus mastering: a read that is held like this fails in time.
 
     While ``flush`` is high, for the reset of the function, it is as if bus mastering were off, and what has not begun
-    to leave is dropped. Reads that wait fail at once, with ``TIMEOUT``, unless their completions have come. A request
-    that has begun to leave leaves.
+    to leave is dropped, also what is taken in its first clock. Reads that wait fail, with ``TIMEOUT``, unless their
+    completions have come. A request whose first beat is on the stream in the second clock leaves.
 
     Parameters
     ----------
@@ -69,15 +75,15 @@ class Outbound(wiring.Component):
     bus : In(csr.Signature(16, registered=True))
         Registers of the windows, map ``iatu_outbound``.
     w_valid, w_ready, w_addr, w_data, w_strb : In(1), Out(1), In(32), In(32), In(4)
-        Write of the CPU.
+        Write of the CPU; ``valid`` stays until ``ready``.
     w_error : Out(2)
         AXI response of the write, in the clock in which it is taken.
     r_valid, r_ready, r_addr : In(1), Out(1), In(32)
-        Read of the CPU. Up to `reads` are taken before their answers.
+        Read of the CPU, likewise. Up to `reads` are taken before their answers.
     d_valid, d_ready, d_data, d_error : Out(1), In(1), Out(32), Out(2)
         Answers of the reads, in their order: data and AXI response.
     i_valid, i_ready, i_address, i_data : In(1), Out(1), In(64), In(32)
-        Interrupt: a dword to be written to an address on the bus.
+        Interrupt: a dword to be written to an address on the bus. It may be withdrawn, or become another one.
     bus_master : In(1)
         The host has enabled bus mastering.
     flush : In(1)
@@ -89,12 +95,16 @@ class Outbound(wiring.Component):
     rc : In(usp_requester.RequesterCompletion(width))
         Completions.
     failed : Out(range(3))
-        Number of accesses that have just failed: a write in the clock after it was taken, a read in the first clock of
+        Number of accesses that have just failed: a write in the clock after it was taken, a read in the second clock of
         its answer.
     cause, cause_address : Out(Cause), Out(32)
         Why the last one failed, and its local address; that of the read, where a write failed in the same clock.
     unexpected : Out(1)
         A completion has been dropped.
+    entered, left : Out(1)
+        A request has been taken a clock ago, the last beat of one has been accepted a clock ago.
+    leaving : Out(1)
+        The first beat of one was on the stream a clock ago, and the last one had not been accepted before.
 
     Raises
     ------
@@ -131,6 +141,7 @@ class Outbound(wiring.Component):
     unexpected: Any
     entered: Any
     left: Any
+    leaving: Any
 
     def __init__(
         self, width: int, *, windows: int = 6, reads: int = 8, tags: int = 32, timeout: int = DEFAULT_TIMEOUT
@@ -168,133 +179,181 @@ class Outbound(wiring.Component):
             "unexpected": Out(1),
             "entered": Out(1),
             "left": Out(1),
+            "leaving": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Take one access per clock, look its window up; add in the next clock, send in the one after."""
+        """Take one after the other through the stages, to the queue in front of the stream."""
         m: Any = Module()
-        m.submodules.windows = windows = self._windows
+        m.submodules.windows = self._windows
         m.submodules.outstanding = self._reads
-        wiring.connect(m, wiring.flipped(self.bus), windows.bus)
+        wiring.connect(m, wiring.flipped(self.bus), self._windows.bus)
+        self._flush: Any = Signal()  # a clock ago
+        self._allowed: Any = Signal()  # likewise
+        m.d.sync += [self._flush.eq(self.flush), self._allowed.eq(self.bus_master & ~self.flush)]
 
-        room: Any = Signal()
-        self._allowed: Any = Signal()
-        self._arbitrate(m, room)
-        writes = self.w_valid & self.w_ready
-        reads = self.r_valid & self.r_ready
-        interrupts = self.i_valid & self.i_ready
-        refusal: Any = Signal(Cause)
-        m.d.comb += [
-            self._allowed.eq(self.bus_master & ~self.flush),
-            windows.address.eq(Mux(reads, self.r_addr, self.w_addr)),
-            refusal.eq(Mux(windows.claimed, Mux(self._allowed, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
-            self.w_error.eq(_response(refusal)),
-        ]
-        sends = Mux(reads, self._reads.send, interrupts | (writes & (refusal == Cause.NONE) & self.w_strb.any()))
-        self._answer(m, reads, refusal)
-        self._send(m, room, sends, reads, interrupts)
-        self._report(m, writes & (refusal != Cause.NONE), refusal)
+        self._state: Any = Signal(_State)
+        self._write: Any = Signal()  # one of these is what is looked at
+        self._read: Any = Signal()
+        self._interrupt: Any = Signal()
+        self._address: Any = Signal(32)  # local
+        self._room: Any = Signal()
+        self._taken: Any = Signal()
+        self._choose(m)
+        sends = self._take(m)
+        self._answer(m)
+        self._send(m, sends)
         return m
 
-    def _arbitrate(self, m: Any, room: Any) -> None:
-        """Grant one of the three; the one that was granted last comes last."""
-        wishes = {
-            _Source.WRITE: (self.w_valid, self.w_ready),
-            _Source.READ: (self.r_valid & self._reads.ready, self.r_ready),
-            _Source.INTERRUPT: (self.i_valid & self._allowed, self.i_ready),
-        }
-        last: Any = Signal(_Source, init=_Source.INTERRUPT)
-        order = list(wishes)
-        with m.Switch(last):
-            for position, source in enumerate(order):
-                with m.Case(source):
-                    taken: Any = ~room & self._allowed  # what is refused needs no room
-                    for candidate in order[position + 1 :] + order[: position + 1]:
-                        valid, ready = wishes[candidate]
-                        m.d.comb += ready.eq(valid & ~taken)
-                        taken = taken | valid
-        for source, (_, ready) in wishes.items():
-            with m.If(ready):
-                m.d.sync += last.eq(source)
+    def _choose(self, m: Any) -> None:
+        """Take what is offered under consideration; what was taken last comes last."""
+        w, r, i = self.w_valid, self.r_valid & self._reads.ready, self.i_valid & self._allowed
+        last_w: Any = Signal()
+        last_r: Any = Signal()
+        last_i: Any = Signal(init=1)
+        write = w & ~(last_w & (r | i)) & ~(last_r & i)
+        read = r & ~(last_r & (i | w)) & ~(last_i & w)
+        interrupt = i & ~(last_i & (w | r)) & ~(last_w & r)
+        with m.If(self._state == _State.CHOOSE):
+            m.d.sync += [
+                *(self._write.eq(write), self._read.eq(read), self._interrupt.eq(interrupt)),
+                self._address.eq(Mux(read, self.r_addr, self.w_addr)),
+            ]
+            with m.If(interrupt):
+                m.d.sync += self._state.eq(_State.TAKE)
+            with m.Elif(write | read):
+                m.d.sync += self._state.eq(_State.COMPARE)
+        with m.If(self._taken):
+            m.d.sync += [last_w.eq(self._write), last_r.eq(self._read), last_i.eq(self._interrupt)]
 
-    def _answer(self, m: Any, reads: Any, refusal: Any) -> None:
-        """Connect the CPU's reads, and the completions, with the list of what is outstanding."""
+    def _take(self, m: Any) -> Any:
+        """Take it, or send it back to where it came from; return "there is a request to be sent"."""
+        windows, outstanding, state = self._windows, self._reads, self._state
+        at_door: Any = Signal()
+        any_byte: Any = Signal()
+        offered: Any = Signal()
+        fails: Any = Signal()
+        goes: Any = Signal()
+        waits: Any = Signal()
+        refusal: Any = Signal(Cause)
+        sends: Any = Signal()
+        m.d.sync += any_byte.eq(self.w_strb.any())
+        m.d.comb += [
+            windows.address.eq(self._address),
+            at_door.eq(state == _State.TAKE),
+            fails.eq(~windows.claimed | ~self._allowed),
+            refusal.eq(Mux(windows.claimed, Mux(self._allowed, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
+            # What is refused needs no room.
+            self.w_ready.eq(at_door & self._write & (fails | self._room)),
+            self.r_ready.eq(at_door & self._read & outstanding.ready & (fails | self._room)),
+            self.i_ready.eq(at_door & self._interrupt & self._allowed & self._room),
+            self.w_error.eq(_response(refusal)),
+            offered.eq((self._write & self.w_valid) | (self._read & self.r_valid) | (self._interrupt & self.i_valid)),
+            self._taken.eq((self.w_ready | self.r_ready | self.i_ready) & offered),
+            goes.eq(self._interrupt | (~fails & Mux(self._write, any_byte, outstanding.available))),
+            sends.eq(self._taken & goes),
+            # A read without room in the list of what is outstanding, an interrupt that is no more, let others go first.
+            waits.eq(offered & ~self._room & Mux(self._interrupt, self._allowed, ~fails)),
+            outstanding.valid.eq(self.r_ready & self.r_valid),
+            outstanding.address.eq(self._address),
+            outstanding.refusal.eq(refusal),
+        ]
+        with m.Switch(state):
+            with m.Case(_State.COMPARE):
+                m.d.sync += state.eq(_State.CLAIM)
+            with m.Case(_State.CLAIM):
+                m.d.sync += state.eq(_State.TAKE)
+            with m.Case(_State.TAKE):
+                with m.If(sends):
+                    m.d.sync += state.eq(_State.ADD)
+                with m.Elif(~waits | (self._read & ~outstanding.ready)):
+                    m.d.sync += state.eq(_State.CHOOSE)
+                with m.Elif(windows.changing & ~self._interrupt):
+                    m.d.sync += state.eq(_State.COMPARE)
+            with m.Case(_State.ADD):
+                m.d.sync += state.eq(Mux(self._flush, _State.CHOOSE, _State.QUEUE))
+            with m.Case(_State.QUEUE):
+                m.d.sync += state.eq(_State.CHOOSE)
+        with m.If(windows.changing & ((state == _State.COMPARE) | (state == _State.CLAIM))):
+            m.d.sync += state.eq(_State.COMPARE)
+        self._report(m, self.w_ready & self.w_valid & fails, refusal)
+        return sends
+
+    def _answer(self, m: Any) -> None:
+        """Connect the completions and the answers with the list of what is outstanding."""
         outstanding = self._reads
         m.submodules.parser = parser = CompletionParser(self._width)
         wiring.connect(m, wiring.flipped(self.rc), parser.rc)
         m.d.comb += [
-            outstanding.valid.eq(reads),
-            outstanding.address.eq(self.r_addr),
-            outstanding.refusal.eq(refusal),
             outstanding.flush.eq(self.flush),
-            outstanding.c_valid.eq(parser.valid),
+            outstanding.c_valid.eq(parser.valid | parser.broken),
             outstanding.completion.eq(parser.completion),
             self.d_valid.eq(outstanding.d_valid),
             outstanding.d_ready.eq(self.d_ready),
             self.d_data.eq(outstanding.d_data),
             self.d_error.eq(_response(outstanding.d_cause)),
-            self.unexpected.eq(parser.broken | outstanding.unexpected),
+            self.unexpected.eq(outstanding.unexpected),
         ]
 
-    def _send(self, m: Any, room: Any, sends: Any, reads: Any, interrupts: Any) -> None:
-        """Put the request together in one clock, finish its address in the next."""
-        m.submodules.queue = ResetInserter(self.flush)(queue := Queue(REQUEST, _DEPTH))
+    def _send(self, m: Any, sends: Any) -> None:
+        """Put the request together, finish its address, queue it, and send it when it may be sent."""
+        m.submodules.queue = ResetInserter(self._flush)(queue := SyncFIFO(width=REQUEST.size, depth=_DEPTH))
         m.submodules.sender = sender = RequestSender(self._width)
         wiring.connect(m, wiring.flipped(self.rq), sender.rq)
-        full: Any = Signal()
-        stage: Any = Signal(_STAGE)
-        windows, request = self._windows, stage.request
-        m.d.comb += [
-            room.eq(~full | queue.i_ready),
-            self.entered.eq(room & sends),
+        windows, interrupt = self._windows, self._interrupt
+        request: Any = Signal(REQUEST)
+        first: Any = Signal(REQUEST)  # of the queue
+        waiting: Any = Signal()
+        begins: Any = Signal()
+        m.d.sync += [
+            self._room.eq(queue.w_rdy),
+            self.entered.eq(sends),
             self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
+            self.leaving.eq(self.rq.tvalid),
         ]
-        with m.If(room):
+        with m.If(self._state == _State.TAKE):
             m.d.sync += [
-                full.eq(sends),
-                request.write.eq(~reads),
-                request.address.eq(Mux(interrupts, self.i_address, windows.address)),
-                request.first_be.eq(Mux(reads | interrupts, 0xF, self.w_strb)),
-                request.data.eq(Mux(interrupts, self.i_data, self.w_data)),
-                request.tag.eq(Mux(reads, self._reads.tag, 0)),
-                request.tc.eq(Mux(interrupts, 0, windows.tc)),
-                request.attr.eq(Mux(interrupts, 0, windows.attr)),
-                request.ecrc.eq(windows.ecrc & ~interrupts),
-                stage.shift.eq(Mux(interrupts, 0, windows.shift)),
+                request.write.eq(~self._read),
+                request.address.eq(Mux(interrupt, self.i_address, self._address)),
+                request.first_be.eq(self.w_strb | (~self._write).replicate(4)),
+                request.data.eq(Mux(interrupt, self.i_data, self.w_data)),
+                request.tag.eq(self._reads.tag & self._read.replicate(8)),
+            ]
+        with m.If(self._state == _State.ADD):
+            m.d.sync += [
+                request.address[GRANULE_BITS:].eq(
+                    request.address[GRANULE_BITS:] + (windows.shift & (~interrupt).replicate(len(windows.shift)))
+                ),
+                request.tc.eq(windows.tc & (~interrupt).replicate(3)),
+                request.attr.eq(windows.attr & (~interrupt).replicate(3)),
+                request.ecrc.eq(windows.ecrc & ~interrupt),
             ]
         m.d.comb += [
-            queue.i_valid.eq(full),
-            queue.i_data.eq(request),
-            queue.i_data.address.eq(
-                Cat(request.address[:GRANULE_BITS], (request.address[GRANULE_BITS:] + stage.shift)[: len(stage.shift)])
-            ),
-            sender.valid.eq(queue.o_valid & self._allowed),
-            queue.o_ready.eq(sender.ready & self._allowed),
-            sender.request.eq(queue.o_data),
-            self._reads.begins.eq(sender.valid & sender.ready & ~sender.request.write),
-            self._reads.begun.eq(sender.request.tag),
+            queue.w_en.eq(self._state == _State.QUEUE),
+            queue.w_data.eq(request),
+            queue.r_en.eq(~waiting),
+            sender.valid.eq(waiting & self._allowed),
+            sender.request.eq(first),
+            begins.eq(sender.valid & sender.ready),
+            self._reads.begins.eq(begins & ~first.write),
+            self._reads.begun.eq(first.tag),
             self.quiet.eq(~self.rq.tvalid),
         ]
-        with m.If(self.flush):
-            m.d.sync += full.eq(0)
+        with m.If(~waiting):
+            m.d.sync += first.as_value().eq(queue.r_data)
+        m.d.sync += waiting.eq(Mux(waiting, ~begins, queue.r_rdy) & ~self._flush)
+        m.d.sync += Assert(~queue.w_en | queue.w_rdy, "a request is taken without room for it")
 
     def _report(self, m: Any, write_failed: Any, refusal: Any) -> None:
         """Keep the cause of the last failure; that of a read is known in the clock in which its answer appears."""
         outstanding = self._reads
         read_failed: Any = Signal()
-        failed: Any = Signal()
-        kept: Any = Signal(data.StructLayout({"cause": Cause, "address": 32}))
-        m.d.comb += [
-            read_failed.eq(outstanding.d_fresh & (outstanding.d_cause != Cause.NONE)),
-            self.failed.eq(failed + read_failed),
-            self.cause.eq(Mux(read_failed, outstanding.d_cause, kept.cause)),
-            self.cause_address.eq(Mux(read_failed, outstanding.d_address, kept.address)),
-        ]
-        m.d.sync += failed.eq(write_failed)
-        with m.If(write_failed):
-            m.d.sync += [kept.cause.eq(refusal), kept.address.eq(self.w_addr)]
-        with m.Elif(read_failed):
-            m.d.sync += [kept.cause.eq(outstanding.d_cause), kept.address.eq(outstanding.d_address)]
+        m.d.comb += read_failed.eq(outstanding.d_fresh & (outstanding.d_cause != Cause.NONE))
+        m.d.sync += self.failed.eq(write_failed + read_failed)
+        with m.If(read_failed):
+            m.d.sync += [self.cause.eq(outstanding.d_cause), self.cause_address.eq(outstanding.d_address)]
+        with m.Elif(write_failed):
+            m.d.sync += [self.cause.eq(refusal), self.cause_address.eq(self._address)]
 
 
 def _response(cause: Any) -> Any:

@@ -31,7 +31,7 @@ _ACTIVE = data.StructLayout({
 
 
 class OutboundWindows(wiring.Component):
-    """Registers of the windows, and the translation of one address per clock.
+    """Registers of the windows, and the translation of an address in three clocks.
 
     A window takes part while CTRL2 has ENABLE set, CTRL1.TYPE is memory, CTRL1.FUNCTION is 0 and UPPER_BASE is 0. It
     claims the local addresses from its base to its limit, both included; with INCREASE_REGION_SIZE and an UPPER_LIMIT
@@ -39,9 +39,9 @@ class OutboundWindows(wiring.Component):
     address on the bus is ``target + (address - base)``, 64 bits. CTRL1 also says with which traffic class and
     attributes, and whether with a digest.
 
-    The registers of a window take effect together, two clocks after any write to its CTRL2 is made: a window that is aimed
-    elsewhere by writing BASE, LIMIT, TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and no
-    third one.
+    The registers of a window take effect together, two clocks after any write to its CTRL2 is made: a window that is
+    aimed elsewhere by writing BASE, LIMIT, TARGET, CTRL1 and CTRL2, in that order, shows its old or its new target and
+    no third one, if what is under way when they do (``changing``) is looked up anew.
 
     Parameters
     ----------
@@ -54,12 +54,14 @@ class OutboundWindows(wiring.Component):
         Registers, map ``iatu_outbound``.
     address : In(32)
         Local address.
+    changing : Out(1)
+        Other registers are in force from the next clock on: an address of before has to be looked up anew.
     claimed : Out(1)
-        A window claims it. Combinational, as all others.
+        A window claims the address of two clocks ago.
     shift : Out(52)
-        To be added to bits 31:12 of the local address, to get bits 63:12 of that on the bus.
+        To be added to bits 31:12 of the local address of three clocks ago, to get bits 63:12 of that on the bus.
     tc, attr, ecrc : Out(3), Out(3), Out(1)
-        For the request.
+        For the request, likewise.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class OutboundWindows(wiring.Component):
 
     bus: Any
     address: Any
+    changing: Any
     claimed: Any
     shift: Any
     tc: Any
@@ -81,6 +84,7 @@ class OutboundWindows(wiring.Component):
         super().__init__({
             "bus": In(csr.Signature(16, registered=True)),
             "address": In(32),
+            "changing": Out(1),
             "claimed": Out(1),
             "shift": Out(64 - GRANULE_BITS),
             "tc": Out(3),
@@ -89,30 +93,32 @@ class OutboundWindows(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Two comparators for each window; the lowest that matches supplies the rest."""
+        """Two comparators for each window, then the lowest that matches, then what it supplies."""
         m: Any = Module()
         m.submodules.registers = self._block
         wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
 
         page = self.address[GRANULE_BITS:]
-        free: Any = 1
-        hits: list[Any] = []
+        hits: Any = Signal(self._windows)
+        wins: Any = Signal(self._windows)
         chosen: list[Any] = []
+        changes: list[Any] = []
         for index in range(self._windows):
-            window = self._active(m, index)
-            hit: Any = Signal(name=f"hit{index}")
-            m.d.comb += hit.eq(window.on & (page >= window.base) & (window.endless | (page <= window.limit)))
-            wins = hit & free
-            free = free & ~hit
-            hits.append(hit)
+            window, written = self._active(m, index)
+            m.d.sync += [
+                hits[index].eq(window.on & (page >= window.base) & (window.endless | (page <= window.limit))),
+                wins[index].eq(hits[index] & ~hits[:index].any()),
+            ]
             supplied: Any = Cat(window.shift, window.tc, window.attr, Const(0, 1), window.ecrc)
-            chosen.append(supplied & wins.replicate(len(supplied)))
+            chosen.append(supplied & wins[index].replicate(len(supplied)))
+            changes.append(written)
         supply: Any = Cat(self.shift, self.tc, self.attr, self.ecrc)
-        m.d.comb += [self.claimed.eq(any_of(hits)), supply.eq(any_of(chosen))]
+        m.d.sync += [self.claimed.eq(hits.any()), supply.eq(any_of(chosen))]
+        m.d.comb += self.changing.eq(any_of(changes))
         return m
 
-    def _active(self, m: Any, index: int) -> Any:
-        """Copy of a window's registers that is in force."""
+    def _active(self, m: Any, index: int) -> tuple[Any, Any]:
+        """Return the copy of a window's registers that is in force, and "it is another one from the next clock on"."""
         window: Any = Signal(_ACTIVE, name=f"window{index}")
         region = f"OB{index}"
         offset = epbell_regs.offsets("iatu_outbound", windows=self._windows)[f"{region}_CTRL2"]
@@ -143,7 +149,7 @@ class OutboundWindows(wiring.Component):
                 window.attr.eq(self._value(region, "CTRL1", "ATTR")),
                 window.ecrc.eq(self._value(region, "CTRL1", "TD")),
             ]
-        return window
+        return window, written
 
     def _value(self, region: str, register: str, field: str) -> Any:
         return self._block.field(f"{region}_{register}", field).value

@@ -14,8 +14,9 @@ __all__ = ["RamShare"]
 class RamShare(wiring.Component):
     """Lets the CPU and an engine take turns at one port for writing and one for reading, a dword at a time.
 
-    Where both want a port, the one that was not served last goes first. A grant depends on flip-flops and on who wants
-    the port, so an access is as fast as without the other.
+    Where both want a port, the one that was not served last goes first. An access is chosen in the clock in which it is
+    first there, or after the one before was done, and asked for from the next clock on, until the RAM is ready: that is
+    when it is done. All that the RAM sees comes out of flip-flops, but for an engine that withdraws its access.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class RamShare(wiring.Component):
     cpu_w_valid, cpu_w_ready, cpu_w_addr, cpu_w_data, cpu_w_strb, cpu_r_valid, cpu_r_ready, cpu_r_addr
         Accesses of the CPU.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data : In(1), Out(1), In(1), In, In(32)
-        Access of the engine, whole dwords.
+        Access of the engine, whole dwords. It may withdraw it; another one does not follow in the next clock.
     mem_rvalid : Out(1)
         The data of the engine's read are there: ``READ_CLOCKS`` clocks (:mod:`epbell.ram`) after ``mem_ready``.
     w_valid, w_ready, w_addr, w_data, w_strb, r_valid, r_ready, r_addr
@@ -79,29 +80,36 @@ class RamShare(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Choose for each port."""
         m: Any = Module()
-        writes = self._choose(m, "w", self.mem_valid & self.mem_write)
-        reads = self._choose(m, "r", self.mem_valid & ~self.mem_write)
-        m.d.comb += [
-            self.w_data.eq(Mux(writes, self.mem_data, self.cpu_w_data)),
-            self.w_strb.eq(Mux(writes, 0xF, self.cpu_w_strb)),
-            self.mem_ready.eq(Mux(self.mem_write, writes & self.w_ready, reads & self.r_ready)),
-        ]
+        writes = self._choose(m, "w", self.mem_valid & self.mem_write, ("data", "strb"))
+        reads = self._choose(m, "r", self.mem_valid & ~self.mem_write, ())
+        m.d.comb += self.mem_ready.eq((writes & self.w_ready) | (reads & self.r_ready))
         under_way: Any = Signal(READ_CLOCKS)
-        m.d.sync += under_way.eq(Cat(reads & self.r_ready, under_way))
+        m.d.sync += under_way.eq(Cat(reads & self.mem_valid & self.r_ready, under_way))
         m.d.comb += self.mem_rvalid.eq(under_way[-1])
         return m
 
-    def _choose(self, m: Any, way: str, wants: Any) -> Any:
+    def _choose(self, m: Any, way: str, wants: Any, more: tuple[str, ...]) -> Any:
         """Connect one direction; return "it is the engine's"."""
         served: Any = Signal(name=f"{way}_served")  # the engine was, last
-        engine: Any = Signal(name=f"{way}_engine")
+        engine: Any = Signal(name=f"{way}_engine")  # one of these is, now
+        cpu: Any = Signal(name=f"{way}_cpu")
+        first: Any = Signal(name=f"{way}_first")  # the engine, if there is no other
         cpu_wants, ready = getattr(self, f"cpu_{way}_valid"), getattr(self, f"{way}_ready")
+        idle = ~engine & ~cpu
         m.d.comb += [
-            engine.eq(wants & ~(cpu_wants & served)),
-            getattr(self, f"{way}_valid").eq(wants | cpu_wants),
-            getattr(self, f"{way}_addr").eq(Mux(engine, self.mem_addr, getattr(self, f"cpu_{way}_addr"))),
-            getattr(self, f"cpu_{way}_ready").eq(cpu_wants & ~engine & ready),
+            first.eq(wants & ~(cpu_wants & served)),
+            getattr(self, f"{way}_valid").eq(cpu | (engine & self.mem_valid)),
+            getattr(self, f"cpu_{way}_ready").eq(cpu & ready),
         ]
-        with m.If((wants | cpu_wants) & ready):
+        m.d.sync += [
+            cpu.eq(Mux(cpu, ~ready, idle & cpu_wants & ~first)),
+            engine.eq(Mux(engine, self.mem_valid & ~ready, idle & first)),
+        ]
+        with m.If(ready & (cpu | (engine & self.mem_valid))):
             m.d.sync += served.eq(engine)
+        with m.If(idle):
+            m.d.sync += getattr(self, f"{way}_addr").eq(Mux(first, self.mem_addr, getattr(self, f"cpu_{way}_addr")))
+            for name in more:
+                of_engine = self.mem_data if name == "data" else 0xF
+                m.d.sync += getattr(self, f"w_{name}").eq(Mux(first, of_engine, getattr(self, f"cpu_w_{name}")))
         return engine

@@ -110,6 +110,7 @@ class Rig:
         self._rq_first = 0
         self._stalled: Beat | None = None
         self._held: tuple[int, int] | None = None
+        self._offered = [False] * 3
 
     def run(self, bench: Callable[[Rig], Awaitable[None]]) -> Rig:
         dut, simulator, box = _simulation(self.width, self._parameters)
@@ -143,7 +144,7 @@ class Rig:
         }
         for register, value in values.items():
             await self.register(0x200 * window + register, value)
-        await self.step(2)
+        await self.step(4)
 
     async def register(self, offset: int, value: int, strobes: int = 0xF) -> None:
         bus = self.dut.bus
@@ -174,11 +175,13 @@ class Rig:
 
     def _cpu(self) -> None:
         ctx, dut = self.ctx, self.dut
-        offers = [not self.cpu_pause() for _ in range(3)]
-        w, r, i = (
-            queue[0] if queue and offered else None
-            for queue, offered in zip((self.writes, self.reads, self.interrupts), offers, strict=True)
-        )
+        queues = (self.writes, self.reads, self.interrupts)
+        # What the CPU has offered, it goes on to offer. An interrupt may be withdrawn.
+        self._offered = [
+            bool(queue) and ((offered and queue is not self.interrupts) or not self.cpu_pause())
+            for queue, offered in zip(queues, self._offered, strict=True)
+        ]
+        w, r, i = (queue[0] if offered else None for queue, offered in zip(queues, self._offered, strict=True))
         inputs = [(dut.w_valid, w is not None), (dut.r_valid, r is not None), (dut.i_valid, i is not None)]
         if w is not None:
             inputs += [(dut.w_addr, w.address), (dut.w_data, w.data), (dut.w_strb, w.strobes)]
@@ -188,11 +191,10 @@ class Rig:
             inputs += [(dut.i_address, i.address), (dut.i_data, i.data)]
         self.driver.drive(*inputs)
         granted = 0
-        for item, queue, ready in (
-            (w, self.writes, dut.w_ready), (r, self.reads, dut.r_ready), (i, self.interrupts, dut.i_ready),
-        ):  # fmt: skip
+        for number, (item, ready) in enumerate(((w, dut.w_ready), (r, dut.r_ready), (i, dut.i_ready))):
             if item is not None and ctx.get(ready):
-                queue.popleft()
+                queues[number].popleft()
+                self._offered[number] = False
                 self.taken.append((self.cycle, item))
                 if isinstance(item, Write):
                     self.errors.append(ctx.get(dut.w_error))

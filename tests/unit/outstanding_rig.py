@@ -12,6 +12,7 @@ from epbell.pcie.outstanding import Outstanding
 from epbell.pcie.requester import Cause
 
 OK, TIMEOUT = Cause.NONE.value, Cause.TIMEOUT.value
+_TURN, _GIVE_UP, _GIVEN_UP = 3, 4, 5  # clocks of the oldest read
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,17 @@ class Packet:
     data: int = 0
 
 
+@dataclass(frozen=True)
+class Read:
+    tag: int
+    refusal: int
+    address: int
+    clock: int
+
+
 @dataclass
 class Model:
-    """What the documentation says, clock by clock."""
+    """What the documentation says, clock by clock. What is not of a step's clock is as it was before that."""
 
     reads: int
     tags: int
@@ -34,117 +43,166 @@ class Model:
     waiting: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
     done: dict[int, tuple[int, int]] = field(default_factory=dict)  # tag: cause, data
-    order: deque[tuple[int, int, int, int]] = field(default_factory=deque)  # tag, refusal, address, clock
+    order: deque[Read] = field(default_factory=deque)  # behind the oldest
+    oldest: Read | None = None
+    place: int = 0  # of the oldest read on its way: clocks, until it waits for its turn
     answer: tuple[int, int, int] | None = None  # data, cause, address
     fresh: bool = False
+    available: bool = False
+    ready: bool = False
     number: int = 0
     clock: int = 0
     begun: set[int] = field(default_factory=set)  # requests that have begun to leave, until the tag is taken again
     queued: deque[int] = field(default_factory=deque)  # those that have not
-    ending: bool = False
+    dropped: bool = False  # a completion, two clocks ago
     seen: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.free = set(range(self.tags))
-
-    @property
-    def ready(self) -> bool:
-        if self.ending and self.order:
-            return False
-        return len(self.order) < self.reads and (self.number in self.free or len(self.lost) == self.tags)
+        self._pending = 0
+        self._ending = self._late = self._was_done = self._looked = self._was_free = self._stranded = False
+        self._closing: int | None = None  # tag whose data have been handed over
+        self._packet: Packet | None = None
+        self._beginning: deque[int | None] = deque([None, None])
+        self._flushes = deque([False, False, False])  # in the clocks before, the latest first
 
     def sends(self, refusal: int) -> bool:
-        return self.number in self.free and refusal == OK
+        return self.available and refusal == OK
 
     def step(
         self, read: tuple[int, int] | None, packet: Packet | None, d_ready: int, begins: bool, flush: bool
-    ) -> bool:
-        """One clock edge; return whether a completion is dropped."""
-        ends, ending = flush or self.ending, flush or (self.ending and bool(self.order))
-        given_up = self._answer(d_ready, ends)
-        dropped = self._file(packet, given_up)
-        if given_up is not None and not (packet and packet.ends and packet.tag == given_up):
+    ) -> None:
+        """One clock edge."""
+        known = flush == self._flushes[0] == self._flushes[1] == self._flushes[2]
+        open_reads = bool(self._pending)
+        ready = (
+            self._pending != self.reads
+            and not (self._ending and open_reads)
+            and known
+            and (self.available or self._stranded)
+            and read is None
+        )
+        ends, flushed = self._flushes[2] or self._ending, self._flushes[2]
+        pending = self._pending + (read is not None) - self.fresh
+        stranded = len(self.lost) == self.tags
+        walk = self._walk(read)
+        freed = self._tags(ends, flushed)
+        self._answer(d_ready, ends)
+        begun = self._beginning.popleft()
+        if begun is not None:
+            self.begun.add(begun)
+        self._beginning.append(self.queued.popleft() if begins else None)
+        self._take(read)
+        if flush:
+            self.queued.clear()
+        self.free |= freed
+        self.available, self.number, self._looked, self._was_free = walk
+        self.ready, self._pending, self._stranded, self._packet = ready, pending, stranded, packet
+        self._ending = flushed or (self._ending and open_reads)
+        self._flushes.pop()
+        self._flushes.appendleft(flush)
+        self.clock += 1
+
+    def _walk(self, read: tuple[int, int] | None) -> tuple[bool, int, bool, bool]:
+        """Two clocks for each tag, then it stays until the tag is taken."""
+        sent = read is not None and self.sends(read[1])
+        found = self._looked and self._was_free
+        goes_on = sent or (self._looked and not self._was_free and not self.available)
+        return (
+            (self.available and not sent) or found,
+            (self.number + goes_on) % self.tags,
+            not self._looked and not self.available,
+            self.number in self.free,
+        )
+
+    def _tags(self, ends: bool, flushed: bool) -> set[int]:
+        """Return those that become free."""
+        freed: set[int] = set()
+        given_up = self.oldest.tag if self.oldest and self.place == _GIVE_UP else None
+        if given_up not in self.waiting:
+            given_up = None  # its completion came in the clock before
+        if flushed:
+            freed |= self.lost - self.begun
+            self.lost &= self.begun | ({self._packet.tag} if self._packet and self._packet.ends else set())
+        finished = self._closing
+        self.dropped, late = self._file(given_up)
+        freed |= late
+        if given_up is not None and given_up not in late:
             if ends and given_up not in self.begun:
-                self._freed.append(given_up)
+                freed.add(given_up)
                 self.seen["never sent"] += 1
             else:
                 self.lost.add(given_up)
                 self.seen["lost in a reset" if ends else "lost"] += 1
-        if flush:
-            self._freed += self.lost - self.begun
-            self.lost &= self.begun
-            self.queued.clear()
-        if begins:
-            self.begun.add(self.queued.popleft())
-        self._take(read)
-        self.ending = ending
-        self.clock += 1
-        return dropped
+        if given_up is not None:
+            self.waiting.remove(given_up)
+        if finished is not None:
+            del self.done[finished]
+            freed.add(finished)
+        return freed
 
-    def _answer(self, d_ready: int, ends: bool) -> int | None:
-        self.fresh = False
-        if self.answer is not None and not d_ready:
-            return None
-        self.answer = None
-        if not self.order:
-            return None
-        tag, refusal, address, taken = self.order[0]
-        given_up = None
-        if refusal:
-            self.answer = 0, refusal, address
-            self.seen["refused"] += 1
-        elif tag in self.done:
-            cause, value = self.done.pop(tag)
-            self._freed.append(tag)
-            self.answer = (value if cause == OK else 0), cause, address
-            self.seen["answered"] += 1
-        elif ends or self.clock - taken >= self.timeout:
-            self.answer = 0, TIMEOUT, address
-            self.waiting.remove(tag)
-            given_up = tag
-            self.seen["timed out"] += 1
-        else:
-            return None
-        self.order.popleft()
-        self.fresh = True
-        return given_up
-
-    def _file(self, packet: Packet | None, given_up: int | None) -> bool:
+    def _file(self, given_up: int | None) -> tuple[bool, set[int]]:
+        """Return whether a packet is dropped, and the tag that it frees."""
+        packet = self._packet
         if packet is None:
-            return False
-        if packet.ends and packet.tag in self.waiting:
+            return False, set()
+        if packet.ends and packet.tag in self.waiting and packet.tag != given_up:
             self.waiting.remove(packet.tag)
             self.done[packet.tag] = packet.cause, packet.data
-            return False
+            return False, set()
         if packet.ends and (packet.tag in self.lost or packet.tag == given_up):
             self.seen["in the same clock" if packet.tag == given_up else "notice" if packet.notice else "late"] += 1
             self.lost.discard(packet.tag)
-            self._freed.append(packet.tag)
-            return not packet.notice
+            return not packet.notice, {packet.tag}
         self.seen["unexpected"] += 1
-        return True
+        return True, set()
+
+    def _answer(self, d_ready: int, ends: bool) -> None:
+        """Bring the oldest read a clock further."""
+        oldest, answer, self._closing = self.oldest, None, None
+        turn = self.place == _TURN and self.answer is None
+        was_done, late = self._was_done, self._late
+        self._was_done = oldest is not None and oldest.refusal == OK and oldest.tag in self._were_done
+        self._late = oldest is not None and self.clock - oldest.clock >= self.timeout
+        if oldest is None:
+            if self.order:
+                self.oldest, self.place = self.order.popleft(), 1
+        elif turn and oldest.refusal:
+            answer = 0, oldest.refusal, oldest.address
+            self.seen["refused"] += 1
+        elif (turn or self.place == _GIVEN_UP) and was_done:
+            self._closing = oldest.tag
+            cause, value = self.done[oldest.tag]
+            answer = (value if cause == OK else 0), cause, oldest.address
+            self.seen["answered" if turn else "done before it was given up"] += 1
+        elif self.place == _GIVEN_UP:
+            answer = 0, TIMEOUT, oldest.address
+            self.seen["timed out"] += 1
+        elif self.place != _TURN or (turn and (late or ends)):
+            self.place += 1
+        self.fresh = answer is not None
+        if answer is not None:
+            self.answer, self.oldest, self.place = answer, None, 0
+        elif d_ready:
+            self.answer = None
+        self._were_done = set(self.done)
 
     def _take(self, read: tuple[int, int] | None) -> None:
-        sent = False
-        available = self.number in self.free
-        if read is not None:
-            address, refusal = read
-            sent = self.sends(refusal)
-            if not sent and refusal == OK:
-                self.seen["stranded"] += 1
-                refusal = TIMEOUT
-            self.order.append((self.number, refusal, address & ~3, self.clock))
-            if sent:
-                self.free.remove(self.number)
-                self.waiting.add(self.number)
-                self.begun.discard(self.number)
-                self.queued.append(self.number)
-        if sent or not available:
-            self.number = (self.number + 1) % self.tags
-        self.free.update(self._freed)
-        self._freed.clear()
+        if read is None:
+            return
+        address, refusal = read
+        sent = self.sends(refusal)
+        if not sent and refusal == OK:
+            self.seen["stranded"] += 1
+            refusal = TIMEOUT
+        self.order.append(Read(self.number, refusal, address & ~3, self.clock))
+        if sent:
+            self.free.remove(self.number)
+            self.waiting.add(self.number)
+            self.begun.discard(self.number)
+            self.queued.append(self.number)
 
-    _freed: list[int] = field(default_factory=list)  # free from the next clock on
+    _were_done: set[int] = field(default_factory=set)  # in the clock before
 
 
 class Bench:
@@ -167,7 +225,7 @@ class Bench:
     ) -> bool:
         """Return whether the read was taken. The oldest request that has not begun to leave does so, if it may."""
         ctx, dut, model = self.ctx, self.dut, self.model
-        begins = begins and bool(model.queued) and not flush
+        begins = begins and bool(model.queued)
         ctx.set(dut.flush, flush)
         ctx.set(dut.begins, begins)
         if begins:
@@ -178,12 +236,13 @@ class Bench:
         ctx.set(dut.valid, read is not None)
         ctx.set(dut.d_ready, d_ready)
         ctx.set(dut.c_valid, packet is not None)
+        assert ctx.get(dut.available) == model.available
+        if model.available:
+            assert ctx.get(dut.tag) == model.number
         if read is not None:
             ctx.set(dut.address, read[0])
             ctx.set(dut.refusal, read[1])
-            assert ctx.get(dut.send) == model.sends(read[1])
             if model.sends(read[1]):
-                assert ctx.get(dut.tag) == model.number
                 self.sent.append((model.clock, model.number))
         if packet is not None:
             for name in ("tag", "ends", "notice", "cause", "data"):
@@ -195,7 +254,8 @@ class Bench:
             if model.fresh:
                 self.answers.append((model.clock, *model.answer))
         unexpected = ctx.get(dut.unexpected)
-        assert model.step(read, packet, d_ready, begins, flush) == unexpected
+        assert unexpected == model.dropped
+        model.step(read, packet, d_ready, begins, flush)
         self.dropped += unexpected
         await ctx.tick()
         return read is not None
@@ -203,6 +263,12 @@ class Bench:
     async def clocks(self, count: int) -> None:
         for _ in range(count):
             await self.clock()
+
+    async def read(self, address: int, refusal: int = OK, **more: Any) -> int:
+        """Offer a read until it is taken; return the clock of that."""
+        while not await self.clock((address, refusal), **more):
+            pass
+        return self.model.clock - 1
 
 
 def simulate(bench: Any, *, reads: int = 4, tags: int = 8, timeout: int = 40) -> Model:

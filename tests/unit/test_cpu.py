@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from quick_engine import Simulator
 
+from epbell import ram, registers
 from epbell.cpu import CpuPort
 
 RAM, RAM_SIZE = 0x60000000, 0x10000
@@ -62,7 +63,9 @@ def test_random_accesses(seed: int) -> None:
     responses: list[int] = []
     answers: list[tuple[int, int]] = []
 
-    def target_clock(ctx: Any, way: str, ram_data: list[int]) -> None:
+    due: dict[tuple[str, int], int] = {}  # data of the RAM, of a page, and the clock in which they are there
+
+    def target_clock(ctx: Any, way: str, clock: int) -> None:
         for kind in ("ram", "page"):
             valid = ctx.get(getattr(dut, f"{way}_{kind}_valid"))
             ready = int(valid and rng.random() < 0.4)
@@ -78,18 +81,15 @@ def test_random_accesses(seed: int) -> None:
             else:
                 data = rng.getrandbits(32)
                 done_reads.append((target, address, data))
-                if kind == "ram":
-                    ram_data.append(data)
-                else:
-                    ctx.set(dut.r_page_data, data)
+                due[kind, clock + (ram if kind == "ram" else registers).READ_CLOCKS] = data
 
     async def bench(ctx: Any) -> None:
         bus = dut.axil
-        for _ in range(3500):
-            ctx.set(dut.r_page_data, rng.getrandbits(32))
-            ram_data: list[int] = []
+        for clock in range(5000):
+            ctx.set(dut.r_page_data, due.get(("page", clock), rng.getrandbits(32)))
+            ctx.set(dut.r_ram_data, due.get(("ram", clock), rng.getrandbits(32)))
             for way in ("w", "r"):
-                target_clock(ctx, way, ram_data)
+                target_clock(ctx, way, clock)
             for channel, valid in ((aw, bus.awvalid), (w, bus.wvalid), (ar, bus.arvalid)):
                 ctx.set(valid, int(channel.offer() is not None))
             if aw.queue:
@@ -113,7 +113,6 @@ def test_random_accesses(seed: int) -> None:
             if ctx.get(bus.rvalid) and ctx.get(bus.rready):
                 answers.append((ctx.get(bus.rdata), ctx.get(bus.rresp)))
             await ctx.tick()
-            ctx.set(dut.r_ram_data, ram_data[0] if ram_data else rng.getrandbits(32))
 
     sim = Simulator(dut)
     sim.add_clock(1e-9)
@@ -124,6 +123,98 @@ def test_random_accesses(seed: int) -> None:
     assert [(t, a) for t, a, _ in done_reads] == [(where(a), a) for a in reads if where(a) is not None]
     data = iter([d for _, _, d in done_reads])
     assert answers == [(next(data), 0) if where(a) is not None else (0, 3) for a in reads]
+
+
+def run(dut: CpuPort, bench: Any) -> None:
+    sim = Simulator(dut)
+    sim.add_clock(1e-9)
+    sim.add_testbench(bench)
+    sim.run()
+
+
+@pytest.mark.parametrize(("kind", "asked", "answered"), [("ram", 3, 4), ("page", 3, 7), ("nowhere", None, 3)])
+def test_clocks_of_a_write(kind: str, asked: int | None, answered: int) -> None:
+    """From its handshake to the clock in which it is asked for, and answered where nobody is in the way."""
+    dut = CpuPort(ram_base=RAM, ram_size=RAM_SIZE, pages=PAGES)
+    seen: dict[str, int] = {}
+
+    async def bench(ctx: Any) -> None:
+        bus = dut.axil
+        for port, value in ((dut.w_ram_ready, 1), (dut.w_page_ready, 1), (bus.bready, 1)):
+            ctx.set(port, value)
+        ctx.set(bus.awaddr, {"ram": RAM, "page": PAGES[1], "nowhere": 0}[kind])
+        for clock in range(30):
+            ctx.set(bus.awvalid, clock == 0)
+            ctx.set(bus.wvalid, clock == 0)
+            assert ctx.get(bus.awready) == (clock == 0)
+            if ctx.get(dut.w_ram_valid) | ctx.get(dut.w_page_valid):
+                assert "asked" not in seen
+                seen["asked"] = clock
+            if ctx.get(bus.bvalid):
+                assert "answered" not in seen
+                seen["answered"] = clock
+            await ctx.tick()
+
+    run(dut, bench)
+    assert (seen.get("asked"), seen.get("answered")) == (asked, answered)
+
+
+@pytest.mark.parametrize("read_at", range(-8, 4))
+@pytest.mark.parametrize(("address", "waits"), [(0x10, True), (0x14, True), (0x18, False)])
+def test_a_write_that_raises(address: int, waits: bool, read_at: int) -> None:
+    """It waits while there is no room; and for a read of the aperture that was there first, while that is young."""
+    dut = CpuPort(ram_base=RAM, ram_size=RAM_SIZE, pages=PAGES, raises={PAGES[0] + 0x10: 0, PAGES[0] + 0x14: 2})
+    asked: list[int] = []
+    read: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        bus = dut.axil
+        for port, value in ((bus.bready, 1), (bus.awaddr, PAGES[0] + address), (bus.wdata, 2), (bus.wstrb, 15)):
+            ctx.set(port, value)
+        ctx.set(bus.araddr, APERTURE)
+        ctx.set(dut.full, 3)
+        for clock in range(-10, 60):
+            ctx.set(bus.awvalid, clock == 0)
+            ctx.set(bus.wvalid, clock == 0)
+            ctx.set(bus.arvalid, clock == read_at)
+            if clock == 2 + 20 * waits:
+                ctx.set(dut.full, 0 if waits else 3)
+            if ctx.get(dut.w_page_valid):
+                asked.append(clock)
+            ctx.set(dut.w_page_ready, ctx.get(dut.w_page_valid))
+            if ctx.get(dut.r_host_valid):
+                read.append(clock)
+            await ctx.tick()
+
+    run(dut, bench)
+    assert read[0] == read_at + 3
+    assert asked == [23 if waits else 3]
+
+
+@pytest.mark.parametrize("read_at", range(-12, 4))
+@pytest.mark.parametrize("taken_after", [0, 3, 30])
+def test_a_write_that_raises_behind_a_read_of_the_aperture(read_at: int, taken_after: int) -> None:
+    """The read is taken first if nothing is in its way; if it waits for long, it is not waited for."""
+    dut = CpuPort(ram_base=RAM, ram_size=RAM_SIZE, pages=PAGES, raises={PAGES[0] + 0x10: 0})
+    asked: list[int] = []
+
+    async def bench(ctx: Any) -> None:
+        bus = dut.axil
+        for port, value in ((bus.bready, 1), (bus.awaddr, PAGES[0] + 0x10), (bus.araddr, APERTURE)):
+            ctx.set(port, value)
+        for clock in range(-14, 40):
+            ctx.set(bus.awvalid, clock == 0)
+            ctx.set(bus.wvalid, clock == 0)
+            ctx.set(bus.arvalid, clock == read_at)
+            ctx.set(dut.r_host_ready, clock >= read_at + 3 + taken_after)
+            if ctx.get(dut.w_page_valid):
+                asked.append(clock)
+            ctx.set(dut.w_page_ready, ctx.get(dut.w_page_valid))
+            await ctx.tick()
+
+    run(dut, bench)
+    until = read_at + {0: 6, 3: 9, 30: 11}[taken_after]
+    assert asked == [max(3, until) if read_at <= 0 else 3]
 
 
 @pytest.mark.parametrize("kind", ["ram", "page", "nowhere"])

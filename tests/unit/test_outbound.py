@@ -61,32 +61,37 @@ def test_latencies(width: int) -> None:
             (rig.interrupts, Interrupt(0xFEE0_0000, 2)),
             (rig.reads, BASE + 8),
         ):
-            await rig.step(10)
+            await rig.step(20)
             queue.append(item)
-            await rig.step(10)
-            assert rig.sent[-1][0] - rig.taken[-1][0] == 2
+            offered = rig.cycle
+            await rig.step(20)
+            assert rig.taken[-1][0] - offered == (1 if isinstance(item, Interrupt) else 3)
+            assert rig.sent[-1][0] - rig.taken[-1][0] == 5
         assert len(rig.sent) == 3
-        assert rig.answers[0].clock - rig.reply_ends[0] == 2
+        assert rig.answers[0].clock - rig.reply_ends[0] == 5
         rig.writes.append(Write(BASE - 4, 1))
         rig.reads.append(BASE - 8)
-        await rig.step(10)
+        await rig.step(20)
         assert rig.failures == [(NO_WINDOW, BASE - 4), (NO_WINDOW, BASE - 8)]
-        assert rig.answers[-1].clock == rig.taken[-1][0] + 2
+        assert rig.answers[-1].clock == rig.taken[-1][0] + 5
 
     Rig(width).run(bench)
 
 
 @every_width
 def test_back_to_back(width: int) -> None:
-    """The stream is the only limit."""
-    period = {64: 3, 128: 2, 256: 1, 512: 1}[width]
+    """One takes six clocks from being offered to the next one; an interrupt, which needs no window, four."""
 
     async def bench(rig: Rig) -> None:
         await everything(rig)
         rig.writes.extend(Write(BASE + 4 * n, n) for n in range(40))
         await rig.drain()
         clocks = [clock for clock, _ in rig.sent]
-        assert [b - a for a, b in itertools.pairwise(clocks)] == [period] * 39
+        assert [b - a for a, b in itertools.pairwise(clocks)] == [6] * 39
+        rig.interrupts.extend(Interrupt(0xFEE0_0000, n) for n in range(40))
+        await rig.drain()
+        clocks = [clock for clock, _ in rig.sent[40:]]
+        assert [b - a for a, b in itertools.pairwise(clocks)] == [4] * 39
 
     Rig(width).run(bench)
 
@@ -114,7 +119,7 @@ def test_completions_out_of_order(width: int) -> None:
     async def bench(rig: Rig) -> None:
         await everything(rig)
         rig.reads.extend(BASE + 4 * n for n in range(9))
-        await rig.step(60)
+        await rig.step(90)
         assert len(rig.sent) == 8, "eight at a time"
         order = list(range(8))
         rig.random.shuffle(order)
@@ -166,16 +171,19 @@ def test_completions_that_fail_and_the_next_one_works(width: int) -> None:
 
 @pytest.mark.parametrize("gap", range(4))
 def test_a_write_and_a_read_that_fail_about_the_same_time(gap: int) -> None:
-    """A read is taken, and fails in the second clock from then; the write is taken around that."""
+    """A read is taken, and fails in the fifth clock from then; the write is taken around that."""
 
     async def bench(rig: Rig) -> None:
+        await rig.step(10)
         rig.reads.append(BASE)
-        await rig.step(1 + gap)
+        await rig.step(4 + gap)
         rig.writes.append(Write(BASE + 4, 0))
         await rig.drain()
         assert rig.failed == 2
         both = [(NO_WINDOW, BASE), (NO_WINDOW, BASE + 4)]
-        assert rig.failures == (both[:1] if gap == 0 else both), "the read's, where they fail in one clock"
+        assert rig.taken[1][0] - rig.taken[0][0] == gap + 4
+        both = both[:1] if gap == 1 else both if gap > 1 else both[::-1]
+        assert rig.failures == both, "the read's, where they fail in one clock"
 
     Rig(256).run(bench)
 
@@ -186,7 +194,7 @@ def test_timeout_and_the_late_completion(width: int) -> None:
         await everything(rig)
         rig.reads.append(BASE + 0x40)
         await rig.drain()
-        assert [(a.clock, a.data, a.error) for a in rig.answers] == [(rig.taken[0][0] + TIMEOUT + 1, 0, SLVERR)]
+        assert [(a.clock, a.data, a.error) for a in rig.answers] == [(rig.taken[0][0] + TIMEOUT + 4, 0, SLVERR)]
         assert rig.failures == [(TIMED_OUT, BASE + 0x40)]
         memory(rig)
         rig.reads.extend(BASE + 4 * n for n in range(70))
@@ -266,7 +274,7 @@ def test_nobody_starves(width: int) -> None:
             rig.writes.append(Write(BASE + 4 * n, n))
             rig.reads.append(BASE + 4 * n)
             rig.interrupts.append(Interrupt(0xFEE0_0000, n))
-        await rig.step(60)
+        await rig.step(300)
         kinds = [type(item) for _, item in rig.taken]
         for n in range(len(kinds) - 5):
             assert len(set(kinds[n : n + 3])) >= 2

@@ -69,10 +69,10 @@ def test_overlap_and_disabled_windows() -> None:
             0x3000_0000, 0x1000_0000, 0x3000_8000, 0x3000_F000, 0x5000_1000,
         ]  # fmt: skip
         await rig.register(0x200 + CTRL2, 0)
-        await rig.step(2)
+        await rig.step(3)
         assert await targets(BASE + 0x4000) == [0x3000_4000]
         await rig.register(0x600 + CTRL2, 0x7FFF_FFFF)
-        await rig.step(2)
+        await rig.step(3)
         assert await targets(BASE + 0x4000, BASE + 0xF000) == [None, 0x5000_0000]
 
     Rig(256).run(bench)
@@ -123,11 +123,14 @@ def test_traffic_class_attributes_and_digest() -> None:
     Rig(64).run(bench)
 
 
-def test_a_window_that_is_aimed_elsewhere_shows_its_old_or_its_new_target() -> None:
+@pytest.mark.parametrize("clock", range(7))
+def test_a_window_that_is_aimed_elsewhere_shows_its_old_or_its_new_target(clock: int) -> None:
+    """In each clock of a write on its way; it is the window of the clock in which the write is taken that counts."""
+
     async def bench(rig: Rig) -> None:
         await rig.map(0, BASE, BASE + 0xFFFF, 0x1_1111_0000)
-        rig.writes.extend(Write(BASE + 4 * (n % 64), n) for n in range(120))
-        await rig.step(10)
+        rig.writes.extend(Write(BASE + 4 * (n % 64), n) for n in range(24))
+        await rig.step(10 + clock)
         values = {LOWER_BASE: BASE, LIMIT: BASE + 0x1FFFF, LOWER_TARGET: 0x2222_0000, UPPER_TARGET: 2, CTRL1: 0}
         for register, value in values.items():
             await rig.register(register, value)
@@ -136,10 +139,34 @@ def test_a_window_that_is_aimed_elsewhere_shows_its_old_or_its_new_target() -> N
         written = rig.cycle
         await rig.register(CTRL2, ENABLE)
         await rig.drain()
-        assert len(rig.sent) == 120
-        for clock, sent in rig.sent:
-            # In force two clocks after the write; two more to the stream.
-            assert sent.address >> 16 == (0x2_2222 if clock >= written + 4 else 0x1_1111)
+        assert len(rig.sent) == 24
+        for (taken, _), (_, sent) in zip(rig.taken, rig.sent, strict=True):
+            # Made in the clock after it was at the port, in force two clocks later.
+            assert sent.address >> 16 == (0x2_2222 if taken >= written + 3 else 0x1_1111)
+        assert len({sent.address >> 16 for _, sent in rig.sent}) == 2
+
+    Rig(512).run(bench)
+
+
+@pytest.mark.parametrize("clock", range(12))
+def test_windows_change_while_an_access_waits_for_room(clock: int) -> None:
+    """What had waited for longer than it takes to look a window up goes where the windows say by then."""
+
+    async def bench(rig: Rig) -> None:
+        await rig.map(0, BASE, BASE + 0xFFF, 0x1000_0000)
+        await rig.map(1, BASE, BASE + 0xFFFF, 0x2000_0000)
+        rig.rq_ready = lambda: False
+        rig.writes.extend(Write(BASE + 4 * n, n) for n in range(8))
+        await rig.step(80)
+        assert len(rig.taken) == 6
+        written = rig.cycle
+        rig.rq_ready = lambda: rig.cycle >= written + clock
+        await rig.register(CTRL2, 0)
+        await rig.drain()
+        targets = [sent.address >> 28 for _, sent in rig.sent]
+        assert targets == [1 if taken < written + 3 else 2 for taken, _ in rig.taken]
+        assert targets[:6] == [1] * 6
+        assert targets[7] == 2
 
     Rig(512).run(bench)
 
@@ -147,10 +174,14 @@ def test_a_window_that_is_aimed_elsewhere_shows_its_old_or_its_new_target() -> N
 def test_registers_read_back() -> None:
     async def bench(rig: Rig) -> None:
         async def peek(offset: int) -> int:
-            rig.ctx.set(rig.dut.bus.r_en, 1)
+            rig.ctx.set(rig.dut.bus.r_load, 1)
             rig.ctx.set(rig.dut.bus.r_addr, offset)
+            await rig.step()
+            rig.ctx.set(rig.dut.bus.r_load, 0)
+            rig.ctx.set(rig.dut.bus.r_en, 1)
             value = rig.ctx.get(rig.dut.bus.r_data)
             await rig.step()
+            rig.ctx.set(rig.dut.bus.r_en, 0)
             return value
 
         for window in range(3):
@@ -160,6 +191,7 @@ def test_registers_read_back() -> None:
         for window, expected in ((0, built), (1, built), (2, [0] * 4)):
             assert [await peek(0x200 * window + o) for o in (CTRL2, LOWER_BASE, LIMIT, LOWER_TARGET)] == expected
         await rig.register(LIMIT, 0)
+        await rig.step()
         assert await peek(LIMIT) == 0xFFF
 
     Rig(64, windows=2).run(bench)

@@ -97,9 +97,7 @@ def test_random_requests_with_stalls(width: int) -> None:
     requests = [random_request(rng) for _ in range(300)]
 
     async def bench(ctx: Any) -> None:
-        came, _ = await send_all(
-            ctx, dut, width, requests, lambda: rng.random() < 0.7, lambda: int(rng.random() < 0.6)
-        )
+        came, _ = await send_all(ctx, dut, width, requests, lambda: rng.random() < 0.7, lambda: int(rng.random() < 0.6))
         assert came == requests
 
     dut = RequestSender(width)
@@ -169,6 +167,17 @@ def understood(width: int, packets: list[Any], pause: float = 0.0) -> list[tuple
     rng = random.Random(width)
     reports: list[Any] = []
 
+    async def clock(ctx: Any, expected: bool) -> None:
+        await ctx.tick()
+        if ctx.get(dut.valid):
+            c = dut.completion
+            reports.append(tuple(ctx.get(x) for x in (c.tag, c.ends, c.notice, c.cause, c.data)))
+        if ctx.get(dut.broken):
+            assert not ctx.get(dut.valid)
+            assert not ctx.get(dut.completion.ends)
+            reports.append("broken")
+        assert expected or not (ctx.get(dut.valid) or ctx.get(dut.broken) or ctx.get(dut.completion.ends))
+
     async def bench(ctx: Any) -> None:
         for packet in packets:
             for data, keep, user, last in packet if isinstance(packet, list) else rc_beats(packet, width):
@@ -176,22 +185,15 @@ def understood(width: int, packets: list[Any], pause: float = 0.0) -> list[tuple
                     ctx.set(dut.rc.tvalid, 0)
                     for port in (dut.rc.tdata, dut.rc.tuser, dut.rc.tkeep, dut.rc.tlast):
                         ctx.set(port, rng.getrandbits(len(port)))
-                    assert not ctx.get(dut.valid)
-                    assert not ctx.get(dut.broken)
-                    await ctx.tick()
+                    await clock(ctx, expected=False)
                 for port, value in ((dut.rc.tdata, data), (dut.rc.tkeep, keep), (dut.rc.tuser, user)):
                     ctx.set(port, value)
                 ctx.set(dut.rc.tlast, last)
                 ctx.set(dut.rc.tvalid, 1)
                 assert ctx.get(dut.rc.tready), "completions are never held up"
-                if ctx.get(dut.valid):
-                    c = dut.completion
-                    reports.append(tuple(ctx.get(x) for x in (c.tag, c.ends, c.notice, c.cause, c.data)))
-                if ctx.get(dut.broken):
-                    reports.append("broken")
-                await ctx.tick()
+                await clock(ctx, expected=True)
         ctx.set(dut.rc.tvalid, 0)
-        await ctx.tick()
+        await clock(ctx, expected=False)
 
     dut = CompletionParser(width)
     simulate(dut, bench)

@@ -8,12 +8,15 @@ of a timeout, or with that of a function-level reset. Until then no new read can
 
 A reset of the function ends every read. What had begun to leave is lost, as above; what had not never will, so its tag
 is free.
+
+Whoever wants something of a tag has its number decoded in a clock before, one flip-flop for each tag. So each tag
+changes its state by itself, and to look one up is an AND-OR.
 """
 
 from typing import Any
 
-from amaranth.hdl import Assert, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -30,18 +33,33 @@ DEFAULT_TIMEOUT = 3_125_000
 
 _MAX_TAGS = 256
 _RESULT = data.StructLayout({"cause": Cause, "data": 32})
+_FLUSH_DELAY = 3  # clocks from `begins` to a look at what has begun
+
+
+class _State(enum.Enum):
+    EMPTY = 0  # takes the oldest read out of the queue
+    DECODE = 1  # its tag
+    LOOK = 2  # whether it is done, for the first time
+    DECIDE = 3  # waits until it is refused, done or late, and for its turn
+    GIVE_UP = 4  # in this clock
+    GIVEN_UP = 5  # or its completion was there in the clock before
 
 
 class Outstanding(wiring.Component):
     """Hands out tags, collects completions, and gives the answers in the order in which the reads were taken.
 
-    The tags are handed out in rotation. From a completion to ``d_valid``: 2 clocks, if the read is the oldest one; from
-    a read that is refused: 2 clocks, likewise. A read without a completion is answered ``timeout + 1`` clocks after it
-    was taken (later when its turn comes later). A completion in the very clock in which a read is given up is too late:
-    the read fails, the tag is free. When every tag is lost, reads fail at once with ``TIMEOUT``: the CPU never hangs.
+    The tags are handed out in rotation, one in four clocks at most. From a completion to ``d_valid``: 4 clocks,
+    if the read is the oldest one; from a read that is refused: 5 clocks, likewise; answers follow each other every four
+    clocks at most. A read without a completion is given up ``timeout + 2`` clocks after it was taken, not before its
+    turn: the fourth clock from when it became the oldest, or the clock after the one in which the answer before was
+    handed over, if that is later. A completion up to two clocks before that, and no later, is in time; with one in the
+    clock before, the read fails, and the tag is free. ``d_valid`` of a read that was given up comes 2 clocks later.
+    When every tag is lost, reads fail at once with ``TIMEOUT``: the CPU never hangs.
 
-    With ``flush`` every read fails with ``TIMEOUT``, one per clock in their order, unless its completion has come in an
-    earlier clock. A read that is taken while ``flush`` is high must be refused.
+    With ``flush`` every read fails with ``TIMEOUT``, in their order, unless its completion has come in an earlier
+    clock or, while others fail before it, comes meanwhile. It is three clocks before that has begun: by then all is
+    known that has begun to leave. A read that is taken in the clock after one with ``flush`` must be refused, and what
+    is taken in the first clock of ``flush`` must not begin to leave.
 
     Parameters
     ----------
@@ -55,16 +73,17 @@ class Outstanding(wiring.Component):
     Attributes
     ----------
     ready : Out(1)
-        There is room for a read. Depends on flip-flops only.
+        There is room for a read. A flip-flop; low in the clock after one in which a read was taken.
     valid, address, refusal : In(1), In(32), In(Cause)
         A read is taken in this clock (only while ``ready``); its local address; not ``NONE``: it is not to be sent, and
         fails for that reason.
-    send, tag : Out(1), Out(8)
-        Whether the read that is taken is to be sent, and its tag. Combinational.
+    available, tag : Out(1), Out(8)
+        Whether there is a tag for the read that is taken, so that it is to be sent unless it is refused, and which.
+        Flip-flops.
     begins, begun : In(1), In(8)
         The request with this tag begins to leave.
     flush : In(1)
-        The function is being reset: nothing begins to leave any more of what was taken.
+        The function is being reset: nothing begins to leave from the next clock on.
     c_valid, completion : In(1), In(COMPLETION)
         A packet of the RC stream.
     d_valid, d_ready, d_data, d_cause : Out(1), In(1), Out(32), Out(Cause)
@@ -74,7 +93,7 @@ class Outstanding(wiring.Component):
     d_fresh : Out(1)
         First clock of an answer.
     unexpected : Out(1)
-        A completion has been dropped: late, for a tag without a request, or not the end of one. Combinational.
+        A completion has been dropped, two clocks ago: late, for a tag without a request, or not the end of one.
 
     Raises
     ------
@@ -86,7 +105,7 @@ class Outstanding(wiring.Component):
     valid: Any
     address: Any
     refusal: Any
-    send: Any
+    available: Any
     tag: Any
     begins: Any
     begun: Any
@@ -109,13 +128,12 @@ class Outstanding(wiring.Component):
         if not isinstance(timeout, int) or timeout < 1:
             raise ValueError(f"The completion timeout must be 1 clock or more, not {timeout!r}")
         self._reads, self._tags, self._timeout = reads, tags, timeout
-        self._tag_shape = range(max(tags, 2))
         super().__init__({
             "ready": Out(1),
             "valid": In(1),
             "address": In(32),
             "refusal": In(Cause),
-            "send": Out(1),
+            "available": Out(1),
             "tag": Out(8),
             "begins": In(1),
             "begun": In(8),
@@ -132,116 +150,192 @@ class Outstanding(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Build the queue of the reads, the table of the tags, and the register with the oldest answer."""
+        """Build the queue of the reads, the tags, and what happens to the oldest read and to a completion."""
         m: Any = Module()
+        # Each a flip-flop for each tag; what is decoded (hit, oldest, begun) acts in the clock in which it is there.
+        names = ("waiting", "done", "lost", "left", "next", "hit", "oldest", "begun")
+        self._of: dict[str, Any] = {
+            name: Signal(self._tags, name=f"tags_{name}", init=int(name == "next")) for name in names
+        }
+        self._state: Any = Signal(_State)
+        self._ends: Any = Signal()  # reads that wait fail
+        self._flushed: Any = Signal()  # nothing of what has not begun to leave ever will
+        self._gives_up: Any = Signal()  # the oldest read is given up in this clock, unless it is done
+        self._closes: Any = Signal()  # the read in `oldest` was answered in the clock before
+        takes: Any = Signal()
+        entry = self._queue(m, takes)
+        self._pick(m, takes)
+        self._answer(m, entry)
+        self._file(m)
+        self._step(m, takes)
+        return m
+
+    def _queue(self, m: Any, takes: Any) -> Any:
+        """Queue the reads, with the time; return the oldest, which has left the queue."""
         # A read that is late is seen to be late at its turn; only if the CPU has left the answer before it for more
         # than a hundred timeouts may it fail a timeout later.
         clock_bits = self._timeout.bit_length() + 8
-        layout = data.StructLayout({"tag": self._tag_shape, "refusal": Cause, "address": 30, "taken": clock_bits})
-        table: Any = Signal(data.StructLayout({state: self._tags for state in ("waiting", "done", "lost", "begun")}))
+        layout = data.StructLayout({
+            "tag": range(max(self._tags, 2)),
+            "refusal": Cause,
+            "address": 30,
+            "taken": clock_bits,
+        })
         now: Any = Signal(clock_bits)
+        limit: Any = Signal(clock_bits, init=(1 << clock_bits) - self._timeout)  # what was taken then is late
         entry: Any = Signal(layout)
         oldest: Any = Signal(layout)
+        pending: Any = Signal(range(self._reads + 1))  # reads that have not been answered
         m.submodules.order = order = SyncFIFO(width=layout.size, depth=self._reads)
-        with m.If(self.valid | order.r_rdy):  # without reads there is nothing to measure, and nothing moves
-            m.d.sync += now.eq(now + 1)
-
-        ending: Any = Signal()  # reads from before a flush have not been answered yet
-        ends: Any = Signal()
-        m.d.sync += ending.eq(self.flush | (ending & order.r_rdy))
-        available, stranded, number = self._pick(m, table)
+        with m.If(self.valid | pending.any()):  # without reads there is nothing to measure, and nothing moves
+            m.d.sync += [now.eq(now + 1), limit.eq(limit + 1)]
         m.d.comb += [
-            ends.eq(self.flush | ending),
-            self.ready.eq(order.w_rdy & (available | stranded) & ~(ending & order.r_rdy)),
-            self.send.eq(available & (self.refusal == Cause.NONE)),
-            self.tag.eq(number),
-            entry.tag.eq(number),
-            entry.refusal.eq(Mux((self.refusal == Cause.NONE) & ~available, Cause.TIMEOUT, self.refusal)),
+            takes.eq(self.valid & (self.refusal == Cause.NONE) & self.available),
+            entry.tag.eq(self.tag),
+            entry.refusal.eq(Mux((self.refusal == Cause.NONE) & ~self.available, Cause.TIMEOUT, self.refusal)),
             entry.address.eq(self.address[2:]),
             entry.taken.eq(now),
             order.w_data.eq(entry.as_value()),
             order.w_en.eq(self.valid),
-            oldest.as_value().eq(order.r_data),
+            order.r_en.eq(self._state == _State.EMPTY),
         ]
+        with m.If(order.r_en):
+            m.d.sync += oldest.as_value().eq(order.r_data)
+        m.d.sync += pending.eq(pending + self.valid - self.d_fresh)
+        self._late: Any = Signal()
+        m.d.sync += self._late.eq(~(limit - oldest.taken)[clock_bits - 1])
+        self._there: Any = order.r_rdy
+
+        flushed: Any = Signal(_FLUSH_DELAY)  # in the clocks before, the latest in bit 0
+        ending: Any = Signal()  # reads from before a flush have not been answered yet
+        stranded: Any = Signal()
+        m.d.sync += [
+            flushed.eq(Cat(self.flush, flushed)),
+            ending.eq(flushed[-1] | (ending & pending.any())),
+            stranded.eq(self._of["lost"].all()),
+        ]
+        settled: Any = Signal()  # either a flush that all know of, or none
+        m.d.comb += [
+            self._flushed.eq(flushed[-1]),
+            self._ends.eq(flushed[-1] | ending),
+            settled.eq(Cat(self.flush, flushed).all() | ~Cat(self.flush, flushed).any()),
+        ]
+        room = (pending != self._reads) & ~(ending & pending.any()) & settled
+        m.d.sync += self.ready.eq(room & (self.available | stranded) & ~self.valid)
         m.d.sync += Assert(~self.valid | self.ready, "a read of the CPU is taken without room for it")
-        late: Any = Signal()
-        age: Any = Signal(clock_bits)
-        m.d.comb += [age.eq(now - oldest.taken), late.eq((age >= self._timeout) | ends)]
-        self._answer(m, table, order, oldest, late, ends)
-        return m
+        return oldest
 
-    def _pick(self, m: Any, table: Any) -> tuple[Any, Any, Any]:
-        """Walk round the tags; return "this one is free", "all are lost", and its number."""
-        number: Any = Signal(self._tag_shape)
-        available: Any = Signal()
-        taken = table.waiting | table.done | table.lost
-        m.d.comb += available.eq(~taken.bit_select(number, 1))
-        with m.If(~available | (self.valid & self.send)):
-            m.d.sync += number.eq(Mux(number == self._tags - 1, 0, number + 1))
-        with m.If(self.valid & self.send):
-            m.d.sync += [table.waiting.bit_select(number, 1).eq(1), table.begun.bit_select(number, 1).eq(0)]
-        with m.If(self.begins):
-            m.d.sync += table.begun.bit_select(self.begun[: len(number)], 1).eq(1)
-        return available, table.lost.all(), number
+    def _pick(self, m: Any, takes: Any) -> None:
+        """Walk round the tags, and stay at one that is free until it is taken."""
+        of, number = self._of, self.tag
+        looked: Any = Signal()  # at it, in the clock before
+        free: Any = Signal()
+        taken = of["waiting"] | of["done"] | of["lost"]
+        goes_on: Any = Signal()
+        m.d.comb += goes_on.eq(takes | (looked & ~free & ~self.available))
+        m.d.sync += [
+            free.eq(~(taken & of["next"]).any()),
+            looked.eq(~looked & ~self.available),
+            self.available.eq((self.available & ~takes) | (looked & free)),
+        ]
+        with m.If(goes_on):
+            m.d.sync += [of["next"].eq(of["next"].rotate_left(1)), number.eq(Mux(of["next"][-1], 0, number + 1))]
 
-    def _answer(self, m: Any, table: Any, order: Any, oldest: Any, late: Any, ends: Any) -> None:
-        """Hand over the oldest read when it is refused, done or late; meanwhile file a completion."""
-        m.submodules.results = results = Memory(shape=_RESULT, depth=self._tags, init=[])
-        filing: Any = results.write_port()
-        found: Any = results.read_port(domain="comb")
-        result = found.data
-        done: Any = Signal()
+    def _step(self, m: Any, takes: Any) -> None:
+        """Take each tag from state to state."""
+        begins: Any = Signal()
+        begun: Any = Signal(8)
+        of = self._of
+        m.d.sync += [begins.eq(self.begins), begun.eq(self.begun)]
+        for tag in range(self._tags):
+            waiting, done, lost, left, hit = (of[name][tag] for name in ("waiting", "done", "lost", "left", "hit"))
+            taken = takes & of["next"][tag]
+            gives_up = self._gives_up & of["oldest"][tag]
+            loses = gives_up & waiting & ~hit & (left | ~self._ends)
+            m.d.sync += [
+                of["begun"][tag].eq(begins & (begun == tag)),
+                left.eq(of["begun"][tag] | (left & ~taken)),
+                waiting.eq(taken | (waiting & ~hit & ~gives_up)),
+                done.eq((waiting & hit & ~gives_up) | (done & ~(self._closes & of["oldest"][tag]))),
+                lost.eq(loses | (lost & ~hit & (left | ~self._flushed))),
+            ]
+
+    def _answer(self, m: Any, oldest: Any) -> None:
+        """Hand over the oldest read when it is refused or done, or late, and then perhaps done after all."""
+        m.submodules.results = self._results = Memory(shape=_RESULT, depth=self._tags, init=[])
+        found: Any = self._results.read_port(domain="comb")
         refused: Any = Signal()
-        take: Any = Signal()
+        done: Any = Signal()  # a clock ago
+        turn: Any = Signal()
+        answers: Any = Signal()
         gives_up: Any = Signal()
-        cause: Any = Signal(Cause)
+        state = self._state
         m.d.comb += [
             found.addr.eq(oldest.tag),
-            refused.eq(oldest.refusal != Cause.NONE),
-            done.eq(~refused & table.done.bit_select(oldest.tag, 1)),
-            take.eq(order.r_rdy & (~self.d_valid | self.d_ready) & (refused | done | late)),
-            order.r_en.eq(take),
-            gives_up.eq(take & ~refused & ~done),
-            cause.eq(Mux(refused, oldest.refusal, Mux(done, result.cause, Cause.TIMEOUT))),
+            turn.eq((state == _State.DECIDE) & ~self.d_valid),
+            answers.eq((turn & (refused | done)) | (state == _State.GIVEN_UP)),
+            gives_up.eq(turn & ~refused & ~done & (self._late | self._ends)),
         ]
-        m.d.sync += self.d_fresh.eq(take)
-        with m.If(take):
+        m.d.sync += [
+            *(
+                bit.eq((oldest.tag == tag) & (oldest.refusal == Cause.NONE))
+                for tag, bit in enumerate(self._of["oldest"])
+            ),
+            refused.eq(oldest.refusal != Cause.NONE),
+            done.eq((self._of["done"] & self._of["oldest"]).any()),
+            self._gives_up.eq(gives_up),
+            self._closes.eq(answers),
+            self.d_fresh.eq(answers),
+            self.d_valid.eq(answers | (self.d_valid & ~self.d_ready)),
+        ]
+        with m.If(answers):
             m.d.sync += [
-                self.d_valid.eq(1),
-                self.d_data.eq(Mux(cause == Cause.NONE, result.data, 0)),
-                self.d_cause.eq(cause),
+                self.d_data.eq(found.data.data & done.replicate(32)),
+                self.d_cause.eq(Mux(refused, oldest.refusal, Mux(done, found.data.cause, Cause.TIMEOUT))),
                 self.d_address[2:].eq(oldest.address),
             ]
-        with m.Elif(self.d_ready):
-            m.d.sync += self.d_valid.eq(0)
-        with m.If(take & done):
-            m.d.sync += table.done.bit_select(oldest.tag, 1).eq(0)
-        with m.If(self.flush):
-            m.d.sync += table.lost.eq(table.lost & table.begun)
-        with m.If(gives_up):
-            m.d.sync += [
-                table.waiting.bit_select(oldest.tag, 1).eq(0),
-                table.lost.bit_select(oldest.tag, 1).eq(~ends | table.begun.bit_select(oldest.tag, 1)),
-            ]
-        self._file(m, table, filing, gives_up, oldest)
+        with m.Switch(state):
+            with m.Case(_State.EMPTY), m.If(self._there):
+                m.d.sync += state.eq(_State.DECODE)
+            with m.Case(_State.DECODE):
+                m.d.sync += state.eq(_State.LOOK)
+            with m.Case(_State.LOOK):
+                m.d.sync += state.eq(_State.DECIDE)
+            with m.Case(_State.DECIDE):
+                with m.If(answers):
+                    m.d.sync += state.eq(_State.EMPTY)
+                with m.Elif(gives_up):
+                    m.d.sync += state.eq(_State.GIVE_UP)
+            with m.Case(_State.GIVE_UP):
+                m.d.sync += state.eq(_State.GIVEN_UP)
+            with m.Case(_State.GIVEN_UP):
+                m.d.sync += state.eq(_State.EMPTY)
 
-    def _file(self, m: Any, table: Any, filing: Any, gives_up: Any, oldest: Any) -> None:
+    def _file(self, m: Any) -> None:
         """Write down how a request has ended; or that nobody waits for that any more."""
-        completion = self.completion
-        tag: Any = Signal(self._tag_shape)
-        ends: Any = Signal()
-        too_late: Any = Signal()
-        m.d.comb += [
-            tag.eq(completion.tag),
-            ends.eq(self.c_valid & completion.ends & (completion.tag < self._tags)),
-            too_late.eq((gives_up & (oldest.tag == tag)) | table.lost.bit_select(tag, 1)),
-            filing.addr.eq(tag),
-            filing.data.cause.eq(completion.cause),
-            filing.data.data.eq(completion.data),
-            filing.en.eq(ends & ~too_late & table.waiting.bit_select(tag, 1)),
-            self.unexpected.eq(self.c_valid & ~filing.en & ~(ends & too_late & completion.notice)),
+        completion, of = self.completion, self._of
+        filing: Any = self._results.write_port()
+        layout = data.StructLayout({"valid": 1, "notice": 1, "tag": range(max(self._tags, 2)), "result": _RESULT})
+        came: Any = Signal(layout)  # a clock ago: acts on its tag now
+        filed: Any = Signal(layout)  # two clocks ago
+        fits: Any = Signal()  # it is the end of a read that waited for it
+        known: Any = Signal()  # or its tag had a request at least
+        good = completion.cause == Cause.NONE
+        kept = of["waiting"] & ~(of["oldest"] & self._gives_up.replicate(self._tags))
+        m.d.sync += [
+            *(bit.eq(self.c_valid & completion.ends & (completion.tag == tag)) for tag, bit in enumerate(of["hit"])),
+            came.valid.eq(self.c_valid),
+            came.notice.eq(completion.notice),
+            came.tag.eq(completion.tag),
+            came.result.cause.eq(completion.cause),
+            came.result.data.eq(completion.data & good.replicate(32)),
+            filed.eq(came),
+            fits.eq((of["hit"] & kept).any()),
+            known.eq((of["hit"] & (of["waiting"] | of["lost"])).any()),
         ]
-        with m.If(filing.en):
-            m.d.sync += [table.waiting.bit_select(tag, 1).eq(0), table.done.bit_select(tag, 1).eq(1)]
-        with m.If(ends & too_late):
-            m.d.sync += table.lost.bit_select(tag, 1).eq(0)
+        m.d.comb += [
+            filing.addr.eq(filed.tag),
+            filing.data.eq(filed.result),
+            filing.en.eq(fits),
+            self.unexpected.eq(filed.valid & ~fits & ~(filed.notice & known)),
+        ]

@@ -183,8 +183,8 @@ class CompletionParser(wiring.Component):
     """Reads the RC stream of the UltraScale+ hard block (PG213, "Requester Completion Interface").
 
     Every request is for one dword, so a good completion has one beat (two at 64 bits). What the packet means is known
-    in the beat that completes the descriptor, and reported in that very cycle; a packet that goes on after that has too
-    much data. Whatever comes, the stream is never held up.
+    in the beat that completes the descriptor, and reported in the clock after it; a packet that goes on after that has
+    too much data. Whatever comes, the stream is never held up.
 
     Parameters
     ----------
@@ -196,9 +196,10 @@ class CompletionParser(wiring.Component):
     rc : In(usp_requester.RequesterCompletion(width))
         The stream; ``tready`` is always 1.
     valid, completion : Out(1), Out(COMPLETION)
-        A packet. Combinational.
+        A packet, in the last clock. Flip-flops.
     broken : Out(1)
-        A packet ends, or another one begins, before its descriptor is complete. Combinational.
+        A packet has ended, or another one begun, in the last clock, before its descriptor was complete. Then ``valid``
+        and ``completion.ends`` are low. A flip-flop.
 
     Raises
     ------
@@ -228,6 +229,7 @@ class CompletionParser(wiring.Component):
         user = requester.completion_user(self._width, rc.tuser)
         m.d.comb += rc.tready.eq(1)
         discontinued: Any = Signal()
+        complete: Any = Signal()  # with this beat
         if self._width == 64:
             held: Any = Signal(64)
             early: Any = Signal()  # half a descriptor is waiting for the other half
@@ -237,48 +239,46 @@ class CompletionParser(wiring.Component):
                 with m.If(user.sop):
                     m.d.sync += [held.eq(rc.tdata), withdrawn.eq(user.discontinue)]
             m.d.comb += [
-                self.valid.eq(rc.tvalid & early & ~user.sop),
-                self.broken.eq(rc.tvalid & user.sop & (early | rc.tlast)),
+                complete.eq(rc.tvalid & early & ~user.sop),
                 discontinued.eq(user.discontinue | withdrawn),
             ]
+            m.d.sync += self.broken.eq(rc.tvalid & user.sop & (early | rc.tlast))
             packet = Cat(held, rc.tdata)
         else:
-            m.d.comb += [self.valid.eq(rc.tvalid & user.sop), discontinued.eq(user.discontinue)]
+            m.d.comb += [complete.eq(rc.tvalid & user.sop), discontinued.eq(user.discontinue)]
             packet = rc.tdata[:128]
         header: Any = requester.completion_header(packet[:96])
         # One dword of data behind the descriptor: what is in the lanes of this beat.
         dwords = COMPLETION_DWORDS + 1 if self._lanes > 2 else COMPLETION_DWORDS - 1
-        notice: Any = Signal()
-        m.d.comb += [
+        whole = rc.tlast & (rc.tkeep == (1 << dwords) - 1) & (header.length == 1) & ~discontinued
+        notice = _either(header.error, ErrorCode.TIMEOUT, ErrorCode.FUNCTION_RESET)
+        m.d.sync += [
+            self.valid.eq(complete),
             self.completion.tag.eq(header.tag),
-            self.completion.ends.eq(header.completed & (header.error != ErrorCode.INVALID_TAG)),
-            notice.eq(_either(header.error, ErrorCode.TIMEOUT, ErrorCode.FUNCTION_RESET)),
+            self.completion.ends.eq(complete & header.completed & (header.error != ErrorCode.INVALID_TAG)),
             self.completion.notice.eq(notice),
             self.completion.data.eq(packet[96:128]),
         ]
-        one_dword: Any = Signal()
-        m.d.comb += one_dword.eq(rc.tlast & (rc.tkeep == (1 << dwords) - 1) & (header.length == 1))
-        self._judge(m, header, notice, one_dword & ~discontinued)
+        self._judge(m, header, notice, whole)
         return m
 
     def _judge(self, m: Any, header: Any, notice: Any, whole: Any) -> None:
         """Name the cause: the hard block's error code, then the status, then the shape of the packet."""
         cause = self.completion.cause
-        m.d.comb += cause.eq(Cause.MALFORMED)
-        # Not completion.notice: a process that reads a part of the vector that it drives does not see it change.
+        m.d.sync += cause.eq(Cause.MALFORMED)
         with m.If(notice):
-            m.d.comb += cause.eq(Cause.TIMEOUT)
+            m.d.sync += cause.eq(Cause.TIMEOUT)
         with m.Elif((header.error == ErrorCode.POISONED) | header.poisoned):
-            m.d.comb += cause.eq(Cause.POISONED)
+            m.d.sync += cause.eq(Cause.POISONED)
         with m.Elif(_either(header.error, ErrorCode.NONE, ErrorCode.BAD_STATUS)), m.Switch(header.status):
             with m.Case(CompletionStatus.SC), m.If((header.error == ErrorCode.NONE) & whole):
-                m.d.comb += cause.eq(Cause.NONE)
+                m.d.sync += cause.eq(Cause.NONE)
             with m.Case(CompletionStatus.CA):
-                m.d.comb += cause.eq(Cause.COMPLETER_ABORT)
+                m.d.sync += cause.eq(Cause.COMPLETER_ABORT)
             with m.Case(CompletionStatus.CRS):
-                m.d.comb += cause.eq(Cause.MALFORMED)
+                m.d.sync += cause.eq(Cause.MALFORMED)
             with m.Default():  # a reserved status counts as an unsupported request (PCI Express, 2.2.9)
-                m.d.comb += cause.eq(Cause.UNSUPPORTED_REQUEST)
+                m.d.sync += cause.eq(Cause.UNSUPPORTED_REQUEST)
 
 
 def _either(value: Any, one: ErrorCode, other: ErrorCode) -> Any:
