@@ -14,7 +14,7 @@ __all__ = ["ExportPlatform"]
 _LARGE = 4096  # bits; smaller ones are written out
 
 _MODULE = """\
-// Simple dual-port RAM, all zero at power-up. What a read gives in the cycle of a write to the same row nobody looks at.
+// Simple dual-port RAM, all zero at power-up. Nobody looks at what a read gives in the cycle of a write to its row.
 module epbell_memory #(
   parameter ABITS = 1,
   parameter WIDTH = 32,
@@ -57,8 +57,10 @@ class ExportPlatform:
         self.extra = ""
 
     def get_memory(self, memory: Any) -> Any:
-        """Build `memory`: an instance when it is large, blank and has one write and one read port, whose meetings
-        nobody looks at: attribute ``no_rw_check``, which is also Yosys's name for it.
+        """Build `memory`: an instance when it is large, blank and has one write and one read port.
+
+        It is one of those where nobody looks at what the ports give when they meet: attribute ``no_rw_check``, which is
+        Yosys's name for it, too.
         """
         data = memory.data
         blank = not any(data.init)

@@ -26,9 +26,9 @@ class Ram(wiring.Component):
     independent; each port is arbitrated as :class:`Share` says. The contents are zero at power-up and survive a reset,
     and what has been granted is done, reset or not.
 
-    In clock 0, that of the handshake, a master is chosen; in clock 1 the banks' rows are computed, and a write is turned
-    to its banks; in clock 2 the banks are read, in 3 they are written. What is read goes from the block RAM into a
-    register in clock 3, is turned back in clock 4, and is in a register in clock 5.
+    In clock 0, that of the handshake, a master is chosen; in clock 1 the banks' rows are computed, and a write is
+    turned to its banks; in clock 2 the banks are read, in 3 they are written. What is read goes from the block RAM into
+    a register in clock 3, is turned back in clock 4, and is in a register in clock 5.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from simulate import simulate
 
 from epbell.pcie.completion import CompletionSender
 from epbell.pcie.usp import WIDTHS
+from epbell.ram import READ_CLOCKS
 
 LARGEST = 3 + 256
 
@@ -18,12 +19,11 @@ def packets(rng, count):
 
 
 def beats(packet, lanes):
-    """How the reader hands a packet over: the descriptor beside the data, and the data in their lanes."""
-    descriptor = sum(word << 32 * lane for lane, word in enumerate(packet[:3]))
+    """How the reader hands a packet over: descriptor and data in their lanes, and which come from the RAM: any."""
     found = []
     for start in range(0, len(packet), lanes):
         words = packet[start : start + lanes]
-        found.append((start == 0, start == lanes, start + lanes >= len(packet), len(words), descriptor, words))
+        found.append((start == 0, start + lanes >= len(packet), len(words), words[-1] % (1 << lanes), words))
     return found
 
 
@@ -35,23 +35,31 @@ def run(width, wanted, comes, takes):
 
     async def testbench(ctx):
         queue = [beat for packet in wanted for beat in beats(packet, lanes)]
-        allowed, packet, clock = True, [], 0
+        allowed, packet, clock = [True] * READ_CLOCKS, [], 0
         while len(came) < len(wanted):
-            give = bool(queue) and allowed and comes()
+            give = bool(queue) and allowed.pop(0) and comes()
             ctx.set(dut.valid, give)
             if give:
-                first, second, last, count, descriptor, words = queue.pop(0)
-                beat = {"first": first, "second": second, "last": last, "count": count, "descriptor": descriptor}
-                ctx.set(dut.beat, {**beat, "from_ram": 0, "words": [*words, *[0] * (lanes - count)]})
+                first, last, count, from_ram, words = queue.pop(0)
+                mine = [0 if from_ram >> lane & 1 else word for lane, word in enumerate(words)]
+                ram = [word if from_ram >> lane & 1 else 0 for lane, word in enumerate(words)]
+                beat = {"first": first, "last": last, "count": count, "from_ram": from_ram}
+                ctx.set(dut.beat, {**beat, "words": [*mine, *[0] * (lanes - count)]})
+                ctx.set(dut.ram_data, [*ram, *[0] * (lanes - count)])
                 if last:
                     arrived.append(clock)
             ctx.set(dut.cc.tready, takes())
-            allowed = ctx.get(dut.room)
+            allowed = [*allowed, ctx.get(dut.room)][-READ_CLOCKS:]
             if ctx.get(dut.cc.tvalid):
                 assert not ctx.get(dut.empty)
+                user = ctx.get(dut.cc.tuser)
                 if ctx.get(dut.cc.tready):
                     seen.append(clock)
                     keep, data = ctx.get(dut.cc.tkeep), ctx.get(dut.cc.tdata)
+                    if width == 512:
+                        begins, ends = user & 1, user >> 6 & 1
+                        assert (begins, ends) == (not packet, ctx.get(dut.cc.tlast))
+                        assert user >> 8 == (keep.bit_length() - 1 if ends else 0)
                     packet += [data >> 32 * lane & 0xFFFFFFFF for lane in range(lanes) if keep >> lane & 1]
                     if ctx.get(dut.cc.tlast):
                         came.append(packet)
@@ -81,7 +89,7 @@ def test_packets_are_whole(width, comes, takes):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_clock_for_each_beat(width):
-    """A packet begins in the clock of its last beat, one of a single beat in the next; large ones follow unbroken."""
+    """A packet begins four clocks after its last beat has come; large ones follow unbroken."""
     rng = random.Random(width)
     lanes = width // 32
     single = packets(rng, 0)[0][: min(3, lanes)] if lanes > 2 else None
@@ -91,7 +99,7 @@ def test_a_clock_for_each_beat(width):
             continue
         came, seen, arrived = run(width, wanted, lambda: True, lambda: True)
         assert came == wanted
-        assert seen[0] == arrived[0] + (len(beats(wanted[0], lanes)) == 1)
+        assert seen[0] == arrived[0] + 4
         assert seen == list(range(seen[0], seen[0] + sum(len(beats(packet, lanes)) for packet in wanted)))
 
 
@@ -103,7 +111,7 @@ def test_a_beat_without_room_is_seen():
         ctx.set(dut.valid, 1)
         while ctx.get(dut.room):
             await ctx.tick()
-        for _ in range(2):
+        for _ in range(READ_CLOCKS + 2):
             await ctx.tick()
 
     with pytest.raises(AssertionError, match="without room"):

@@ -13,7 +13,8 @@ from epbell.inbound import Inbound
 from epbell.msi import HardMsi, MsiSender
 from epbell.pcie import usp
 from epbell.pcie.queue import Credits, Queue
-from epbell.pcie.read import ReadEngine, read_request_layout
+from epbell.pcie.read import ReadEngine
+from epbell.pcie.read_layout import read_request_layout
 from epbell.ram import Ram
 from epbell.registers import RegisterPages
 from epbell.share import Share

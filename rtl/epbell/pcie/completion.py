@@ -4,10 +4,12 @@ from typing import Any
 
 from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from epbell.pcie import usp
+from epbell.ram import READ_CLOCKS
 
 __all__ = [
     "LARGEST",
@@ -26,24 +28,20 @@ def beat_layout(lanes: int) -> data.StructLayout:
 
     Attributes
     ----------
-    first, second, last : 1
+    first, last : 1
         Which beat of its packet it is.
     count : range(lanes + 1)
-        Valid dwords.
-    from_ram : 1
-        The data come from the RAM in this very cycle, and not from ``words``.
-    descriptor : 96
-        The packet's descriptor.
+        Valid dwords, 1 or more.
+    from_ram : lanes
+        Lanes of which the dword comes from the RAM in this very cycle, and not from ``words``.
     words : array of dwords
-        Data out of registers.
+        Descriptor and data out of registers.
     """
     return data.StructLayout({
         "first": 1,
-        "second": 1,
         "last": 1,
         "count": range(lanes + 1),
-        "from_ram": 1,
-        "descriptor": 96,
+        "from_ram": lanes,
         "words": data.ArrayLayout(32, lanes),
     })
 
@@ -52,16 +50,19 @@ LARGEST = 1024 // 4
 """Dwords of the largest payload that the hard block can be set to."""
 
 _DESCRIPTOR = 3
-_SPARE = 3  # beats that come while the first of a packet leaves
+
+_ON_THE_WAY = READ_CLOCKS + 1
+"""Beats that may still come when there is no room any more: those that were asked of the RAM before that was seen."""
 
 
 class CompletionSender(wiring.Component):
-    """Lays the descriptor over a beat's data and sends it on the CC stream of the UltraScale+ hard block (PG213).
+    """Keeps the beats of each completion and sends it on the CC stream of the UltraScale+ hard block (PG213).
 
     The hard block wants ``tvalid`` to stay until the end of a packet, and nullifies one in which it falls: a packet
-    begins when its last beat comes. Then a beat is on the stream in each clock that ``tready`` allows; a packet of one
-    beat in the clock after it came, a longer one in the clock of its last beat. There is room for a packet of the
-    largest payload and for the beats that come while it leaves.
+    begins when its last beat has come. Then a beat is on the stream in each clock that ``tready`` allows. There is room
+    for a packet of the largest payload and for the beats that come while it leaves. A beat that comes in clock 0 is
+    written into a memory at the end of it, comes out of that in clock 2, is in the head, a register, in clock 3, and on
+    the stream, out of flip-flops, in clock 4 if its packet is whole and nothing is before it.
 
     Parameters
     ----------
@@ -73,13 +74,13 @@ class CompletionSender(wiring.Component):
     Attributes
     ----------
     valid, beat : In(1), In(beat_layout(width / 32))
-        A beat; it is never refused, and comes only after a clock with ``room`` (asserted).
+        A beat; it is never refused, and comes only `epbell.ram.READ_CLOCKS` clocks after one with ``room`` (asserted).
     ram_data : In
         ``width / 32`` dwords from the RAM.
     room : Out(1)
-        A beat may come in the next cycle.
+        A beat may come `epbell.ram.READ_CLOCKS` clocks later.
     empty : Out(1)
-        Nothing is left to send.
+        Nothing was left to send in the clock before, and nothing came.
     cc : Out(usp.CompleterCompletion(width))
         The stream.
 
@@ -101,64 +102,95 @@ class CompletionSender(wiring.Component):
             raise ValueError(f"The largest payload must have 1 dword or more, not {largest!r}")
         self._width, self._largest = usp.check_width(width), largest
         self._lanes = width // 32
+        self._layout = data.StructLayout({"tdata": width, "tkeep": self._lanes, "tlast": 1, "first": 1, "last_lane": 4})
         super().__init__({
             "valid": In(1),
             "beat": In(beat_layout(self._lanes)),
             "ram_data": In(data.ArrayLayout(32, self._lanes)),
-            "room": Out(1),
-            "empty": Out(1),
+            "room": Out(1, init=1),
+            "empty": Out(1, init=1),
             "cc": Out(usp.CompleterCompletion(width)),
         })
 
     def elaborate(self, platform: object) -> Module:
         """Keep the beats until their packet is whole."""
         m: Any = Module()
-        cc = self.cc
-        layout = data.StructLayout(
-            {"tdata": self._width, "count": range(self._lanes + 1), "first": 1, "last": 1}
-        )
-        depth = -(-(_DESCRIPTOR + self._largest) // self._lanes) + _SPARE
-        m.submodules.kept = kept = SyncFIFO(width=layout.size, depth=depth)
+        cc, layout = self.cc, self._layout
+        beats = -(-(_DESCRIPTOR + self._largest) // self._lanes) + 1  # of the largest packet, and one of the next
+        places = beats + _ON_THE_WAY
         come: Any = Signal(layout)
-        shown: Any = Signal(layout)
-        whole: Any = Signal(range(depth + 1))  # packets of which the last beat is kept
-        comes_whole = self.valid & come.last
-        sent = cc.tvalid & cc.tready
+        shown: Any = Signal(layout, reset_less=True)
+        goes: Any = Signal()  # out of the head to the stream
+        level, waits, head = self._keep(m, places, come, goes)
+        free = ~cc.tvalid | cc.tready
         m.d.comb += [
-            kept.w_en.eq(self.valid),
-            kept.w_data.eq(come.as_value()),
-            kept.r_en.eq(sent),
-            shown.as_value().eq(kept.r_data),
-            self.room.eq(kept.level < depth - 1),
-            self.empty.eq(~kept.r_rdy & ~self.valid),
-            cc.tvalid.eq(kept.r_rdy & (whole.any() | comes_whole)),
+            goes.eq(waits & self._is_whole(m, places, come, goes & head.tlast) & free),
+            *(getattr(cc, name).eq(shown[name]) for name in ("tdata", "tkeep", "tlast")),
+            cc.tuser.eq(usp.completion_user(self._width, sop=shown.first, eop=shown.tlast, last_lane=shown.last_lane)),
         ]
-        m.d.sync += whole.eq(whole + comes_whole - (sent & shown.last))
-        m.d.sync += Assert(~self.valid | kept.w_rdy, "a completion's beat comes without room for it")
+        with m.If(free):
+            m.d.sync += [shown.eq(head), cc.tvalid.eq(goes)]
+        m.d.sync += [
+            self.room.eq(level < beats),
+            Assert(~self.valid | (level < places), "a completion's beat comes without room for it"),
+        ]
         self._assemble(m, come)
-        self._show(m, shown)
         return m
 
-    def _show(self, m: Any, shown: Any) -> None:
-        """Put a beat on the stream."""
-        cc = self.cc
-        last_lane: Any = Signal(4)
+    def _keep(self, m: Any, places: int, come: Any, goes: Any) -> tuple[Any, Any, Any]:
+        """Keep the beats in a memory behind which there are two registers, its own and the head.
+
+        Returns
+        -------
+        tuple
+            How many beats are in the memory, "there is one in the head", the head.
+        """
+        depth = 1 << ceil_log2(places)
+        # No beat is read in the clock in which it is written.
+        m.submodules.kept = kept = Memory(shape=come.shape().size, depth=depth, init=[], attrs={"no_rw_check": 1})
+        write: Any = kept.write_port()
+        read: Any = kept.read_port()
+        level: Any = Signal(range(places + 1))
+        head: Any = Signal(come.shape(), reset_less=True)
+        has_read: Any = Signal()
+        has_head: Any = Signal()
+        reads: Any = Signal()
         m.d.comb += [
-            cc.tdata.eq(shown.tdata),
-            cc.tlast.eq(shown.last),
-            last_lane.eq(shown.count - 1),
-            cc.tuser.eq(usp.completion_user(self._width, sop=shown.first, eop=shown.last, last_lane=last_lane)),
+            write.en.eq(self.valid),
+            write.data.eq(come),
+            read.en.eq(~has_read | ~has_head | goes),
+            reads.eq(read.en & level.any()),
         ]
-        for lane in range(self._lanes):
-            m.d.comb += cc.tkeep[lane].eq(lane < shown.count)
+        m.d.sync += [
+            write.addr.eq(write.addr + self.valid),
+            read.addr.eq(read.addr + reads),
+            level.eq(level + self.valid - reads),
+            self.empty.eq(~(self.valid | level.any() | has_read | has_head | (self.cc.tvalid & ~self.cc.tready))),
+        ]
+        with m.If(read.en):
+            m.d.sync += has_read.eq(level.any())
+        with m.If(~has_head | goes):
+            m.d.sync += [head.as_value().eq(read.data), has_head.eq(has_read)]
+        return level, has_head, head
+
+    def _is_whole(self, m: Any, places: int, come: Any, ends: Any) -> Any:
+        """Return "the oldest packet's beats are in the head, or follow without a gap", until the last of them goes."""
+        number: Any = Signal(range(places + 3), name="whole")  # such packets
+        some: Any = Signal(name="some_whole")
+        comes: Any = Signal()
+        read: Any = Signal(name="last_is_read")  # and in the head in the next clock, if nothing is before it
+        m.d.sync += [
+            read.eq(self.valid & come.tlast),
+            comes.eq(read),
+            number.eq(number + comes - ends),
+            some.eq(comes | Mux(ends, number[1:].any(), some)),
+        ]
+        return some
 
     def _assemble(self, m: Any, come: Any) -> None:
-        """Choose every dword's source: descriptor, RAM or registers."""
+        """Choose every dword's source, RAM or registers, and say how many they are."""
         beat = self.beat
-        m.d.comb += [come.count.eq(beat.count), come.first.eq(beat.first), come.last.eq(beat.last)]
+        m.d.comb += [come.last_lane.eq(beat.count - 1), come.tlast.eq(beat.last), come.first.eq(beat.first)]
         for lane in range(self._lanes):
-            word = Mux(beat.from_ram, self.ram_data[lane], beat.words[lane])
-            for position, flag in ((lane, beat.first), (lane + self._lanes, beat.second)):
-                if position < _DESCRIPTOR:
-                    word = Mux(flag, beat.descriptor.word_select(position, 32), word)
-            m.d.comb += come.tdata.word_select(lane, 32).eq(word)
+            word = Mux(beat.from_ram[lane], self.ram_data[lane], beat.words[lane])
+            m.d.comb += [come.tdata.word_select(lane, 32).eq(word), come.tkeep[lane].eq(beat.count > lane)]

@@ -28,21 +28,21 @@ def check_places(places: int) -> int:
 
 
 class Queue(wiring.Component):
-    """First-in first-out queue which an entry passes in the same cycle while it is empty.
+    """First-in first-out queue with a register at its end, which an entry enters at once while the queue is empty.
 
     Parameters
     ----------
     layout : data.StructLayout
         An entry.
     depth : int
-        Entries, 1 or more.
+        Entries besides the one in the register, 1 or more.
 
     Attributes
     ----------
     i_valid, i_ready, i_data : In(1), Out(1), In(layout)
         Way in. ``i_ready`` depends on flip-flops only.
     o_valid, o_ready, o_data : Out(1), In(1), Out(layout)
-        Way out.
+        Way out, out of flip-flops: an entry can leave in the clock after it came.
 
     Raises
     ------
@@ -71,18 +71,24 @@ class Queue(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Build a FIFO and a way around it."""
+        """Build a FIFO, the register, and a way from outside into that."""
         m: Any = Module()
         m.submodules.fifo = fifo = SyncFIFO(width=self._layout.size, depth=self._depth)
-        around = self.i_valid & ~fifo.r_rdy & self.o_ready
+        moves: Any = Signal()  # the register may take another entry
+        shown: Any = Signal(self._layout, reset_less=True)
         m.d.comb += [
+            moves.eq(~self.o_valid | self.o_ready),
             self.i_ready.eq(fifo.w_rdy),
             fifo.w_data.eq(self.i_data.as_value()),
-            fifo.w_en.eq(self.i_valid & ~around),
-            fifo.r_en.eq(self.o_ready),
-            self.o_valid.eq(fifo.r_rdy | self.i_valid),
-            self.o_data.as_value().eq(Mux(fifo.r_rdy, fifo.r_data, self.i_data.as_value())),
+            fifo.w_en.eq(self.i_valid & ~(moves & ~fifo.r_rdy)),
+            fifo.r_en.eq(moves),
+            self.o_data.eq(shown),
         ]
+        with m.If(moves):
+            m.d.sync += [
+                self.o_valid.eq(fifo.r_rdy | self.i_valid),
+                shown.as_value().eq(Mux(fifo.r_rdy, fifo.r_data, self.i_data.as_value())),
+            ]
         return m
 
 

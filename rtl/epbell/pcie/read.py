@@ -13,86 +13,21 @@ from amaranth.lib.wiring import In, Out
 
 from epbell.pcie import tlp, usp
 from epbell.pcie.completion import beat_layout
+from epbell.pcie.read_beats import ReadBeats, step_layout
+from epbell.pcie.read_layout import DESCRIPTOR, MAX_PAYLOAD, REFUSED, REPEATED, read_request_layout
+from epbell.pcie.read_plan import ReadPlan
 from epbell.pcie.tlp import CompletionStatus, RequestType
 
-__all__ = [
-    "DESCRIPTOR",
-    "REFUSED",
-    "REPEATED",
-    "ReadEngine",
-    "payload_dwords",
-    "read_request_layout",
-]
-
-DESCRIPTOR = 3
-"""Dwords of a completion descriptor."""
-
-REFUSED = 5
-"""Dwords behind the descriptor of a refusal: what the hard block logs of the request."""
-
-_MAX_PAYLOAD = 256  # dwords: 1024 bytes, the most that cfg_max_payload can say
-
-
-REPEATED = ("length", "kind", "bar", "aperture", "spare", "tph")
-"""What a refusal repeats of the header besides what every completion needs, and the address."""
-
-
-def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
-    """Layout of a non-posted request that waits for its answer.
-
-    Parameters
-    ----------
-    address_width : int
-        Width of ``origin``.
-    pages : int
-        Number of register pages that the host may reach.
-
-    Attributes
-    ----------
-    ram : 1
-        Read the RAM.
-    pages : pages
-        One-hot: read this register page. Neither: the answer is Unsupported Request.
-    fetch
-        What is to be read, or nothing of meaning when refused. ``origin`` (address_width): dword address of the first
-        data dword minus 3, within the RAM or the page. ``chunk`` (range(257)): data dwords of the first completion.
-        ``rest`` (11): data dwords of the completions after the first.
-    refused
-        In the same bits, of a refused request: ``address`` without bits 1:0, ``length``, ``kind``, ``bar``,
-        ``aperture``, ``spare``, ``tph`` as in the request.
-    byte_count, lower : 13, 7
-        Byte count and lower address of the first completion.
-    first_be, last_be, at, tc, attr, tag, requester, function
-        As in the request.
-    """
-    fetch = data.StructLayout({"origin": address_width, "chunk": range(_MAX_PAYLOAD + 1), "rest": 11})
-    return data.StructLayout({
-        "ram": 1,
-        "pages": pages,
-        "either": data.UnionLayout({
-            "fetch": fetch,
-            "refused": data.StructLayout({"address": 62, **{name: tlp.HEADER[name].shape for name in REPEATED}}),
-        }),
-        "byte_count": 13,
-        "lower": 7,
-        "first_be": 4,
-        "last_be": 4,
-        "at": 2,
-        "tc": 3,
-        "attr": 3,
-        "tag": 8,
-        "requester": 16,
-        "function": 8,
-    })
-
-
-def payload_dwords(code: Any) -> Any:
-    """Maximum payload in dwords (32, 64, 128 or 256) from ``cfg_max_payload``."""
-    return Cat(*(0 for _ in range(5)), *(code == size for size in range(4)))
+__all__ = ["ReadEngine"]
 
 
 class ReadEngine(wiring.Component):
     """Serves one non-posted request after the other, a beat of completion per clock.
+
+    A request that comes in clock 0 while the engine is idle is planned (:class:`ReadPlan`) in clock 1 and makes its
+    first access in clock 2; its beat leaves `epbell.ram.READ_CLOCKS` clocks after the access that completes it
+    (:class:`ReadBeats`). Requests of one beat follow each other every other clock, beats of one completion every clock,
+    and so do the completions of one request that have more than one beat. A refusal waits until nothing is under way.
 
     The RAM gives a beat per clock. A register page gives one dword per clock, ascending, and only dwords of which at
     least one byte is enabled are read at all: a zero-length read has no side effect. Every completion but a request's
@@ -113,21 +48,21 @@ class ReadEngine(wiring.Component):
     max_payload : In(2)
         ``cfg_max_payload``.
     i_valid, i_ready, i_data : In(1), Out(1), In(read_request_layout(address_width, pages))
-        Requests. One that comes while the engine is idle makes its first access in the next cycle.
+        Requests. ``i_ready`` is a flip-flop.
     ram_valid, ram_ready, ram_addr : Out(1), In(1), Out(address_width)
-        Read of a beat from the RAM; its data belong to the next cycle, to which ``beat`` belongs, too.
+        Read of a beat from the RAM; its data are there `epbell.ram.READ_CLOCKS` clocks later, and so is its ``beat``.
     bus_valid, bus_ready, bus_pages, bus_addr, bus_data : Out(1), In(1), Out(pages), Out(16), In(32)
-        Read of a dword from a register page, data in the same cycle.
+        Read of a dword from a register page; its data are there `epbell.registers.READ_CLOCKS` clocks later.
     room : In(1)
-        One more beat may be sent.
+        One more beat may be completed. One access behind flip-flops.
     beat_valid : Out(1)
         ``beat`` belongs to this cycle.
     beat : Out(beat_layout(lanes))
         A beat of a completion, without the data from the RAM.
     idle : Out(1)
-        There is no request in hand, and no beat.
+        There was no request in hand in the clock before, no beat under way, and no request came.
     answered : Out(1)
-        The last beat of the answer to a request leaves the engine.
+        ``beat`` is the last of the answer to a request.
 
     Raises
     ------
@@ -160,7 +95,7 @@ class ReadEngine(wiring.Component):
             raise ValueError(f"The width of a dword address must be 14 bits or more, not {address_width!r}")
         if not isinstance(pages, int) or pages < 1:
             raise ValueError(f"The host must reach at least one register page, not {pages!r}")
-        self._lanes = lanes
+        self._lanes, self._address_width, self._pages = lanes, address_width, pages
         super().__init__({
             "max_payload": In(2),
             "i_valid": In(1),
@@ -177,152 +112,211 @@ class ReadEngine(wiring.Component):
             "room": In(1),
             "beat_valid": Out(1),
             "beat": Out(beat_layout(lanes)),
-            "idle": Out(1),
+            "idle": Out(1, init=1),
             "answered": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Keep the request, the completion and the beat in progress."""
+        """Walk over the beats of the completion in progress."""
         m: Any = Module()
-        self._words: Any = Signal(data.ArrayLayout(32, self._lanes), name="collected")
-        request: Any = Signal(self.i_data.shape())
-        refused: Any = Signal()
-        active: Any = Signal()
-        fetch = request.either.fetch
-        origin: Any = Signal(len(fetch.origin))  # the beat's, as fetch.origin is the completion's
-        left: Any = Signal(range(_MAX_PAYLOAD + DESCRIPTOR + 1))  # dwords of the packet from this beat on
-        first: Any = Signal()  # first beat of the packet
-        issue: Any = Signal()
-        last_beat: Any = Signal()
-        last_packet: Any = Signal()
+        lanes = self._lanes
+        m.submodules.plan = plan = ReadPlan(self._address_width, self._pages)
+        m.submodules.beats = beats = ReadBeats(lanes)
+        self._active: Any = Signal(name="active")
+        self._origin: Any = Signal(self._address_width, name="origin")  # address of what is in lane 0 of this beat
+        self._left: Any = Signal(range(MAX_PAYLOAD + DESCRIPTOR + 1), name="left")  # dwords of the packet from there on
+        self._last: Any = Signal(name="last")  # it is the last beat of the packet
+        self._first: Any = Signal(name="first")
+        self._second: Any = Signal(name="second")
+        self._final: Any = Signal(name="final")  # it is the last packet of the request
+        self._from_ram: Any = Signal(name="from_ram")
+        self._paged: Any = Signal(name="paged")
+        self._descriptor: Any = Signal(96, name="descriptor")
+        # What there is to do for this beat, one at most: read the RAM, read a dword of a page or pass over one, nothing
+        # since there is but a descriptor, or a part of a refusal.
+        self._asks_ram: Any = Signal(name="asks_ram")
+        self._asks_bus: Any = Signal(name="asks_bus")
+        self._skips: Any = Signal(name="skips")
+        self._bare: Any = Signal(name="bare")
+        self._refuses: Any = Signal(name="refuses")
+        begins: Any = Signal()
+        paging: Any = Signal()  # a dword of a page is read or passed over
+        whole: Any = Signal()  # a beat that needs no more than one step is complete
+        complete: Any = Signal()
+        repeats: Any = Signal()
+        word = self._page(m, plan, begins, paging, complete)
         m.d.comb += [
-            last_beat.eq(left <= self._lanes),
-            refused.eq(_is_refused(request)),
-            last_packet.eq(refused | ~fetch.rest.any()),
-            self.answered.eq(issue & last_beat & last_packet),
-            self.i_ready.eq(~active | self.answered),
-            self.idle.eq(~active & ~self.beat_valid),
-            self.ram_addr.eq(origin),
+            plan.max_payload.eq(self.max_payload),
+            plan.i_valid.eq(self.i_valid),
+            plan.i_data.eq(self.i_data),
+            self.i_ready.eq(plan.i_ready),
+            repeats.eq(self._refuses & self.room & beats.clear),
+            paging.eq(self.room & (self._skips | (self._asks_bus & self.bus_ready))),
+            whole.eq(repeats | (self.room & (self._bare | (self._asks_ram & self.ram_ready)))),
+            complete.eq(whole | (paging & word.ends)),
+            begins.eq(plan.valid & (~self._active | (whole & self._last))),
+            plan.begins.eq(begins),
+            plan.refusal_ends.eq(repeats & self._last),
+            self.ram_valid.eq(self._asks_ram & self.room),
+            self.ram_addr.eq(self._origin),
+            self.bus_valid.eq(self._asks_bus & self.room),
         ]
-        self._fetch(m, request, active, origin, left, first, issue)
-        self._send(m, request, refused, left, first, issue)
-
-        following: Any = Signal(self.i_data.shape())
-        self._next_packet(m, request, following)
-        step: Any = Signal(self.i_data.shape())
-        m.d.comb += step.eq(Mux(self.i_ready, self.i_data.as_value(), following.as_value()))
-        with m.If(self.i_ready | (issue & last_beat)):
-            m.d.sync += [
-                active.eq(self.i_valid | ~self.i_ready),
-                request.eq(step),
-                origin.eq(step.either.fetch.origin),
-                left.eq(Mux(_is_refused(step), REFUSED, step.either.fetch.chunk) + DESCRIPTOR),
-                first.eq(1),
-            ]
-        with m.Elif(issue):
-            m.d.sync += [origin.eq(origin + self._lanes), left.eq(left - self._lanes), first.eq(0)]
+        m.d.sync += self.idle.eq(~(self.i_valid | ~plan.i_ready | self._active | ~beats.clear))
+        self._walk(m, plan, begins, complete)
+        self._choose(m, plan, begins, paging, complete, word)
+        self._send(m, plan, beats, paging, complete, word)
+        self._repeat(m, plan.shown, beats, repeats)
         return m
 
-    def _next_packet(self, m: Any, request: Any, following: Any) -> None:
-        """Compute the rest of the request after this completion; it begins on a multiple of the maximum payload."""
-        limit: Any = Signal(9, name="payload_dwords")
-        chunk: Any = Signal(9, name="next_chunk")
-        old, new = request.either.fetch, following.either.fetch
-        m.d.comb += [
-            limit.eq(payload_dwords(self.max_payload)),
-            chunk.eq(Mux(old.rest > limit, limit, old.rest)),
-            following.eq(request),
-            new.origin.eq(old.origin + old.chunk),
-            new.chunk.eq(chunk),
-            new.rest.eq(old.rest - chunk),
-            following.byte_count.eq(request.byte_count - (old.chunk << 2) + request.lower[:2]),
-            following.lower.eq(0),
-        ]
-
-    def _fetch(self, m: Any, request: Any, active: Any, origin: Any, left: Any, first: Any, issue: Any) -> None:
-        """Make the accesses of the beat; ``issue`` when it is complete."""
-        lanes = self._lanes
-        lane: Any = Signal(range(lanes))
-        begin: Any = Signal(range(lanes))  # lane of the first data dword in the next beat
-        words = self._words
-        enables: Any = Signal(4)
-        started: Any = Signal()  # the request's first dword has been read
-        at_end: Any = Signal()  # this lane is the beat's last
-        paged: Any = Signal()
-        bare: Any = Signal()  # the beat has no data
-        dword: Any = (origin + lane)[:14]
-        last_enables = Mux(request.either.fetch.rest.any() | (left > lanes) | ~at_end, 0b1111, request.last_be)
-        m.d.comb += [
-            paged.eq(request.pages.any()),
-            bare.eq(~(request.ram | paged) | (first if lanes == 2 else 0)),
-            at_end.eq((lane == lanes - 1) | (lane + 1 == left)),
-            enables.eq(Mux(started, last_enables, request.first_be)),
-            self.ram_valid.eq(active & self.room & request.ram & ~bare),
-            self.bus_valid.eq(active & self.room & paged & ~bare & enables.any()),
-            self.bus_pages.eq(request.pages),
-            self.bus_addr.eq(Cat(0, 0, dword)),
-        ]
-        done = Mux(request.ram, self.ram_ready, at_end & (self.bus_ready | ~enables.any()))
-        m.d.comb += issue.eq(active & self.room & (bare | done))
-        stepped = active & self.room & paged & ~bare & (self.bus_ready | ~enables.any())
-        with m.If(stepped):
-            m.d.sync += [words[lane].eq(self.bus_data), started.eq(1), lane.eq(lane + 1)]
-        m.d.comb += begin.eq(self._first_data_lane(first))
-        with m.If(issue & (left <= lanes)):
-            m.d.sync += lane.eq(DESCRIPTOR if lanes > DESCRIPTOR else 0)
-        with m.Elif(issue):
-            m.d.sync += lane.eq(begin)
-        with m.If(self.i_ready):
-            m.d.sync += [started.eq(0), lane.eq(DESCRIPTOR if lanes > DESCRIPTOR else 0)]
-        m.d.comb += self.beat.words.eq(words)
-
-    def _first_data_lane(self, first: Any) -> Any:
-        """Lane of the first data dword in the beat after this one, in the same packet."""
-        return Mux(first, 1, 0) if self._lanes == 2 else 0
-
-    def _send(self, m: Any, request: Any, refused: Any, left: Any, first: Any, issue: Any) -> None:
-        """Describe the beat for the next cycle, in which the data are there."""
-        descriptor = usp.completion_descriptor(
-            lower_address=request.lower,
-            at=request.at,
-            byte_count=request.byte_count,
-            locked=refused & (request.either.refused.kind == RequestType.MEM_READ_LOCKED),
-            length=Mux(refused, 0, request.either.fetch.chunk),
-            status=Mux(refused, CompletionStatus.UR.value, CompletionStatus.SC.value),
-            requester=request.requester,
-            tag=request.tag,
-            function=request.function,
-            tc=request.tc,
-            attr=request.attr,
-        )
-        m.d.sync += self.beat_valid.eq(issue)
-        with m.If(issue):
+    def _walk(self, m: Any, plan: ReadPlan, begins: Any, complete: Any) -> None:
+        """Go from beat to beat, and to the next packet."""
+        lanes, shown = self._lanes, plan.shown
+        chunk = shown.either.fetch.chunk
+        with m.If(begins):
             m.d.sync += [
-                self.beat.first.eq(first),
-                self.beat.second.eq(self.beat.first),
-                self.beat.last.eq(left <= self._lanes),
-                self.beat.count.eq(Mux(left <= self._lanes, left, self._lanes)),
-                self.beat.from_ram.eq(request.ram),
-                self.beat.descriptor.eq(descriptor),
+                self._active.eq(1),
+                self._origin.eq(shown.either.fetch.origin),
+                self._left.eq(Mux(plan.refused, REFUSED + DESCRIPTOR, chunk + DESCRIPTOR)),
+                self._last.eq(Mux(plan.refused, lanes >= REFUSED + DESCRIPTOR, chunk <= max(0, lanes - DESCRIPTOR))),
+                self._first.eq(1),
+                self._second.eq(0),
+                self._final.eq(plan.final),
+                self._from_ram.eq(shown.ram),
+                self._paged.eq(shown.pages.any()),
+                self._descriptor.eq(_descriptor(shown, plan.refused)),
             ]
-        self._repeat(m, request, issue & refused, left)
+        with m.Elif(complete):
+            m.d.sync += [
+                self._active.eq(~self._last),
+                self._origin.eq(self._origin + lanes),
+                self._left.eq(self._left - lanes),
+                self._last.eq(self._left <= 2 * lanes),
+                self._first.eq(0),
+                self._second.eq(self._first),
+            ]
 
-    def _repeat(self, m: Any, request: Any, begins: Any, left: Any) -> None:
+    def _page(self, m: Any, plan: ReadPlan, begins: Any, paging: Any, complete: Any) -> Any:
+        """Go from dword to dword of a page; return what is known of the one that is next."""
+        lanes, shown, left = self._lanes, plan.shown, self._left
+        chunk = shown.either.fetch.chunk
+        word: Any = Signal(data.StructLayout({"lane": range(lanes), "closes": 1, "ends": 1}), name="word")
+        then: Any = Signal(word.shape(), name="word_then")
+        enabled: Any = Signal(name="enabled_then")
+        last_counts: Any = Signal(name="last_counts")  # the packet's last dword is to be read
+        opening: Any = Signal(name="opening")  # the packet's first one is, where it is not in the first beat
+        dword: Any = Signal(14, name="page_dword")
+        m.d.comb += [
+            self.bus_addr.eq(Cat(Const(0, 2), dword)),
+            then.ends.eq(then.closes | (then.lane == lanes - 1)),
+        ]
+        counts = ~plan.final | shown.last_be.any()
+        opens = Mux(plan.opens, shown.first_be.any(), (chunk != 1) | counts)
+        with m.If(begins):
+            m.d.comb += [then.lane.eq(DESCRIPTOR), then.closes.eq(chunk == 1), enabled.eq(opens)]
+            m.d.sync += [
+                self.bus_pages.eq(shown.pages),
+                dword.eq(shown.either.fetch.origin + DESCRIPTOR),
+                last_counts.eq(counts),
+                opening.eq(opens),
+            ]
+        with m.Elif(complete):
+            begin = Mux(self._bare, 1, 0) if lanes == 2 else 0
+            m.d.comb += [
+                then.lane.eq(begin),
+                then.closes.eq(left == lanes + 1 + begin),
+                enabled.eq(Mux(self._bare, opening, ~then.closes | last_counts)),
+            ]
+        with m.Else():
+            m.d.comb += [
+                then.lane.eq(word.lane + 1),
+                then.closes.eq(self._last & (left[: len(word.lane) + 1] == word.lane + 2)),
+                enabled.eq(~then.closes | last_counts),
+            ]
+        with m.If(begins | complete | paging):
+            m.d.sync += word.eq(then)
+        with m.If(paging & ~begins):
+            m.d.sync += dword.eq(dword + 1)
+        self._enabled = enabled
+        return word
+
+    def _choose(self, m: Any, plan: ReadPlan, begins: Any, paging: Any, complete: Any, word: Any) -> None:
+        """Say what there is to do for the next beat, or for the next dword of this one."""
+        split = self._lanes == 2  # the first beat has no data
+        shown, enabled = plan.shown, self._enabled
+        paged = shown.pages.any()
+        with m.If(begins):
+            m.d.sync += [
+                self._asks_ram.eq(0 if split else shown.ram),
+                self._asks_bus.eq(0 if split else paged & enabled),
+                self._skips.eq(0 if split else paged & ~enabled),
+                self._bare.eq(~plan.refused if split else 0),
+                self._refuses.eq(plan.refused),
+            ]
+        with m.Elif(complete):
+            goes_on = ~self._last
+            m.d.sync += [
+                self._asks_ram.eq(self._from_ram & goes_on),
+                self._asks_bus.eq(self._paged & goes_on & enabled),
+                self._skips.eq(self._paged & goes_on & ~enabled),
+                self._bare.eq(0),
+                self._refuses.eq(self._refuses & goes_on),
+            ]
+        with m.Elif(paging):
+            m.d.sync += [self._asks_bus.eq(enabled), self._skips.eq(~enabled)]
+
+    def _send(self, m: Any, plan: ReadPlan, beats: ReadBeats, paging: Any, complete: Any, word: Any) -> None:
+        """Say what is done in this clock."""
+        step: Any = Signal(step_layout(self._lanes))
+        happens = paging | complete
+        m.d.comb += [
+            step.beat.eq(complete),
+            step.word.eq(paging),
+            step.lane.eq(word.lane),
+            step.first.eq(happens & self._first),
+            step.second.eq(happens & self._second),
+            step.last.eq(self._last),
+            step.final.eq(self._last & self._final),
+            step.ram.eq(self._from_ram),
+            step.count.eq(Mux(self._last, self._left, self._lanes)),
+            step.descriptor.eq(self._descriptor),
+            beats.step.eq(step),
+            beats.bus_data.eq(self.bus_data),
+            self.beat_valid.eq(beats.beat_valid),
+            self.beat.eq(beats.beat),
+            self.answered.eq(beats.answered),
+        ]
+
+    def _repeat(self, m: Any, request: Any, beats: ReadBeats, repeats: Any) -> None:
         """Lay what a refusal says of the request over the words of its beats; the descriptor covers the first three."""
         asked = request.either.refused
         members = {name: request[name] for name in ("first_be", "last_be", "at", "tc", "attr", "tag", "requester")}
         members |= {name: asked[name] for name in REPEATED} | {"function": request.function}
         header: Any = Signal(tlp.HEADER, name="refused_header")
-        m.d.comb += [*(header[name].eq(value) for name, value in members.items()), header.address[2:].eq(asked.address)]
+        m.d.comb += [
+            *(header[name].eq(value) for name, value in members.items()),
+            header.address[2:].eq(asked.address),
+            beats.repeats.eq(repeats),
+        ]
         packet: Any = Cat(Const(0, 32 * DESCRIPTOR), usp.refused_request(header))
-        whole = DESCRIPTOR + REFUSED
-        for start in range(0, whole, self._lanes):
-            with m.If(begins & (left == whole - start)):
-                for lane in range(min(self._lanes, whole)):
-                    m.d.sync += self._words[lane].eq(packet.word_select(start + lane, 32))
+        total = DESCRIPTOR + REFUSED
+        for start in range(0, total, self._lanes):
+            with m.If(self._left[:4] == total - start):
+                for lane in range(min(self._lanes, total)):
+                    m.d.comb += beats.repeated[lane].eq(packet.word_select(start + lane, 32))
 
 
-def _is_refused(request: Any) -> Any:
-    """Whether a request is for nothing that there is."""
-    return ~(request.ram | request.pages.any())
-
+def _descriptor(request: Any, refused: Any) -> Any:
+    """Descriptor of the completion that is planned."""
+    return usp.completion_descriptor(
+        lower_address=request.lower,
+        at=request.at,
+        byte_count=request.byte_count,
+        locked=refused & (request.either.refused.kind == RequestType.MEM_READ_LOCKED),
+        length=Mux(refused, 0, request.either.fetch.chunk),
+        status=Mux(refused, CompletionStatus.UR.value, CompletionStatus.SC.value),
+        requester=request.requester,
+        tag=request.tag,
+        function=request.function,
+        tc=request.tc,
+        attr=request.attr,
+    )

@@ -15,7 +15,7 @@ from amaranth.utils import exact_log2
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.pcie.age import AGE, LATENCY_BITS, moved, shown
 from epbell.pcie.decode import EVENTS, MAX_REGISTER_WRITE, Decoder, action_layout
-from epbell.pcie.read import read_request_layout
+from epbell.pcie.read_layout import read_request_layout
 from epbell.pcie.request import segment_layout
 from epbell.skid import Skid
 

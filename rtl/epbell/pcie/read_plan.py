@@ -1,0 +1,133 @@
+"""The packets of a read: one completion after the other, each known before the one before it is over."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from epbell.pcie.read_layout import payload_dwords, read_request_layout
+
+__all__ = ["ReadPlan"]
+
+
+class ReadPlan(wiring.Component):
+    """Holds a request and shows its next completion; all of it comes out of flip-flops.
+
+    The first completion is there in the clock after the request has been taken, a later one two clocks after the one
+    before it has begun: meanwhile its numbers are computed.
+
+    Parameters
+    ----------
+    address_width, pages : int
+        As of :func:`read_request_layout`.
+
+    Attributes
+    ----------
+    max_payload : In(2)
+        ``cfg_max_payload``.
+    i_valid, i_ready, i_data : In(1), Out(1), In(read_request_layout(address_width, pages))
+        Requests. ``i_ready`` is a flip-flop: there is none in hand.
+    valid : Out(1)
+        A completion can begin.
+    shown : Out(read_request_layout(address_width, pages))
+        The request, ``fetch``, ``byte_count`` and ``lower`` of the completion that can begin. It stays while a refusal
+        is being sent.
+    refused, opens, final : Out(1)
+        It is a refusal; the request's first completion; the last one.
+    begins : In(1)
+        The completion that is shown begins, in a clock with ``valid``.
+    refusal_ends : In(1)
+        The last beat of a refusal has been made up.
+    """
+
+    max_payload: Any
+    i_valid: Any
+    i_ready: Any
+    i_data: Any
+    valid: Any
+    shown: Any
+    refused: Any
+    opens: Any
+    final: Any
+    begins: Any
+    refusal_ends: Any
+
+    def __init__(self, address_width: int, pages: int) -> None:
+        layout = read_request_layout(address_width, pages)
+        super().__init__({
+            "max_payload": In(2),
+            "i_valid": In(1),
+            "i_ready": Out(1),
+            "i_data": In(layout),
+            "valid": Out(1),
+            "shown": Out(layout),
+            "refused": Out(1),
+            "opens": Out(1),
+            "final": Out(1),
+            "begins": In(1),
+            "refusal_ends": In(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Keep the request, and whether it is the queue's turn."""
+        m: Any = Module()
+        planned: Any = Signal()  # there is a request in hand
+        begun: Any = Signal()  # what is shown has
+        settled: Any = Signal()  # what follows has been computed
+        shown: Any = Signal(self.i_data.shape(), name="request")
+        following: Any = Signal(self.i_data.shape())
+        more: Any = self._following(m, shown, following)
+        goes_on: Any = begun & settled & ~self.final
+        m.d.comb += [
+            self.shown.eq(shown),
+            self.i_ready.eq(~planned),
+            self.valid.eq(planned & ~begun),
+        ]
+        m.d.sync += settled.eq(planned & ~goes_on)
+        with m.If(~planned | goes_on):
+            given = self.i_data
+            refused = ~(given.ram | given.pages.any())
+            m.d.sync += [
+                shown.eq(Mux(planned, following.as_value(), given.as_value())),
+                self.opens.eq(~planned),
+                self.refused.eq(~planned & refused),
+                self.final.eq(Mux(planned, ~more, refused | ~given.either.fetch.rest.any())),
+            ]
+        with m.If(~planned):
+            m.d.sync += planned.eq(self.i_valid)
+        with m.Elif(self.refusal_ends | (self.begins & self.final & ~self.refused)):
+            m.d.sync += planned.eq(0)
+        with m.If(self.begins | self.refusal_ends | goes_on):
+            m.d.sync += begun.eq(self.begins & (self.refused | ~self.final))
+        return m
+
+    def _following(self, m: Any, shown: Any, following: Any) -> Any:
+        """Compute the rest of the request after this completion, a clock ahead; return "it does not end it".
+
+        It begins on a multiple of the maximum payload.
+        """
+        limit: Any = Signal(9, name="payload_dwords")
+        old, new = shown.either.fetch, following.either.fetch
+        limit_then: Any = Signal(9, name="payload_dwords_then")
+        origin: Any = Signal(len(old.origin), name="next_origin")
+        beyond: Any = Signal(len(old.rest), name="rest_beyond")
+        byte_count: Any = Signal(13, name="next_byte_count")
+        more: Any = Signal(name="rest_is_long")
+        m.d.sync += [
+            limit.eq(payload_dwords(self.max_payload)),
+            limit_then.eq(limit),
+            more.eq(old.rest > limit),
+            beyond.eq(old.rest - limit),
+            origin.eq(old.origin + old.chunk),
+            byte_count.eq(shown.byte_count - (old.chunk << 2) + shown.lower[:2]),
+        ]
+        m.d.comb += [
+            following.eq(shown),
+            new.origin.eq(origin),
+            new.chunk.eq(Mux(more, limit_then, old.rest)),
+            new.rest.eq(Mux(more, beyond, 0)),
+            following.byte_count.eq(byte_count),
+            following.lower.eq(0),
+        ]
+        return more
