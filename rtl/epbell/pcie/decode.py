@@ -11,7 +11,7 @@ from amaranth.utils import exact_log2
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.csr_register import any_of
 from epbell.pcie import tlp
-from epbell.pcie.read import DESCRIPTOR, REPEATED, read_request_layout
+from epbell.pcie.read_layout import DESCRIPTOR, REPEATED, read_request_layout
 from epbell.pcie.request import segment_layout
 from epbell.pcie.tlp import RequestType
 

@@ -11,6 +11,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.csr_register import any_of
 from epbell.pcie import tlp, usp
 from epbell.pcie.completion import beat_layout
 from epbell.pcie.read_beats import ReadBeats, step_layout
@@ -144,13 +145,14 @@ class ReadEngine(wiring.Component):
         whole: Any = Signal()  # a beat that needs no more than one step is complete
         complete: Any = Signal()
         repeats: Any = Signal()
-        word = self._page(m, plan, begins, paging, complete)
+        alone: Any = Signal()  # a refusal's beat, after all that was under way
+        word = self._page(m, plan, begins, paging)
         m.d.comb += [
             plan.max_payload.eq(self.max_payload),
             plan.i_valid.eq(self.i_valid),
             plan.i_data.eq(self.i_data),
             self.i_ready.eq(plan.i_ready),
-            repeats.eq(self._refuses & self.room & beats.clear),
+            repeats.eq(alone & self.room),
             paging.eq(self.room & (self._skips | (self._asks_bus & self.bus_ready))),
             whole.eq(repeats | (self.room & (self._bare | (self._asks_ram & self.ram_ready)))),
             complete.eq(whole | (paging & word.ends)),
@@ -161,9 +163,10 @@ class ReadEngine(wiring.Component):
             self.ram_addr.eq(self._origin),
             self.bus_valid.eq(self._asks_bus & self.room),
         ]
+        m.d.sync += alone.eq(self._refuses & beats.clear & ~repeats)
         m.d.sync += self.idle.eq(~(self.i_valid | ~plan.i_ready | self._active | ~beats.clear))
         self._walk(m, plan, begins, complete)
-        self._choose(m, plan, begins, paging, complete, word)
+        self._choose(m, plan, begins, paging, whole, word)
         self._send(m, plan, beats, paging, complete, word)
         self._repeat(m, plan.shown, beats, repeats)
         return m
@@ -195,74 +198,67 @@ class ReadEngine(wiring.Component):
                 self._second.eq(self._first),
             ]
 
-    def _page(self, m: Any, plan: ReadPlan, begins: Any, paging: Any, complete: Any) -> Any:
+    def _page(self, m: Any, plan: ReadPlan, begins: Any, paging: Any) -> Any:
         """Go from dword to dword of a page; return what is known of the one that is next."""
-        lanes, shown, left = self._lanes, plan.shown, self._left
+        lanes, shown = self._lanes, plan.shown
         chunk = shown.either.fetch.chunk
-        word: Any = Signal(data.StructLayout({"lane": range(lanes), "closes": 1, "ends": 1}), name="word")
+        word: Any = Signal(data.StructLayout({"lane": range(lanes), "closes": 1, "ends": 1, "enabled": 1}), name="word")
         then: Any = Signal(word.shape(), name="word_then")
-        enabled: Any = Signal(name="enabled_then")
-        last_counts: Any = Signal(name="last_counts")  # the packet's last dword is to be read
-        opening: Any = Signal(name="opening")  # the packet's first one is, where it is not in the first beat
         dword: Any = Signal(14, name="page_dword")
-        m.d.comb += [
-            self.bus_addr.eq(Cat(Const(0, 2), dword)),
-            then.ends.eq(then.closes | (then.lane == lanes - 1)),
-        ]
+        togo: Any = Signal(range(MAX_PAYLOAD + 1), name="page_dwords")  # of the packet
+        last_counts: Any = Signal(name="last_counts")  # of its last dword a byte is wanted
         counts = ~plan.final | shown.last_be.any()
-        opens = Mux(plan.opens, shown.first_be.any(), (chunk != 1) | counts)
+        m.d.comb += [self.bus_addr.eq(Cat(Const(0, 2), dword)), then.ends.eq(then.closes | (then.lane == lanes - 1))]
         with m.If(begins):
-            m.d.comb += [then.lane.eq(DESCRIPTOR), then.closes.eq(chunk == 1), enabled.eq(opens)]
+            m.d.comb += [
+                then.lane.eq(DESCRIPTOR if lanes > DESCRIPTOR else DESCRIPTOR - lanes),
+                then.closes.eq(chunk == 1),
+                then.enabled.eq(Mux(plan.opens, shown.first_be.any(), (chunk != 1) | counts)),
+            ]
             m.d.sync += [
                 self.bus_pages.eq(shown.pages),
                 dword.eq(shown.either.fetch.origin + DESCRIPTOR),
+                togo.eq(chunk),
                 last_counts.eq(counts),
-                opening.eq(opens),
-            ]
-        with m.Elif(complete):
-            begin = Mux(self._bare, 1, 0) if lanes == 2 else 0
-            m.d.comb += [
-                then.lane.eq(begin),
-                then.closes.eq(left == lanes + 1 + begin),
-                enabled.eq(Mux(self._bare, opening, ~then.closes | last_counts)),
+                word.eq(then),
             ]
         with m.Else():
             m.d.comb += [
                 then.lane.eq(word.lane + 1),
-                then.closes.eq(self._last & (left[: len(word.lane) + 1] == word.lane + 2)),
-                enabled.eq(~then.closes | last_counts),
+                then.closes.eq(togo == 2),
+                then.enabled.eq(~then.closes | last_counts),
             ]
-        with m.If(begins | complete | paging):
-            m.d.sync += word.eq(then)
-        with m.If(paging & ~begins):
-            m.d.sync += dword.eq(dword + 1)
-        self._enabled = enabled
+            with m.If(paging):
+                m.d.sync += [dword.eq(dword + 1), togo.eq(togo - 1), word.eq(then)]
+        self._word_then = then
         return word
 
-    def _choose(self, m: Any, plan: ReadPlan, begins: Any, paging: Any, complete: Any, word: Any) -> None:
+    def _choose(self, m: Any, plan: ReadPlan, begins: Any, paging: Any, whole: Any, word: Any) -> None:
         """Say what there is to do for the next beat, or for the next dword of this one."""
         split = self._lanes == 2  # the first beat has no data
-        shown, enabled = plan.shown, self._enabled
+        shown, then = plan.shown, self._word_then
         paged = shown.pages.any()
         with m.If(begins):
             m.d.sync += [
                 self._asks_ram.eq(0 if split else shown.ram),
-                self._asks_bus.eq(0 if split else paged & enabled),
-                self._skips.eq(0 if split else paged & ~enabled),
+                self._asks_bus.eq(0 if split else paged & then.enabled),
+                self._skips.eq(0 if split else paged & ~then.enabled),
                 self._bare.eq(~plan.refused if split else 0),
                 self._refuses.eq(plan.refused),
             ]
-        with m.Elif(complete):
-            goes_on = ~self._last
+        with m.Elif(whole):
             m.d.sync += [
-                self._asks_ram.eq(self._from_ram & goes_on),
-                self._asks_bus.eq(self._paged & goes_on & enabled),
-                self._skips.eq(self._paged & goes_on & ~enabled),
+                self._asks_ram.eq(self._from_ram & ~self._last),
+                self._asks_bus.eq(self._bare & self._paged & word.enabled),
+                self._skips.eq(self._bare & self._paged & ~word.enabled),
                 self._bare.eq(0),
-                self._refuses.eq(self._refuses & goes_on),
+                self._refuses.eq(self._refuses & ~self._last),
             ]
         with m.Elif(paging):
-            m.d.sync += [self._asks_bus.eq(enabled), self._skips.eq(~enabled)]
+            m.d.sync += [
+                self._asks_bus.eq(then.enabled & ~word.closes),
+                self._skips.eq(~then.enabled & ~word.closes),
+            ]
 
     def _send(self, m: Any, plan: ReadPlan, beats: ReadBeats, paging: Any, complete: Any, word: Any) -> None:
         """Say what is done in this clock."""
@@ -299,10 +295,12 @@ class ReadEngine(wiring.Component):
         ]
         packet: Any = Cat(Const(0, 32 * DESCRIPTOR), usp.refused_request(header))
         total = DESCRIPTOR + REFUSED
-        for start in range(0, total, self._lanes):
-            with m.If(self._left[:4] == total - start):
-                for lane in range(min(self._lanes, total)):
-                    m.d.comb += beats.repeated[lane].eq(packet.word_select(start + lane, 32))
+        for lane in range(min(self._lanes, total)):
+            parts = [
+                packet.word_select(start + lane, 32) & (self._left[:4] == total - start).replicate(32)
+                for start in range(0, total, self._lanes)
+            ]
+            m.d.comb += beats.repeated[lane].eq(any_of(parts) if len(parts) > 1 else packet.word_select(lane, 32))
 
 
 def _descriptor(request: Any, refused: Any) -> Any:

@@ -73,16 +73,14 @@ class ReadPlan(wiring.Component):
         """Keep the request, and whether it is the queue's turn."""
         m: Any = Module()
         planned: Any = Signal()  # there is a request in hand
-        begun: Any = Signal()  # what is shown has
         settled: Any = Signal()  # what follows has been computed
         shown: Any = Signal(self.i_data.shape(), name="request")
         following: Any = Signal(self.i_data.shape())
         more: Any = self._following(m, shown, following)
-        goes_on: Any = begun & settled & ~self.final
+        goes_on: Any = planned & ~self.valid & settled & ~self.final
         m.d.comb += [
             self.shown.eq(shown),
             self.i_ready.eq(~planned),
-            self.valid.eq(planned & ~begun),
         ]
         m.d.sync += settled.eq(planned & ~goes_on)
         with m.If(~planned | goes_on):
@@ -95,11 +93,13 @@ class ReadPlan(wiring.Component):
                 self.final.eq(Mux(planned, ~more, refused | ~given.either.fetch.rest.any())),
             ]
         with m.If(~planned):
-            m.d.sync += planned.eq(self.i_valid)
-        with m.Elif(self.refusal_ends | (self.begins & self.final & ~self.refused)):
+            m.d.sync += [planned.eq(self.i_valid), self.valid.eq(self.i_valid)]
+        with m.Elif(goes_on):
+            m.d.sync += self.valid.eq(1)
+        with m.Elif(self.begins):
+            m.d.sync += [planned.eq(self.refused | ~self.final), self.valid.eq(0)]
+        with m.Elif(self.refusal_ends):
             m.d.sync += planned.eq(0)
-        with m.If(self.begins | self.refusal_ends | goes_on):
-            m.d.sync += begun.eq(self.begins & (self.refused | ~self.final))
         return m
 
     def _following(self, m: Any, shown: Any, following: Any) -> Any:
