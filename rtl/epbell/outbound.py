@@ -302,11 +302,13 @@ class Outbound(wiring.Component):
         wiring.connect(m, wiring.flipped(self.rq), sender.rq)
         windows, interrupt = self._windows, self._interrupt
         request: Any = Signal(REQUEST)
+        complete: Any = Signal()  # it is, in the state QUEUE
         first: Any = Signal(REQUEST)  # of the queue
         waiting: Any = Signal()
         begins: Any = Signal()
         m.d.sync += [
             self._room.eq(queue.w_rdy),
+            complete.eq((self._state == _State.ADD) & ~self._flush),
             self.entered.eq(sends),
             self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
             self.leaving.eq(self.rq.tvalid),
@@ -329,7 +331,7 @@ class Outbound(wiring.Component):
                 request.ecrc.eq(windows.ecrc & ~interrupt),
             ]
         m.d.comb += [
-            queue.w_en.eq(self._state == _State.QUEUE),
+            queue.w_en.eq(complete),
             queue.w_data.eq(request),
             queue.r_en.eq(~waiting),
             sender.valid.eq(waiting & self._allowed),
