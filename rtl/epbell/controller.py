@@ -55,7 +55,7 @@ class Controller(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=True))
+    bus : In(csr.PAGE)
         Registers.
     write_refused, read_refused, unsupported, discontinued, malformed : In(1)
         Events, each a clock long.
@@ -111,9 +111,9 @@ class Controller(wiring.Component):
             "EDMA": PERSONALITIES.index(edma.personality),
             "EDMA_LINES": edma.lines,
         }
-        self._block = csr.Block(epbell_regs.load("controller"), decode="sync")
+        self._block = csr.Block(epbell_regs.load("controller"), decode="sync", read_clocks=csr.PAGE.read_clocks)
         super().__init__({
-            "bus": In(csr.Signature(16, registered=True)),
+            "bus": In(csr.PAGE),
             **{event: In(1) for event in EVENTS},
             **{event: In(VECTORS) for event in _BELL_EVENTS},
             **{event: In(range(most + 1)) for event, most in _EDMA_EVENTS.items()},

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from systemrdl.node import AddrmapNode
 
 __all__ = [
+    "PAGE",
     "Block",
     "Field",
     "FieldSignature",
@@ -75,6 +76,9 @@ class Signature(wiring.Signature):
     is high, and ``r_data`` is valid in that cycle. A write and a read of one cycle, the one by ``w_en`` and the other
     by ``r_load``, meet in the next one if ``r_en`` comes then.
 
+    With ``read_clocks`` a read is made in the cycle of ``r_en`` all the same, and what it gives comes later, out of
+    flip-flops: of each group of registers first, then of all.
+
     Parameters
     ----------
     addr_width : int
@@ -83,6 +87,8 @@ class Signature(wiring.Signature):
         Width of the data in bits; 32 only.
     registered : bool
         Whether accesses are decoded a cycle ahead.
+    read_clocks : int
+        Cycles from ``r_en`` to the data: 0, or registered also 2.
 
     Attributes
     ----------
@@ -101,21 +107,27 @@ class Signature(wiring.Signature):
     r_load : Out(1)
         Registered only: take ``r_addr``.
     r_data : In(32)
-        Data read, in the same cycle.
+        Data read, in the same cycle or ``read_clocks`` later.
 
     Raises
     ------
     ValueError
-        If a width is outside its range.
+        If a width is outside its range, or data cannot come so late.
     """
 
-    def __init__(self, addr_width: int = 16, data_width: int = 32, *, registered: bool = False) -> None:
+    def __init__(
+        self, addr_width: int = 16, data_width: int = 32, *, registered: bool = False, read_clocks: int = 0
+    ) -> None:
         if not isinstance(addr_width, int) or not 3 <= addr_width <= 64:
             raise ValueError(f"The address width of a register port must be 3 to 64 bits, not {addr_width!r}")
         if data_width != 32:
             raise ValueError(f"The data width of a register port must be 32 bits, not {data_width!r}")
+        if read_clocks not in ((0, 2) if registered else (0,)):
+            which = "0 or 2" if registered else "0, or the port a registered one,"
+            raise ValueError(f"The data of a read must come after {which} clocks, not {read_clocks!r}")
         self._addr_width = addr_width
         self._data_width = data_width
+        self._read_clocks = read_clocks
         self._registered = registered
         super().__init__(
             {
@@ -145,17 +157,29 @@ class Signature(wiring.Signature):
         """Whether accesses are decoded a clock ahead."""
         return self._registered
 
+    @property
+    def read_clocks(self) -> int:
+        """Clocks from ``r_en`` to the data."""
+        return self._read_clocks
+
+    @property
+    def _key(self) -> tuple[int, bool, int]:
+        return self._addr_width, self._registered, self._read_clocks
+
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Signature) and self.addr_width == other.addr_width and self.registered == other.registered
-        )
+        return isinstance(other, Signature) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash((Signature, self._addr_width, self._registered))
+        return hash((Signature, *self._key))
 
     def __repr__(self) -> str:
         mode = ", registered=True" if self.registered else ""
+        mode += f", read_clocks={self.read_clocks}" if self.read_clocks else ""
         return f"csr.Signature(addr_width={self.addr_width}, data_width={self.data_width}{mode})"
+
+
+PAGE = Signature(16, registered=True, read_clocks=2)
+"""Port of the endpoint's register pages, whose paths are the shortest."""
 
 
 class Block(wiring.Component):
@@ -174,10 +198,12 @@ class Block(wiring.Component):
         Clock domain of flip-flops that decode each access a cycle ahead; the port is a registered one then. A domain of
         its own, so that a ``ResetInserter`` around the block need not clear what has been accepted; rename it to
         ``sync`` outside of that. Default: no such flip-flops.
+    read_clocks : int
+        Clocks from ``bus.r_en`` to the data, see :class:`Signature`; their flip-flops are in the domain `decode`, too.
 
     Attributes
     ----------
-    bus : In(Signature(addr_width, registered=decode is not None))
+    bus : In(Signature(addr_width, registered=decode is not None, read_clocks=read_clocks))
         Register port. A write takes effect at the next clock edge, a read is answered in its own cycle; registered,
         see there. Members of fields that say "in this cycle" mean the one in which the access is made: with ``decode``
         the one after ``w_en``, and that of ``r_en``.
@@ -194,8 +220,10 @@ class Block(wiring.Component):
 
     bus: Any
 
-    def __init__(self, node: AddrmapNode, *, addr_width: int = 16, decode: str | None = None) -> None:
-        port = Signature(addr_width, registered=decode is not None)
+    def __init__(
+        self, node: AddrmapNode, *, addr_width: int = 16, decode: str | None = None, read_clocks: int = 0
+    ) -> None:
+        port = Signature(addr_width, registered=decode is not None, read_clocks=read_clocks)
         if node.size > 1 << addr_width:
             raise ValueError(
                 f"Address map {node.inst_name} needs {node.size:#x} bytes; the address width must reach all of them, "

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
     from epbell.csr_register import Register
 
 __all__ = [
+    "GROUP",
     "Access",
     "Decoder",
     "RegisteredDecoder",
 ]
+
+
+GROUP = 8
+"""Registers whose words are joined in one clock where the data of a read are held: two levels of logic."""
 
 
 class Access:
@@ -146,7 +151,17 @@ class RegisteredDecoder:
         """Join what the registers read as; no more than one is selected."""
         m.d[self._domain] += self._w_data.eq(self._bus.w_data)
         chosen = [word & self.selects[register.name].replicate(32) for register, word in words]
-        m.d.comb += self._bus.r_data.eq(any_of(chosen))
+        if not self._bus.signature.read_clocks:
+            m.d.comb += self._bus.r_data.eq(any_of(chosen))
+            return
+        groups: list[Any] = []
+        for first in range(0, len(chosen), GROUP):
+            group: Any = Signal(32, reset_less=True, name=f"words_from{first}")
+            m.d[self._domain] += group.eq(any_of(chosen[first : first + GROUP]))
+            groups.append(group)
+        read: Any = Signal(32, reset_less=True, name="word_read")
+        m.d[self._domain] += read.eq(any_of(groups))
+        m.d.comb += self._bus.r_data.eq(read)
 
     def _strobes(self, m: Any, register: Register, now: Any) -> Any:
         """Flip-flops for the bytes that have something to store, one for all of them where only whole words count."""

@@ -58,7 +58,7 @@ class ChannelRegisters(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=registered))
+    bus : In(csr.PAGE if registered else csr.Signature(16))
         Register port, addresses relative to the base of the registers.
     wr_done, wr_abort : In(write_channels)
         Write channel n ended, or aborted: its status is set at the next clock edge, and wins over INT_CLEAR.
@@ -76,7 +76,9 @@ class ChannelRegisters(wiring.Component):
     interrupt: Any
 
     def __init__(self, write_channels: int, read_channels: int, tree: AddrmapNode, *, registered: bool) -> None:
-        self._block = csr.Block(tree, decode="sync" if registered else None)
+        self._block = (
+            csr.Block(tree, decode="sync", read_clocks=csr.PAGE.read_clocks) if registered else csr.Block(tree)
+        )
         super().__init__({
             "bus": In(self._block.bus.signature.flip()),
             **pulse_ports(write_channels, read_channels),

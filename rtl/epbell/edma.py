@@ -133,20 +133,22 @@ class Edma(wiring.Component):
 
     A ring in clock t, of either kind, asserts the lines in clock t + 1; so does a pulse of ``wr_done`` and the others,
     if the channel may interrupt. A write of INT_CLEAR in clock t drops them in clock t + 1. Set wins over clear in the
-    same clock. With a registered port, the clock of a write is the one in which it is made: it comes after the one in
-    which it is at the port. With ``doorbell_only`` there is nothing but the ring: the pulses are inputs of the same width, so that
+    same clock. With ``doorbell_only`` there is nothing but the ring: the pulses are inputs of the same width, so that
     it fits where an eDMA does, and are ignored.
+
+    With a registered port, the clock of a write is the one in which it is made, which comes after the one in which it
+    is at the port; and a ring of either kind holds the lines in its own clock already.
 
     Parameters
     ----------
     shape : EdmaShape or None
         What to build. None: all defaults.
     registered : bool
-        Whether each access is decoded a clock ahead.
+        Whether each access is decoded a clock ahead, as in the endpoint.
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=registered))
+    bus : In(csr.PAGE if registered else csr.Signature(16))
         Register port: the page of 64 KiB.
     ring : In(1)
         A doorbell write that does not come through `bus`: high for one clock for each. Ignored with ``"hdma"``.
@@ -188,7 +190,7 @@ class Edma(wiring.Component):
             self._registers = EdmaRegisters(*channels, legacy=legacy, registered=registered)
         super().__init__(
             {
-                "bus": In(csr.Signature(16, registered=registered)),
+                "bus": In(csr.PAGE if registered else csr.Signature(16)),
                 "ring": In(1),
                 **_channel_ports(shape),
                 "rung": Out(2),
@@ -211,6 +213,8 @@ class Edma(wiring.Component):
         interrupt: Any = registers.interrupt
         if self.shape.doorbells:
             interrupt = interrupt | self._emulation(m)
+            if self._registered:
+                interrupt = interrupt | self.rung.any()
         m.d.comb += self.irq.eq(interrupt.replicate(self.shape.lines))
         return m
 

@@ -84,7 +84,7 @@ class Inbound(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=True))
+    bus : In(csr.PAGE)
         Registers, map ``iatu``.
     ready : In(1)
         The stages move at the end of this clock. Out of a flip-flop.
@@ -119,9 +119,10 @@ class Inbound(wiring.Component):
         self._fixed = fixed
         if fixed is not None:
             check_fixed_bar(self._bars, fixed.number)
-        self._block = csr.Block(epbell_regs.load("iatu", windows=windows), decode="sync")
+        tree = epbell_regs.load("iatu", windows=windows)
+        self._block = csr.Block(tree, decode="sync", read_clocks=csr.PAGE.read_clocks)
         super().__init__({
-            "bus": In(csr.Signature(16, registered=True)),
+            "bus": In(csr.PAGE),
             "ready": In(1),
             "bar": In(3),
             "function": In(8),

@@ -87,10 +87,12 @@ class MessagingUnit(wiring.Component):
     registered : bool
         Whether each access is decoded a clock ahead; with one clock only. Every access is made a clock later then, and
         at nearly twice the frequency. All else is the same, but that a word holds the line in the clock of its write.
+    read_clocks : int
+        Clocks from that in which a read is made to its data, see :class:`csr.Signature`.
 
     Attributes
     ----------
-    a, b : In(csr.Signature(16, registered=registered))
+    a, b : In(csr.Signature(16, registered=registered, read_clocks=read_clocks))
         Register ports of the sides.
     a_irq, b_irq : Out(1)
         Interrupt lines: level, active high.
@@ -109,16 +111,18 @@ class MessagingUnit(wiring.Component):
     b_irq: Any
     b_to_a: Any
 
-    def __init__(self, layout: str, *, synchronous: bool = True, registered: bool = False) -> None:
+    def __init__(
+        self, layout: str, *, synchronous: bool = True, registered: bool = False, read_clocks: int = 0
+    ) -> None:
         if not isinstance(registered, bool):
             raise ValueError(f"Whether the register ports are registered must be True or False, not {registered!r}")
         if registered and not synchronous:
             raise ValueError(
                 f"Whether the register ports are registered must be False with two clocks, not {registered!r}"
             )
-        self._side_a = MuSide(layout, registered=registered)
-        self._side_b = MuSide(layout, registered=registered)
-        port = csr.Signature(16, registered=registered)
+        port = csr.Signature(16, registered=registered, read_clocks=read_clocks)
+        self._side_a = MuSide(layout, registered=registered, read_clocks=read_clocks)
+        self._side_b = MuSide(layout, registered=registered, read_clocks=read_clocks)
         self._synchronous, self._registered = synchronous, registered
         super().__init__(
             {

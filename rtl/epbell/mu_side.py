@@ -57,10 +57,12 @@ class MuSide(wiring.Component):
         ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
     registered : bool
         Whether each access is decoded a clock ahead. "The clock of the access" is the one in which it is made.
+    read_clocks : int
+        Clocks from that of a read to its data, see :class:`csr.Signature`.
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=registered))
+    bus : In(csr.Signature(16, registered=registered, read_clocks=read_clocks))
         Register port.
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
@@ -117,17 +119,18 @@ class MuSide(wiring.Component):
     event_pending: Any
     flags_pending: Any
 
-    def __init__(self, layout: str, *, registered: bool = False) -> None:
+    def __init__(self, layout: str, *, registered: bool = False, read_clocks: int = 0) -> None:
         if layout not in LAYOUTS:
             raise ValueError(f"The layout of a Messaging Unit must be one of {', '.join(LAYOUTS)}, not {layout!r}")
         self._split = layout == "imx8ulp"
         self._registered = registered
-        self._registers = csr.Block(epbell_regs.load(f"mu_{layout}"), decode="decode" if registered else None)
+        decode = "decode" if registered else None
+        self._registers = csr.Block(epbell_regs.load(f"mu_{layout}"), decode=decode, read_clocks=read_clocks)
         outputs = {f"{kind}_word{n}": Out(32) for kind in ("ring", "stored") for n in range(4)}
         words = outputs | {f"receive_word{n}": In(32) for n in range(4)}
         super().__init__(
             {
-                "bus": In(csr.Signature(16, registered=registered)),
+                "bus": In(self._registers.bus.signature.flip()),
                 "irq": Out(1),
                 **({"arriving": In(4)} if registered else {}),
                 "reset": In(1),

@@ -72,7 +72,7 @@ class Outbound(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=True))
+    bus : In(csr.PAGE)
         Registers of the windows, map ``iatu_outbound``.
     w_valid, w_ready, w_addr, w_data, w_strb : In(1), Out(1), In(32), In(32), In(4)
         Write of the CPU; ``valid`` stays until ``ready``.
@@ -150,7 +150,7 @@ class Outbound(wiring.Component):
         self._windows = OutboundWindows(windows)
         self._reads = Outstanding(reads, tags=tags, timeout=timeout)
         super().__init__({
-            "bus": In(csr.Signature(16, registered=True)),
+            "bus": In(csr.PAGE),
             "w_valid": In(1),
             "w_ready": Out(1),
             "w_addr": In(32),

@@ -50,7 +50,7 @@ class OutboundWindows(wiring.Component):
 
     Attributes
     ----------
-    bus : In(csr.Signature(16, registered=True))
+    bus : In(csr.PAGE)
         Registers, map ``iatu_outbound``.
     address : In(32)
         Local address.
@@ -80,9 +80,10 @@ class OutboundWindows(wiring.Component):
 
     def __init__(self, windows: int = 6) -> None:
         self._windows = windows
-        self._block = csr.Block(epbell_regs.load("iatu_outbound", windows=windows), decode="sync")
+        tree = epbell_regs.load("iatu_outbound", windows=windows)
+        self._block = csr.Block(tree, decode="sync", read_clocks=csr.PAGE.read_clocks)
         super().__init__({
-            "bus": In(csr.Signature(16, registered=True)),
+            "bus": In(csr.PAGE),
             "address": In(32),
             "changing": Out(1),
             "claimed": Out(1),

@@ -31,7 +31,7 @@ class Peripherals(wiring.Component):
     """The blocks that ring, and the one that counts and raises interrupts of the host.
 
     A ring by the host comes as a write of a register port, a clock ahead of the one in which it is made, or to the eDMA
-    as ``edma_aside``, in that clock. Either raises the interrupt line in the clock after it.
+    as ``edma_aside``, in that clock. Either raises the interrupt line in that clock already.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Peripherals(wiring.Component):
 
     Attributes
     ----------
-    mu_a, mu_b, controller, edma : In(csr.Signature(16, registered=True))
+    mu_a, mu_b, controller, edma : In(csr.PAGE)
         Register ports.
     edma_aside : In(1)
         The host rings the eDMA beside its register port.
@@ -103,11 +103,11 @@ class Peripherals(wiring.Component):
     edma_rd_abort: Any
 
     def __init__(self, *, layout: str, edma: EdmaShape, data_width: int, windows: int, guard: bool) -> None:
-        self._mu = MessagingUnit(layout, registered=True)
+        self._mu = MessagingUnit(layout, registered=True, read_clocks=csr.PAGE.read_clocks)
         self._edma = Edma(edma, registered=True)
         self._controller = Controller(data_width=data_width, windows=windows, guard=guard, edma=edma)
         super().__init__({
-            **{page: In(csr.Signature(16, registered=True)) for page in ("mu_a", "mu_b", "controller", "edma")},
+            **{page: In(csr.PAGE) for page in ("mu_a", "mu_b", "controller", "edma")},
             "edma_aside": In(1),
             "host_mu": In(1),
             "host_edma": In(1),

@@ -35,8 +35,8 @@ class RegisterPages(wiring.Component):
 
     The handshakes define the order: a read finds what the writes whose handshake was in an earlier clock have left, and
     nothing of the others. Behind them is a pipeline that never stands, the same for all pages: the access is at the
-    page's port in the next clock, where it is decoded, and made in the one after that. What a page reads as is held for
-    a clock, and what both masters read of all pages for another one.
+    page's port in the next clock, where it is decoded, and made in the one after that. What a page reads as comes two
+    clocks later, out of flip-flops; each master has the word of the page that it has read.
 
     Where a write of the host is no more than an event, the block may have an input for it beside its register port.
     Such a write goes that way: it never waits for the CPU, and may meet the CPU's write of the same clock.
@@ -66,7 +66,7 @@ class RegisterPages(wiring.Component):
         Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``, which is low without it.
     cpu_r_valid, cpu_r_ready, cpu_r_pages, cpu_r_addr, cpu_r_data
         Read of the CPU; its data as the host's.
-    <name> : Out(csr.Signature(16, registered=True))
+    <name> : Out(csr.PAGE)
         Register port of each page.
     <name>_aside : Out(1)
         For each page of `aside`: a write of the host is made in this cycle.
@@ -133,7 +133,7 @@ class RegisterPages(wiring.Component):
             }
         members |= {f"{name}_aside": Out(1) for name in aside}
         members |= {"host_w_age": In(LATENCY_BITS), "host_made": Out(len(host_names)), "host_age": Out(LATENCY_BITS)}
-        super().__init__(members | {name: Out(csr.Signature(16, registered=True)) for name in names})
+        super().__init__(members | {name: Out(csr.PAGE) for name in names})
 
     def elaborate(self, platform: object) -> Module:
         """Merge the two masters for each page and direction."""
@@ -162,7 +162,7 @@ class RegisterPages(wiring.Component):
                     m.d.comb += [share.host_wants.eq(wants), share.cpu_wants.eq(cpu_wants)]
                     host_may.append(page & share.host_ready)
                     cpu_waits.append(cpu_wants & host_wants)
-            self._access(m, name, way, host_wants, cpu_wants & ~host_wants)
+            self._access(m, name, way, host_wants, cpu_wants)
         m.d.comb += [
             getattr(self, f"host_{way}_ready").eq(any_of(host_may)),
             # Of two ORs behind each other the shorter one: it asks for a page that is shared, not for each.
@@ -170,7 +170,7 @@ class RegisterPages(wiring.Component):
         ]
 
     def _access(self, m: Any, name: str, way: str, host: Any, cpu: Any) -> None:
-        """The stage in front of a page's port."""
+        """Put what is granted into the stage in front of a page's port: the host's access, or else the CPU's."""
         port = getattr(self, name)
         m.d.sync += getattr(port, "w_en" if way == "w" else "r_load").eq(host | cpu)
         # No access, no change: the ports of the pages that only the CPU reaches stay flip-flops of their own.
@@ -193,14 +193,13 @@ class RegisterPages(wiring.Component):
             m.d.comb += getattr(self, f"{name}_aside").eq(made[self._host_names.index(name)])
 
     def _join(self, m: Any) -> None:
-        """Hold what each page reads as, and give each master that of the page which it has read."""
-        words = [_held(m, getattr(self, name).r_data, f"{name}_word") for name in self._names]
+        """Give each master what the page which it has read reads as."""
         for master, names in (("host", self._host_names), ("cpu", self._names)):
             read: Any = getattr(self, f"{master}_r_pages")
-            for clock in range(READ_CLOCKS - 1):
+            for clock in range(READ_CLOCKS):
                 read = _held(m, read, f"{master}_read{clock}")
-            chosen = [words[self._names.index(name)] & read[index].replicate(32) for index, name in enumerate(names)]
-            m.d.sync += getattr(self, f"{master}_r_data").eq(any_of(chosen))
+            chosen = [getattr(self, name).r_data & read[index].replicate(32) for index, name in enumerate(names)]
+            m.d.comb += getattr(self, f"{master}_r_data").eq(any_of(chosen))
 
 
 def _held(m: Any, value: Any, name: str) -> Any:

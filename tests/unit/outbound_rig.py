@@ -151,6 +151,7 @@ class Rig:
         self.driver.drive((bus.w_en, 1), (bus.w_addr, offset), (bus.w_data, value), (bus.w_strb, strobes))
         await self.step()
         self.driver.drive((bus.w_en, 0))
+        await self.step()  # it is decoded a clock ahead
 
     async def step(self, clocks: int = 1) -> None:
         for _ in range(clocks):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from driver import Driver
 from quick_engine import Simulator
+from register_page import read_page
 from usp_packets import BAR_BASE, BARS
 
 from epbell.bar import Bar
@@ -42,10 +43,7 @@ class Rig:
     async def read(self, offset: int) -> int:
         ctx, bus = self.ctx, self.dut.bus
         await ctx.tick()  # a write that is at the port is made then
-        self.driver.drive((bus.r_load, 1), (bus.r_addr, offset))
-        await ctx.tick()
-        self.driver.drive((bus.r_load, 0), (bus.r_en, 1))
-        return ctx.get(bus.r_data)
+        return await read_page(ctx, bus, offset)
 
     async def aim(self, window: int, base: int, limit: int, target: int, ctrl1: int = 0, ctrl2: int = ENABLE) -> None:
         values = {LOWER_BASE: base & LOW, UPPER_BASE: base >> 32, LIMIT: limit & LOW, UPPER_LIMIT: limit >> 32}

@@ -11,6 +11,7 @@ import pytest
 from amaranth.hdl import Fragment
 from driver import Driver
 from quick_engine import Simulator
+from register_page import read_page
 
 from epbell.bar import Bar
 from epbell.inbound import Inbound
@@ -40,11 +41,7 @@ class Linux:
         self.iatu = DwIatu(_NoTime(), self, PAGE, self.log)
 
     async def read32(self, address: int) -> int:
-        bus = self.dut.bus
-        self.driver.drive((bus.r_load, 1), (bus.r_addr, address - PAGE.address))
-        await self.ctx.tick()
-        self.driver.drive((bus.r_load, 0), (bus.r_en, 1))
-        return self.ctx.get(bus.r_data)
+        return await read_page(self.ctx, self.dut.bus, address - PAGE.address)
 
     async def write32(self, address: int, value: int) -> None:
         ctx, bus = self.ctx, self.dut.bus

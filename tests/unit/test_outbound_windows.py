@@ -24,6 +24,7 @@ from outbound_rig import (
     every_width,
     memory,
 )
+from register_page import read_page
 
 
 @every_width
@@ -174,15 +175,7 @@ def test_windows_change_while_an_access_waits_for_room(clock: int) -> None:
 def test_registers_read_back() -> None:
     async def bench(rig: Rig) -> None:
         async def peek(offset: int) -> int:
-            rig.ctx.set(rig.dut.bus.r_load, 1)
-            rig.ctx.set(rig.dut.bus.r_addr, offset)
-            await rig.step()
-            rig.ctx.set(rig.dut.bus.r_load, 0)
-            rig.ctx.set(rig.dut.bus.r_en, 1)
-            value = rig.ctx.get(rig.dut.bus.r_data)
-            await rig.step()
-            rig.ctx.set(rig.dut.bus.r_en, 0)
-            return value
+            return await read_page(rig.ctx, rig.dut.bus, offset)
 
         for window in range(3):
             for offset in (CTRL2, LOWER_BASE, LIMIT, LOWER_TARGET):
