@@ -12,6 +12,9 @@ __all__ = ["Counter"]
 class Counter(wiring.Component):
     """Counts events, up to the largest value.
 
+    The lowest bits count first, and those above them, with an adder of their own, in the next clock; until then the
+    lowest are shown as they were. A flip-flop knows in time that all bits above are 1: then the lowest stay at 1, too.
+
     Parameters
     ----------
     width : int
@@ -22,9 +25,9 @@ class Counter(wiring.Component):
     Attributes
     ----------
     event : In(range(most + 1))
-        Number of events in this clock; in ``count`` from the next one on.
+        Number of events in this clock; in ``count`` from the next but one on.
     clear : In(1)
-        Zero the count. Events in the same clock are its first.
+        Zero the count, from the next clock on. Events in the same clock are its first.
     count : Out(width)
         The count.
 
@@ -48,9 +51,22 @@ class Counter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Add the events; at the largest value stay there."""
         m: Any = Module()
-        width = len(self.count)
-        added = Mux(self.clear, 0, self.count) + self.event
-        total: Any = Signal.like(added)
-        m.d.comb += total.eq(added)
-        m.d.sync += self.count.eq(Mux(total[width:].any(), ~0, total[:width]))
+        # A bit more than an event has: until it is known that the largest value is near they overflow no second time.
+        bits = min(len(self.count), len(self.event) + 1)
+        shown, upper = self.count[:bits], self.count[bits:]
+        low: Any = Signal(bits)
+        carry: Any = Signal()
+        near: Any = Signal(init=len(upper) == 0)
+        total: Any = Signal(max(bits, len(self.event)) + 1)
+        over = total[bits:].any()
+        m.d.comb += total.eq(Mux(self.clear, 0, low) + self.event)
+        m.d.sync += [
+            low.eq(total[:bits] | (near & over).replicate(bits)),
+            carry.eq(over & ~near),
+            near.eq(upper.all()),
+        ]
+        with m.If(self.clear):
+            m.d.sync += self.count.eq(0)
+        with m.Else():
+            m.d.sync += [shown.eq(low), upper.eq(upper + carry)]
         return m

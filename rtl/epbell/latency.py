@@ -14,16 +14,17 @@ __all__ = ["LatencyMeter"]
 class LatencyMeter(wiring.Component):
     """Keeps the last and the longest time from the first beat of a request to the interrupt line that it raises.
 
-    A ring that finds the line high, or leaves it low, is not measured.
+    A ring that finds the line high, or leaves it low, is not measured. A measurement is shown two clocks after the one
+    in which the line has risen.
 
     Attributes
     ----------
     ring, ring_age : In(1), In(16)
         The host rings in this cycle, that many clocks after its request began.
     irq : In(1)
-        Interrupt line; a ring raises it in the next clock.
+        Interrupt line; a ring raises it in its own clock.
     clear : In(1)
-        Forget both times; a measurement of the same clock stays.
+        Forget both times, from the next clock but one on; a measurement of the same clock stays.
     last, longest : Out(16)
         Clocks.
     """
@@ -46,20 +47,21 @@ class LatencyMeter(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Remember the ring for the clock in which the line has risen."""
+        """Look at all inputs a clock later."""
         m: Any = Module()
-        was_high: Any = Signal()
-        rang: Any = Signal()
+        high, was_high, rang, clears = (Signal(name=name) for name in ("high", "was_high", "rang", "clears"))
         latency: Any = Signal(LATENCY_BITS)
         m.d.sync += [
-            was_high.eq(self.irq),
+            high.eq(self.irq),
+            was_high.eq(high),
             rang.eq(self.ring),
-            latency.eq(self.ring_age + ~self.ring_age.all()),
+            latency.eq(self.ring_age),
+            clears.eq(self.clear),
         ]
-        with m.If(self.clear):
+        with m.If(clears):
             m.d.sync += [self.last.eq(0), self.longest.eq(0)]
-        with m.If(rang & self.irq & ~was_high):
+        with m.If(rang & high & ~was_high):
             m.d.sync += self.last.eq(latency)
-            with m.If(self.clear | (latency > self.longest)):
+            with m.If(clears | (latency > self.longest)):
                 m.d.sync += self.longest.eq(latency)
         return m

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from quick_engine import Simulator
+from register_page import read_page
 from usp_rig import CONTROLLER, WIDTHS, Rig
 
 import epbell_regs
@@ -20,16 +21,25 @@ def test_counter_saturates_and_clears() -> None:
     async def bench(ctx: Any) -> None:
         ctx.set(dut.event, 1)
         seen = []
-        for _ in range(10):
+        for _ in range(11):
             seen.append(ctx.get(dut.count))
             await ctx.tick()
-        assert seen == [0, 1, 2, 3, 4, 5, 6, 7, 7, 7]
+        assert seen == [0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 7]
         ctx.set(dut.clear, 1)
         await ctx.tick()
-        assert ctx.get(dut.count) == 1, "an event in the same clock counts as the first"
+        assert ctx.get(dut.count) == 0
+        ctx.set(dut.clear, 0)
         ctx.set(dut.event, 0)
         await ctx.tick()
-        assert ctx.get(dut.count) == 0
+        assert ctx.get(dut.count) == 1, "an event in the same clock counts as the first"
+        ctx.set(dut.event, 1)
+        await ctx.tick()
+        ctx.set(dut.event, 0)
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        await ctx.tick()
+        assert ctx.get(dut.count) == 0, "one in the clock before does not"
 
     sim = Simulator(dut)
     sim.add_clock(1e-9)
@@ -47,9 +57,12 @@ def test_counter_of_several_events_in_a_clock() -> None:
             ctx.set(dut.event, event)
             await ctx.tick()
             seen.append(ctx.get(dut.count))
-        assert seen == [2, 2, 3, 5, 6, 7, 7, 7]
+        assert seen == [0, 2, 2, 3, 5, 6, 7, 7]
         ctx.set(dut.clear, 1)
         ctx.set(dut.event, 2)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        ctx.set(dut.event, 0)
         await ctx.tick()
         assert ctx.get(dut.count) == 2, "events in the same clock are the first"
 
@@ -76,22 +89,18 @@ def test_clear_of_the_edma_counters(most: int) -> None:
 
     async def bench(ctx: Any) -> None:
         async def clock(happens: bool, clear: bool) -> list[int]:
-            for event, count in events.values():
-                ctx.set(event, count if happens else 0)
             ctx.set(dut.bus.w_addr, offsets["COUNTERS"])
             ctx.set(dut.bus.w_data, int(clear))
             ctx.set(dut.bus.w_strb, 0xF)
             ctx.set(dut.bus.w_en, 1)
             await ctx.tick()
             ctx.set(dut.bus.w_en, 0)
-            return [await read(name) for name in events]
-
-        async def read(name: str) -> int:
-            ctx.set(dut.bus.r_addr, offsets[name])
-            ctx.set(dut.bus.r_en, 1)
-            found = ctx.get(dut.bus.r_data)
-            ctx.set(dut.bus.r_en, 0)
-            return found
+            for event, count in events.values():
+                ctx.set(event, count if happens else 0)
+            await ctx.tick()
+            for event, _ in events.values():
+                ctx.set(event, 0)
+            return [await read_page(ctx, dut.bus, offsets[name]) for name in events]
 
         once = [most, most, 1]
         assert await clock(True, False) == once
@@ -114,7 +123,7 @@ def test_cause_is_cleared_around_a_failure(failure: int | None) -> None:
     offsets = epbell_regs.offsets("controller")
 
     async def bench(ctx: Any) -> None:
-        async def clock(cause: Cause | None, clears: bool) -> None:
+        async def clock(cause: Cause | None, clears_next: bool) -> None:
             ctx.set(dut.outbound_failed, int(cause is not None))
             ctx.set(dut.outbound_cause, cause or Cause.NONE)
             ctx.set(dut.outbound_address, 0x7000_0040 if cause is Cause.TIMEOUT else 0x7000_0080)
@@ -124,22 +133,22 @@ def test_cause_is_cleared_around_a_failure(failure: int | None) -> None:
                 (dut.bus.w_data, 0),
             ):
                 ctx.set(port, value)
-            ctx.set(dut.bus.w_en, int(clears))
+            ctx.set(dut.bus.w_en, int(clears_next))
             await ctx.tick()
 
-        def read(name: str) -> int:
-            ctx.set(dut.bus.r_addr, offsets[name])
-            ctx.set(dut.bus.r_en, 1)
-            return ctx.get(dut.bus.r_data)
+        async def read(name: str) -> int:
+            return await read_page(ctx, dut.bus, offsets[name])
 
         await clock(Cause.NO_WINDOW, False)
-        assert read("OUTBOUND_CAUSE") == Cause.NO_WINDOW.value
+        ctx.set(dut.outbound_failed, 0)
+        assert await read("OUTBOUND_CAUSE") == Cause.NO_WINDOW.value
         for now in range(3):
-            await clock(Cause.TIMEOUT if now == failure else None, now == 1)
+            await clock(Cause.TIMEOUT if now == failure else None, now == 0)
+        ctx.set(dut.outbound_failed, 0)
         cause, address = (Cause.NONE, None) if failure in {None, 0} else (Cause.TIMEOUT, 0x7000_0040)
-        assert read("OUTBOUND_CAUSE") == cause.value
+        assert await read("OUTBOUND_CAUSE") == cause.value
         if address is not None:
-            assert read("OUTBOUND_ADDRESS") == address
+            assert await read("OUTBOUND_ADDRESS") == address
 
     sim = Simulator(dut)
     sim.add_clock(1e-9)

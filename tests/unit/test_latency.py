@@ -21,16 +21,16 @@ def simulate(bench: Callable[[LatencyMeter, Any], Awaitable[None]]) -> None:
 
 
 async def ring(dut: LatencyMeter, ctx: Any, age: int, *, irq: int = 1, clear: int = 0) -> tuple[int, int]:
-    """Ring at that age, with the line's level and a clear in the clock after; return the last and the longest time."""
+    """Ring at that age, with the line's level and a clear in the same clock; return the last and the longest time."""
     ctx.set(dut.ring, 1)
     ctx.set(dut.ring_age, age)
-    await ctx.tick()
-    ctx.set(dut.ring, 0)
-    ctx.set(dut.ring_age, 0x55)
     ctx.set(dut.irq, irq)
     ctx.set(dut.clear, clear)
     await ctx.tick()
+    ctx.set(dut.ring, 0)
+    ctx.set(dut.ring_age, 0x55)
     ctx.set(dut.clear, 0)
+    await ctx.tick()
     return ctx.get(dut.last), ctx.get(dut.longest)
 
 
@@ -41,8 +41,8 @@ async def fall(dut: LatencyMeter, ctx: Any) -> None:
 
 def test_last_and_longest() -> None:
     async def bench(dut: LatencyMeter, ctx: Any) -> None:
-        for age, longest in ((3, 4), (9, 10), (1, 10), (10, 11)):
-            assert await ring(dut, ctx, age) == (age + 1, longest)
+        for age, longest in ((3, 3), (9, 9), (1, 9), (10, 10)):
+            assert await ring(dut, ctx, age) == (age, longest)
             await fall(dut, ctx)
 
     simulate(bench)
@@ -55,18 +55,20 @@ def test_only_a_ring_that_raises_the_line_is_measured() -> None:
         await ctx.tick()
         assert await ring(dut, ctx, 7) == (0, 0)
         await fall(dut, ctx)
-        assert await ring(dut, ctx, 5) == (6, 6)
+        assert await ring(dut, ctx, 5) == (5, 5)
 
     simulate(bench)
 
 
 def test_a_measurement_survives_the_clear_of_its_clock() -> None:
     async def bench(dut: LatencyMeter, ctx: Any) -> None:
-        assert await ring(dut, ctx, 100) == (101, 101)
+        assert await ring(dut, ctx, 100) == (100, 100)
         await fall(dut, ctx)
-        assert await ring(dut, ctx, 5, clear=1) == (6, 6)
+        assert await ring(dut, ctx, 5, clear=1) == (5, 5)
         await fall(dut, ctx)
         ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
         await ctx.tick()
         assert (ctx.get(dut.last), ctx.get(dut.longest)) == (0, 0)
 
@@ -75,7 +77,7 @@ def test_a_measurement_survives_the_clear_of_its_clock() -> None:
 
 def test_largest_value() -> None:
     async def bench(dut: LatencyMeter, ctx: Any) -> None:
-        assert await ring(dut, ctx, 0xFFFE) == (0xFFFF, 0xFFFF)
+        assert await ring(dut, ctx, 0xFFFE) == (0xFFFE, 0xFFFE)
         await fall(dut, ctx)
         assert await ring(dut, ctx, 0xFFFF) == (0xFFFF, 0xFFFF)
 
