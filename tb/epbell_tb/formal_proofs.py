@@ -34,6 +34,7 @@ BLOCKS = (
     "fence",
     "inbound",
     "cpu",
+    "outstanding",
     "completer",
     "writes",
     "reads",
