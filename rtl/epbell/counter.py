@@ -5,6 +5,7 @@ from typing import Any
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 __all__ = ["Counter"]
 
@@ -51,8 +52,8 @@ class Counter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Add the events; at the largest value stay there."""
         m: Any = Module()
-        # A bit more than an event has: until it is known that the largest value is near they overflow no second time.
-        bits = min(len(self.count), len(self.event) + 1)
+        # They overflow no second time before it is known that the largest value is near: three lots of events later.
+        bits = min(len(self.count), ceil_log2(3 * ((1 << len(self.event)) - 1)))
         shown, upper = self.count[:bits], self.count[bits:]
         low: Any = Signal(bits)
         carry: Any = Signal()

@@ -46,6 +46,7 @@ PROOFS = [
         f"counter.exact.{width}",
         "each event counts once; at the largest value the count stays",
         partial(_Exact, width),
+        depth=4,
         cover_depth=12,
         mutant_depth=12,
     )
