@@ -149,6 +149,26 @@ def test_a_window_that_is_aimed_elsewhere_shows_its_old_or_its_new_target(clock:
     Rig(512).run(bench)
 
 
+@pytest.mark.parametrize("clock", range(7))
+@pytest.mark.parametrize("on", [True, False])
+def test_a_window_is_switched_in_front_of_another_one(clock: int, on: bool) -> None:
+    """In each clock of a write on its way."""
+
+    async def bench(rig: Rig) -> None:
+        await rig.map(0, BASE, BASE + 0xFFF, 0x1000_0000, ctrl2=0 if on else ENABLE)
+        await rig.map(1, BASE, BASE + 0xFFFF, 0x2000_0000)
+        rig.writes.extend(Write(BASE + 4 * n, n) for n in range(12))
+        await rig.step(10 + clock)
+        written = rig.cycle
+        await rig.register(CTRL2, ENABLE if on else 0)
+        await rig.drain()
+        targets = [sent.address >> 28 for _, sent in rig.sent]
+        assert targets == [1 if (taken >= written + 3) == on else 2 for taken, _ in rig.taken]
+        assert set(targets) == {1, 2}
+
+    Rig(256).run(bench)
+
+
 @pytest.mark.parametrize("clock", range(12))
 def test_windows_change_while_an_access_waits_for_room(clock: int) -> None:
     """What had waited for longer than it takes to look a window up goes where the windows say by then."""

@@ -214,11 +214,12 @@ class Outstanding(wiring.Component):
             ending.eq(flushed[-1] | (ending & pending.any())),
             stranded.eq(self._of["lost"].all()),
         ]
+        resets: Any = Cat(self.flush, flushed)
         settled: Any = Signal()  # either a flush that all know of, or none
         m.d.comb += [
             self._flushed.eq(flushed[-1]),
             self._ends.eq(flushed[-1] | ending),
-            settled.eq(Cat(self.flush, flushed).all() | ~Cat(self.flush, flushed).any()),
+            settled.eq(resets.all() | ~resets.any()),
         ]
         room = (pending != self._reads) & ~(ending & pending.any()) & settled
         m.d.sync += self.ready.eq(room & (self.available | stranded) & ~self.valid)
