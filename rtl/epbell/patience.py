@@ -58,13 +58,13 @@ class Patience(wiring.Component):
         super().__init__({"waits": In(1), "over": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
-        """Count up to the end, and stay there."""
+        """Count up to the end, and stay there; that it is the end is known a clock ahead."""
         m: Any = Module()
         waited: Any = Signal(range(self._clocks))
-        ends = waited == self._clocks - 1
+        ends: Any = Signal(init=self._clocks == 1)
         m.d.comb += self.over.eq(self.waits & ends)
         with m.If(~self.waits):
-            m.d.sync += waited.eq(0)
+            m.d.sync += [waited.eq(0), ends.eq(self._clocks == 1)]
         with m.Elif(~ends):
-            m.d.sync += waited.eq(waited + 1)
+            m.d.sync += [waited.eq(waited + 1), ends.eq(waited == self._clocks - 2)]
         return m
