@@ -1,15 +1,13 @@
 """MSIs towards the host, through the hard block's interrupt port (AMD PG213, "Configuration Interrupt Interface")."""
 
-from collections.abc import Iterable
-from functools import reduce
-from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, ResetInserter, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from epbell.csr_register import any_of
 from epbell.patience import PATIENCE, Patience, check_answers
 
 __all__ = [
@@ -19,6 +17,12 @@ __all__ = [
 
 VECTORS = 32
 """Vectors that an MSI can have."""
+
+_SETTLES = 7
+"""Clocks in which nothing is begun after the host has granted another number: pending ones move, all is looked at."""
+
+
+_GROUPS = 4  # of vectors, in which one is searched
 
 
 class HardMsi(wiring.Signature):
@@ -66,6 +70,7 @@ class HardMsi(wiring.Signature):
 class _State(enum.Enum):
     IDLE = 0
     ASKED = 1
+    BACK = 2  # what was asked for has not been sent: it becomes pending
 
 
 class MsiSender(wiring.Component):
@@ -81,8 +86,12 @@ class MsiSender(wiring.Component):
     A masked vector that comes to the front of the queue becomes pending (PCI Express Base 6.0, section 6.1.4): it is
     shown on ``hard.pending_status``, and sent once when it is unmasked, before what is in the queue. If it is pending
     already, it is merged. While MSI or bus mastering is off, every vector becomes pending like this, so that the queue
-    never stands, whatever the hard block owes: with MSI off as itself, whatever was granted before. The mask that
-    counts is the one in the clock before ``hard.int``. Function 0 only.
+    never stands, whatever the hard block owes: with MSI off as itself, whatever was granted before. Function 0 only.
+
+    What the host says goes through flip-flops: the mask that counts is the one in the fourth clock before ``hard.int``,
+    the enables and the number of vectors are those of the third. When that number has changed, nothing is
+    begun for eight clocks. From `valid` to ``hard.int`` there are seven clocks, if nothing is in the way; queued
+    vectors leave every five clocks, or become pending.
 
     While ``flush`` is high, nothing is queued or begun and what was queued or pending is forgotten; so is a vector that
     the hard block has been asked for, but its answer is still waited for: see ``idle``.
@@ -97,7 +106,7 @@ class MsiSender(wiring.Component):
     Attributes
     ----------
     valid, vector : In(1), In(5)
-        Queue this vector; refused when the queue is full, or flushed.
+        Queue this vector; refused when the queue has no place, or is flushed.
     bus_master : In(1)
         The host has enabled bus mastering.
     hold, hold_pending : In(1)
@@ -110,16 +119,19 @@ class MsiSender(wiring.Component):
     hard : Out(HardMsi())
         The hard block's port.
     room : Out(6)
-        Free entries.
+        Free entries, a clock late.
+    full : Out(1)
+        There may be no place; known for certain when nothing was queued in the two clocks before.
     busy : Out(1)
-        Something is waiting in the queue or on its way. A pending vector that the host masks does not count.
+        Something is waiting in the queue or on its way. A pending vector that the host masks does not count. A clock
+        late, and up to four after the host has unmasked one.
     idle : Out(1)
         No answer of the hard block is awaited.
     queued, taken : Out(1)
-        A vector enters the queue; the oldest one leaves it.
+        A vector enters the queue; the oldest one leaves it, the second clock after it came or later.
     sent, held, merged, refused : Out(1)
         An MSI has gone; a vector of the queue has become pending; a vector was pending already, when it was to become
-        so; a vector has been refused.
+        so; a vector has been refused. Each in the clock after it.
 
     Raises
     ------
@@ -136,6 +148,7 @@ class MsiSender(wiring.Component):
     flush: Any
     hard: Any
     room: Any
+    full: Any
     busy: Any
     idle: Any
     queued: Any
@@ -157,86 +170,174 @@ class MsiSender(wiring.Component):
             **{name: In(1) for name in ("hold", "hold_pending", "wait", "flush")},
             "hard": Out(HardMsi()),
             "room": Out(6),
+            "full": Out(1),
             "busy": Out(1),
             "idle": Out(1),
             **{name: Out(1) for name in ("queued", "taken", "sent", "held", "merged", "refused")},
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Build a queue, and a machine that waits for the answer."""
+        """Build a queue, what looks at the vectors, and a machine that waits for the answer."""
         m: Any = Module()
         m.submodules.queue = ResetInserter(self.flush)(queue := SyncFIFO(width=5, depth=self._depth))
-        m.submodules.patience = patience = Patience(self._patience)
-        state: Any = Signal(_State)
-        pending: Any = Signal(VECTORS)
-        moved: Any = Signal(VECTORS)  # the pending ones as vectors that are granted
-        unmasked: Any = Signal(VECTORS)  # of these
-        front: Any = Signal(VECTORS)
-        asked: Any = Signal(VECTORS)  # what the answer is for: neither in the queue nor pending; none after a flush
-        owed: Any = Signal(VECTORS)  # the same as a vector that is granted
-        shown: Any = Signal()  # it was pending, and is shown so
-        doubt: Any = Signal()  # MSI has been off since it was asked for
-        may_send: Any = Signal()
-        takes: Any = Signal()  # ask for the front of the queue
-        keep: Any = Signal()  # let it become pending
-        returns: Any = Signal()  # what was asked for has not been sent
-        self._grants(m, ((pending, moved), (asked, owed)), front, queue.r_data)
+        self._state: Any = Signal(_State)
+        self._pending: Any = Signal(VECTORS)
+        self._owed: Any = Signal(5)  # what the answer is for: neither in the queue nor pending
+        self._takes: Any = Signal()  # the oldest of the queue leaves it
+        self._restarts: Any = Signal()  # another vector is to be looked at
+        self._restarted: Any = Signal()  # since the clock before
+        self._known: Any = Signal()  # all is known of the vector that is looked at
+        self._keeps: Any = Signal()  # the vector that is looked at becomes pending
+        self._begins: Any = Signal()  # a pending vector is asked for
+        self._sends: Any = Signal()  # the oldest of the queue is
+        self._follow_host(m)
+        self._look_at_front(m, queue)
+        self._look_at_pending(m)
         m.d.comb += [
-            unmasked.eq(moved & ~self.hard.data),
-            may_send.eq(self.hard.enable[0] & self.bus_master),
-            patience.waits.eq((state == _State.ASKED) & (doubt | ~self.hard.enable[0])),
-            self.hard.pending_status.eq(pending | (asked & shown.replicate(VECTORS))),
-            self.hard.pending_status_data_enable.eq(1),
             queue.w_en.eq(self.valid & ~self.flush),
             queue.w_data.eq(self.vector),
-            queue.r_en.eq(takes | keep),
+            queue.r_en.eq(self._takes),
             self.queued.eq(queue.w_en & queue.w_rdy),
-            self.taken.eq(queue.r_en & queue.r_rdy),
-            self.room.eq(self._depth - queue.level),
-            self.busy.eq(queue.r_rdy | unmasked.any() | (state == _State.ASKED)),
-            self.idle.eq(state == _State.IDLE),
-            self.refused.eq(self.valid & (self.flush | ~queue.w_rdy)),
-            self.sent.eq((state == _State.ASKED) & self.hard.sent),
-            self.merged.eq((keep & (moved & front).any()) | (returns & (moved & owed).any())),
-            self.held.eq(keep & ~(moved & front).any()),
+            self.taken.eq(self._takes),
+            self.idle.eq(self._state == _State.IDLE),
         ]
-        m.d.sync += self.hard.int.eq(0)
-        m.d.sync += [pending.eq(moved | (front & keep.replicate(VECTORS))), doubt.eq(doubt | ~self.hard.enable[0])]
-        with m.If(state == _State.IDLE):
-            m.d.sync += doubt.eq(0)
-            with m.If(~self.flush & ~may_send):
-                m.d.comb += keep.eq(queue.r_rdy)
-            with m.Elif(~self.flush & unmasked.any()), m.If(~self.hold_pending & ~self.wait):
-                lowest = unmasked & (-unmasked)[:VECTORS]
-                m.d.sync += [pending.eq(moved & ~lowest), shown.eq(1)]
-                m.d.sync += [self.hard.int.eq(lowest), asked.eq(lowest), state.eq(_State.ASKED)]
-            with m.Elif(~self.flush & queue.r_rdy & ~self.hold):
-                masked = (front & self.hard.data).any()
-                m.d.comb += keep.eq(masked)
-                with m.If(~masked & ~self.wait):
-                    m.d.comb += takes.eq(1)
-                    m.d.sync += [shown.eq(0), asked.eq(Const(1, VECTORS) << queue.r_data)]
-                    m.d.sync += [self.hard.int.eq(front), state.eq(_State.ASKED)]
-        with m.Elif(self.hard.sent):
-            m.d.sync += [asked.eq(0), state.eq(_State.IDLE)]
-        with m.Elif(self.hard.fail | patience.over):
-            m.d.comb += returns.eq(1)
-            m.d.sync += [pending.eq(moved | owed), asked.eq(0), state.eq(_State.IDLE)]
-        with m.Else():
-            m.d.comb += keep.eq(queue.r_rdy & ~may_send & ~self.flush)
-        with m.If(self.flush):
-            m.d.sync += [pending.eq(0), asked.eq(0)]
+        m.d.sync += [
+            self.room.eq(self._depth - queue.level),
+            self.full.eq((queue.level + self.valid) >= self._depth),
+            self.refused.eq(self.valid & (self.flush | ~queue.w_rdy)),
+            self.busy.eq(queue.r_rdy | self._any | (self._state != _State.IDLE) | ~(self._may | self._off)),
+        ]
+        self._send(m, queue)
         return m
 
-    def _grants(self, m: Any, moved: Iterable[tuple[Any, Any]], front: Any, vector: Any) -> None:
-        """Find out as what vectors are sent, pending ones and that of the queue: while MSI is off, nobody knows."""
-        multiple, enabled = self.hard.mmenable[:3], self.hard.enable[0]
-        granted = ((Const(1) << multiple) - 1).as_unsigned()
-        m.d.comb += front.eq(Const(1, VECTORS) << (vector & Mux(enabled, granted, VECTORS - 1)))
-        for vectors, target in moved:
-            m.d.comb += target.eq(vectors)
-            with m.If(enabled), m.Switch(multiple):
-                for log2 in range(len(self.vector)):
-                    with m.Case(log2):
-                        groups = (vectors[at : at + (1 << log2)] for at in range(0, VECTORS, 1 << log2))
-                        m.d.comb += target.eq(reduce(or_, groups))
+    def _follow_host(self, m: Any) -> None:
+        """Put into flip-flops what the host allows, and which halves of the vectors it has not granted."""
+        self._may: Any = Signal()  # it allows MSIs
+        self._off: Any = Signal()  # it does not
+        self._enabled: Any = Signal()
+        self._mask: Any = Signal(VECTORS)
+        # Bit n: vectors have n bits at most; while MSI is off, nobody knows.
+        self._folds: Any = Signal(len(self.vector))
+        folds: Any = Signal(len(self.vector))  # a clock earlier
+        settles: Any = Signal(range(_SETTLES + 1))  # clocks in which neither of both is true
+        on: Any = Signal()
+        calm = (folds == self._folds) & (settles[1:] == 0)
+        m.d.sync += [
+            on.eq(self.hard.enable[0] & self.bus_master),
+            self._enabled.eq(self.hard.enable[0]),
+            self._mask.eq(self.hard.data),
+            folds.eq(Cat(self.hard.enable[0] & (self.hard.mmenable[:3] <= bits) for bits in range(len(folds)))),
+            self._folds.eq(folds),
+            settles.eq(Mux(folds == self._folds, settles - settles.any(), _SETTLES)),
+            self._may.eq(calm & on),
+            self._off.eq(calm & ~on),
+        ]
+
+    def _look_at_front(self, m: Any, queue: Any) -> None:
+        """Find out as what the oldest vector of the queue is sent, or the one that has come back, in four clocks."""
+        back = self._state == _State.BACK
+        number: Any = Signal(5)
+        self._front: Any = Signal(VECTORS)
+        self._hit: Any = Signal()  # it is pending already
+        self._sendable: Any = Signal()  # it is known, and not masked
+        self._keepable: Any = Signal()  # known, and masked
+        looked: Any = Signal(4)  # clocks since it is there
+        masked: Any = Signal(_GROUPS)
+        hit: Any = Signal(_GROUPS)
+        goes_on = ~self._restarted.replicate(3)
+        m.d.comb += self._known.eq(looked[3] & ~self._restarted)
+        m.d.sync += [
+            self._restarted.eq(self._restarts),
+            looked.eq(Cat(queue.r_rdy | back, looked[:3] & goes_on)),
+            number.eq(Mux(back, self._owed, queue.r_data) & ~self._folds),
+            self._front.eq(Const(1, VECTORS) << number),
+            masked.eq(_by_group(self._front & self._mask)),
+            hit.eq(_by_group(self._front & self._pending)),
+            self._sendable.eq(looked[2] & ~self._restarted & ~masked.any()),
+            self._keepable.eq(looked[2] & ~self._restarted & masked.any()),
+            self._hit.eq(hit.any()),
+        ]
+
+    def _look_at_pending(self, m: Any) -> None:
+        """Let pending vectors move to granted ones, from half to half; find the lowest one that may be sent."""
+        self._any: Any = Signal()
+        self._lowest: Any = Signal(VECTORS)
+        self._shown: Any = Signal()  # the lowest one has been asked for, and is shown as pending
+        ready: Any = Signal(VECTORS)
+        rested: Any = Signal()
+        self._rested: Any = Signal()  # the pending ones have been looked at
+        rests = (self._state == _State.IDLE) & ~self._begins & ~self._sends
+        moved = [self._pending[vector] & ~self._ungranted(vector) for vector in range(VECTORS)]
+        for bit in range(len(self.vector)):
+            for vector in range(1 << bit):
+                moved[vector] |= self._pending[vector | 1 << bit] & self._folds[bit]
+        leaves = self._lowest & self._begins.replicate(VECTORS)
+        m.d.comb += [
+            self.hard.pending_status.eq(self._pending | (self._lowest & self._shown.replicate(VECTORS))),
+            self.hard.pending_status_data_enable.eq(1),
+        ]
+        m.d.sync += [
+            ready.eq(self._pending & ~self._mask & ~Cat(self._ungranted(vector) for vector in range(VECTORS))),
+            rested.eq(rests & ~self.flush),
+            self._rested.eq(rested & rests),
+            self._any.eq(ready.any() & rested & rests & ~self.flush),
+            self._pending.eq((Cat(moved) & ~leaves) | (self._front & self._keeps.replicate(VECTORS))),
+        ]
+        with m.If((self._state == _State.IDLE) & ~self._begins):
+            m.d.sync += self._lowest.eq(ready & (-ready)[:VECTORS])
+        with m.If(self.flush):
+            m.d.sync += [self._pending.eq(0), self._shown.eq(0)]
+
+    def _ungranted(self, vector: int) -> Any:
+        return self._folds[vector.bit_length() - 1] if vector else Const(0, 1)
+
+    def _send(self, m: Any, queue: Any) -> None:
+        """Decide what becomes of the vectors that have been looked at, and wait for the answer."""
+        m.submodules.patience = patience = Patience(self._patience)
+        doubt: Any = Signal()  # MSI has been off since it was asked for
+        forgotten: Any = Signal()  # what the answer is for
+        asked = self._state == _State.ASKED
+        back = self._state == _State.BACK
+        fails = asked & ~self.hard.sent & (self.hard.fail | patience.over)
+        turn = self._may & self._rested & ~self._any & ~self._restarted & ~self.hold & ~self.flush  # of the front
+        masks: Any = Signal()  # it becomes pending: it is masked, or nothing may be sent at all
+        keeps_back: Any = Signal()
+        numbers = [any_of([self._lowest[v] for v in range(VECTORS) if v >> bit & 1]) for bit in range(5)]
+        m.d.comb += [
+            self._begins.eq(self._may & self._any & ~self.hold_pending & ~self.wait & ~self.flush),
+            self._sends.eq(turn & self._sendable & ~self.wait),
+            masks.eq((self._known & self._off & ~back & ~self.flush) | (turn & self._keepable)),
+            keeps_back.eq(self._known & back & (self._may | self._off) & ~self.flush),
+            self._keeps.eq(masks | keeps_back),
+            self._takes.eq(self._sends | masks),
+            self._restarts.eq(self._takes | self._begins | fails | keeps_back | self.flush),
+            patience.waits.eq(asked & doubt),
+        ]
+        gone = self._lowest & self._begins.replicate(VECTORS)
+        m.d.sync += [
+            self.hard.int.eq(gone | (self._front & self._sends.replicate(VECTORS))),
+            self.sent.eq(asked & self.hard.sent),
+            self.held.eq(masks & ~self._hit),
+            self.merged.eq(self._keeps & self._hit),
+            doubt.eq(asked & (doubt | ~self._enabled)),
+            forgotten.eq((asked & forgotten) | self.flush),
+        ]
+        with m.If(self._state == _State.IDLE):
+            m.d.sync += [
+                self._shown.eq(self._begins),
+                self._owed.eq(Mux(self._begins, Cat(numbers), queue.r_data)),
+            ]
+            with m.If(self._begins | self._sends):
+                m.d.sync += self._state.eq(_State.ASKED)
+        with m.Elif(asked):
+            with m.If(self.hard.sent | fails):
+                m.d.sync += self._state.eq(Mux(self.hard.sent | forgotten | self.flush, _State.IDLE, _State.BACK))
+            with m.If(self.hard.sent):
+                m.d.sync += self._shown.eq(0)
+        with m.Elif(keeps_back | self.flush):
+            m.d.sync += [self._shown.eq(0), self._state.eq(_State.IDLE)]
+
+
+def _by_group(vectors: Any) -> Any:
+    """Return for each group of vectors whether one is there."""
+    return Cat(vectors.word_select(group, VECTORS // _GROUPS).any() for group in range(_GROUPS))

