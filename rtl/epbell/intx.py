@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -129,7 +129,7 @@ class Intx(wiring.Component):
             **{name: In(1) for name in ("level", "pulse", "disabled", "flush", "hold_level", "hold_pulse")},
             "hard": Out(HardIntx()),
             "told": Out(1),
-            "room": Out(6),
+            "room": Out(6, init=pulses),
             **{name: Out(1) for name in ("full", "asserted", "deasserted", "queued", "done", "merged", "idle", "busy")},
         })
 
@@ -142,35 +142,45 @@ class Intx(wiring.Component):
         pulsing: Any = Signal()  # the line was asserted for a pulse, not for the level
         doubt: Any = Signal()  # INTx was disabled since the line's change was asked for
         unheard: Any = Signal()  # the host may not have heard of the line's assertion
-        waiting: Any = Signal(6)  # pulses, with the one under way until it is done
+        waits: Any = Signal(self._pulses)  # bit n: more than n pulses, with the one under way until it is done
         wanted: Any = Signal()
+        moves: Any = Signal()
+        some, all_places = waits[0], waits[self._pulses - 1]
         sure = ~doubt & ~self.disabled
         answered = asked & (self.hard.sent | patience.over)
-        merges = waiting.any() & (self.disabled | ~self.room.any())
+        merges = some & (self.disabled | all_places)
+        held_up = Mux(self.level, self.hold_level, self.hold_pulse)
         m.d.comb += [
             # A pulse ends as soon as the host has it; the level takes the line over, or keeps it.
-            wanted.eq(((self.level & ~unheard) | (waiting.any() & ~line)) & ~self.disabled & ~self.flush),
+            wanted.eq(((self.level & ~unheard) | (some & ~line)) & ~self.disabled & ~self.flush),
+            moves.eq(~asked & Mux(line, ~wanted, wanted & ~held_up)),
             patience.waits.eq(self.flush),
             self.hard.int[0].eq(line),
-            self.hard.pending[0].eq(((self.level | waiting.any()) & ~self.flush) | line),
+            self.hard.pending[0].eq(((self.level | some) & ~self.flush) | line),
             self.idle.eq(~line & ~asked),
-            self.room.eq(self._pulses - waiting),
-            self.full.eq(~self.room.any() & ~self.level & ~self.disabled),
             self.asserted.eq(answered & line & sure),
             self.deasserted.eq(answered & ~line),
-            self.done.eq(self.asserted & pulsing & waiting.any()),
+            self.done.eq(self.asserted & pulsing & some),
             self.queued.eq(self.pulse & ~merges & ~self.flush),
             self.merged.eq(self.pulse & merges & ~self.flush),
             self.busy.eq(asked | (line != wanted)),
+            self.full.eq(all_places & ~self.level & ~self.disabled),
+        ]
+        m.d.sync += [
+            asked.eq(moves | (asked & ~answered)),
+            line.eq(line ^ moves),
+            doubt.eq(asked & ~sure),
         ]
         with m.If(answered):
-            m.d.sync += [asked.eq(0), unheard.eq(line & ~sure), self.told.eq(line)]
-        with m.Elif(asked):
-            m.d.sync += doubt.eq(~sure)
-        with m.Elif((line != wanted) & ~(wanted & Mux(self.level, self.hold_level, self.hold_pulse))):
-            m.d.sync += [line.eq(wanted), asked.eq(1), doubt.eq(0), pulsing.eq(~self.level)]
+            m.d.sync += [unheard.eq(line & ~sure), self.told.eq(line)]
+        with m.If(~asked):
+            m.d.sync += pulsing.eq(~self.level & ~self.flush)
+        with m.Elif(self.flush):
+            m.d.sync += pulsing.eq(0)
+        with m.If(self.queued & ~self.done):
+            m.d.sync += [waits.eq(Cat(Const(1, 1), waits[:-1])), self.room.eq(self.room - 1)]
+        with m.Elif(self.done & ~self.queued):
+            m.d.sync += [waits.eq(waits[1:]), self.room.eq(self.room + 1)]
         with m.If(self.flush):
-            m.d.sync += [waiting.eq(0), pulsing.eq(0)]
-        with m.Else():
-            m.d.sync += waiting.eq(waiting + self.queued - self.done)
+            m.d.sync += [waits.eq(0), self.room.eq(self._pulses)]
         return m
