@@ -140,13 +140,15 @@ class Interrupts(wiring.Component):
     awake : In(1)
         The function is in D0. Otherwise nothing is sent: as without bus mastering, and INTx as with Interrupt Disable.
     quiet : Out(1)
-        Nothing is to be sent, and nothing is on its way; from the second clock of `function_reset` on.
+        In the clock before nothing was to be sent, and nothing was on its way; only in `function_reset`, from its third
+        clock on.
     entered, left, leaving : In(1)
         A request to the host has been taken, has left; one has begun to leave, and has not left in an earlier clock.
     msi_full, msix_full, intx_full : Out(1)
-        There is no room for an MSI, an MSI-X vector, a pulse of INTx, and there will be some soon.
+        There may be no room for an MSI, an MSI-X vector, a pulse of INTx, and there will be some soon; known for
+        certain when nothing was raised in the two clocks before.
     host_wrote, host_address, host_written
-        The host's writes to the RAM, for :class:`Msix`.
+        The host's writes to the RAM, for :class:`Msix`: up to three clocks late.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data, mem_rvalid, mem_rdata
         The RAM, for :class:`Msix`.
     i_valid, i_ready, i_address, i_data : Out(1), In(1), Out(64), Out(32)
@@ -246,12 +248,17 @@ class Interrupts(wiring.Component):
         m.submodules.msix = self._engine
         self._may_request: Any = Signal()
         self._handed: Any = Signal()  # no answer of the port of MSI-X is awaited
+        was_reset: Any = Signal()
         m.d.comb += [
             self._may_request.eq(self.function_status[2] & self.awake),
-            self.quiet.eq(self._msi.idle & self._handed & self._intx.idle & ~self._engine.busy),
+            self.msi_full.eq(self._msi.full),
+            self.msix_full.eq(self._engine.full),
+        ]
+        rests = self._msi.idle & self._handed & self._intx.idle & ~self._engine.busy
+        m.d.sync += [
+            was_reset.eq(self.function_reset),
+            self.quiet.eq(self.function_reset & was_reset & rests),
             registers.bus_master.eq(self.function_status[2]),
-            self.msi_full.eq(~registers.msi_room.any()),
-            self.msix_full.eq(~registers.msix_room.any()),
             # Without bus mastering requests stand, and pulses that announce them.
             self.intx_full.eq(self._intx.full & (self._may_request | ~self._intx.hold_pulse)),
         ]
@@ -267,13 +274,15 @@ class Interrupts(wiring.Component):
     def _connect_msi(self, m: Any) -> None:
         registers, sender, fence = self.registers, self._msi, self._fences["msi"]
         wiring.connect(m, wiring.flipped(self.msi), sender.hard)
-        m.d.comb += [
+        m.d.sync += [
             registers.msi_enabled.eq(self.msi.enable[0]),
             registers.msi_multiple.eq(self.msi.mmenable[:3]),
-            registers.msi_room.eq(sender.room),
-            registers.msi_busy.eq(sender.busy),
             registers.msi_mask.eq(self.msi.data),
             registers.msi_pending.eq(self.msi.pending_status),
+        ]
+        m.d.comb += [
+            registers.msi_room.eq(sender.room),
+            registers.msi_busy.eq(sender.busy),
             *(getattr(registers, f"msi_{event}").eq(getattr(sender, event)) for event in _MSI_EVENTS),
             sender.valid.eq(registers.msi_raise),
             sender.vector.eq(registers.msi_vector),
@@ -288,6 +297,7 @@ class Interrupts(wiring.Component):
     def _connect_msix(self, m: Any) -> None:
         registers, engine = self.registers, self._engine
         was_reset: Any = Signal()
+        dropped: Any = Signal()  # a vector is raised in a reset
         m.d.sync += was_reset.eq(self.function_reset)
         m.d.comb += [
             # For a clock only: what follows, zeroing the PBA, is a part of the reset.
@@ -310,14 +320,17 @@ class Interrupts(wiring.Component):
             self.mem_data.eq(engine.mem_data),
             engine.mem_rvalid.eq(self.mem_rvalid),
             engine.mem_rdata.eq(self.mem_rdata),
-            registers.msix_enabled.eq(self.msix.enable[0]),
-            registers.msix_masked.eq(self.msix.mask[0]),
             registers.msix_room.eq(engine.room),
-            registers.msix_busy.eq(engine.busy),
-            registers.msix_pending.eq(engine.pending.any()),
             registers.msix_held.eq(engine.held),
             registers.msix_merged.eq(engine.merged),
-            registers.msix_refused.eq(registers.msix_raise & ~engine.queued),
+            registers.msix_refused.eq(engine.refused | dropped),
+        ]
+        m.d.sync += [
+            dropped.eq(registers.msix_raise & self.function_reset),
+            registers.msix_enabled.eq(self.msix.enable[0]),
+            registers.msix_masked.eq(self.msix.mask[0]),
+            registers.msix_busy.eq(engine.busy),
+            registers.msix_pending.eq(engine.pending.any()),
         ]
 
     def _connect_rq(self, m: Any) -> None:
@@ -325,10 +338,10 @@ class Interrupts(wiring.Component):
         engine = self._engine
         m.d.comb += [
             self._handed.eq(1),
-            self.i_valid.eq(engine.i_valid),
+            self.i_valid.eq(engine.i_valid & ~self.function_reset),
             self.i_address.eq(engine.i_address),
             self.i_data.eq(engine.i_data),
-            engine.i_ready.eq(self.i_ready),
+            engine.i_ready.eq(self.i_ready & ~self.function_reset),
             engine.i_sent.eq(1),
             self.registers.msix_sent.eq(engine.sent),
         ]
@@ -338,22 +351,28 @@ class Interrupts(wiring.Component):
         engine, fence = self._engine, self._fences["msix"]
         m.submodules.hand = hand
         wiring.connect(m, wiring.flipped(self.msix), hand.hard)
-        free = ~fence.closed & self._msi.idle
+        claims: Any = Signal()  # the port: no MSI is begun from now on
+        claimed: Any = Signal()  # none was begun in the clock before either
+        free = claimed & self._msi.idle & ~fence.closed & ~self.function_reset
+        m.d.sync += [
+            claims.eq(~hand.idle | (engine.i_valid & ~fence.closed)),
+            claimed.eq(claims),
+            self.registers.msix_sent.eq(hand.i_sent),
+        ]
         m.d.comb += [
             self._handed.eq(hand.idle),
             fence.raised.eq(engine.queued),
             fence.taken.eq(engine.taken),
             fence.forget.eq(~engine.set_up),
             engine.hold.eq(~fence.open),
-            self._msi.wait.eq(~hand.idle | hand.i_valid),
+            self._msi.wait.eq(claims),
             hand.i_valid.eq(engine.i_valid & free),
             hand.i_address.eq(engine.i_address),
             hand.i_data.eq(engine.i_data),
             engine.i_ready.eq(hand.i_ready & free),
+            # Also of a message that leaves while the engine is reset: it has gone all the same.
             engine.i_sent.eq(hand.i_sent),
             engine.i_failed.eq(hand.i_failed),
-            # Not the engine's: a message that leaves while the engine is reset has gone all the same.
-            self.registers.msix_sent.eq(hand.i_sent),
         ]
 
     def _connect_intx(self, m: Any) -> None:
@@ -363,7 +382,6 @@ class Interrupts(wiring.Component):
         m.d.comb += [
             intx.level.eq(registers.intx_level),
             intx.pulse.eq(registers.intx_pulse),
-            intx.disabled.eq(self.function_status[3] | self.msi.enable[0] | self.msix.enable[0] | ~self.awake),
             intx.flush.eq(self.function_reset),
             # Without a message meanwhile, the last write that asks for the level is the one that counts.
             level.mark.eq(registers.intx_raise & (~registers.intx_level | intx.disabled)),
@@ -372,7 +390,10 @@ class Interrupts(wiring.Component):
             pulse.taken.eq(intx.done),
             pulse.mark.eq(intx.merged),
             intx.hold_pulse.eq(~pulse.open | pulse.closed),
+            registers.intx_asserted.eq(intx.told),
+        ]
+        m.d.sync += [
+            intx.disabled.eq(self.function_status[3] | self.msi.enable[0] | self.msix.enable[0] | ~self.awake),
             registers.intx_merged.eq(intx.merged),
             registers.intx_busy.eq(intx.busy),
-            registers.intx_asserted.eq(intx.told),
         ]

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from epbell.msix_entry import EntryReader
-from epbell.msix_pending import PendingBits
-from epbell.msix_snoop import Snoop
+from epbell.msix_pending import LOOK, SEARCH, PendingBits
+from epbell.msix_snoop import SNOOPED, Snoop
 
 __all__ = ["Msix"]
 
@@ -21,14 +21,17 @@ _CHECKS = 4
 class _State(enum.Enum):
     WIPE = 0  # nothing is pending: say so in the PBA
     IDLE = 1
-    LOOK = 2  # is the vector pending already?
-    SEARCH = 3  # which pending vector comes next?
-    FETCH = 4
-    HOLD = 5
-    RELEASE = 6
-    OFFER = 7
-    ANSWER = 8
-    RETRY = 9
+    PICK = 2  # take the vector that has been chosen
+    LOOK = 3  # is the vector pending already?
+    SEARCH = 4  # which pending vector comes next?
+    FOUND = 5  # this one
+    BEHIND = 6  # and behind it the search goes on
+    FETCH = 7
+    HOLD = 8
+    RELEASE = 9
+    OFFER = 10
+    ANSWER = 11
+    RETRY = 12
 
 
 class _Job(enum.Enum, shape=2):
@@ -47,14 +50,14 @@ class Msix(wiring.Component):
     Every decision follows a read of all four dwords of the entry, and a new one if the host has written any of them
     since. The bit in the PBA is cleared before the message is offered.
 
-    Ties. A message is taken in a clock with ``i_valid`` and ``i_ready``; ``i_valid`` is only high in a clock in which
-    MSI-X is enabled, not masked, and bus mastering is on, and with an entry that the host has not written in an earlier
-    clock. What the host writes in the very clock of the taking comes after it. An offer that has not been taken can
-    therefore end; the vector is then pending again. A raise that meets the unmasking of its pending vector is
-    either merged with the message to come or makes one of its own, never neither.
+    Ties. A message is taken in a clock with ``i_valid`` and ``i_ready``. Two clocks before, MSI-X was enabled, not
+    masked, and bus mastering was on; and six clocks before, or earlier, the host had written the entry for the last
+    time: all four dwords of a message are those of one clock. What the host writes later crosses it. An offer that has
+    not been taken can therefore end; the vector is then pending again. A raise that meets the unmasking of its pending
+    vector is either merged with the message to come or makes one of its own, never neither.
 
-    From a raise to ``i_valid`` there are 9 clocks if nothing is in the way of the reads and the data are there in the
-    next clock.
+    From a raise to ``i_valid`` there are 20 clocks if nothing is in the way of the reads and the data are there in the
+    next clock; each clock that they take longer than four is one more.
 
     Parameters
     ----------
@@ -74,24 +77,28 @@ class Msix(wiring.Component):
     last : In(11)
         Number of the last vector, as in the capability's Table Size. Constant while ``set_up``.
     set_up : In(1)
-        The three are valid. While it is low everything is forgotten and nothing is read, written or sent: also for the
-        reset of the function. When it rises, the PBA is zeroed first.
+        The three are valid. From the clock after it is low on everything is forgotten and nothing is read, written or
+        sent: also for the reset of the function. When it rises, the PBA is zeroed first.
     enabled, masked, bus_master : In(1)
         MSI-X Enable, Function Mask, Bus Master Enable.
-    raise_valid, raise_vector, raise_ready : In(1), In(11), Out(1)
+    raise_valid, raise_vector : In(1), In(11)
         Raise a vector.
     room : Out(6)
-        Free entries of the queue of raised vectors.
+        Free entries of the queue of raised vectors, up to two clocks late.
+    full : Out(1)
+        There may be no room, for one that is raised in this clock; known for certain when none was in the two before.
     hold : In(1)
         Leave the oldest raised vector in the queue as long as vectors can be sent: what it announces is still on its
         way.
     queued, taken, open : Out(1)
-        A vector enters the queue; the oldest one leaves it; vectors can be sent: ``set_up``, ``enabled``, not
-        ``masked``, ``bus_master``.
+        A vector enters the queue, the clock after it was raised; the oldest one leaves it, two clocks later or more;
+        vectors could be sent in the clock before: ``set_up``, ``enabled``, not ``masked``, ``bus_master``.
     host_wrote, host_address, host_written : In(1), In, In(lanes)
-        The host writes to the RAM: dword address of lane 0, and the lanes of which it writes at least one byte.
+        The host writes to the RAM, or has done so three clocks before at most: dword address of lane 0, and the lanes
+        of which it writes at least one byte.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data : Out(1), In(1), Out(1), Out, Out(32)
-        Access to a dword of the RAM. Only ``set_up`` falling takes back a request. Up to four reads are under way.
+        Access to a dword of the RAM. Only ``set_up`` falling takes back a request, in the next clock. Up to four reads
+        are under way.
     mem_rvalid, mem_rdata : In(1), In(32)
         Read data, in order, one clock after ``mem_ready`` or later.
     i_valid, i_ready, i_address, i_data : Out(1), In(1), Out(64), Out(32)
@@ -101,11 +108,13 @@ class Msix(wiring.Component):
         or becomes pending. A taker that never fails connects 1 and 0.
     sent, held, merged, refused : Out(1)
         A message has gone; a vector has become pending; a raise has been merged; a raise has been refused, because
-        there is no such vector or ``set_up`` is low.
+        there is no such vector, ``set_up`` is low or the queue is full. The first three in the clock after it, the last
+        two clocks after the raise.
     pending : Out(12)
         Vectors that are pending.
     busy : Out(1)
-        Something is being worked on. Pending vectors that wait for the host do not count.
+        Something is being worked on; from the clock after a raise on. Pending vectors that wait for the host do
+        not count.
 
     Raises
     ------
@@ -122,8 +131,8 @@ class Msix(wiring.Component):
     bus_master: Any
     raise_valid: Any
     raise_vector: Any
-    raise_ready: Any
     room: Any
+    full: Any
     hold: Any
     queued: Any
     taken: Any
@@ -166,7 +175,7 @@ class Msix(wiring.Component):
         address = exact_log2(ram_size // 4)
         self._vectors, self._words, self._depth = vectors, words, queue
         self._snoop = Snoop(address, lanes)
-        self._reader = EntryReader(address)
+        self._reader = EntryReader(address, late=SNOOPED)
         self._bits = PendingBits(words)
         super().__init__({
             "table": In(address),
@@ -175,8 +184,8 @@ class Msix(wiring.Component):
             **{name: In(1) for name in ("set_up", "enabled", "masked", "bus_master")},
             "raise_valid": In(1),
             "raise_vector": In(11),
-            "raise_ready": Out(1),
             "room": Out(6),
+            "full": Out(1),
             "hold": In(1),
             **{name: Out(1) for name in ("queued", "taken", "open")},
             "host_wrote": In(1),
@@ -204,27 +213,40 @@ class Msix(wiring.Component):
         """Build a machine that works on one vector at a time, and what it looks at."""
         m: Any = Module()
         self._state: Any = Signal(_State)
+        self._up: Any = Signal()
         self._last: Any = Signal(11)
+        self._job: Any = Signal(_Job)
         self._vector: Any = Signal(11)  # in hand
         self._word: Any = Signal(32)  # of the pending bits, with those of the neighbours of the vector in hand
         self._held: Any = Signal()  # the vector in hand is pending
         self._raised: Any = Signal()  # it comes from the queue
+        self._waited: Any = Signal(max(LOOK, SEARCH))  # bit n: for more than n clocks for the pending bits
         self._wiped: Any = Signal(range(self._words))
-        m.d.comb += [
+        self._open: Any = Signal()
+        self._offered: Any = Signal()
+        m.d.comb += [self.open.eq(self._open), self.i_valid.eq(self._offered & self._up)]
+        m.d.sync += [
+            self._up.eq(self.set_up),
             self._last.eq(Mux(self.last < self._vectors, self.last, self._vectors - 1)),
-            self.open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master),
+            self._open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master),
+            self._waited.eq(Cat(Const(1, 1), self._waited[:-1])),
+            *(getattr(self, event).eq(0) for event in ("sent", "held", "merged")),
         ]
         self._raises(m)
         self._watch(m)
         self._memory(m)
-        waiting = self._queue.r_rdy | self._checks.r_rdy | self._scanning | self._again
-        m.d.comb += self.busy.eq(self.set_up & ((self._state != _State.IDLE) | waiting))
+        self._number(m)
+        waiting = self._raising | self._queue.r_rdy | self._checks.r_rdy | self._scanning | self._again
+        m.d.comb += self.busy.eq(self.set_up & (~self._up | (self._state != _State.IDLE) | waiting))
         with m.Switch(self._state):
             for state, build in (
                 (_State.WIPE, self._wipe),
                 (_State.IDLE, self._choose),
+                (_State.PICK, self._pick),
                 (_State.LOOK, self._look),
                 (_State.SEARCH, self._search),
+                (_State.FOUND, lambda m: self._go(m, _State.BEHIND)),
+                (_State.BEHIND, self._goes_on),
                 (_State.FETCH, self._fetch),
                 (_State.HOLD, self._hold),
                 (_State.RELEASE, self._release),
@@ -235,38 +257,45 @@ class Msix(wiring.Component):
                 with m.Case(state):
                     build(m)
         self._rescan(m)
-        with m.If(~self.set_up):
-            m.d.sync += [self._state.eq(_State.WIPE), self._wiped.eq(0), self.pending.eq(0)]
+        with m.If(~self._up):
+            self._go(m, _State.WIPE)
+            m.d.sync += [self._wiped.eq(0), self._waited.eq(0), self._sets.eq(0)]
+            m.d.sync += [self.pending.eq(0), self._offered.eq(0)]
             m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
-            m.d.comb += self.mem_valid.eq(0)
         return m
 
     def _raises(self, m: Any) -> None:
-        """Queue what is raised."""
-        m.submodules.queue = ResetInserter(~self.set_up)(queue := SyncFIFO(width=11, depth=self._depth))
+        """Look whether there is such a vector; queue it in the next clock."""
+        m.submodules.queue = ResetInserter(~self._up)(queue := SyncFIFO(width=11, depth=self._depth))
         self._queue: Any = queue
-        taken = self.raise_valid & self.raise_ready
-        known = self.set_up & (self.raise_vector <= self._last)
+        self._raising: Any = Signal()
+        known: Any = Signal()
+        self._oldest: Any = Signal(11)  # of the queue, when it was there in the clock before
         m.d.comb += [
-            queue.w_data.eq(self.raise_vector),
-            queue.w_en.eq(taken & known),
-            self.raise_ready.eq(queue.w_rdy),
-            self.refused.eq(taken & ~known),
+            queue.w_en.eq(self._raising & known & self._up),
             self.queued.eq(queue.w_en & queue.w_rdy),
-            self.taken.eq(queue.r_en & queue.r_rdy),
+            self.taken.eq(queue.r_en),
+        ]
+        m.d.sync += [
+            self._raising.eq(self.raise_valid),
+            queue.w_data.eq(self.raise_vector),
+            self._oldest.eq(queue.r_data),
+            known.eq(self._up & (self.raise_vector <= self._last)),
+            self.refused.eq(self._raising & ~self.queued),
             self.room.eq(self._depth - queue.level),
+            self.full.eq((queue.level + self._raising + self.raise_valid) >= self._depth),
         ]
 
     def _watch(self, m: Any) -> None:
         """Follow the host's writes: the entry in hand goes stale, vectors that are unmasked are looked at."""
         m.submodules.snoop = snoop = self._snoop
-        m.submodules.checks = ResetInserter(~self.set_up)(checks := SyncFIFO(width=11, depth=_CHECKS))
+        m.submodules.checks = ResetInserter(~self._up)(checks := SyncFIFO(width=11, depth=_CHECKS))
         self._checks: Any = checks
         self._scanning: Any = Signal()  # all pending vectors are being looked at, those from `scan` on are left
         self._again: Any = Signal()  # and then once more
         self._scan: Any = Signal(11)
-        self._stale: Any = Signal()
-        touched: Any = Signal()  # in a clock before the last, but after the first dword was asked for
+        self._unmasked: Any = Signal(11)  # the oldest one
+        self._stale: Any = Signal()  # the host has written the entry since its first dword was asked for
         m.d.comb += [
             snoop.table.eq(self.table),
             snoop.last.eq(self._last),
@@ -276,128 +305,161 @@ class Msix(wiring.Component):
             snoop.entry.eq(self._vector),
             checks.w_data.eq(snoop.control),
             checks.w_en.eq(snoop.control_valid),
-            self._stale.eq(touched | snoop.touched),
         ]
-        m.d.sync += touched.eq(self._stale & ~((self._state == _State.FETCH) & self._reader.fresh))
+        begins = (self._state == _State.FETCH) & self._reader.fresh
+        m.d.sync += [
+            self._unmasked.eq(checks.r_data),
+            self._stale.eq((self._stale | snoop.touched) & ~begins),
+        ]
 
     def _rescan(self, m: Any) -> None:
         """Look at every pending vector after the host has opened the way, or has unmasked too many in a short time."""
         was_open: Any = Signal()
-        m.d.sync += was_open.eq(self.open)
+        m.d.sync += was_open.eq(self._open)
         lost = self._snoop.control_many | (self._snoop.control_valid & ~self._checks.w_rdy)
-        with m.If((self.open & ~was_open) | lost):
+        with m.If((self._open & ~was_open) | lost):
             m.d.sync += self._again.eq(1)
 
     def _memory(self, m: Any) -> None:
         """Connect the pending bits and the reads; the machine's states write."""
         m.submodules.bits = bits = self._bits
         m.submodules.reader = reader = self._reader
-        self._bit: Any = Signal(32)
+        entry: Any = Signal(len(self.table))  # where it is in the table
+        word: Any = Signal(len(self.pba))  # of the PBA
+        turned: Any = Signal(32)  # that word, with the vector's bit turned
+        reads: Any = Signal()
+        wipes = self._state == _State.WIPE
+        self._sets: Any = Signal()  # the machine writes a word, as soon as it may
         self._writes: Any = Signal()  # in this clock, the RAM's and our own word
+        row = Mux(wipes, self._wiped, self._vector[5:])
+        m.d.sync += [
+            entry.eq(self.table + (self._vector << 2)),
+            word.eq(self.pba + row),
+            turned.eq(self._word ^ bits.bit),
+            reads.eq(self._up & (self._state == _State.FETCH) & ~reader.done),
+        ]
         m.d.comb += [
-            self._bit.eq(Const(1, 32) << self._vector[:5]),
-            reader.address.eq(self.table + (self._vector << 2)),
-            reader.run.eq(self.set_up & (self._state == _State.FETCH)),
-            reader.mem_ready.eq(self.mem_ready & ~self.mem_write),
+            bits.vector.eq(self._vector),
+            reader.run.eq(reads & self._up),
+            reader.address.eq(entry),
+            reader.mem_ready.eq(self.mem_ready & ~self._sets & self._up),
             reader.mem_rvalid.eq(self.mem_rvalid),
             reader.mem_rdata.eq(self.mem_rdata),
-            self.mem_valid.eq(reader.mem_valid),
-            self.mem_addr.eq(Mux(self.mem_write, self.pba + (self._vector >> 5), reader.mem_addr)),
-            self._writes.eq(self.mem_valid & self.mem_write & self.mem_ready),
+            self.mem_valid.eq((reader.mem_valid | self._sets) & self._up),
+            self.mem_write.eq(self._sets),
+            self.mem_addr.eq(Mux(self._sets, word, reader.mem_addr)),
+            self.mem_data.eq(turned & ~wipes.replicate(32)),
+            self._writes.eq(self._sets & self.mem_ready & self._up),
             bits.w_en.eq(self._writes),
-            bits.w_index.eq(self._vector >> 5),
+            bits.w_index.eq(row),
             bits.w_word.eq(self.mem_data),
             self.i_address.eq(Cat(Const(0, 2), reader.entry.low[2:], reader.entry.high)),
             self.i_data.eq(reader.entry.data),
         ]
+        with m.If(self._writes):
+            m.d.sync += [self._sets.eq(0), self._word.eq(turned)]
+
+    def _number(self, m: Any) -> None:
+        """Work ahead on what the search needs: whether a vector is the last one, and which comes after it."""
+        self._is_last, self._in_last, self._in_pba = (Signal() for _ in range(3))
+        self._next: Any = Signal(11)
+        self._next_word: Any = Signal(6)
+        m.d.sync += [
+            self._is_last.eq(self._vector == self._last),
+            self._in_last.eq(self._vector[5:] == self._last[5:]),
+            self._next.eq(self._vector + 1),
+            self._next_word.eq(self._vector[5:] + 1),
+            self._in_pba.eq(self._wiped[1:] <= self._last[6:]),
+        ]
 
     def _wipe(self, m: Any) -> None:
         """Zero every word here, and those of the PBA that there are; reads of an earlier life come to nothing first."""
-        in_pba = self._wiped[1:] <= self._last[6:]
-        done: Any = Signal()
-        m.d.comb += [
-            self.mem_valid.eq(in_pba & ~self._reader.under_way),
-            self.mem_write.eq(1),
-            self.mem_addr.eq(self.pba + self._wiped),
-            done.eq(~in_pba | self._writes),
-            self._bits.w_en.eq(done),
-            self._bits.w_index.eq(self._wiped),
-        ]
+        done = self._writes | (self._waited[1] & ~self._in_pba)
+        with m.If(self._waited[1] & self._in_pba & ~self._reader.under_way):
+            m.d.sync += self._sets.eq(~self._writes)
+        with m.If(self._waited[1] & ~self._in_pba):
+            m.d.comb += self._bits.w_en.eq(1)
         with m.If(done):
-            m.d.sync += self._wiped.eq(self._wiped + 1)
+            m.d.sync += [self._wiped.eq(self._wiped + 1), self._waited.eq(0)]
             with m.If(self._wiped == self._words - 1):
                 self._go(m, _State.IDLE)
 
     def _choose(self, m: Any) -> None:
         """Take what has waited: the pending vectors, the raises and the unmasked vectors in turn."""
-        latest: Any = Signal(_Job)
-        job: Any = Signal(_Job)
         scan = self._scanning | self._again
-        wanted = (scan, self._queue.r_rdy & ~(self.hold & self.open), self._checks.r_rdy)
-        with m.Switch(latest):
+        wanted = (scan, self._queue.r_rdy & ~(self.hold & self._open), self._checks.r_rdy)
+        with m.Switch(self._job):
             for turn in range(3):
                 with m.Case(turn):
                     for offset in (0, 2, 1):
                         with m.If(wanted[(turn + offset) % 3]):
-                            m.d.comb += job.eq((turn + offset) % 3)
-        vector: Any = Signal(11)
-        m.d.comb += self._bits.vector.eq(vector)
-        m.d.sync += [self._vector.eq(vector), latest.eq(job), self._raised.eq(job == _Job.RAISE)]
-        with m.Switch(job):
+                            m.d.sync += self._job.eq((turn + offset) % 3)
+        with m.If(Cat(wanted).any()):
+            self._go(m, _State.PICK)
+
+    def _pick(self, m: Any) -> None:
+        """Take the vector in hand."""
+        m.d.sync += [self._raised.eq(self._job == _Job.RAISE), self._waited.eq(0)]
+        self._go(m, _State.LOOK)
+        with m.Switch(self._job):
             with m.Case(_Job.RAISE):
-                m.d.comb += [vector.eq(self._queue.r_data), self._queue.r_en.eq(1)]
+                m.d.comb += self._queue.r_en.eq(1)
+                m.d.sync += self._vector.eq(self._oldest)
             with m.Case(_Job.CHECK):
-                m.d.comb += [vector.eq(self._checks.r_data), self._checks.r_en.eq(1)]
+                m.d.comb += self._checks.r_en.eq(1)
+                m.d.sync += self._vector.eq(self._unmasked)
             with m.Default():
-                m.d.comb += vector.eq(self._scan)
-        with m.If(job != _Job.SCAN):
-            self._go(m, _State.LOOK)
-        with m.Elif(scan):
-            with m.If(self.open & self.pending.any()):
-                m.d.sync += self._scanning.eq(1)
-                with m.If(~self._scanning):
-                    m.d.sync += self._again.eq(0)
-                self._go(m, _State.SEARCH)
-            with m.Else():
-                m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
+                m.d.sync += self._vector.eq(self._scan)
+                with m.If(self._open & self.pending.any()):
+                    m.d.sync += self._scanning.eq(1)
+                    with m.If(~self._scanning):
+                        m.d.sync += self._again.eq(0)
+                    self._go(m, _State.SEARCH)
+                with m.Else():
+                    m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
+                    self._go(m, _State.IDLE)
 
     def _look(self, m: Any) -> None:
         """Merge a raise of a pending vector; pass over the unmasking of one that is not pending."""
         here = self._bits.here
-        m.d.sync += [self._word.eq(self._bits.word), self._held.eq(here)]
-        m.d.comb += self.merged.eq(self.set_up & self._raised & here)
-        with m.If(self._raised == here):
-            self._go(m, _State.IDLE)
-        with m.Elif(self.open):
-            self._go(m, _State.FETCH)
-        with m.Elif(self._raised):
-            self._go(m, _State.HOLD)
-        with m.Else():
-            self._go(m, _State.IDLE)
+        with m.If(self._waited[LOOK - 1]):
+            m.d.sync += [self._word.eq(self._bits.word), self._held.eq(here)]
+            m.d.sync += self.merged.eq(self._raised & here)
+            with m.If(self._raised == here):
+                self._go(m, _State.IDLE)
+            with m.Elif(self._open):
+                self._go(m, _State.FETCH)
+            with m.Elif(self._raised):
+                self._go(m, _State.HOLD)
+            with m.Else():
+                self._go(m, _State.IDLE)
 
     def _search(self, m: Any) -> None:
         """Take the next pending vector of this word, or go on to the next word."""
-        vector: Any = Signal(11)
-        m.d.comb += vector.eq(Cat(self._bits.first, self._scan[5:]))
-        m.d.sync += [self._word.eq(self._bits.word), self._held.eq(1), self._vector.eq(vector)]
-        ends: Any = Signal()
-        with m.If(self._bits.found):
-            m.d.comb += ends.eq(vector == self._last)
-            m.d.sync += self._scan.eq(vector + 1)
-            self._go(m, _State.FETCH)
-        with m.Else():
-            m.d.comb += ends.eq(self._scan[5:] == self._last[5:])
-            m.d.sync += self._scan.eq(Cat(Const(0, 5), self._scan[5:] + 1))
-            self._go(m, _State.IDLE)
-        with m.If(ends):
+        with m.If(self._waited[SEARCH - 1]):
+            m.d.sync += [self._word.eq(self._bits.word), self._held.eq(1)]
+            with m.If(self._bits.found):
+                m.d.sync += self._vector[:5].eq(self._bits.first)
+                self._go(m, _State.FOUND)
+            with m.Else():
+                m.d.sync += self._scan.eq(Cat(Const(0, 5), self._next_word))
+                with m.If(self._in_last):
+                    m.d.sync += [self._scanning.eq(0), self._scan.eq(0)]
+                self._go(m, _State.IDLE)
+
+    def _goes_on(self, m: Any) -> None:
+        """Let the search go on behind the vector that was found."""
+        m.d.sync += self._scan.eq(self._next)
+        with m.If(self._is_last):
             m.d.sync += [self._scanning.eq(0), self._scan.eq(0)]
+        self._go(m, _State.FETCH)
 
     def _fetch(self, m: Any) -> None:
-        """Decide, with the entry as it was in the clock before."""
+        """Decide, with the entry as it was when it was read."""
         with m.If(self._reader.done):
             with m.If(self._stale):
                 self._go(m, _State.RETRY)
-            with m.Elif(~self.open | self._reader.entry.control[0]):
+            with m.Elif(~self._open | self._reader.entry.control[0]):
                 self._keep(m)
             with m.Elif(self._held):
                 self._go(m, _State.RELEASE)
@@ -411,31 +473,28 @@ class Msix(wiring.Component):
             self._go(m, _State.HOLD)
 
     def _hold(self, m: Any) -> None:
-        m.d.comb += [
-            self.mem_valid.eq(1),
-            self.mem_write.eq(1),
-            self.mem_data.eq(self._word | self._bit),
-            self.held.eq(self._writes),
-        ]
+        m.d.sync += self._sets.eq(~self._writes)
         with m.If(self._writes):
-            m.d.sync += self.pending.eq(self.pending + 1)
+            m.d.sync += [self.pending.eq(self.pending + 1), self.held.eq(1)]
             self._go(m, _State.IDLE)
 
     def _release(self, m: Any) -> None:
-        m.d.comb += [self.mem_valid.eq(1), self.mem_write.eq(1), self.mem_data.eq(self._word & ~self._bit)]
+        m.d.sync += self._sets.eq(~self._writes)
         with m.If(self._writes):
             m.d.sync += [self.pending.eq(self.pending - 1), self._held.eq(0)]
             self._go(m, _State.OFFER)
 
     def _offer(self, m: Any) -> None:
-        m.d.comb += self.i_valid.eq(self.open & ~self._stale)
+        offers = self._open & ~self._stale
+        m.d.sync += self._offered.eq(offers)
         with m.If(self.i_valid & self.i_ready):
+            m.d.sync += self._offered.eq(0)
             self._answer(m)
-        with m.Elif(~self.i_valid):
+        with m.Elif(~offers):
             self._go(m, _State.RETRY)
 
     def _answer(self, m: Any) -> None:
-        m.d.comb += self.sent.eq(self.i_sent)
+        m.d.sync += self.sent.eq(self.i_sent)
         with m.If(self.i_sent):
             self._go(m, _State.IDLE)
         with m.Elif(self.i_failed):
@@ -444,7 +503,7 @@ class Msix(wiring.Component):
             self._go(m, _State.ANSWER)
 
     def _retry(self, m: Any) -> None:
-        with m.If(self.open):
+        with m.If(self._open):
             self._go(m, _State.FETCH)
         with m.Else():
             self._keep(m)

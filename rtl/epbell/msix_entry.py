@@ -20,10 +20,15 @@ _DWORDS = ENTRY.size // 32
 class EntryReader(wiring.Component):
     """Reads the four dwords of an entry, one per clock if nothing is in the way.
 
+    The first request comes in the clock after `run`, with the address of that clock. `done` comes two clocks after the
+    last data, and no earlier than `late` clocks after the last request.
+
     Parameters
     ----------
     address_width : int
         Width of a dword address of the RAM.
+    late : int
+        Clocks after a request in which something may turn out that the request did not see, 1 or more.
 
     Attributes
     ----------
@@ -41,7 +46,7 @@ class EntryReader(wiring.Component):
     under_way : Out(1)
         Data are still to come.
     done, entry : Out(1), Out(ENTRY)
-        The entry is there: for one clock, and until the next `run`.
+        The entry is there: until `run` falls, and the entry until the next `run`.
     """
 
     run: Any
@@ -56,7 +61,8 @@ class EntryReader(wiring.Component):
     done: Any
     entry: Any
 
-    def __init__(self, address_width: int) -> None:
+    def __init__(self, address_width: int, late: int = 1) -> None:
+        self._late = late
         super().__init__({
             "run": In(1),
             "address": In(address_width),
@@ -76,19 +82,21 @@ class EntryReader(wiring.Component):
         m: Any = Module()
         asked: Any = Signal(range(_DWORDS + 1))
         missing: Any = Signal(range(_DWORDS + 1))
+        since: Any = Signal(self._late)  # the last request, in clocks
         request = self.mem_valid & self.mem_ready
-        m.d.comb += [
-            self.mem_valid.eq(self.run & (asked != _DWORDS)),
-            self.mem_addr.eq(self.address + asked),
-            self.fresh.eq(asked == 0),
-            self.under_way.eq(missing.any()),
-            self.done.eq((asked == _DWORDS) & ~self.under_way),
+        last = asked == _DWORDS - 1
+        m.d.comb += self.fresh.eq(asked == 0)
+        m.d.sync += [
+            self.mem_valid.eq(self.run & (self.fresh | self.mem_valid) & ~(request & last)),
+            missing.eq(missing + request - self.mem_rvalid),
+            self.under_way.eq((missing != self.mem_rvalid) | request),
+            since.eq(Cat(self.run & (asked == _DWORDS), since[:-1] & self.run.replicate(self._late - 1))),
+            self.done.eq(self.run & since[-1] & ~missing.any()),
         ]
-        m.d.sync += missing.eq(missing + request - self.mem_rvalid)
         with m.If(~self.run):
-            m.d.sync += asked.eq(0)
+            m.d.sync += [asked.eq(0), self.mem_addr.eq(self.address)]
         with m.Elif(request):
-            m.d.sync += asked.eq(asked + 1)
+            m.d.sync += [asked.eq(asked + 1), self.mem_addr.eq(self.mem_addr + 1)]
         with m.If(self.mem_rvalid):
             m.d.sync += self.entry.as_value().eq(Cat(self.entry.as_value()[32:], self.mem_rdata))
         return m

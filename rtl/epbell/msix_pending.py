@@ -2,16 +2,26 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["PendingBits"]
+from epbell.csr_register import any_of
+
+__all__ = ["LOOK", "SEARCH", "PendingBits"]
+
+LOOK = 2
+"""Clocks from a vector to its bit."""
+
+SEARCH = 4
+"""Clocks from a vector to the next one that is pending."""
 
 
 class PendingBits(wiring.Component):
     """A bit for each vector, in dwords as in the PBA, and a look at one of them from a vector upwards.
+
+    The answers to a look are there so many clocks after `vector`, and as long as it stays: see the attributes.
 
     Parameters
     ----------
@@ -21,19 +31,20 @@ class PendingBits(wiring.Component):
     Attributes
     ----------
     vector : In(11)
-        Look at this vector; the answer belongs to the next clock.
-    word : Out(32)
-        Its dword,
+        Look at this vector.
+    word, bit : Out(32), Out(32)
+        Its dword, and its own bit in that, one-hot: a clock later.
     here : Out(1)
-        its own bit,
+        Whether its own bit is set: :data:`LOOK` clocks later.
     found, first : Out(1), Out(5)
-        and the lowest bit of the dword, from its own upwards, that is set.
+        The lowest bit of the dword, from its own upwards, that is set: :data:`SEARCH` clocks later.
     w_en, w_index, w_word : In(1), In(6), In(32)
-        Replace a dword; seen by a look in the next clock.
+        Replace a dword; seen by a look at a vector that is there in the next clock.
     """
 
     vector: Any
     word: Any
+    bit: Any
     here: Any
     found: Any
     first: Any
@@ -46,6 +57,7 @@ class PendingBits(wiring.Component):
         super().__init__({
             "vector": In(11),
             "word": Out(32),
+            "bit": Out(32),
             "here": Out(1),
             "found": Out(1),
             "first": Out(5),
@@ -57,23 +69,29 @@ class PendingBits(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the memory."""
         m: Any = Module()
-        m.submodules.memory = memory = Memory(shape=32, depth=self._words, init=[])
+        m.submodules.memory = memory = Memory(shape=32, depth=self._words, init=[], attrs={"ram_style": "distributed"})
         write: Any = memory.write_port()
-        read: Any = memory.read_port()
-        position: Any = Signal(5)
-        upwards: Any = Signal(32)
-        m.d.sync += position.eq(self.vector[:5])
+        read: Any = memory.read_port(domain="comb")
+        upwards: Any = Signal(32)  # bits from the vector's own on
+        reached: Any = Signal(32)  # those of them that are set
+        lowest: Any = Signal(32)
+        some: Any = Signal()
+        position = self.vector[:5]
         m.d.comb += [
             write.en.eq(self.w_en),
             write.addr.eq(self.w_index),
             write.data.eq(self.w_word),
             read.addr.eq(self.vector >> 5),
-            self.word.eq(read.data),
-            upwards.eq(read.data & (Const(0xFFFF_FFFF, 32) << position)),
-            self.here.eq(read.data.bit_select(position, 1)),
-            self.found.eq(upwards.any()),
         ]
-        for bit in reversed(range(32)):
-            with m.If(upwards[bit]):
-                m.d.comb += self.first.eq(bit)
+        m.d.sync += [
+            self.word.eq(read.data),
+            self.bit.eq(Const(1, 32) << position),
+            upwards.eq(Const(0xFFFF_FFFF, 32) << position),
+            self.here.eq((self.word & self.bit).any()),
+            reached.eq(self.word & upwards),
+            lowest.eq(reached & (-reached)[:32]),
+            some.eq(reached.any()),
+            self.found.eq(some),
+            self.first.eq(Cat(any_of([lowest[n] for n in range(32) if n >> bit & 1]) for bit in range(5))),
+        ]
         return m

@@ -6,11 +6,16 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Snoop"]
+from epbell.csr_register import any_of
+
+__all__ = ["SNOOPED", "Snoop"]
+
+SNOOPED = 4
+"""Clocks from a write to what is said of it."""
 
 
 class Snoop(wiring.Component):
-    """Follows the host's writes to the RAM, and picks out those to the MSI-X table; the answer is one clock late.
+    """Follows the host's writes to the RAM, and picks out those to the MSI-X table; the answer comes four clocks later.
 
     An entry has four dwords, the last of them its vector control; the table may begin at any dword.
 
@@ -32,9 +37,10 @@ class Snoop(wiring.Component):
     entry : In(11)
         An entry,
     touched : Out(1)
-        and whether the write of the clock before has touched any of its dwords.
+        and whether the write of four clocks before has touched any of its dwords; the entry is
+        that of one clock before.
     control_valid, control : Out(1), Out(11)
-        The write of the clock before has touched the vector control of exactly this entry,
+        The write of four clocks before has touched the vector control of exactly this entry,
     control_many : Out(1)
         or those of several entries.
 
@@ -75,35 +81,35 @@ class Snoop(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Count the dwords from the start of the table, and take them in fours."""
+        """Count the dwords from the start of the table, take them in fours, and compare these with what there is."""
         m: Any = Module()
         offset: Any = Signal(len(self.table))  # of lane 0; wraps, as the RAM does
         written: Any = Signal(self._lanes)
+        entries = (self._lanes + 6) // 4  # that one write can reach into
+        dwords: Any = Signal(4 * entries)
+        touched: Any = Signal(entries)
+        hits: Any = Signal(entries)
         m.d.sync += [
             offset.eq(self.address - self.table),
             written.eq(self.written & self.wrote.replicate(self._lanes)),
+            dwords.eq(written << offset[:2]),
         ]
-        entries = (self._lanes + 6) // 4  # that one write can reach into
-        dwords: Any = Signal(4 * entries)
-        m.d.comb += dwords.eq(written << offset[:2])
-        touched: Any = Signal(entries)
-        hits: Any = Signal(entries)
-        numbers = []
+        named = []
         for index in range(entries):
             number: Any = Signal(len(self.table) - 2, name=f"entry{index}")
-            m.d.comb += number.eq(offset[2:] + index)
-            numbers.append(number)
+            control: Any = Signal(11, name=f"control{index}")
             in_table = number <= self.last
-            m.d.comb += [
+            m.d.sync += [
+                number.eq(offset[2:] + index),
+                control.eq(number),
                 touched[index].eq(dwords.word_select(index, 4).any() & (number == self.entry) & in_table),
                 hits[index].eq(dwords[4 * index + 3] & in_table),
             ]
-        for index in reversed(range(entries)):
-            with m.If(hits[index]):
-                m.d.comb += self.control.eq(numbers[index])
+            named.append(control & hits[index].replicate(11))
         several = (hits & (hits - 1)[:entries]).any()
-        m.d.comb += [
+        m.d.sync += [
             self.touched.eq(touched.any()),
+            self.control.eq(any_of(named)),
             self.control_valid.eq(hits.any() & ~several),
             self.control_many.eq(several),
         ]

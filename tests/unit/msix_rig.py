@@ -12,6 +12,11 @@ from epbell.msix import Msix
 
 TABLE = 0x80 // 4
 GATES = ("set_up", "enabled", "masked", "bus_master")
+LATE = 2
+"""Clocks for which a gate counts."""
+SETTLED = 8  # clocks: the host's last write may be on its way
+CROSSES = 5
+"""Clocks in which a message crosses the host's write to its entry."""
 
 
 def address_of(vector: int, version: int = 0) -> int:
@@ -54,6 +59,7 @@ class Rig:
         for vector in range(self.last + 1):
             self.ram[TABLE + 4 * vector : TABLE + 4 * vector + 4] = entry(vector)
         self.now = 0
+        self.then: deque[tuple[dict[str, int], list[int]]] = deque(maxlen=CROSSES + 1)  # gates and RAM, clock by clock
         self.messages: list[tuple[int, int]] = []  # clock of the taking, vector
         self.sent: list[tuple[int, int]] = []
         self.raised: list[tuple[int, int]] = []
@@ -84,8 +90,10 @@ class Rig:
         """One clock, in which a vector is raised, the host writes some dwords, or a gate changes; was it raised?"""
         ctx, dut = self.ctx, self.dut
         self.gates.update(gates)
+        self.then.append((dict(self.gates), list(self.ram)))
+        took = vector is not None and not ctx.get(dut.full)
         inputs = [(getattr(dut, name), self.gates[name]) for name in GATES]
-        inputs += [(dut.raise_valid, vector is not None), (dut.raise_vector, vector or 0)]
+        inputs += [(dut.raise_valid, took), (dut.raise_vector, vector or 0)]
         inputs.append((dut.host_wrote, write is not None))
         if write is not None:
             assert len(write[1]) <= self.lanes
@@ -94,7 +102,6 @@ class Rig:
         self.driver.drive(*inputs)
         self._memory()
         self._messages()
-        took = vector is not None and bool(ctx.get(dut.raise_ready))
         for name in ("sent", "held", "merged", "refused"):
             self.counts[name] += ctx.get(getattr(dut, name))
         if took:
@@ -120,9 +127,10 @@ class Rig:
             if ctx.get(dut.mem_valid)
             else None
         )
-        if self.request is not None and self.gates["set_up"]:
+        set_up = [gates["set_up"] for gates, _ in list(self.then)[-2:]]
+        if self.request is not None and set_up[0]:
             assert request == self.request, "a request has changed or gone before it was granted"
-        assert request is None or self.gates["set_up"]
+        assert request is None or set_up[0]
         if request is not None and ready:
             if request[0]:
                 assert self.pba <= request[1] <= self.pba + (self.last >> 5 | 1), "a write outside the PBA"
@@ -142,12 +150,14 @@ class Rig:
         sent, failed = (self.answer is None and self.rng.random() < 0.5 for _ in range(2))
         self.driver.drive((dut.i_ready, ready), (dut.i_sent, sent), (dut.i_failed, failed))
         if ready and ctx.get(dut.i_valid):
-            assert all(self.gates[name] != (name == "masked") for name in GATES), "a message while the way is closed"
+            gates, _ = self.then[-1 - LATE]
+            assert all(gates[name] != (name == "masked") for name in GATES), "a message while the way is closed"
             vector = ctx.get(dut.i_data) & 0xFFFF
-            now = self.ram[TABLE + 4 * vector :][:4]
+            entries = [ram[TABLE + 4 * vector :][:4] for _, ram in self.then]
             high, low = divmod(ctx.get(dut.i_address), 1 << 32)
-            assert [low, high, ctx.get(dut.i_data)] == now[:3], "a message that the table does not hold"
-            assert not now[3] & 1, "a message of a masked vector"
+            same = [each for each in entries if each[:3] == [low, high, ctx.get(dut.i_data)]]
+            assert same, "a message that the table does not hold"
+            assert any(not each[3] & 1 for each in same), "a message of a masked vector"
             word = self.ram[self.pba + vector // 32]
             assert not word >> vector % 32 & 1, "the PBA still shows the vector"
             self.messages.append((self.now, vector))
@@ -171,10 +181,12 @@ class Rig:
         assert self.pending() == set()
         self.messages, self.sent, self.raised, self.counts = [], [], [], Counter()
 
-    async def settle(self, most: int = 2000) -> None:
+    async def settle(self, most: int = 6000) -> None:
+        rests = 0
         for _ in range(most):
             await self.clock()
-            if not self.ctx.get(self.dut.busy):
+            rests = 0 if self.ctx.get(self.dut.busy) else rests + 1
+            if rests == SETTLED:
                 return
         raise AssertionError("still busy")
 

@@ -66,22 +66,22 @@ def test_2048_vectors(width: int, msix: str) -> None:
         assert await pending(rig) == set()
         for vector in (*SOME, *SOME):
             await rig.cpu_write(RAISE, vector)
-        await rig.step(60)
+        await rig.step(150)
         assert (sent(), await pending(rig)) == ([], set(SOME))
         left = set(SOME)
         for number, vector in enumerate(reversed(SOME), 1):
             await entry(rig, vector, masked=0)
-            await rig.step(60)
+            await rig.step(150)
             left.discard(vector)
             assert sent() == [message(each) for each in SOME[::-1][:number]]
             assert await pending(rig) == left
         ctx.set(port.mask, 1)
         for vector in SOME:
             await rig.cpu_write(RAISE, vector)
-        await rig.step(60)
+        await rig.step(150)
         assert (len(sent()), await pending(rig)) == (len(SOME), set(SOME))
         ctx.set(port.mask, 0)
-        await rig.step(400)
+        await rig.step(900)
         assert sent()[len(SOME) :] == [message(vector) for vector in SOME]
         assert await pending(rig) == set()
         assert not await rig.cpu_read(STATUS) & PENDING
