@@ -142,10 +142,10 @@ class Intx(wiring.Component):
         pulsing: Any = Signal()  # the line was asserted for a pulse, not for the level
         doubt: Any = Signal()  # INTx was disabled since the line's change was asked for
         unheard: Any = Signal()  # the host may not have heard of the line's assertion
-        waits: Any = Signal(self._pulses)  # bit n: more than n pulses, with the one under way until it is done
+        places: Any = Signal(self._pulses)  # bit n: more than n pulses, with the one under way until it is done
         wanted: Any = Signal()
         moves: Any = Signal()
-        some, all_places = waits[0], waits[self._pulses - 1]
+        some, all_places = places[0], places[self._pulses - 1]
         sure = ~doubt & ~self.disabled
         answered = asked & (self.hard.sent | patience.over)
         merges = some & (self.disabled | all_places)
@@ -178,9 +178,9 @@ class Intx(wiring.Component):
         with m.Elif(self.flush):
             m.d.sync += pulsing.eq(0)
         with m.If(self.queued & ~self.done):
-            m.d.sync += [waits.eq(Cat(Const(1, 1), waits[:-1])), self.room.eq(self.room - 1)]
+            m.d.sync += [places.eq(Cat(Const(1, 1), places[:-1])), self.room.eq(self.room - 1)]
         with m.Elif(self.done & ~self.queued):
-            m.d.sync += [waits.eq(waits[1:]), self.room.eq(self.room + 1)]
+            m.d.sync += [places.eq(places[1:]), self.room.eq(self.room + 1)]
         with m.If(self.flush):
-            m.d.sync += [waits.eq(0), self.room.eq(self._pulses)]
+            m.d.sync += [places.eq(0), self.room.eq(self._pulses)]
         return m

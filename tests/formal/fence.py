@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib.wiring import In
 from inside import Inside
 
@@ -14,7 +14,7 @@ from epbell_tb.formal_checks import Bench, Checks, Proof
 __all__ = ["PROOFS"]
 
 # Requests that may be under way at once; docs/endpoint.md.
-_MOST = 7
+_MOST = 14
 
 
 class _Patience(Bench):
@@ -26,7 +26,7 @@ class _Patience(Bench):
 
     def check(self, m: Any, checks: Checks) -> None:
         m.submodules.dut = dut = Patience(self.clocks)
-        inside = Inside(dut).signal("waited")
+        inside = Inside(dut)
         m.d.comb += dut.waits.eq(self.waits)
         before: Any = Signal(range(self.clocks), name="before")
         with m.If(~self.waits):
@@ -34,7 +34,8 @@ class _Patience(Bench):
         with m.Elif(before != self.clocks - 1):
             m.d.sync += before.eq(before + 1)
         long = self.waits & (before == self.clocks - 1)
-        checks.invariant("clocks are counted", inside == before)
+        checks.invariant("clocks are counted", inside.signal("waited") == before)
+        checks.invariant("the end is known ahead", inside.signal("ends") == (before == self.clocks - 1))
         checks.forward("a wait of so many clocks is over, and stays so", ~long | dut.over)
         checks.backward("no wait is over earlier", ~dut.over | long)
         checks.cover("a wait goes on after it is over", long & checks.past(long, "long_ago"))
@@ -66,13 +67,21 @@ class _Fence(Bench):
         marked: Any = Signal(5, name="marked_ahead")
         checks.assume("a request leaves only when one is under way", ~self.left | (under_way != 0))
         checks.assume(
-            "7 requests are under way at most: the requester has room for 6",
+            "14 requests are under way at most: the requester has room for less",
             ~self.entered | self.left | (under_way != _MOST),
         )
         checks.assume("one has begun to leave only when one is under way", ~self.leaving | (under_way != 0))
-        checks.assume("only an interrupt that waits is taken", ~self.taken | (waits != 0))
+        loaded = waits - checks.past(self.raised & ~(self.flush | self.forget), "raised_before")
+        checks.assume("only an interrupt that waits is taken, and not in the clock after it was raised",
+                      ~self.taken | (loaded != 0))  # fmt: skip
+        checks.assume("none is taken in two clocks one after the other", ~(self.taken & checks.past(self.taken, "took")))
         checks.assume("an interrupt is queued only where there is room", ~self.raised | (waits != self.depth))
-        checks.assume("a queue has interrupts that are taken early, or some that are merged", ~(self.mark & self.taken))
+        early = self.taken & ~dut.open
+        merges: Any = Signal(name="merges")
+        takes: Any = Signal(name="takes_early")
+        m.d.sync += [merges.eq(merges | self.mark), takes.eq(takes | early)]
+        checks.assume("a queue has interrupts that are taken early, or some that are merged",
+                      ~((merges | self.mark) & (takes | early)))  # fmt: skip
         gone = self.flush | self.forget
         later = [Mux(one != 0, one - self.left, 0)[:5] for one in ahead]
         m.d.sync += [
@@ -84,57 +93,78 @@ class _Fence(Bench):
         for n, one in enumerate(ahead):
             moved = Mux(self.taken, later[n + 1] if n + 1 < self.depth else 0, later[n])
             m.d.sync += one.eq(Mux(self.raised & (place == n), (under_way - self.left)[:5], moved))
-        early = self.taken & (ahead[0] != 0)
         counted: Any = Signal(5, name="counted")
         m.d.comb += counted.eq(Mux(self.mark, under_way, Mux(early, ahead[0], marked)))
         m.d.sync += marked.eq(Mux(gone, 0, Mux(counted != 0, counted - self.left, 0)))
-        self._look_inside(m, checks, inside, Cat(ahead), waits, under_way, marked)
+        self.ahead, self.waits, self.under_way, self.marked = ahead, waits, under_way, marked
         present = waits != 0
-        checks.forward(
-            "the oldest interrupt may go as soon as the requests before it have left",
-            ~present | (ahead[0] != 0) | dut.open,
-        )
-        checks.backward("it may not go before", ~(present & dut.open) | (ahead[0] == 0))
+        free: Any = Signal(2, name="clocks_free")
+        calm = present & (ahead[0] == 0) & ~self.taken & ~gone
+        m.d.sync += free.eq(Mux(calm, free + (free != 3), 0))
+        moved = checks.past((self.mark | early) & ~gone, "moved")
+        moved_before = checks.past(moved & ~gone, "moved_before")
+        marked_before = checks.past(Mux(gone, 0, marked), "marked_before")
+        behind_before = checks.past(Mux(gone, 0, marked_before), "marked_long_before")
+        checks.invariant("what was taken early was behind no more", merges | ~present | (marked <= ahead[0]))
+        checks.invariant("it is one sort or the other", ~(merges & takes))
+        self._look_inside(m, checks, inside)
+        checks.invariant("what was behind requests is", inside.signal("before") == marked_before)
+        checks.invariant("an interrupt that is free is looked at", (free < 2) | inside.signal("present"))
+        checks.invariant("nothing is ahead of it", (free < 2) | (inside.signal("front") == 0))
+        checks.invariant("it has its place", (free < 1) | (inside.signal("oldest") & inside.signal("waits")).any())
+        checks.forward("the oldest interrupt may go in the fourth clock after the requests before it have left, "
+                       "it was raised, and the one before it was taken", (free != 3) | dut.open)  # fmt: skip
+        checks.backward("it may not go before", ~dut.open | (present & (ahead[0] == 0)))
         checks.forward("one that left early, or was merged, closes", (marked == 0) | dut.closed)
-        checks.backward("it is closed for nothing else", ~dut.closed | (marked != 0))
+        checks.backward("it is closed for nothing else, but for two clocks after it",
+                        ~dut.closed | moved | moved_before | (behind_before != 0))  # fmt: skip
         checks.cover("two wait, with requests between them", (waits == 2) & (ahead[0] == 1) & (ahead[1] == 2))
         checks.cover("an interrupt goes early", early & (under_way == 2))
         checks.cover("requests come in after the interrupt that may go", present & dut.open & (under_way == 2))
         checks.cover("a request leaves beside a flush", self.flush & self.leaving & (under_way == 2))
 
-    def _look_inside(
-        self, m: Any, checks: Checks, inside: Any, ahead: Any, waits: Any, under_way: Any, marked: Any
-    ) -> None:
-        entered, left, behind, passed = (inside.signal(name) for name in ("entered", "left", "behind", "passed"))
-        newest, looked_at = inside.signal("newest"), inside.signal("looked_at")
-        boundaries = Array(inside.signal(f"boundary{n}") for n in range(self.depth))
-        checks.invariant("requests under way are counted", (entered - left)[:6] == under_way)
-        checks.invariant("no more are under way than there is room for", under_way <= _MOST)
-        checks.invariant("interrupts that wait are counted", behind + passed == waits)
-        checks.invariant("no more wait than there is room for", waits <= self.depth)
-        checks.invariant("those merged or gone early are behind so many", inside.signal("before") == marked)
-        checks.invariant("no more are ahead than are under way", marked <= under_way)
-        checks.invariant("places are places", (newest < self.depth) & (looked_at < self.depth))
-        distance = Mux(newest >= looked_at, newest - looked_at, newest + self.depth - looked_at)
-        full = behind == self.depth
-        checks.invariant("the one that is looked at is behind the newest", full | (distance == behind))
-        checks.invariant("all places wait to be looked at", ~full | (distance == 0))
-        for n in range(self.depth):
-            own = ahead.word_select(n, 5)
-            checks.invariant("no more are ahead than are under way", (n >= waits) | (own <= under_way))
+    def _look_inside(self, m: Any, checks: Checks, inside: Any) -> None:
+        left, raised, marked, early, took = (inside.signal(n) for n in ("left", "raised", "marked", "early", "took"))
+        newest, oldest, waits = (inside.signal(n) for n in ("newest", "oldest", "waits"))
+        recent, front, before = (inside.signal(n) for n in ("recent", "front", "before"))
+        counts = [inside.signal(f"ahead{n}") for n in range(self.depth)]
+
+        def less(count: Any) -> Any:
+            return Mux(count != 0, count - left, 0)[:4]
+
+        first: Any = Signal(self.depth, name="first")  # the place of the oldest one
+        loaded: Any = Signal(range(self.depth + 1), name="loaded")
+        m.d.comb += [
+            first.eq(Mux(took, oldest.rotate_left(1), oldest)),
+            loaded.eq(sum(waits)),
+        ]
+        checks.invariant("requests under way are counted", inside.signal("under_way") == self.under_way + left)
+        checks.invariant("no more are under way than there is room for", self.under_way <= _MOST)
+        checks.invariant("a place is one", sum(newest) == 1)
+        checks.invariant("a place is one", sum(oldest) == 1)
+        checks.invariant("interrupts that wait are counted", loaded + raised == self.waits)
+        checks.invariant("no more wait than there is room for", self.waits <= self.depth)
+        checks.invariant("a place that has been left is empty", ~took | ~(oldest & waits).any())
+        place, expected = first, 0
+        for n in range(self.depth + 1):
+            checks.invariant("the next one is put behind them", (loaded != n) | (newest == place))
+            checks.invariant("they are one behind the other", (loaded != n) | (waits == expected))
+            expected, place = expected | place, place.rotate_left(1)
+        place = first
+        for n, one in enumerate(self.ahead):
+            held = sum(Mux(bit, less(count), 0) for bit, count in zip(place, counts, strict=True))
+            own = Mux(n < loaded, held, less(recent))
+            checks.invariant("each knows what is ahead of it", (n >= self.waits) | (own == one))
+            checks.invariant("no more are ahead than are under way", (n >= self.waits) | (one <= self.under_way))
             if n:
-                checks.invariant("a later one is behind as many", (n >= waits) | (ahead.word_select(n - 1, 5) <= own))
-            known = (n >= passed) & (n < waits)
-            index: Any = Signal(range(2 * self.depth), name=f"index{n}")
-            m.d.comb += index.eq(looked_at + n - passed)
-            at = Mux(index >= self.depth, index - self.depth, index)
-            boundary: Any = Signal(6, name=f"ahead_as_noted{n}")
-            m.d.comb += boundary.eq(boundaries[at] - left)
-            stale = boundary[-1] & (0 - boundary <= self.depth)
-            checks.invariant(
-                "a boundary says what is ahead", ~known | Mux(own != 0, boundary == own, (boundary == 0) | stale)
-            )
-            checks.invariant("what was passed has nothing ahead", (n >= passed) | (own == 0))
+                checks.invariant("a later one is behind as many", (n >= self.waits) | (self.ahead[n - 1] <= one))
+            place = place.rotate_left(1)
+        last = Mux(marked, recent, Mux(early, front, before))
+        checks.invariant("those merged or gone early are behind so many", less(last) == self.marked)
+        checks.invariant("no more are ahead than are under way", self.marked <= self.under_way)
+        seen = (oldest & waits).any() & ~took & (less(front) == self.ahead[0])
+        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | seen)
+        checks.invariant("what is open is looked at", ~inside.signal("open") | inside.signal("present"))
 
 
 PROOFS = [

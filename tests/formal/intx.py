@@ -76,15 +76,19 @@ class _Line(Bench):
     def _state_invariants(self, checks: Checks) -> None:
         signal = self.inside.signal
         checks.invariant("an answer is owed", signal("asked") == self.owed)
-        checks.invariant("pulses that wait are counted", signal("waiting") == self.waiting)
+        for n in range(_PULSES):
+            checks.invariant("pulses that wait are counted", signal("places")[n] == (self.waiting > n))
+        checks.invariant("so is what is left", self.dut.room == _PULSES - self.waiting)
         checks.invariant("no more wait than there is room for", self.waiting <= _PULSES)
         checks.invariant("the host may not have heard", signal("unheard") == self.unheard)
         checks.invariant("a line that is down was heard", ~self.unheard | self.line | self.owed)
         checks.invariant(
             "the hard block may have been disabled", ~self.owed | (signal("doubt") == (self.doubt & ~self.changes))
         )
-        checks.invariant("it was for a pulse", ~self.line | (signal("pulsing") == self.pulsing))
-        checks.invariant("the wait is counted", self.inside.within("patience").signal("waited") == self.flushed)
+        checks.invariant("it was for a pulse", ~self.line | ~self.owed | (signal("pulsing") == self.pulsing))
+        patience = self.inside.within("patience")
+        checks.invariant("the wait is counted", patience.signal("waited") == self.flushed)
+        checks.invariant("its end is known ahead", patience.signal("ends") == (self.flushed == _PATIENCE - 1))
 
     def _state_line(self, checks: Checks) -> None:
         dut, line = self.dut, self.line
