@@ -12,7 +12,7 @@ from epbell.share import Share, check_patience
 
 __all__ = ["READ_CLOCKS", "Ram"]
 
-READ_CLOCKS = 5
+READ_CLOCKS = 6
 """Clocks from the handshake of a read to its data."""
 
 
@@ -28,7 +28,8 @@ class Ram(wiring.Component):
 
     In clock 0, that of the handshake, a master is chosen; in clock 1 the banks' rows are computed, and a write is
     turned to its banks; in clock 2 the banks are read, in 3 they are written. What is read goes from the block RAM into
-    a register in clock 3, is turned back in clock 4, and is in a register in clock 5.
+    its own output register in clock 3, is replaced by what was just being written in clock 4 if it has to be, is turned
+    back in clock 5, and is there in clock 6.
 
     Parameters
     ----------
@@ -108,18 +109,17 @@ class Ram(wiring.Component):
         """Build the banks, with a rotator and registers on either side of them."""
         m: Any = Module()
         words, strobes, w_rows = self._write_side(m)
-        enable, r_rows, back = self._read_side(m)
-        shown = [
-            self._bank(m, index, words.word_select(index, 32), strobes.word_select(index, 4), w_rows[index],
-                       r_rows[index], enable)
-            for index in range(self._lanes)
-        ]  # fmt: skip
+        r_rows, back = self._read_side(m)
+        shown = []
+        for index, rows in enumerate(zip(w_rows, r_rows, strict=True)):
+            word, strobe = words.word_select(index, 32), strobes.word_select(index, 4)
+            shown.append(self._bank(m, index, word, strobe, *rows))
         r_data: Any = _rotate_up(m, Cat(*shown), back, 32, "r_data")
         m.d.comb += self.r_data.as_value().eq(_later(m, r_data, 1, "r_data_turned"))
         return m
 
-    def _bank(self, m: Any, index: int, word: Any, strobe: Any, w_row: Any, r_row: Any, enable: Any) -> Any:
-        """Build a bank; return the dword of the read that was asked of it two clocks ago.
+    def _bank(self, m: Any, index: int, word: Any, strobe: Any, w_row: Any, r_row: Any) -> Any:
+        """Build a bank; return the dword of the read that was asked of it three clocks ago.
 
         In a clock with a write and a read of one row the bank gives anything for the bytes that are written. This read
         comes after the write, and gets these bytes from beside the bank.
@@ -137,9 +137,10 @@ class Ram(wiring.Component):
             write.data.eq(word),
             write.en.eq(strobe),
             read.addr.eq(r_row),
-            read.en.eq(enable),
+            read.en.eq(1),
         ]
-        return Cat(Mux(newer[n], beside.word_select(n, 8), kept.word_select(n, 8)) for n in range(4))
+        right = Cat(Mux(newer[n], beside.word_select(n, 8), kept.word_select(n, 8)) for n in range(4))
+        return _later(m, right, 1, f"bank{index}_right")
 
     def _rows(self, m: Any, address: Any, name: str) -> list[Any]:
         """Row of each bank, a clock later: the next one for the banks below the first dword's."""
@@ -175,8 +176,8 @@ class Ram(wiring.Component):
         rows = [_later(m, row, 1, f"{row.name}_late") for row in self._rows(m, address, "w")]
         return _later(m, words, 2, "w_data_turned"), _later(m, strobes, 2, "w_strb_turned"), rows
 
-    def _read_side(self, m: Any) -> tuple[Any, list[Any], Any]:
-        """Choose a master; return enable and rows for the banks, and two clocks later how far to turn the dwords."""
+    def _read_side(self, m: Any) -> tuple[list[Any], Any]:
+        """Choose a master; return rows for the banks, and three clocks later how far to turn the dwords."""
         m.submodules.r_share = share = Share(self._patience)
         shift = exact_log2(self._lanes)
         m.d.comb += [
@@ -186,9 +187,8 @@ class Ram(wiring.Component):
             self.cpu_r_ready.eq(share.cpu_ready),
         ]
         address: Any = _later(m, Mux(share.cpu_ready, self.cpu_r_addr, self.host_r_addr), 1, "r_addr")
-        enable = _later(m, self.host_r_valid | self.cpu_r_valid, 2, "r_en")
-        back = _later(m, (Const(0, shift) - address[:shift])[:shift], 3, "r_back")
-        return enable, self._rows(m, address, "r"), back
+        back = _later(m, (Const(0, shift) - address[:shift])[:shift], 4, "r_back")
+        return self._rows(m, address, "r"), back
 
 
 def _later(m: Any, value: Any, clocks: int, name: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from epbell_tb.area_design import Design, synthesis_script
 from epbell_tb.area_modules import Target
+from epbell_tb.ram_registers import fold_file
 from epbell_tb.synthesis import Tools
 from epbell_tb.toolchain import ToolError
 
@@ -146,6 +147,7 @@ def measure(
         "design": design.digest,
         "script": synthesis_script(design.module),
         "routing": ROUTING,
+        "registers": "of block RAMs folded",
         **versions(tools),
     }
     kept = folder / "key.json"
@@ -186,6 +188,7 @@ def _synthesize(design: Design, tools: Tools, folder: Path) -> Netlist:
     (folder / "script.ys").write_text(synthesis_script(design.module), encoding="utf-8")
     seconds = _run(tools, ["yosys", "-q", "-s", "script.ys"], folder, "yosys.log")
     modules = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["modules"]
+    folded = fold_file(folder / "netlist.json")
     try:
         cells: dict[str, int] = modules[f"\\{design.module}"]["num_cells_by_type"]
     except KeyError:
@@ -194,7 +197,7 @@ def _synthesize(design: Design, tools: Tools, folder: Path) -> Netlist:
     if unknown:
         raise ToolError(f"{design.module} has cells that nobody counts: {', '.join(sorted(unknown))}")
     lut4 = sum(each * cells.get(name, 0) for name, each in _LUTS.items())
-    return Netlist(lut4, cells.get("TRELLIS_FF", 0), cells.get("DP16KD", 0), seconds)
+    return Netlist(lut4, cells.get("TRELLIS_FF", 0) - folded, cells.get("DP16KD", 0), seconds)
 
 
 def _route(seed: int, tools: Tools, folder: Path) -> Routed:

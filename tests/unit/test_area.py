@@ -58,6 +58,7 @@ class FakeTools:
             assert (folder / name).is_file()
         modules = {"\\m": {"num_cells_by_type": self.cells}, "\\area": {"num_cells_by_type": {"TRELLIS_FF": 99}}}
         (folder / "cells.json").write_text(json.dumps({"modules": modules}))
+        (folder / "netlist.json").write_text(json.dumps({"modules": {"area": {"cells": {}, "ports": {}}}}))
 
     def nextpnr(self, folder, options):
         seed = int(options[options.index("--seed") + 1])

@@ -151,6 +151,7 @@ class CompletionSender(wiring.Component):
         write: Any = kept.write_port()
         read: Any = kept.read_port()
         level: Any = Signal(range(places + 1))
+        stored: Any = Signal()  # there is one in the memory
         head: Any = Signal(come.shape(), reset_less=True)
         has_read: Any = Signal()
         has_head: Any = Signal()
@@ -159,16 +160,19 @@ class CompletionSender(wiring.Component):
             write.en.eq(self.valid),
             write.data.eq(come),
             read.en.eq(~has_read | ~has_head | goes),
-            reads.eq(read.en & level.any()),
+            reads.eq(read.en & stored),
         ]
+        with m.If(self.valid):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        with m.If(reads):
+            m.d.sync += read.addr.eq(read.addr + 1)
+        _count(m, level, self.valid, reads)
         m.d.sync += [
-            write.addr.eq(write.addr + self.valid),
-            read.addr.eq(read.addr + reads),
-            level.eq(level + self.valid - reads),
-            self.empty.eq(~(self.valid | level.any() | has_read | has_head | (self.cc.tvalid & ~self.cc.tready))),
+            stored.eq(self.valid | Mux(reads, level > 1, stored)),
+            self.empty.eq(~(self.valid | stored | has_read | has_head | (self.cc.tvalid & ~self.cc.tready))),
         ]
         with m.If(read.en):
-            m.d.sync += has_read.eq(level.any())
+            m.d.sync += has_read.eq(stored)
         with m.If(~has_head | goes):
             m.d.sync += [head.as_value().eq(read.data), has_head.eq(has_read)]
         return level, has_head, head
@@ -182,9 +186,9 @@ class CompletionSender(wiring.Component):
         m.d.sync += [
             read.eq(self.valid & come.tlast),
             comes.eq(read),
-            number.eq(number + comes - ends),
             some.eq(comes | Mux(ends, number[1:].any(), some)),
         ]
+        _count(m, number, comes, ends)
         return some
 
     def _assemble(self, m: Any, come: Any) -> None:
@@ -194,3 +198,11 @@ class CompletionSender(wiring.Component):
         for lane in range(self._lanes):
             word = Mux(beat.from_ram[lane], self.ram_data[lane], beat.words[lane])
             m.d.comb += [come.tdata.word_select(lane, 32).eq(word), come.tkeep[lane].eq(beat.count > lane)]
+
+
+def _count(m: Any, number: Any, up: Any, down: Any) -> None:
+    """Count up and down, both from flip-flops: only the choice waits for what is to be counted."""
+    with m.If(up & ~down):
+        m.d.sync += number.eq(number + 1)
+    with m.Elif(down & ~up):
+        m.d.sync += number.eq(number - 1)
