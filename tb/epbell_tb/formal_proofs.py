@@ -35,6 +35,7 @@ BLOCKS = (
     "inbound",
     "cpu",
     "outstanding",
+    "skid",
     "completer",
     "writes",
     "reads",

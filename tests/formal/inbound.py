@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In
 from inside import Inside
 
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar
+from epbell.csr_decoder import GROUP
 from epbell.inbound import _ACTIVE, Inbound
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
@@ -66,19 +67,19 @@ _FIXED = FixedBar(2, 0x5F09_0000)
 class _Region:
     """The account of one window: its registers, and what they were when they last took effect."""
 
-    def __init__(self, m: Any, bus: Any, index: int, size: Callable[[Any], Any]) -> None:
+    def __init__(self, m: Any, made: Any, index: int, size: Callable[[Any], Any]) -> None:
         self.size = size
         self.registers: dict[int, Any] = {}
         self.shown: dict[int, Any] = {}
         base = _STEP * index + _FIRST
         for offset, (writable, _) in _REGISTERS.items():
             value: Any = Signal(32, name=f"ib{index}_{offset:02x}")
-            changed: Any = Cat(bus.w_strb[bit // 8] for bit in range(32)) & writable
-            with m.If(bus.w_en & (bus.w_addr[2:] == (base + offset) >> 2)):
-                m.d.sync += value.eq((value & ~changed) | (bus.w_data & changed))
+            changed: Any = Cat(made.w_strb[bit // 8] for bit in range(32)) & writable
+            with m.If(made.w_en & (made.w_addr[2:] == (base + offset) >> 2)):
+                m.d.sync += value.eq((value & ~changed) | (made.w_data & changed))
             self.registers[offset] = value
             self.shown[offset] = Signal(32, name=f"ib{index}_{offset:02x}_shown")
-        self.fires = bus.w_en & (bus.w_addr[2:] == (base + _CONTROL_2) >> 2) & (bus.w_strb != 0)
+        self.fires = made.w_en & (made.w_addr[2:] == (base + _CONTROL_2) >> 2) & (made.w_strb != 0)
         self.due: Any = Signal(name=f"ib{index}_due")
         m.d.sync += self.due.eq(self.fires)
         # What is added to an address in address match: target minus base, in pages.
@@ -115,35 +116,60 @@ class _Region:
         return self.enabled & (control_1[:5] == 0) & (size != 0) & function_ok & here, local
 
 
+class _Made:
+    """What is written in this clock: what was at the port in the one before."""
+
+    def __init__(self, checks: Checks, bench: Any) -> None:
+        names = ("w_en", "w_addr", "w_strb", "w_data")
+        self.w_en, self.w_addr, self.w_strb, self.w_data = (
+            checks.past(getattr(bench, name), f"{name}_made") for name in names
+        )
+
+
 class _Windows(Bench):
-    """The windows, beside the account of each."""
+    """The windows, beside the account of each, and what the account says of the requests in the three stages."""
 
     def __init__(self, bars: Sequence[Bar | None], fixed: FixedBar | None = None) -> None:
         self.dut = Inbound(bars, _WINDOWS, fixed)
         self.fixed = fixed
         self.bars = bars
-        members = {"w_en": 1, "w_addr": 16, "w_data": 32, "w_strb": 4, "r_en": 1, "r_addr": 16}
-        members |= {"bar": 3, "function": 8, "address": 64, "length": 11}
+        members = {"w_en": 1, "w_addr": 16, "w_data": 32, "w_strb": 4, "r_load": 1, "r_en": 1, "r_addr": 16}
+        members |= {"ready": 1, "bar": 3, "function": 8, "address": 64, "length": 11}
         super().__init__({name: In(width) for name, width in members.items()})
 
     def check(self, m: Any, checks: Checks) -> None:
-        inside = Inside(self.dut)
+        self.m = m
+        self.inside = inside = Inside(self.dut)
         m.submodules.dut = dut = self.dut
         bus: Any = dut.bus
-        names = ("w_en", "w_addr", "w_data", "w_strb", "r_en", "r_addr")
+        names = ("w_en", "w_addr", "w_data", "w_strb", "r_load", "r_en", "r_addr")
         m.d.comb += [getattr(bus, name).eq(getattr(self, name)) for name in names]
-        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in ("bar", "function", "address", "length")]
-        self.regions = [_Region(m, self, index, self.size) for index in range(_WINDOWS)]
+        names = ("ready", "bar", "function", "address", "length")
+        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in names]
+        self.made: Any = _Made(checks, self)
+        self.regions = [_Region(m, self.made, index, self.size) for index in range(_WINDOWS)]
         self.claims = []
         for index, region in enumerate(self.regions):
             hit, local = Signal(name=f"spec_hit{index}"), Signal(64, name=f"spec_local{index}")
             claim = region.claim(self.bar, self.function, self.address)
             m.d.comb += [hit.eq(claim[0]), local.eq(claim[1])]
             self.claims.append((hit, local))
-        self.asked: Any = Const(1, 1) if self.fixed is None else self.bar != self.fixed.number
         for index, region in enumerate(self.regions):
             self._hold(checks, region, index, inside)
+        # What is in each stage, the input before them: whether there is anything since the reset.
+        self.there = [Const(1, 1), *self.moves(Const(1, 1), "there")]
         self.state(checks)
+
+    def moves(self, value: Any, name: str) -> list[Any]:
+        """Return what a value was of the request in each of the three stages, when it came."""
+        found = []
+        for stage in range(1, 4):
+            after: Any = Signal(len(value), name=f"{name}_{stage}")
+            with self.m.If(self.ready):
+                self.m.d.sync += after.eq(value)
+            found.append(after)
+            value = after
+        return found
 
     def size(self, number: Any) -> Any:
         """Size of a BAR in bytes; 0 if there is none."""
@@ -168,7 +194,9 @@ class _Windows(Bench):
         mask = Mux(size == 0, 0, (size - 1)[:32])
         window: Any = data.View(_ACTIVE, inside.signal(f"window{index}"))
         base, aim = Cat(low[12:], high), Cat(target[12:], target_high)
-        checks.invariant("registers take effect in the next clock", inside.signal(f"written{index}") == region.due)
+        checks.invariant("a write of a control 2 is made", inside.signal(f"here{index}") == region.fires)
+        checks.invariant("registers take effect in the clock after", inside.signal(f"written{index}") == region.due)
+        self._decoded(checks, region, index)
         last = Cat(limit[12:], Mux(control_1[13], limit_high, high))
         aside = Cat(aim[:20] & ~mask[12:], aim[20:])
         on = region.enabled & (control_1[:5] == 0) & (~region.by_bar | (size != 0))
@@ -186,67 +214,128 @@ class _Windows(Bench):
         checks.invariant("what is in force is what the registers were", ~region.enabled | prepared)
 
 
+    def _decoded(self, checks: Checks, region: _Region, index: int) -> None:
+        """Say that what is made in this clock was decoded as such."""
+        registers = self.inside.within("registers")
+        for register, offset, fields in _FIELDS:
+            here = self.made.w_en & (self.made.w_addr[2:] == (_STEP * index + _FIRST + offset) >> 2)
+            for lane in sorted({bit // 8 for low, high in fields.values() for bit in range(low, high + 1)}):
+                held = registers.signal(f"IB{index}_{register}_w_held{lane}")
+                checks.invariant("a write is decoded", held == (here & self.made.w_strb[lane]))
+        word = registers.signal("w_data_held")
+        checks.invariant("with its word", ~self.made.w_en | (word == self.made.w_data))
+
+
 class _Claims(_Windows):
     """Which window, which address."""
 
     def state(self, checks: Checks) -> None:
-        later = checks.later
-        dut, fixed = self.dut, self.fixed
-        free: Any = self.asked
-        for hit, local in self.claims:
-            checks.forward("the lowest window that matches claims the request", later(~(free & hit) | dut.claimed))
-            checks.forward("a request goes where that window says", later(~(free & hit) | (dut.local == local)))
-            free &= ~hit
-        checks.backward("nothing claims what no window matches", later(~free | ~dut.claimed))
-        checks.backward("of what is refused, only the lowest bits are passed on", later(~free | (dut.local < 128)))
-        (hit, local), (other, elsewhere) = self.claims
-        checks.cover("both match, with different targets", self.asked & hit & other & (local != elsewhere))
-        checks.cover("one claims by address", self.asked & other & ~self.regions[1].by_bar & (elsewhere[32:] != 0))
+        dut, fixed, there = self.dut, self.fixed, self.there
+        asks: list[Any] = [Const(1, 1)] * 4
+        hits = [[hit, *self.moves(hit, f"hit{index}")] for index, (hit, _) in enumerate(self.claims)]
+        goes = [[local, *self.moves(local, f"goes{index}")] for index, (_, local) in enumerate(self.claims)]
+        lows = [self.address[:16], *self.moves(self.address[:16], "low")]
+        offset = self.address[:32] & (self.size(self.bar) - 1)[:32]
+        shown = [Const(0, 1)] * 4
+        if fixed is not None:
+            asked = self.bar != fixed.number
+            asks = [asked, *self.moves(asked, "asked")]
+            shows = ~asked & (offset < 64 << 10)
+            shown = [shows, *self.moves(shows, "shown")]
+        self._stages(checks, asks, hits, goes, lows, shown)
+        free: Any = asks[3]
+        for hit, local in zip(hits, goes, strict=True):
+            wins = there[3] & free & hit[3]
+            checks.forward("the lowest window that matches claims the request", ~wins | dut.claimed)
+            checks.forward("a request goes where that window says", ~wins | (dut.local == local[3]))
+            free &= ~hit[3]
+        free &= there[3]
+        checks.backward("nothing claims what no window matches", ~free | ~dut.claimed)
+        checks.backward("of what is refused, only the lowest bits are passed on", ~free | (dut.local == lows[3][:7]))
+        self._when(checks, asks, hits, goes)
+        both = asks[3] & hits[0][3] & hits[1][3]
+        checks.cover("both match, with different targets", both & (goes[0][3] != goes[1][3]))
+        checks.cover("one claims by address", asks[0] & hits[1][0] & ~self.regions[1].by_bar & (goes[1][0][32:] != 0))
         checks.cover("one that is enabled does not match", free & self.regions[0].enabled & (self.size(self.bar) != 0))
         if fixed is not None:
-            offset = self.address[:32] & (self.size(fixed.number) - 1)[:32]
-            shown = ~self.asked & (offset < 64 << 10)
             checks.forward(
-                "a fixed BAR shows its page", later(~shown | dut.claimed & (dut.local == (offset + fixed.page)[:64]))
+                "a fixed BAR shows its page",
+                ~(there[3] & shown[3]) | dut.claimed & (dut.local == (lows[3] + fixed.page)[:64]),
             )
-            checks.backward("a fixed BAR shows nothing else", later(self.asked | shown | ~dut.claimed))
-            checks.cover("a window would take the fixed BAR elsewhere", shown & hit & (local != dut.local))
+            checks.backward("a fixed BAR shows nothing else", ~there[3] | asks[3] | shown[3] | ~dut.claimed)
+            elsewhere = hits[0][3] & (goes[0][3] != dut.local)
+            checks.cover("a window would take the fixed BAR elsewhere", shown[3] & elsewhere)
 
+    def _stages(self, checks: Checks, asks: Any, hits: Any, goes: Any, lows: Any, shown: Any) -> None:
+        """Say that the first two stages hold what the account says."""
+        get, there = self.inside.signal, self.there
+        for index in range(_WINDOWS):
+            above, below = (
+                get(f"{name}{index}_before") | (get(f"{name}{index}_same") & get(f"{name}{index}_low"))
+                for name in ("above", "below")
+            )
+            hit = get(f"by_bar{index}") | (get(f"by_page{index}") & above & below)
+            checks.invariant("whether each would claim it", ~there[1] | (hit == hits[index][1]))
+            checks.invariant("and to which address", ~there[1] | ~hit | (get(f"went{index}") == goes[index][1][7:]))
+            checks.invariant("which would go there", ~hits[index][1] | (goes[index][1][:7] == lows[1][:7]))
+            checks.invariant("which would go there", ~hits[index][2] | (goes[index][2][:7] == lows[2][:7]))
+            checks.invariant("which would go there", ~hits[index][3] | (goes[index][3][:7] == lows[3][:7]))
+            wins = asks[2] & hits[index][2] & ~Cat(hits[lower][2] for lower in range(index)).any()
+            checks.invariant("which one does", ~there[2] | (get(f"chosen{index}") == wins))
+            same = get(f"goes{index}") == goes[index][2][7:]
+            checks.invariant("where that goes", ~there[2] | ~hits[index][2] | same)
+        checks.invariant("the lowest bits", (~there[1] | (get("address1") == lows[1])))
+        checks.invariant("the lowest bits", (~there[2] | (get("address2") == lows[2])))
+        if self.fixed is not None:
+            checks.invariant("not the fixed BAR", ~there[1] | (get("asked") == asks[1]) & (get("shown") == shown[1]))
+            checks.invariant("the fixed BAR", ~there[2] | (get(f"chosen{_WINDOWS}") == shown[2]))
+            for stage in range(1, 4):
+                checks.invariant("one or the other", ~there[stage] | ~(asks[stage] & shown[stage]))
 
-class _InForce(_Windows):
-    """When registers take effect; what reads see of them."""
-
-    def state(self, checks: Checks) -> None:
-        dut, later = self.dut, checks.later
-        mapped: Any = Const(0, 1)
-        for index, region in enumerate(self.regions):
-            for offset, (_, ones) in _REGISTERS.items():
-                reads = self.r_en & (self.r_addr[2:] == (_STEP * index + _FIRST + offset) >> 2)
-                mapped |= reads
-                wanted = region.registers[offset] | ones
-                checks.forward("a register reads what was written to it", ~reads | (dut.bus.r_data == wanted))
-        checks.backward("everything else reads as zero", mapped | ~self.r_en | (dut.bus.r_data == 0))
-        two = checks.past(Cat(region.due for region in self.regions).any(), "fired_two_ago")
-        begun = checks.past(Const(1, 1), "begun")
-        request = Cat(self.bar, self.function, self.address)
-        same = begun & (checks.past(request, "request_before") == request)
-        answer = Cat(dut.claimed, dut.local)
-        kept = checks.past(answer, "answer_before") == answer
-        checks.backward(
-            "windows change in the second clock after a write of a control 2, and only then", ~same | two | kept
-        )
-        (hit, local), _ = self.claims
-        region = self.regions[0]
+    def _when(self, checks: Checks, asks: Any, hits: Any, goes: Any) -> None:
+        """State that a request is looked up in one clock."""
+        dut, region = self.dut, self.regions[0]
         due = checks.past(region.due, "due_ago")
         for offset, value in region.registers.items():
             before = checks.past(value, f"ib0_{offset:02x}_ago")
             checks.forward(
                 "all registers of a window take effect in one clock", ~due | (region.shown[offset] == before)
             )
-        matches = self.asked & hit
-        checks.forward("what they were then decides", later(~(due & matches) | dut.claimed & (dut.local == local)))
-        checks.cover("a window is aimed elsewhere", same & due & hit & ~kept)
-        checks.cover("a window is disabled", same & due & ~dut.claimed & ~kept)
+        fresh = self.there[3] & self.moves(due, "fresh")[2] & asks[3] & hits[0][3]
+        checks.forward(
+            "a request that moves in the second clock after a control 2 was written goes where they say then",
+            ~fresh | dut.claimed & (dut.local == goes[0][3]),
+        )
+
+
+class _InForce(_Windows):
+    """What reads see of the registers."""
+
+    def state(self, checks: Checks) -> None:
+        dut = self.dut
+        loaded: Any = Signal(reset_less=True, name="loaded")
+        at: Any = Signal(16, reset_less=True, name="r_addr_loaded")
+        with self.m.If(self.r_load):
+            self.m.d.sync += [at.eq(self.r_addr), loaded.eq(1)]
+        words: list[Any] = []
+        selects = self.dut._block._decoder.selects
+        for index, region in enumerate(self.regions):
+            for (register, _, _), (offset, (_, ones)) in zip(_FIELDS, _REGISTERS.items(), strict=True):
+                here = loaded & (at[2:] == (_STEP * index + _FIRST + offset) >> 2)
+                checks.invariant("what is selected was loaded", selects[f"IB{index}_{register}"] == here)
+                words.append((region.registers[offset] | ones) & here.replicate(32))
+        # What it reads as is there two clocks later: eight registers first, then all.
+        stages: list[Any] = [reduce(or_, words)]
+        for clock in range(dut.bus.signature.read_clocks):
+            stages.append(Signal(32, reset_less=True, name=f"read{clock}"))
+            self.m.d.sync += stages[-1].eq(stages[-2])
+        groups = [
+            self.inside.within("registers").signal(f"words_from{first}") for first in range(0, len(words), GROUP)
+        ]
+        checks.invariant("each eight of them", reduce(or_, groups) == stages[1])
+        checks.forward("a register reads what was written to it", ~stages[-1] & dut.bus.r_data == 0)
+        checks.backward("everything else reads as zero", stages[-1] & ~dut.bus.r_data == 0)
+        checks.cover("a word is read that was written", stages[-1][31])
 
 
 class _Ends(_Windows):
@@ -259,10 +348,15 @@ class _Ends(_Windows):
         in_page = start[:12] + bytes_ <= 4096
         in_bar = (start[:32] & (size - 1)[:32]) + bytes_ <= size
         fits = in_page & ((size == 0) | in_bar)
-        checks.forward("a request that ends in its page and in its BAR fits", ~fits | self.dut.fits)
-        checks.backward("no other fits", fits | ~self.dut.fits)
+        fitting, there = self.moves(fits, "fitting"), self.there
+        end, room, second = (self.inside.signal(name) for name in ("end", "room1", "fits2"))
+        checks.invariant("both ends", ~there[1] | ((end <= room) == fitting[0]))
+        checks.invariant("the nearer one", ~there[2] | (second == fitting[1]))
+        checks.forward("a request that ends in its page and in its BAR fits", ~(there[3] & fitting[2]) | self.dut.fits)
+        checks.backward("no other fits", ~there[3] | fitting[2] | ~self.dut.fits)
         checks.cover("one dword too many", in_page & ~in_bar & (size != 0) & (bytes_ == 8))
-        checks.cover("one that ends at a multiple of 4 KiB", self.dut.fits & (start[:12] + bytes_ == 4096))
+        exact = self.moves(start[:12] + bytes_ == 4096, "exact")[2]
+        checks.cover("one that ends at a multiple of 4 KiB", self.dut.fits & exact)
 
 
 _VARIANTS = {
@@ -272,7 +366,15 @@ _VARIANTS = {
 }
 
 PROOFS = [
-    Proof(f"inbound.{subject}.{variant}", summary, partial(bench, *_VARIANTS[variant]), depth=1, wide=True)
+    Proof(
+        f"inbound.{subject}.{variant}",
+        summary,
+        partial(bench, *_VARIANTS[variant]),
+        depth=1,
+        cover_depth=14,
+        mutant_depth=14,
+        wide=True,
+    )
     for subject, bench, variants, summary in (
         (
             "claims",
@@ -280,7 +382,7 @@ PROOFS = [
             _VARIANTS,
             "the lowest window that matches claims a request; where it goes; nothing else does",
         ),
-        ("in_force", _InForce, ("default",), "a window's registers take effect together, two clocks after CTRL2"),
+        ("in_force", _InForce, ("default",), "a window's registers read as they were written"),
         ("ends", _Ends, ("sizes",), "what fits: not across 4 KiB, not beyond the BAR"),
     )
     for variant in variants

@@ -1,97 +1,108 @@
 """Proof of the numbers with which the target begins a read: what `reads.series` takes for granted of its requests.
 
-Parser and target as in `completer.packets`, with whatever the windows say. The account keeps the header of the packet
-that ended last, and where the window sent it.
+Parser and target as in `completer.packets`, with whatever the windows say. The account keeps the header of each packet
+that has ended, where the window sent it, and the maximum payload of the clock before that.
 """
 
 from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Signal
-from completer import Front
+from amaranth.lib import data
 from reads import HEAD, REQUEST, bytes_left, first_dwords, lower_address
+from way_in import READ, WayIn
 
 from epbell_tb.formal_checks import Checks, Proof
 
 __all__ = ["PROOFS"]
 
-_READ, _LOCKED = 0, 7
+_LOCKED = 7
 
 
-class _Starts(Front):
+class _Starts(WayIn):
     """Parser and target, beside the request that is offered to the reads."""
 
     def state(self, m: Any, checks: Checks) -> None:
         """State what is offered with a request."""
-        target, header = self.target, self.header
-        ends = self.taken & self.tlast
-        was: Any = Signal(REQUEST, name="was")
-        where: Any = Signal(64, name="where")
-        kind: Any = Signal(4, name="was_kind")
-        sound: Any = Signal(name="was_sound")
-        over: Any = Signal(name="packet_over")
-        with m.If(self.ready):
-            m.d.sync += over.eq(ends)
-        with m.If(ends):
-            m.d.sync += [
-                was.dwords.eq(self.length),
-                was.first_be.eq(self.byte_enables[:4]),
-                was.last_be.eq(self.byte_enables[4:]),
-                was.address.eq(header[2:64]),
-                where.eq(self.local),
-                kind.eq(self.kind),
-                sound.eq(self.known & ~self.withdrawn & ~self.wrong),
-            ]
-        # The request as it stands: its place from the window, the maximum payload that is in force now.
-        asked: Any = Signal(REQUEST, name="asked")
-        m.d.comb += [asked.eq(was), asked.dword.eq(where[2:16]), asked.payload.eq(self.max_payload), asked.to.eq(1)]
-        stage: Any = Signal(target.segment.shape(), name="stage_segment")
-        inside = self.in_target.signal("stage")
-        m.d.comb += stage.eq(inside[: len(stage.as_value())])
-        place: Any = inside[len(stage.as_value()) :][:64]
-        full, h = self.in_target.signal("full"), stage.header
-        checks.invariant("what ended is in the stage", over == (full & stage.final))
-        reads = over & sound & (kind == _READ)
-        told = Cat(h.length, h.first_be, h.last_be, h.address[2:], h.kind)
-        wanted = Cat(was.dwords, was.first_be, was.last_be, was.address, kind)
-        plain = stage.known & ~stage.discontinued & ~stage.malformed
-        checks.invariant("as it ended", ~over | (plain == sound))
-        more = (self.kept_kind >= 12) | self.in_parser.signal("left").any()
-        checks.invariant("a packet that goes on, sound so far, has more of it", (self.at < 4) | self.was_wrong | more)
-        checks.invariant("with its header", ~(over & sound) | (told == wanted))
-        checks.invariant("where the window sent it", ~reads | (place == where))
+        seen = self.seen
+        layout = data.StructLayout({"there": 1, "ended": 1, "sound": 1, "kind": 4, "was": REQUEST, "where": 64})
+        said: Any = Signal(layout, name="said")
+        was = said.was
+        m.d.comb += [
+            said.there.eq(self.parser.valid),
+            said.ended.eq(seen.last),
+            said.sound.eq(seen.known & ~seen.withdrawn & ~seen.wrong),
+            said.kind.eq(seen.header[75:79]),
+            was.dwords.eq(seen.header[64:75]),
+            was.first_be.eq(seen.enables[:4]),
+            was.last_be.eq(seen.enables[4:]),
+            was.address.eq(seen.header[2:64]),
+            was.dword.eq(self.local[2:16]),
+            was.payload.eq(checks.past(self.max_payload, "payload_ago")),
+            was.to.eq(1),
+            said.where.eq(self.local),
+        ]
+        checks.invariant("the payload", self.in_target.within("decoder").signal("limit") == _reach(was.payload))
+        account = self.follow(checks, said, "said")
+        for name in ("decoded", "kept", "now"):
+            self._numbers(checks, getattr(account, name), getattr(self.views, name).request, checks.invariant)
+        now, target = account.now, self.target
+        inside = self.in_target
+        checks.invariant("something is being done", inside.signal("holds") == now.there)
+        checks.invariant("what is decoded", self.decoder_valid == account.decoded.there)
+        checks.invariant("what is offered", ~target.read_valid | now.there & now.ended)
+        for name in ("decoded", "kept", "now"):
+            there, view = getattr(account, name), getattr(self.views, name)
+            checks.invariant("what is offered", ~(there.there & view.read) | there.ended)
+        checks.invariant("what is offered", ~now.there | (target.read_valid == self.views.now.read))
+        shown: Any = Signal(layout, name="shown")
+        m.d.comb += shown.eq(now)
+        with m.If(~target.read_valid):
+            m.d.comb += shown.there.eq(0)
         read = target.read
         fetches = target.read_valid & (read.ram | read.pages.any())
+        checks.backward("only a sound read is begun", ~fetches | now.there & now.ended & now.sound & (now.kind == READ))
+        self._numbers(checks, shown, read, checks.forward)
+        fetch = read.either.fetch
+        checks.cover("a read in more than one completion", fetches & (fetch.rest != 0) & (read.lower[:2] == 3))
+        checks.cover("a read of nothing", fetches & (now.was.first_be == 0) & (now.was.dwords == 1))
+
+    def _numbers(self, checks: Checks, said: Any, read: Any, state: Any) -> None:
+        """State the numbers of a request, as properties or as invariants."""
+        was, kind = said.was, said.kind
+        over = said.there & said.ended
+        fetches = over & (read.ram | read.pages.any())
         fetch, refused = read.either.fetch, read.either.refused
         one = Const(1, 1)
-        checks.backward("only a sound read is begun", ~fetches | reads)
-        checks.forward(
+        state("only a sound read is begun", ~fetches | said.sound & (kind == READ))
+        state(
             "a read begins three dwords, the descriptor, before its first dword",
-            ~fetches | (fetch.origin == (where[2:16] - HEAD)[:14]),
+            ~fetches | (fetch.origin == (said.where[2:16] - HEAD)[:14]),
         )
-        first = first_dwords(asked)
-        checks.forward(
+        first = first_dwords(was)
+        state(
             "its first completion ends at a multiple of the maximum payload, or with it",
             ~fetches | (fetch.chunk == first),
         )
-        checks.forward("what is left is for the others", ~fetches | (fetch.rest == (was.dwords - first)[:11]))
-        checks.forward("its byte count", ~fetches | (read.byte_count == bytes_left(asked, one, was.dwords)))
-        checks.forward("its lower address", ~fetches | (read.lower == lower_address(asked, one, where[2:16])))
-        checks.forward(
-            "its byte enables", ~fetches | (Cat(read.first_be, read.last_be) == Cat(was.first_be, was.last_be))
-        )
-        refusals = target.read_valid & ~fetches & sound
-        memory = (kind == _READ) | (kind == _LOCKED)
-        checks.forward(
+        state("what is left is for the others", ~fetches | (fetch.rest == (was.dwords - first)[:11]))
+        state("its byte count", ~fetches | (read.byte_count == bytes_left(was, one, was.dwords)))
+        state("its lower address", ~fetches | (read.lower == lower_address(was, one, was.address)))
+        state("its byte enables", ~fetches | (Cat(read.first_be, read.last_be) == Cat(was.first_be, was.last_be)))
+        refusals = over & ~(read.ram | read.pages.any()) & said.sound
+        memory = (kind == READ) | (kind == _LOCKED)
+        state(
             "a refusal says how many bytes were asked, or 4 of what is no memory read",
-            ~refusals | (read.byte_count == Mux(memory, bytes_left(asked, one, was.dwords), 4)),
+            ~refusals | (read.byte_count == Mux(memory, bytes_left(was, one, was.dwords), 4)),
         )
-        checks.forward(
+        state(
             "and its address and length",
             ~refusals | (Cat(refused.address, refused.length) == Cat(was.address, was.dwords)),
         )
-        checks.cover("a read in more than one completion", fetches & (fetch.rest != 0) & (read.lower[:2] == 3))
-        checks.cover("a read of nothing", fetches & (was.first_be == 0) & (was.dwords == 1))
+
+
+def _reach(code: Any) -> Any:
+    """Bits 7:5 of the last dword of a completion: all ones up to the maximum payload."""
+    return Cat(code >= 1, code >= 2, code >= 3)
 
 
 PROOFS = [
@@ -100,6 +111,8 @@ PROOFS = [
         "the numbers with which a read begins: first completion, byte count, lower address",
         partial(_Starts, width),
         depth=1,
+        cover_depth=13,
+        mutant_depth=12,
         wide=True,
     )
     for width in (64,)

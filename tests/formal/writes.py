@@ -1,240 +1,291 @@
 """Proof of the host's writes: which dword goes where with which strobes, and which ones write nothing.
 
-Parser and target as in `completer.packets`, with whatever the windows say. The account keeps the payload of the beat
-that was taken last, which dwords of its packet that is, and where the window sends the packet.
+Parser and target as in `completer.packets`, with whatever the windows say. The account keeps the payload of each beat
+beyond the parser, which dwords of its packet that is, and where the window sends the packet.
 """
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal
-from completer import DOORBELLS, EDMA, RAM, RAM_SIZE, SIDE_B, WRITE, Front
+from amaranth.lib import data
+from way_in import DOORBELLS, EDMA, RAM, RAM_SIZE, SIDE_B, WRITE, WayIn
 
 from epbell_tb.formal_checks import Checks, Proof
 
 __all__ = ["PROOFS"]
 
 _LONGEST = 4
+_PLACES = ("decoded", "kept", "now")
 
 
-class _Writes(Front):
+class _Writes(WayIn):
     """Parser and target, beside the payload that is on its way."""
+
+    payload = True
 
     def state(self, m: Any, checks: Checks) -> None:
         """State where each dword of a write goes, and when."""
-        self.m = m
-        target, lanes, moved = self.target, self.lanes, self.ready
-        self._stable(checks)
-        sound = self.known & ~self.withdrawn & ~self.wrong & (self.kind == WRITE)
-        before = 4 if lanes == 2 else 0
-        here: Any = Signal(12, name="payload_before")  # dwords of the payload before this beat
-        number: Any = Signal(range(lanes + 1), name="payload_here")
-        rest: Any = Signal(12, name="payload_left")
-        fits = lanes if lanes == 2 else Mux(self.sop, lanes - 4, lanes)
+        lanes = self.lanes
+        layout = data.StructLayout({
+            "there": 1,
+            "pays": 1,  # payload of a write that was sound so far
+            "ended": 1,
+            "sound": 1,  # with this, the packet is a write that ends well
+            "begins": 1,  # it is the first of the payload
+            "whole": 1,  # it has the last dword of the payload
+            "count": range(lanes + 1),
+            "length": 11,
+            "enables": 8,
+            "words": self.width,
+            "where": 64,  # of the packet's first dword
+            "spot": 10,  # of the first dword that is held, within 4 KiB
+            "hit": 1,
+        })  # fmt: skip
+        said: Any = Signal(layout, name="said")
+        self._say(m, checks, said)
+        account = self.follow(checks, said, "said")
+        self._found(checks, account)
+        for name in _PLACES:
+            spec = self._spec(getattr(account, name))
+            if name != "now":
+                self._hold(checks, getattr(account, name), spec, getattr(self.views, name))
+        self._done(m, checks, account)
+
+    def _say(self, m: Any, checks: Checks, said: Any) -> None:
+        """Say what the beat in the parser's last stage is; what follows of a payload goes where it began."""
+        seen, lanes = self.seen, self.lanes
+        kind = seen.header[75:79]
+        good = seen.came & seen.known & ~seen.withdrawn & ~seen.wrong & (kind == WRITE)
+        rest = self._rest(seen)
+        where, spot = Signal(64, name="where"), Signal(10, name="next_spot")
+        hit, running = Signal(name="hit"), Signal(name="running")
         m.d.comb += [
-            here.eq(Mux(self.sop, 0, self.place - 4)),
-            rest.eq(self.length - here),
-            number.eq(Mux((self.place < before) | (lanes == 4), 0, Mux(rest < fits, rest, fits))),
+            said.there.eq(self.parser.valid),
+            said.pays.eq(good & (said.count != 0)),
+            said.ended.eq(seen.last),
+            said.sound.eq(good & seen.last),
+            said.begins.eq(seen.fresh),
+            said.whole.eq(rest <= lanes),
+            said.count.eq(self._number(seen)),
+            said.length.eq(seen.header[64:75]),
+            said.enables.eq(seen.enables),
+            said.words.eq(seen.words),
+            said.where.eq(Mux(seen.fresh, self.local, where)),
+            said.spot.eq(Mux(seen.fresh, self.local[2:12], spot)),
+            said.hit.eq(Mux(seen.fresh, self.claimed & self.fits & (seen.header[104:112] == 0), hit)),
         ]
-        words = [self.tdata.word_select(n, 32) for n in range(lanes)]
-        behind = [words[n + 4] if n + 4 < lanes else Const(0, 32) for n in range(lanes)]  # the descriptor
-        # What was taken last: payload of a write that was sound so far.
-        full: Any = Signal(name="holds")
-        over: Any = Signal(name="packet_over")
-        whole: Any = Signal(name="holds_last")
-        first: Any = Signal(name="holds_first")
-        count: Any = Signal(range(lanes + 1), name="holds_dwords")
-        length: Any = Signal(11, name="holds_length")
-        enables: Any = Signal(8, name="holds_enables")
-        kept: Any = [Signal(32, name=f"held{n}") for n in range(lanes)]
-        where: Any = Signal(64, name="where")  # of the packet's first dword
-        spot: Any = Signal(10, name="spot")  # of the first dword that is held, within 4 KiB
-        hit: Any = Signal(name="hit")
-        running: Any = Signal(name="running")  # payload of the packet on the stream was taken
-        payload = sound & (number != 0)
-        begins: Any = Signal(name="begins")
-        m.d.comb += begins.eq(here == 0)
-        with m.If(moved):
-            m.d.sync += [full.eq(self.tvalid & payload), over.eq(self.tvalid & self.tlast)]
-        with m.If(self.taken & payload):
-            m.d.sync += [
-                first.eq(begins), count.eq(number), whole.eq(rest <= fits), length.eq(self.length),
-                enables.eq(self.byte_enables), spot.eq(Mux(begins, self.local[2:12], spot + count)),
-                *(kept[n].eq(Mux(self.sop, word, words[n])) for n, word in enumerate(behind)),
-            ]  # fmt: skip
-            with m.If(begins):
-                m.d.sync += [where.eq(self.local), hit.eq(self.claimed & self.fits & (self.header[104:112] == 0))]
-        with m.If(self.taken):
-            m.d.sync += running.eq(payload & ~self.tlast)
-        # Where it goes.
-        ram = hit & (where >= RAM) & (where < RAM + RAM_SIZE)
-        side_b = hit & (where[16:] == SIDE_B >> 16)
+        with m.If(self.ready & said.pays):
+            m.d.sync += [where.eq(said.where), spot.eq(said.spot + said.count), hit.eq(said.hit)]
+        with m.If(self.ready & seen.came):
+            m.d.sync += running.eq(said.pays & ~seen.last)
+        self.running = SimpleNamespace(where=where, spot=spot, hit=hit, on=running)
+        behind = self.moved(self.behind[3], "behind5")
+        self._chain(checks, seen, self.behind[3], behind)
+        goes_on = (behind.at > 4) & ~behind.wrong & ~behind.gone & (behind.upper[11:15] == WRITE)
+        checks.invariant("a payload goes on", running == goes_on)
+        checks.invariant("what goes on has begun", ~(said.pays & ~seen.fresh) | running)
+        checks.invariant("its length", ~running | behind.headed & (behind.upper[:11] != 0))
+        self.length = behind.upper[:11]
+        number = self._number(seen)
+        for one in (*self.behind, behind):
+            checks.invariant("its header has passed", (one.at < 4) | (one.after_head == (one.at == 4)))
+        paid = seen.came & seen.known & (number != 0)
+        checks.invariant("the first of a payload", ~paid | ((seen.place == 4) == seen.fresh))
+        checks.invariant("a sound write pays", ~said.sound | said.pays)
+
+    def _found(self, checks: Checks, account: Any) -> None:
+        """Say what the decoder keeps for the rest of a payload."""
+        run, get = self.running, self.in_target.within("decoder").signal
+        found: Any = Signal.like(account.decoded, name="found")
+        self.m.d.comb += [found.where.eq(run.where), found.hit.eq(run.hit), found.length.eq(self.length)]
+        spec = self._spec(found)
+        here = (get("ram") == spec.ram) & (get("pages") == Cat(spec.side_b, spec.edma))
+        checks.invariant("where it goes", ~run.on | here)
+        there = (get("place")[10:] == run.where[12:16]) & (get("behind") == run.spot)
+        checks.invariant("where it goes", ~run.on | there)
+
+    def _spec(self, said: Any) -> Any:
+        """Where something goes, with which strobes."""
+        hit, where, length = said.hit, said.where, said.length
         doorbell = (where[2:16] == DOORBELLS[0] >> 2) | (where[2:16] == DOORBELLS[1] >> 2)
-        edma = hit & (where[16:] == EDMA >> 16) & doorbell & (length == 1)
-        page: Any = Signal(name="page")
-        m.d.comb += page.eq((side_b | edma) & (length <= _LONGEST))
-        strobes: Any = [
-            Mux(
-                n < count,
-                Mux(first & (n == 0), enables[:4], Mux(whole & (n + 1 == count) & (length != 1), enables[4:], 15)),
-                0,
-            )
-            for n in range(lanes)
-        ]
-        checks.forward(
-            "what is of the RAM goes there, in the clock after it was taken", ~(full & ram) | target.ram_valid
+        spec = SimpleNamespace(
+            ram=hit & (where >= RAM) & (where < RAM + RAM_SIZE),
+            side_b=hit & (where[16:] == SIDE_B >> 16),
+            edma=hit & (where[16:] == EDMA >> 16) & doorbell & (length == 1),
         )
-        checks.backward("nothing else does", ~target.ram_valid | full & ram)
+        spec.page = (spec.side_b | spec.edma) & (length <= _LONGEST)
+        ends = said.whole & (length != 1)
+        spec.strobes = [
+            Mux(
+                n < said.count,
+                Mux(said.begins & (n == 0), said.enables[:4], 15)
+                & Mux(ends & (n + 1 == said.count), said.enables[4:], 15),
+                0,
+            )[:4]
+            for n in range(self.lanes)
+        ]
+        return spec
+
+    def _hold(self, checks: Checks, said: Any, spec: Any, action: Any) -> None:
+        """Say what is decoded, or kept."""
+        there, pays = said.there, said.there & said.pays
+        checks.invariant("what writes", ~there | (action.ram == (said.pays & spec.ram)))
+        checks.invariant("what writes", ~there | (action.page == (said.pays & spec.page)))
+        checks.invariant("its end", ~there | (action.final == said.ended))
+        checks.invariant("a good end", ~there | (action.ends_well == (said.pays & said.ended & ~said.begins)))
+        checks.invariant("which page", ~pays | (action.pages == Cat(spec.side_b, spec.edma)))
+        checks.invariant("where", ~pays | (action.place == Cat(said.spot, said.where[12:16])))
+        words = [(n >= said.count) | (action.data[n] == said.words.word_select(n, 32)) for n in range(self.lanes)]
+        checks.invariant("its words", ~pays | Cat(words).all())
+        checks.invariant("its strobes", ~pays | (action.strobes.as_value() == Cat(spec.strobes)))
+        checks.invariant("which have some", ~pays | (action.bytes == Cat(strobe.any() for strobe in spec.strobes)))
+        checks.invariant("how many", ~pays | (action.steps == (said.count - 1)[:2]) & (said.count != 0))
+        refused = said.sound & ~(spec.ram | spec.page)
+        checks.invariant("what is refused", ~there | (action.events.write_refused == (said.ended & refused)))
+        checks.invariant("in its range", ~pays | (said.count <= self.lanes))
+        self._shape(checks, said)
+
+    def _shape(self, checks: Checks, said: Any) -> None:
+        """Say what any payload is like."""
+        pays = said.there & said.pays
+        checks.invariant("an end of a sound write", ~(said.there & said.sound) | said.pays & said.ended)
+        checks.invariant("a good end", ~(pays & said.ended) | said.sound)
+        checks.invariant("first and last are all", ~(pays & said.begins & said.whole) | (said.count == said.length))
+        checks.invariant("a single dword is the first", ~pays | (said.length != 1) | said.begins & (said.count == 1))
+        checks.invariant("what goes on is full", ~pays | said.whole | (said.count == self.lanes))
+        checks.invariant("what has its last dword ends", ~pays | (said.whole == said.ended))
+
+    def _done(self, m: Any, checks: Checks, account: Any) -> None:
+        """State what is done of the payload, a dword a clock where it is for a page."""
+        target, lanes, now = self.target, self.lanes, account.now
+        spec = self._spec(now)
+        holds = now.there & now.pays
+        ram, page = holds & spec.ram, Signal(name="page")
+        following: Any = Signal.like(now, name="following")  # what comes next
+        m.d.comb += [
+            page.eq(holds & spec.page),
+            following.eq(Mux(account.kept.there, account.kept.as_value(), account.decoded.as_value())),
+        ]
+        checks.forward("what is of the RAM goes there", ~ram | target.ram_valid)
+        checks.backward("nothing else does", ~target.ram_valid | ram)
         checks.forward(
             "to its address, with its words and strobes",
-            ~(full & ram)
-            | (target.ram_addr == spot)
-            & (target.ram_data.as_value() == Cat(kept))
-            & (target.ram_strb.as_value() == Cat(value[:4] for value in strobes)),
+            ~ram
+            | (target.ram_addr == now.spot)
+            & Cat((n >= now.count) | (target.ram_data[n] == now.words.word_select(n, 32)) for n in range(lanes)).all()
+            & (target.ram_strb.as_value() == Cat(spec.strobes)),
         )
-        # A page takes a dword a clock, when the packet has ended well or is about to.
+        # A page takes a dword a clock, when the packet has ended well.
         lane: Any = Signal(range(lanes + 1), name="lane")
-        well: Any = Signal(name="ends_well")
-        badly: Any = Signal(name="ends_badly")
-        ending = self.tvalid & self.tlast & ~self.sop & sound
-        waits = full & page & ~over
-        may_go = over | well
-        strobe: Any = Array(value[:4] for value in strobes)[lane[: (lanes - 1).bit_length()]]
-        due: Any = Signal(name="due")
-        steps: Any = Signal(name="steps")
+        well, badly = Signal(name="ends_well"), Signal(name="ends_badly")
+        ending = following.there & following.pays & following.ended & ~following.begins
+        may_go = now.ended | well
+        strobe: Any = Array(spec.strobes)[lane[: (lanes - 1).bit_length()]]
+        due, steps, leaves = Signal(name="due"), Signal(name="steps"), Signal(name="leaves")
         m.d.comb += [
-            due.eq(full & page & may_go & (strobe != 0)),
-            steps.eq(full & page & may_go & ((strobe == 0) | self.bus_ready)),
+            due.eq(page & may_go & ~badly & (strobe != 0)),
+            steps.eq(page & may_go & ~badly & ((strobe == 0) | self.bus_ready)),
+            leaves.eq(
+                Mux(page, badly | (steps & (lane + 1 == now.count)), Mux(ram, self.ram_ready, 1))
+                & (~target.read_valid | self.read_ready)
+            ),
         ]
-        leaves = ~(full & page) | badly | (steps & (lane + 1 == count))
         with m.If(leaves):
             m.d.sync += [lane.eq(0), well.eq(0), badly.eq(0)]
-        with m.Elif(waits & ~well):
-            m.d.sync += [well.eq(ending), badly.eq(self.tvalid & ~ending)]
+        with m.Elif(page & ~may_go):
+            m.d.sync += [well.eq(ending), badly.eq(following.there & ~ending)]
         with m.Elif(steps):
             m.d.sync += lane.eq(lane + 1)
         checks.forward(
-            "a dword for a page is written in its turn, when its packet has ended well, or its end is there and good",
-            ~due | target.bus_valid,
+            "a dword for a page is written in its turn, when its packet has ended well", ~due | target.bus_valid
         )
         checks.backward("nothing else rings: not what is refused, and not what is bad", ~target.bus_valid | due)
-        checks.backward(
-            "a write that waits goes when it has been done, or its packet has failed",
-            ~(full & page) | (moved == leaves),
-        )
-        low: Any = spot + lane  # 10: beyond 4 KiB, which inbound.ends excludes
+        checks.backward("a beat goes when it has been done, or its packet has failed", self.takes == leaves)
+        word: Any = Array(now.words.word_select(n, 32) for n in range(lanes))[lane[: (lanes - 1).bit_length()]]
+        low: Any = now.spot + lane  # 10: beyond 4 KiB, which inbound.ends excludes
         checks.forward(
             "to its page and address, with its word and strobes",
             ~due
             | low[10]
-            | (target.bus_pages == Cat(side_b, edma))
-            & (target.bus_addr == Cat(Const(0, 2), low[:10], where[12:16]))
-            & (target.bus_data == Array(kept)[lane[: (lanes - 1).bit_length()]])
+            | (target.bus_pages == Cat(spec.side_b, spec.edma))
+            & (target.bus_addr == Cat(Const(0, 2), low[:10], now.where[12:16]))
+            & (target.bus_data == word)
             & (target.bus_strb == strobe),
         )
-        self._reports(m, checks, over, full & over, hit & (ram | page), moved)
-        done: Any = Signal(name="page_written")  # something of the packet on the stream
-        with m.If(self.taken & (self.tlast | self.sop)):
-            m.d.sync += done.eq(0)
-        with m.Elif(target.bus_valid & ~over):
-            m.d.sync += done.eq(1)
-        wrote = done | (target.bus_valid & ~over)
+        wrote: Any = Signal(name="page_written")  # and its packet goes on
+        with m.If(self.takes):
+            m.d.sync += wrote.eq(now.there & well & ~now.ended)
         checks.backward(
-            "a packet of which something was written to a page ends well", ~(wrote & self.taken) | (ending & ~self.sop)
+            "a packet of which something was written to a page ends well",
+            ~wrote | now.there & now.pays & now.ended & ~now.begins,
         )
-        checks.invariant("its end is there", (~well | ending & page) & (~done | well))
-        checks.invariant("only writes of pages wait", (lane == 0) & ~badly | page)
-        self._inside(
-            checks, full, whole, first, count, length, enables, kept, where, spot, hit, lane, well, badly, over, running
-        )
-        checks.cover("a doorbell of one dword", target.bus_valid & self.bus_ready & over & (length == 1))
+        checks.backward("nothing is written before its end has come", ~(target.bus_valid & ~now.ended) | ending & well)
+        self._reported(m, checks, now, spec)
+        self._inside(checks, account, spec, lane, well, badly)
+        checks.cover("a doorbell of one dword", target.bus_valid & self.bus_ready & now.ended & (now.length == 1))
         checks.cover("two dwords of one write", (lane == 1) & target.bus_valid & (strobe == 3))
-        if lanes == 2:
-            checks.cover("a write of two beats waits for its end", full & page & well & (lane == 1) & ~over)
-        checks.cover("a packet is torn", self.torn)
+        checks.cover("a write of two beats waits for its end", page & well & (lane == 1) & ~now.ended)
 
-    def _stable(self, checks: Checks) -> None:
-        """Assume what AXI4-Stream demands of the hard block."""
-        pins = Cat(self.tdata, self.tkeep, self.tuser, self.tlast)
-        held = checks.past(self.tvalid & ~self.ready, "not_taken")
-        before = checks.past(pins, "pins_ago")
-        checks.assume(
-            "the hard block keeps a beat until it is taken, since AXI4-Stream demands it",
-            ~held | self.tvalid & (pins == before),
-        )
-
-    def _reports(self, m: Any, checks: Checks, over: Any, holds: Any, good: Any, moved: Any) -> None:
-        """State which writes are reported as refused, and which packets as torn."""
+    def _reported(self, m: Any, checks: Checks, now: Any, spec: Any) -> None:
+        """State which writes are reported as refused."""
         target = self.target
+        refused = now.there & now.ended & now.sound & ~(spec.ram | spec.page)
+        left = checks.past(refused & self.takes, "refused_left")
         checks.forward(
-            "a sound write that writes nothing is reported as refused, when it leaves",
-            ~(holds & moved & ~good) | target.write_refused,
+            "a sound write that writes nothing is reported as refused, when it has left", ~left | target.write_refused
         )
-        checks.backward("no other is", ~target.write_refused | holds & moved & ~good)
-        checks.backward(
-            "what is refused is not written", ~target.write_refused | ~(target.bus_valid | target.ram_valid)
-        )
-        torn: Any = Signal(name="torn_now")
-        m.d.comb += torn.eq(self.taken & self.sop & (self.at != 0))
-        checks.forward("a packet that the next one replaces is reported, then", ~torn | self.torn)
-        checks.backward("no other is", ~self.torn | torn)
-        checks.backward(
-            "a torn packet is reported in no clock in which another one is malformed", ~(self.torn & target.malformed)
-        )
+        checks.backward("no other is", ~target.write_refused | left)
+        checks.backward("what is refused is not written", ~refused | ~(target.bus_valid | target.ram_valid))
 
-    def _inside(self, checks: Checks, *account: Any) -> None:
-        """What is in the stage is what the account says."""
-        full, whole, first, count, length, enables, kept, where, spot, hit, lane, well, badly, over, running = account
-        target = self.target
-        stage: Any = Signal(target.segment.shape(), name="stage_segment")
-        raw = self.in_target.signal("stage")
-        size = len(stage.as_value())
-        self.m.d.comb += stage.eq(raw[:size])
-        local, claimed = raw[size : size + 64], raw[size + 64]
-        holds = self.in_target.signal("full")
-        checks.invariant("payload is held", (holds & stage.write) == full)
-        checks.invariant("the end is", over == (holds & stage.final))
-        h = stage.header
-        checks.invariant("nothing has come after an end", ~over | (self.at == 0))
-        checks.invariant(
-            "as it came",
-            ~full
-            | (Cat(stage.first, stage.tail, stage.count) == Cat(first, whole, count))
-            & (h.length == length)
-            & (Cat(h.first_be, h.last_be) == enables)
-            & (h.kind.as_value() == WRITE),
+    def _inside(self, checks: Checks, account: Any, spec: Any, lane: Any, well: Any, badly: Any) -> None:
+        """What is in the last stage is what the account says."""
+        target, lanes, now, action = self.target, self.lanes, account.now, self.views.now
+        get = self.in_target.signal
+        holds, page = now.there & now.pays, now.there & now.pays & spec.page
+        checks.invariant("something is being done", get("holds") == now.there)
+        checks.invariant("what is decoded", self.decoder_valid == account.decoded.there)
+        checks.invariant("a write of RAM", target.ram_valid == (holds & spec.ram))
+        alive = page & ~badly
+        checks.invariant("waits", get("waits") == (page & ~now.ended & ~well & ~badly))
+        checks.invariant("more", get("more") == (alive & (lane + 1 != now.count)))
+        strobe: Any = Array(spec.strobes)[lane[: (lanes - 1).bit_length()]]
+        checks.invariant("a write of a page", target.bus_valid == (alive & (now.ended | well) & (strobe != 0)))
+        checks.invariant("one thing", ~target.read_valid | now.there & ~now.pays)
+        checks.invariant("lanes are in range", (lane == 0) | page & (lane < now.count) & (now.ended | well))
+        checks.invariant("one outlook", ~((well | badly) & (~page | now.ended)) & ~(well & badly))
+        following = account.kept.there | account.decoded.there
+        checks.invariant("its end is there", ~(well | badly) | following)
+        good = Mux(
+            account.kept.there,
+            account.kept.pays & account.kept.ended & ~account.kept.begins,
+            account.decoded.pays & account.decoded.ended & ~account.decoded.begins,
         )
-        checks.invariant(
-            "its words", ~full | Cat((n >= count) | (stage.data[n] == kept[n]) for n in range(self.lanes)).all()
-        )
-        checks.invariant("how far", ~(full | running) | (stage.count == count) & (count != 0))
-        checks.invariant("what is held and is not the end goes on", ~full | over | running)
-        sound = (self.at != 0) & ~self.was_wrong & ~self.in_parser.signal("withdrawn") & (self.kept_kind == WRITE)
-        checks.invariant("what goes on is a write, sound so far", ~running | sound & self.in_parser.signal("active"))
-        checks.invariant("and there is more of it", ~sound | (self.at < 4) | self.in_parser.signal("left").any())
-        plain = stage.final & stage.known & ~stage.discontinued & ~stage.malformed
-        writes = plain & (h.kind.as_value() == WRITE)
-        checks.invariant("the end of a sound write has payload", ~(holds & writes) | stage.write)
-        fresh = self.in_parser.signal("fresh")
-        if self.lanes == 2:
-            goes_on = (self.at >= 4) & sound
-            checks.invariant("no payload yet", ~goes_on | (fresh == (self.at == 4)) & (running == (self.at != 4)))
-        else:
-            checks.invariant("payload in the first beat", ~sound | ~fresh & running)
-        checks.invariant(
-            "where it goes",
-            ~(full | running) | (Cat(local[2:12], local[12:]) == Cat(spot, where[12:])) & (claimed == hit),
-        )
-        checks.invariant("the first goes there", ~(full & first) | (spot == where[2:12]))
-        checks.invariant("in its turn", self.in_target.signal("lane") == lane)
-        checks.invariant(
-            "released", (self.in_target.signal("released") == well) & (self.in_target.signal("dropped") == badly)
-        )
-        checks.invariant("lanes are in range", (lane == 0) | full & (lane < count))
-        checks.invariant("one outlook", ~((well | badly) & (~full | over)) & ~(well & badly))
-        checks.invariant("something is held", ~full | (count != 0) & (count <= self.lanes))
-        checks.invariant("first and last are all", ~(full & first & whole) | (count == length))
-        checks.invariant("a single dword is the first", ~full | (length != 1) | first & (count == 1))
+        checks.invariant("and good", ~well | good)
+        place = Cat((now.spot + lane)[:10], now.where[12:16])
+        over = (now.spot + lane)[10]
+        checks.invariant("where", ~holds | over | (action.place == place))
+        checks.invariant("which page", ~holds | (action.pages == Cat(spec.side_b, spec.edma)))
+        strobes, words, some = Cat(spec.strobes), now.words, Cat(value.any() for value in spec.strobes)
+        for n in range(lanes):
+            here = holds & (lane == n)
+            checks.invariant("its strobes", ~here | (action.strobes.as_value()[: 4 * (lanes - n)] == strobes[4 * n :]))
+            checks.invariant("which have some", ~here | (action.bytes[: lanes - n] == some[n:]))
+            checks.invariant("steps", ~(here & spec.page) | (action.steps == (now.count - 1 - n)[:2]))
+            for k in range(lanes - n):
+                same = action.data[k] == words.word_select(n + k, 32)
+                checks.invariant("its words", ~here | (n + k >= now.count) | same)
+        reports = data.View(action.events.shape(), self._as_value(get("reports")))
+        refused = now.there & now.ended & now.sound & ~(spec.ram | spec.page)
+        checks.invariant("what is refused", reports.write_refused == refused)
+        for name in _PLACES:
+            self._shape(checks, getattr(account, name))
+            said = getattr(account, name)
+            checks.invariant("in its range", ~(said.there & said.pays) | (said.count <= lanes) & (said.count != 0))
+            view = getattr(self.views, name)
+            checks.invariant("an answer is no write", ~(said.there & view.read) | ~said.pays)
+        checks.invariant("a read", target.read_valid == (now.there & action.read))
 
 
 PROOFS = [
@@ -243,8 +294,8 @@ PROOFS = [
         "each dword of a write goes where the window says, with its strobes; what is refused or bad rings nothing",
         partial(_Writes, width),
         depth=1,
-        cover_depth=8,
-        mutant_depth=7,
+        cover_depth=16,
+        mutant_depth=14,
         wide=True,
     )
     for width in (64,)

@@ -182,7 +182,7 @@ class Decoder(wiring.Component):
         here: Any = self.claimed & self.fits & (segment.header.function < self._functions)
         ram: Any = Signal(reset_less=True)
         pages: Any = Signal(len(self._pages), reset_less=True)
-        with m.If(self.ready & segment.first):
+        with m.If(self.ready & self.valid & segment.first):
             m.d.sync += ram.eq(here & (local[self._ram_bits :] == self._ram_base >> self._ram_bits))
             for index, page in enumerate(self._pages):
                 at = here & (local[PAGE_BITS:] == page.base >> PAGE_BITS)
@@ -200,7 +200,7 @@ class Decoder(wiring.Component):
         m.d.comb += [now.eq(Mux(segment.first, self.local[2:12], behind)), self.action.place.eq(place)]
         with m.If(self.ready):
             m.d.sync += place[low].eq(now)
-        with m.If(self.ready & segment.first):
+        with m.If(self.ready & self.valid & segment.first):
             m.d.sync += place[10:].eq(self.local[12 : 2 + len(place)])
         with m.If(self.ready & self.valid & segment.write):
             m.d.sync += behind.eq(now + segment.count)
@@ -252,7 +252,7 @@ class Decoder(wiring.Component):
         m.d.sync += limit.eq(Cat(self.max_payload != 0, self.max_payload[1], self.max_payload.all()))
         to_end = self._held("to_end", m, ((~local[2:10] & Cat(Const(31, 5), limit)) + 1)[:9])
         origin = self._held("origin", m, (local[2:] - DESCRIPTOR)[: len(action.place)])
-        behind: Any = Signal(12)
+        beyond: Any = Signal(12)
         memory: Any = (kind == RequestType.MEM_READ) | (kind == RequestType.MEM_READ_LOCKED)
         beside = tlp.bytes_beside(segment.header)
         dwords = self._held("dwords", m, Mux(memory, segment.header.length, 1)[:11])
@@ -265,13 +265,13 @@ class Decoder(wiring.Component):
             request.byte_count.eq((dwords << 2) - aside),
             request.lower.eq(self._held("lower", m, lower & memory.replicate(7))),
             *(request[name].eq(header[name]) for name in _SENT),
-            behind.eq(header.length - to_end),
+            beyond.eq(header.length - to_end),
         ]
         with m.If(good & (ram | at_page)):
             m.d.comb += [
                 fetch.origin.eq(origin),
-                fetch.chunk.eq(Mux(behind[11], header.length, to_end)),
-                fetch.rest.eq(Mux(behind[11], 0, behind)),
+                fetch.chunk.eq(Mux(beyond[11], header.length, to_end)),
+                fetch.rest.eq(Mux(beyond[11], 0, beyond)),
             ]
         with m.Else():
             m.d.comb += [refused.address.eq(header.address[2:]), *(refused[name].eq(header[name]) for name in REPEATED)]

@@ -46,7 +46,7 @@ def segment_layout(lanes: int) -> data.StructLayout:
     count : range(lanes + 1)
         Valid dwords in ``data``.
     first : 1
-        Not the continuation of a payload: ``header`` is news. Beats without a segment may say so too.
+        Not the continuation of a payload: ``header`` is news.
     tail : 1
         By the header's length, ``data`` holds the payload's last dword.
     single : 1
@@ -224,20 +224,15 @@ class RequestParser(wiring.Component):
         own = max(lanes - 4, 0)  # dwords of payload in the header's beat, at most
         carries: Any = any_of([kind == some for some in _CARRIERS])
         behind: Any = Signal(12)  # dwords behind it, less one
-        goes_on: Any = Signal()
-        here: Any = Signal(range(own + 1))
-        m.d.comb += [
-            behind.eq(length - (own + 1)),
-            goes_on.eq(carries & ~behind[11]),
-            here.eq(Mux(behind[11], length, own) if own else 0),
-        ]
+        m.d.comb += behind.eq(length - (own + 1))
+        here: Any = Mux(carries, Mux(behind[11], length, own), 0)[: own.bit_length()] if own else Const(0, 1)
         shift = lanes.bit_length() - 1
         values = {
-            "goes_on": goes_on,
+            "goes_on": carries & ~behind[11],
             "beats": behind[shift:11],  # behind the header's, less one
             "one": ~behind[shift:11].any(),
             "rest": (behind[:shift] + 1)[: lanes.bit_length()],  # dwords in the last of them
-            "here": Mux(carries, here, 0)[: len(here)] if own else Const(0, 1),
+            "here": here,
             "empty": ~length.any(),
             "single": length == 1,
             "writes": kind == RequestType.MEM_WRITE,
@@ -255,7 +250,7 @@ class RequestParser(wiring.Component):
         active: Any = Signal()  # the header is known, and the packet goes on
         ending: Any = Signal(reset_less=True)  # the next beat is to be the last
         left: Any = Signal.like(packet.beats, reset_less=True)  # beats to come behind the next one
-        fresh: Any = Signal(reset_less=True)  # the header has passed, and no payload
+        fresh: Any = Signal()  # the header has passed, and no payload
         gone: Any = Signal()  # the packet in progress was withdrawn
         known: Any = Signal()
         tail: Any = Signal()
@@ -285,7 +280,7 @@ class RequestParser(wiring.Component):
             **{name: getattr(packet, name) for name in ("empty", "single", "writes", "message")},
             **{"header": self.header, "words": words, "head": head, "ending": ending, "last": passed.last},
             **{"known": known, "gone": withdrawn, "tail": tail, "count": count, "gaps": passed.gaps},
-            first=came & (head | (fresh if lanes < 8 else 0)),
+            first=head | (fresh if lanes < 8 else 0),
             torn=passed.torn | (came & passed.sop & active),
             as_head=passed.used == packet.here + before,
             as_last=passed.used == packet.rest,
