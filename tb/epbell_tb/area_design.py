@@ -1,9 +1,11 @@
-"""A module on its own in an FPGA: registers at its ports, and none of them a pad.
+"""A module on its own in an FPGA: registers at its ports, and three pads for each clock.
 
-Where a module is measured alone, its ports would be pads, whose delays say nothing about a design around it, or would
-be left open, and paths from and to them would not count at all. Here each port but a clock has a flip-flop on its other
-side. So every path of the module counts, those from its inputs and to its outputs in full, as between two blocks that
-register what they exchange; the flip-flops are of a module around it and are not counted.
+Where a module is measured alone, its ports would be pads, whose delays say nothing about a design around it and of
+which there are too few, or would be left open, and paths from and to them would not count at all. Here each port but a
+clock has a flip-flop on its other side. So every path of the module counts, those from its inputs and to its outputs in
+full, as between two blocks that register what they exchange. Through these flip-flops the inputs are shifted in from
+one pad; what those of the outputs hold is folded into one bit behind them. They are of a module around it, and are not
+counted. The clocks come from pads, and so are on the FPGA's clock nets, as in any design.
 """
 
 from __future__ import annotations
@@ -86,21 +88,29 @@ def wrapper(rtlil: str, module: str) -> str:
     ports = _ports(rtlil, module)
     clocks = {name for name, _, _ in ports if name == "clk" or name.endswith("_clk")}
     declared, inside, connected = [], [], []
+    shifted: dict[str, str] = {}  # the bit that the next input of a clock takes
+    folded: dict[str, str] = {}
+    for clock in sorted(clocks):
+        declared += [f"input {clock}", f"input {clock}_in", f"output reg {clock}_out"]
+        shifted[clock], folded[clock] = f"{clock}_in", "1'b0"
     for name, direction, width in ports:
         if name in clocks:
-            declared.append(f"input {name}")
             connected.append(f".{name}({name})")
             continue
         own = f"{name.partition('_')[0]}_clk"
         clock, bits = own if own in clocks else "clk", f"[{width - 1}:0] "
         if direction == "input":
-            declared.append(f"input {bits}{name}")
-            inside.append(f"  reg {bits}{name}_q;\n  always @(posedge {clock}) {name}_q <= {name};")
+            shift = f"{name}_q <= {{{name}_q, {shifted[clock]}}}"
+            inside.append(f"  reg {bits}{name}_q;\n  always @(posedge {clock}) {shift};")
             connected.append(f".{name}({name}_q)")
+            shifted[clock] = f"{name}_q[{width - 1}]"
         else:
-            declared.append(f"output reg {bits}{name}")
-            inside.append(f"  wire {bits}{name}_d;\n  always @(posedge {clock}) {name} <= {name}_d;")
+            fold = f"{name}_f <= {{{name}_f, {folded[clock]}}} ^ {name}_q"
+            inside.append(f"  wire {bits}{name}_d;\n  reg {bits}{name}_q, {name}_f;")
+            inside.append(f"  always @(posedge {clock}) {name}_q <= {name}_d;\n  always @(posedge {clock}) {fold};")
             connected.append(f".{name}({name}_d)")
+            folded[clock] = f"{name}_f[{width - 1}]"
+    inside += [f"  always @(posedge {clock}) {clock}_out <= {bit} ^ {shifted[clock]};" for clock, bit in folded.items()]
     lines = [f"module {TOP}({', '.join(declared)});", *inside, f"  {module} dut({', '.join(connected)});", "endmodule"]
     return "\n".join(lines) + "\n"
 

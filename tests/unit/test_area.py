@@ -118,11 +118,15 @@ def test_configurations():
 
 def test_every_port_but_a_clock_has_a_flip_flop_of_its_clock():
     text = area_design.wrapper(RTLIL, "m")
-    assert "input [15:0] a_axil_awaddr" in text
-    assert "always @(posedge a_clk) a_axil_awaddr_q <= a_axil_awaddr;" in text
-    assert "always @(posedge a_clk) a_rst_q <= a_rst;" in text
-    assert "always @(posedge b_clk) b_irq <= b_irq_d;" in text
-    assert "reg [0:0] a_clk_q" not in text
+    pads = "input a_clk, input a_clk_in, output reg a_clk_out, input b_clk, input b_clk_in, output reg b_clk_out"
+    assert f"module area({pads});" in text
+    assert "always @(posedge a_clk) a_axil_awaddr_q <= {a_axil_awaddr_q, a_clk_in};" in text
+    assert "always @(posedge a_clk) a_rst_q <= {a_rst_q, a_axil_awaddr_q[15]};" in text
+    assert "always @(posedge b_clk) b_irq_q <= b_irq_d;" in text
+    assert "always @(posedge b_clk) b_irq_f <= {b_irq_f, 1'b0} ^ b_irq_q;" in text
+    assert "always @(posedge a_clk) a_clk_out <= 1'b0 ^ a_rst_q[0];" in text
+    assert "always @(posedge b_clk) b_clk_out <= b_irq_f[1] ^ b_clk_in;" in text
+    assert "a_clk_q" not in text
     connected = ".a_axil_awaddr(a_axil_awaddr_q), .a_rst(a_rst_q), .a_clk(a_clk), .b_clk(b_clk), .b_irq(b_irq_d)"
     assert f"  m dut({connected});" in text
     assert "inside" not in text
@@ -131,7 +135,7 @@ def test_every_port_but_a_clock_has_a_flip_flop_of_its_clock():
 
 def test_a_port_without_a_clock_of_its_own_belongs_to_clk():
     text = area_design.wrapper(RTLIL.replace("a_clk", "clk").replace("b_clk", "c_clk"), "m")
-    assert "always @(posedge clk) b_irq <= b_irq_d;" in text
+    assert "always @(posedge clk) b_irq_q <= b_irq_d;" in text
 
 
 def test_a_module_that_is_not_there():
@@ -148,8 +152,9 @@ def test_the_wrapper_has_every_port_of_a_real_module():
         net = name if name == "clk" else f"{name}_q" if port.direction == "input" else f"{name}_d"
         assert f".{name}({net})" in made.verilog
         if name != "clk":
-            assert f" [{port.width - 1}:0] {name}" in made.verilog
-    assert made.verilog.count("always @(posedge clk)") == len(ports) - 1
+            assert f" reg [{port.width - 1}:0] {name}_q" in made.verilog
+    outputs = sum(port.direction == "output" for port in ports.values())
+    assert made.verilog.count("always @(posedge clk)") == len(ports) - 1 + outputs + 1
 
 
 def test_large_memories_are_in_the_design():
