@@ -5,7 +5,8 @@ which there are too few, or would be left open, and paths from and to them would
 clock has a flip-flop on its other side. So every path of the module counts, those from its inputs and to its outputs in
 full, as between two blocks that register what they exchange. Through these flip-flops the inputs are shifted in from
 one pad; what those of the outputs hold is folded into one bit behind them. They are of a module around it, and are not
-counted. The clocks come from pads, and so are on the FPGA's clock nets, as in any design.
+counted. The clocks come from pads, and so are on the FPGA's clock nets, as in any design; so are the resets, which
+vendors' tools put there by themselves.
 """
 
 from __future__ import annotations
@@ -102,7 +103,11 @@ def wrapper(rtlil: str, module: str) -> str:
         if direction == "input":
             shift = f"{name}_q <= {{{name}_q, {shifted[clock]}}}"
             inside.append(f"  reg {bits}{name}_q;\n  always @(posedge {clock}) {shift};")
-            connected.append(f".{name}({name}_q)")
+            if name == "rst" or name.endswith("_rst"):
+                inside.append(f"  wire {name}_g;\n  DCCA {name}_buffer(.CLKI({name}_q), .CLKO({name}_g), .CE(1'b1));")
+                connected.append(f".{name}({name}_g)")
+            else:
+                connected.append(f".{name}({name}_q)")
             shifted[clock] = f"{name}_q[{width - 1}]"
         else:
             fold = f"{name}_f <= {{{name}_f, {folded[clock]}}} ^ {name}_q"

@@ -126,8 +126,9 @@ def test_every_port_but_a_clock_has_a_flip_flop_of_its_clock():
     assert "always @(posedge b_clk) b_irq_f <= {b_irq_f, 1'b0} ^ b_irq_q;" in text
     assert "always @(posedge a_clk) a_clk_out <= 1'b0 ^ a_rst_q[0];" in text
     assert "always @(posedge b_clk) b_clk_out <= b_irq_f[1] ^ b_clk_in;" in text
+    assert "DCCA a_rst_buffer(.CLKI(a_rst_q), .CLKO(a_rst_g), .CE(1'b1));" in text
     assert "a_clk_q" not in text
-    connected = ".a_axil_awaddr(a_axil_awaddr_q), .a_rst(a_rst_q), .a_clk(a_clk), .b_clk(b_clk), .b_irq(b_irq_d)"
+    connected = ".a_axil_awaddr(a_axil_awaddr_q), .a_rst(a_rst_g), .a_clk(a_clk), .b_clk(b_clk), .b_irq(b_irq_d)"
     assert f"  m dut({connected});" in text
     assert "inside" not in text
     assert "elsewhere" not in text
@@ -149,7 +150,7 @@ def test_the_wrapper_has_every_port_of_a_real_module():
     ports = {port.name: port for port in export.ports_of(export.to_systemverilog(doorbell.recipe(), "x"), "x")}
     assert len(ports) > 20
     for name, port in ports.items():
-        net = name if name == "clk" else f"{name}_q" if port.direction == "input" else f"{name}_d"
+        net = {"clk": "clk", "rst": "rst_g"}.get(name, f"{name}_q" if port.direction == "input" else f"{name}_d")
         assert f".{name}({net})" in made.verilog
         if name != "clk":
             assert f" reg [{port.width - 1}:0] {name}_q" in made.verilog
