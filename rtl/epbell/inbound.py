@@ -157,7 +157,8 @@ class Inbound(wiring.Component):
         uppers = [self._stage(m, **{f"goes{index}": upper}) for index, (_, upper) in enumerate(windows)]
         low = self._stage(m, address2=low)
         if self._fixed is not None:
-            uppers.append(Cat(low[_LEAST_BAR_BITS:], Const(self._fixed.page >> PAGE_BITS, 64 - PAGE_BITS)))
+            offset = low & (_size(self._bars[self._fixed.number]) - 1)
+            uppers.append(Cat(offset[_LEAST_BAR_BITS:PAGE_BITS], Const(self._fixed.page >> PAGE_BITS, 64 - PAGE_BITS)))
 
         # The lowest bits are the request's in any BAR; a refusal is answered with them.
         upper = any_of([upper & wins.replicate(len(upper)) for upper, wins in zip(uppers, chosen, strict=True)])

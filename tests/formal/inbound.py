@@ -62,6 +62,7 @@ _FIELDS = (
 _SMALL_AND_LARGE = (Bar(128), Bar(4096), Bar(2 << 30, wide=True), None, Bar(2048), None)
 _WITH_FIXED = (Bar(64 << 10), None, Bar(256 << 10, wide=True), None, Bar(4096), None)
 _FIXED = FixedBar(2, 0x5F09_0000)
+_FIXED_SMALL = FixedBar(4, 0x5F09_0000)
 
 
 class _Region:
@@ -258,9 +259,14 @@ class _Claims(_Windows):
         checks.cover("one claims by address", asks[0] & hits[1][0] & ~self.regions[1].by_bar & (goes[1][0][32:] != 0))
         checks.cover("one that is enabled does not match", free & self.regions[0].enabled & (self.size(self.bar) != 0))
         if fixed is not None:
+            offsets = self.moves(offset[:16], "offset")
+            kept = (self.size(Const(fixed.number)) - 1)[:16]
+            for stage in range(3):
+                same = offsets[stage] == (lows[stage + 1] & kept)
+                checks.invariant("the offset in it", asks[stage + 1] | ~there[stage + 1] | same)
             checks.forward(
                 "a fixed BAR shows its page",
-                ~(there[3] & shown[3]) | dut.claimed & (dut.local == (lows[3] + fixed.page)[:64]),
+                ~(there[3] & shown[3]) | dut.claimed & (dut.local == (offsets[2] + fixed.page)[:64]),
             )
             checks.backward("a fixed BAR shows nothing else", ~there[3] | asks[3] | shown[3] | ~dut.claimed)
             elsewhere = hits[0][3] & (goes[0][3] != dut.local)
@@ -363,6 +369,7 @@ _VARIANTS = {
     "default": (DEFAULT_BARS, None),
     "sizes": (_SMALL_AND_LARGE, None),
     "fixed": (_WITH_FIXED, _FIXED),
+    "fixed4k": (_WITH_FIXED, _FIXED_SMALL),
 }
 
 PROOFS = [

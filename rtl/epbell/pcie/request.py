@@ -116,8 +116,8 @@ class RequestParser(wiring.Component):
     age : Out(AGE)
         Clocks since the first beat of the segment's packet was accepted.
     idle : Out(1)
-        No packet is in progress, and nothing is in the stages. It rises a clock late, and falls in the clock after a
-        beat was accepted.
+        No packet is in progress, and nothing of one is in the stages. It rises a clock late, and falls in the clock
+        after the first beat of a packet was accepted.
 
     Raises
     ------
@@ -153,13 +153,11 @@ class RequestParser(wiring.Component):
         with m.If(self.ready):
             m.d.sync += self._valid.eq(Cat(self.cq.tvalid, self._valid))
         beat = self._take(m)
-        early, passed, packet = self._head(m, beat)
-        active, placed = self._count(m, passed, packet)
+        passed, packet = self._head(m, beat)
+        placed = self._count(m, passed, packet)
         self._judge(m, self._check(m, placed))
-        self._ages(m, beat)
-        coming = self.cq.tvalid & self.ready
         m.d.comb += self.cq.tready.eq(self.ready)
-        m.d.sync += self.idle.eq(~(coming | self._valid.any() | early | active))
+        self._watch(m)
         return m
 
     def _stage(self, m: Any, number: int, **values: Any) -> Any:
@@ -177,7 +175,7 @@ class RequestParser(wiring.Component):
         sideband: Any = Cat(user.first_be, user.last_be, user.tph)
         return self._stage(m, 0, **flags, sideband=sideband, keep=cq.tkeep, words=cq.tdata)
 
-    def _head(self, m: Any, beat: Any) -> tuple[Any, Any, Any]:
+    def _head(self, m: Any, beat: Any) -> tuple[Any, Any]:
         """Stage 1: the header as far as it has come, and what it says of the beats to come."""
         lanes, came = self._lanes, self._valid[0]
         early: Any = Signal()  # half a descriptor has passed, and the packet goes on (64 bits only)
@@ -216,7 +214,7 @@ class RequestParser(wiring.Component):
             gaps=gaps.any(),
             used=used,
         )
-        return early, passed, packet
+        return passed, packet
 
     def _foresee(self, m: Any, taken: Any, length: Any, kind: Any) -> Any:
         """Beside the header: how its payload is spread over the beats, the one of the header and those behind it."""
@@ -243,7 +241,7 @@ class RequestParser(wiring.Component):
             m.d.sync += [found[name].eq(value) for name, value in values.items()]
         return SimpleNamespace(**found)
 
-    def _count(self, m: Any, passed: Any, packet: Any) -> tuple[Any, Any]:
+    def _count(self, m: Any, passed: Any, packet: Any) -> Any:
         """Stage 2: where in its packet a beat is; its payload in lane 0."""
         lanes, came = self._lanes, self._valid[1]
         head = passed.head
@@ -274,7 +272,7 @@ class RequestParser(wiring.Component):
         if lanes >= 8:
             words = Mux(head, passed.words[128:], passed.words)
         before = min(lanes, 4)  # dwords of the descriptor in the header's beat
-        placed = self._stage(
+        return self._stage(
             m,
             2,
             **{name: getattr(packet, name) for name in ("empty", "single", "writes", "message")},
@@ -286,7 +284,6 @@ class RequestParser(wiring.Component):
             as_last=passed.used == packet.rest,
             as_others=passed.used == lanes,
         )
-        return active, placed
 
     def _check(self, m: Any, placed: Any) -> Any:
         """Stage 3: whether a beat ends its packet if it should, and has the lanes that it should."""
@@ -319,11 +316,20 @@ class RequestParser(wiring.Component):
         m.d.comb += [self.segment[name].eq(getattr(segment, name)) for name in self.segment.shape().members]
         m.d.comb += self.valid.eq(self._valid[4] & segment.says)
 
-    def _ages(self, m: Any, beat: Any) -> None:
-        """Count the clocks since the first beat of the packet that came last, and take them along."""
+    def _watch(self, m: Any) -> None:
+        """See whether anything of a packet is there; count the clocks since the packet that came last began."""
+        cq = self.cq
+        sop: Any = usp.request_user(self._width, cq.tuser).sop
+        owned: Any = Signal(5)  # there is a beat of a packet in this stage
+        begun: Any = Signal()  # a packet has, and not ended
+        came = self.ready & cq.tvalid
+        with m.If(came):
+            m.d.sync += begun.eq((sop | begun) & ~cq.tlast)
+        with m.If(self.ready):
+            m.d.sync += owned.eq(Cat(cq.tvalid & (sop | begun), owned))
+        m.d.sync += self.idle.eq(~((came & sop) | begun | owned.any()))
         age: Any = Signal(AGE, name="age0")
-        user = usp.request_user(self._width, self.cq.tuser)
-        starts = self.ready & self.cq.tvalid & user.sop
+        starts = came & sop
         m.d.sync += age.eq(Mux(starts, 1, older(age)))
         for stage in range(1, 5):
             age, before = Signal(AGE, name=f"age{stage}", reset_less=True), age
