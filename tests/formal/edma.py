@@ -12,6 +12,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from bus import state_responses
+from inside import Inside
 
 from epbell import axil, csr
 from epbell.edma import Edma, EdmaAxil, EdmaShape
@@ -29,8 +30,8 @@ _VIEWPORT, _BANK = 0xFC, 0x100
 class _Seen(Edma):
     """The page as it is; shows the latch, for the invariants."""
 
-    def __init__(self, shape: EdmaShape) -> None:
-        super().__init__(shape)
+    def __init__(self, shape: EdmaShape, *, registered: bool) -> None:
+        super().__init__(shape, registered=registered)
         self.latch: Any = Signal(name="latch_seen")
 
     def _emulation(self, m: Any) -> Any:
@@ -54,22 +55,33 @@ class _Kind:
         return self.status & ~self.masked & self.enabled
 
 
+class _Made:
+    """The writes of a registered port, in the clock in which they are made."""
+
+    def __init__(self, checks: Checks, port: Any) -> None:
+        for name in ("w_en", "w_addr", "w_data", "w_strb"):
+            setattr(self, name, checks.past(getattr(port, name), f"{name}_before"))
+
+
 class _Page(Bench):
     """The page and what it has to hold."""
 
-    def __init__(self, personality: str) -> None:
-        self.personality = personality
+    def __init__(self, personality: str, *, registered: bool) -> None:
+        self.personality, self.registered = personality, registered
         pulses = {f"{way}_{kind}": In(_CHANNELS) for way in _DIRECTIONS for kind in ("done", "abort")}
-        free = {name: In(member.shape) for name, member in csr.Signature(16).members.items() if name != "r_data"}
+        self.port = csr.PAGE if registered else csr.Signature(16)
+        free = {name: In(member.shape) for name, member in self.port.members.items() if name != "r_data"}
         super().__init__({**free, "ring": In(1), **pulses})
 
     def check(self, m: Any, checks: Checks) -> None:
         self.m = m
-        m.submodules.dut = self.dut = dut = _Seen(EdmaShape(self.personality))
-        self.bus = dut.bus
-        for name in ("w_en", "w_addr", "w_data", "w_strb", "r_en", "r_addr"):
+        m.submodules.dut = self.dut = dut = _Seen(EdmaShape(self.personality), registered=self.registered)
+        self.inside = Inside(dut)
+        for name in self.port.members:
             # What is read is no port of the bench: where no property asks for it, storage need not be looked at.
-            m.d.comb += getattr(dut.bus, name).eq(getattr(self, name))
+            if name != "r_data":
+                m.d.comb += getattr(dut.bus, name).eq(getattr(self, name))
+        self.bus: Any = _Made(checks, dut.bus) if self.registered else dut.bus
         m.d.comb += dut.ring.eq(self.ring)
         self.kinds: dict[tuple[str, str], _Kind] = {}
         for way in _DIRECTIONS:
@@ -90,6 +102,8 @@ class _Page(Bench):
             self._hdma()
         else:
             self._edma()
+        # What a ring raises: in its own clock already where the port is registered.
+        self.held = self._named("held", self.rang | self.rings if self.registered else self.rang)
         self.causes = self._named("causes", Cat(kind.causes for kind in self.kinds.values()).any())
         self.hold(checks)
         self.state(checks)
@@ -190,6 +204,15 @@ class _Page(Bench):
         if self.personality == "legacy":
             view = Cat(field("VIEWPORT_SEL", "CHANNEL").value, field("VIEWPORT_SEL", "READ").value)
             checks.invariant("the viewport is what was written", view == self.viewport)
+            if self.registered:
+                inside = self.inside.within("registers")
+                ahead = Cat(inside.signal("channel_ahead"), inside.signal("read_ahead"))
+                data = self.bus.w_data
+                now = Cat(
+                    Mux(self.writes(_VIEWPORT, 0), data[:3], self.viewport[:3]),
+                    Mux(self.writes(_VIEWPORT, 3), data[31], self.viewport[3]),
+                )
+                checks.invariant("an access at the port finds the viewport that is being written", ahead == now)
         if self.personality != "hdma":
             checks.invariant("the latch is a ring that no INT_CLEAR followed", self.dut.latch == self.rang)
 
@@ -205,19 +228,19 @@ class _Doorbell(_Page):
         muted = self.bus.w_en & ~self.rings
         started = Cat(kind.event for kind in self.kinds.values()).any() | self.rings
         checks.forward("a ring raises the line in the next clock, whatever is masked or cleared beside it", ~rang | irq)
-        checks.forward("a ring holds the line until INT_CLEAR is written", ~self.rang | irq)
+        checks.forward("a ring holds the line until INT_CLEAR is written", ~self.held | irq)
         checks.forward("a transfer that may interrupt holds the line", ~self.causes | irq)
         checks.backward(
-            "the line is up for a ring that no INT_CLEAR followed, or a transfer", ~irq | self.rang | self.causes
+            "the line is up for a ring that no INT_CLEAR followed, or a transfer", ~irq | self.held | self.causes
         )
         masked = Cat(kind.masked | ~kind.enabled for kind in self.kinds.values()).all()
-        checks.backward("with every transfer masked, the line is a ring", ~(irq & masked) | self.rang)
+        checks.backward("with every transfer masked, the line is a ring", ~(irq & masked) | self.held)
         checks.backward(
             "the line falls only by a clear, or a write that masks", ~was | irq | checks.past(ended | muted, "ended")
         )
         checks.backward(
             "the line rises only by an event, or a write that unmasks",
-            was | ~irq | checks.past(started | self.bus.w_en, "started"),
+            was | ~irq | checks.past(started | self.bus.w_en, "started") | (self.rings if self.registered else 0),
         )
         if self.personality == "hdma":
             checks.backward("nothing rings an HDMA", ~self.rang)
@@ -237,6 +260,9 @@ class _Transfers(_Page):
             came = checks.past(spec.event, f"{way}_{kind}_came")
             before = checks.past(spec.status, f"{way}_{kind}_before")
             cleared = checks.past(spec.cleared, f"{way}_{kind}_cleared_ago")
+            if self.personality != "hdma":
+                rung = checks.past(self.rings & ~self.acks, f"{way}_{kind}_rung")
+                checks.backward("a ring sets and clears no status", ~rung | (spec.status == before | came))
             shown = self.shown(way, kind)
             for n in range(_CHANNELS):
                 bit, read = shown[n]
@@ -253,9 +279,6 @@ class _Transfers(_Page):
                 )
             bit, read = shown[0]
             checks.cover("a status is read while its clear is written", read & bit & spec.cleared[0])
-            if self.personality != "hdma":
-                rung = checks.past(self.rings & ~self.acks, f"{way}_{kind}_rung")
-                checks.backward("a ring sets and clears no status", ~rung | (spec.status == before | came))
 
     def shown(self, way: str, kind: str) -> list[tuple[Any, Any]]:
         """For each channel, the bit of what is being read that shows the status, and whether it is being read."""
@@ -313,8 +336,16 @@ _SUBJECTS = {
 }
 
 PROOFS = [
-    Proof(f"edma.{subject}.{personality}", summary, partial(bench, personality))
+    Proof(
+        f"edma.{subject}.{personality}{suffix}",
+        summary,
+        partial(bench, personality, registered=registered),
+        depth=depth,
+    )
     for subject, (bench, summary, personalities) in _SUBJECTS.items()
     for personality in personalities
+    # What a page in the endpoint reads as is proven with its registers: csr.access.*.late.
+    for registered, suffix, depth in ((False, "", 2), (True, ".page", 3))
+    if not registered or bench is not _Transfers
 ]
 PROOFS.append(Proof("edma.ports.unroll", "each AXI4-Lite request gets exactly one response; ready/valid rules", _Port))
