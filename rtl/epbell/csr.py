@@ -254,6 +254,27 @@ class Block(wiring.Component):
             raise KeyError(f"The field must be one that the hardware sees, not {register}.{field!r}")
         return getattr(self, f"{register}__{field}")
 
+    def coming(self, m: Any, register: str, field: str) -> Any:
+        """Bits of a field that are being written 1 at a registered port in this clock, and so are made in the next one.
+
+        Parameters
+        ----------
+        m : Module
+            Module to add to.
+        register, field : str
+            Names of a field.
+
+        Raises
+        ------
+        TypeError
+            If accesses are not decoded a clock ahead.
+        """
+        if not isinstance(self._decoder, RegisteredDecoder):
+            raise TypeError(f"A field that is coming must be of a block that decodes a clock ahead, not {register}.{field}")
+        found = self._fields[register, field]
+        (here,) = (each for each in self._registers if each.name == register)
+        return self._decoder.now(here).ones(m, here, found)
+
     def vector(self, register: str, prefix: str, member: str = "value") -> Any:
         """One member of the numbered fields ``prefix0``, ``prefix1``, ... as one value, field 0 in bit 0.
 

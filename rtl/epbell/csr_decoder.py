@@ -134,13 +134,17 @@ class RegisteredDecoder:
             register.name: Signal(reset_less=True, name=f"{register.name}_selected") for register in registers
         }
 
-    def access(self, m: Any, register: Register) -> Access:
-        """Decode the accesses to one register into flip-flops; return what these make of it."""
-        bus, domain = self._bus, self._domain
+    def now(self, register: Register) -> Access:
+        """Return the write at the port in this clock, which is made in the next one."""
+        bus = self._bus
         # ANDs and no multiplexer: synthesis would make the comparison a synchronous reset of these, which is slower.
         here = bus.w_en & (bus.w_addr[2:] == register.address >> 2)
         bytes_ = bus.w_strb.all().replicate(4) if register.whole_word else bus.w_strb
-        now = Access(writes=bus.w_en, w_data=bus.w_data, strobes=bytes_ & here.replicate(4), reads=C(0))
+        return Access(writes=bus.w_en, w_data=bus.w_data, strobes=bytes_ & here.replicate(4), reads=C(0))
+
+    def access(self, m: Any, register: Register) -> Access:
+        """Decode the accesses to one register into flip-flops; return what these make of it."""
+        bus, domain, now = self._bus, self._domain, self.now(register)
         select = self.selects[register.name]
         with m.If(bus.r_load):
             m.d[domain] += select.eq(bus.r_addr[2:] == register.address >> 2)

@@ -153,9 +153,12 @@ class MessagingUnit(wiring.Component):
         """One clock: the far side sees everything at the next edge, so one full flag serves both sides."""
         a, b = self._side_a, self._side_b
         m.submodules.side_a, m.submodules.side_b = a, b
-        mur: Any = Signal()
-        mur_clocks = Signal(range(MUR_CLOCKS + 1))
-        m.d.comb += mur.eq(a.mur | b.mur)
+        self._mur: Any = Signal(name="mur")
+        mur, mur_clocks = self._mur, Signal(range(MUR_CLOCKS + 1))
+        if self._registered:  # a flip-flop of its own, since it clears some 300 others
+            m.d.sync += mur.eq(a.mur_soon | b.mur_soon)
+        else:
+            m.d.comb += mur.eq(a.mur | b.mur)
         with m.If(mur):
             m.d.sync += mur_clocks.eq(MUR_CLOCKS)
         with m.Elif(mur_clocks != 0):

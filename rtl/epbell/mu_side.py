@@ -90,6 +90,8 @@ class MuSide(wiring.Component):
         Fn as written; Fn as the far side shows them.
     mur, mur_by_far : Out(1), In(1)
         MUR is being written 1; set MURIP (imx8ulp).
+    mur_soon : Out(1)
+        Registered only: MUR is being written 1 in the next clock, so that ``reset`` can come out of a flip-flop.
     in_reset, event_pending, flags_pending : In(1)
         MURS (RS in V1 and 7ULP), EP, FUP.
 
@@ -114,6 +116,7 @@ class MuSide(wiring.Component):
     flags: Any
     far_flags: Any
     mur: Any
+    mur_soon: Any
     mur_by_far: Any
     in_reset: Any
     event_pending: Any
@@ -132,7 +135,7 @@ class MuSide(wiring.Component):
             {
                 "bus": In(self._registers.bus.signature.flip()),
                 "irq": Out(1),
-                **({"arriving": In(4)} if registered else {}),
+                **({"arriving": In(4), "mur_soon": Out(1)} if registered else {}),
                 "reset": In(1),
                 "ring": Out(4),
                 "take": Out(4),
@@ -176,6 +179,9 @@ class MuSide(wiring.Component):
             self._field("FUP").value.eq(self.flags_pending),
         ]
         waiting = self.receive_full | self.arriving if self._registered else self.receive_full
+        if self._registered:
+            register = (_SPLIT if self._split else _SHARED)["MUR"]
+            m.d.comb += self.mur_soon.eq(self._registers.coming(m, register, "MUR"))
         interrupts = [
             waiting & self._vector("RIE"),
             self.transmit_empty & self._vector("TIE"),

@@ -45,6 +45,7 @@ class _Unit(Bench):
         self.insides = dict(zip(self.sides, (self.unit._side_a, self.unit._side_b), strict=True))
         if self.registered:
             self.hold_reads(checks)
+            checks.invariant("MUR of either side clears both", self.unit._mur == self.mur)
         self.state(checks)
 
     def state(self, checks: Checks) -> None:
