@@ -15,7 +15,7 @@ async def acknowledge(rig: Rig) -> None:
     """Clear both directions as dw_edma does, and see the line low."""
     await rig.cpu_write(EDMA + WRITE_CLEAR, 0)
     await rig.cpu_write(EDMA + READ_CLEAR, 0)
-    await rig.step(2)
+    await rig.step(6)
     assert rig.edma == 0
 
 

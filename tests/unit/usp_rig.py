@@ -24,7 +24,7 @@ WIDTHS = (64, 128, 256, 512)
 MU_A, MU_B, CONTROLLER, EDMA, IATU, RAM = 0x5D270000, 0x5D300000, 0x5F010000, 0x5F090000, 0x5F310000, 0x60000000
 RAM_SIZE = 16 << 10
 TR, RR, RCR, RSR = 0x200, 0x280, 0x128, 0x12C  # imx8ulp
-LATENCY = {64: 4, 128: 3, 256: 2, 512: 2}  # from the first CQ beat of a doorbell write to the interrupt
+LATENCY = {64: 11, 128: 10, 256: 9, 512: 9}  # from the first CQ beat of a doorbell write to the interrupt
 PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}  # from one doorbell write to the next
 
 
@@ -179,7 +179,7 @@ class Rig:
             await self._clock()
         assert not self.cq, "the stream is stuck"
         assert not self.cpu, "the CPU is stuck"
-        await self.step(8)
+        await self.step(24)
 
     async def answers(self, count: int, limit: int = 20000) -> list[Completion]:
         """Until `count` completions have come; take them."""
@@ -218,7 +218,7 @@ class Rig:
         await self.cpu_write(base + 0x00, (function or 0) << 20)
         match = 1 << 19 if function is not None else 0
         await self.cpu_write(base + 0x04, 1 << 31 | 1 << 30 | match | bar << 8)
-        await self.step(2)
+        await self.step(6)
 
     async def map_addresses(self, window: int, base: int, limit: int, target: int) -> None:
         """Program a window that matches PCI addresses, both included, as the DesignWare endpoint driver does."""
@@ -226,7 +226,7 @@ class Rig:
         values = {0x08: base, 0x0C: base >> 32, 0x10: limit, 0x14: target, 0x18: target >> 32, 0x00: 0, 0x04: 1 << 31}
         for offset, value in values.items():
             await self.cpu_write(region + offset, value & 0xFFFFFFFF)
-        await self.step(2)
+        await self.step(6)
 
     async def counters(self) -> dict[str, int]:
         """Refused and damaged requests."""
