@@ -38,6 +38,7 @@ BLOCKS = (
     "skid",
     "completer",
     "writes",
+    "read_beats",
     "reads",
     "starts",
     "completion",

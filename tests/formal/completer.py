@@ -26,7 +26,7 @@ class _Queue(Bench):
         super().__init__({"i_valid": In(1), "i_data": In(_ENTRY), "o_ready": In(1)})
 
     def check(self, m: Any, checks: Checks) -> None:
-        depth = self.depth
+        depth, places = self.depth, self.depth + 1
         dut: Any = Queue(data.StructLayout({"entry": _ENTRY}), depth)
         fifo = Inside(dut).within("fifo")
         m.submodules.dut = dut
@@ -38,39 +38,38 @@ class _Queue(Bench):
         ]
         comes, goes = self.i_valid & dut.i_ready, dut.o_valid & self.o_ready
         # The account: entries that came and did not go, the oldest first.
-        held = [Signal(_ENTRY, name=f"held{n}") for n in range(depth)]
-        count: Any = Signal(range(depth + 1), name="count")
+        held = [Signal(_ENTRY, name=f"held{n}") for n in range(places)]
+        count: Any = Signal(range(places + 1), name="count")
         at = count - goes
         m.d.sync += count.eq(count + comes - goes)
-        for n in range(depth):
-            kept = Mux(goes, held[n + 1], held[n]) if n + 1 < depth else held[n]
+        for n in range(places):
+            kept = Mux(goes, held[n + 1], held[n]) if n + 1 < places else held[n]
             m.d.sync += held[n].eq(Mux(comes & (at == n), self.i_data, kept))
         consume, produce = fifo.signal("consume"), fifo.signal("produce")
         level = fifo.signal("level")
-        checks.invariant("as many are kept as came and did not go", (level == count) & (count <= depth))
+        checks.invariant(
+            "as many are kept as came and did not go", (level + dut.o_valid == count) & (count <= places)
+        )
+        checks.invariant("none is behind an empty register", dut.o_valid | (level == 0))
         checks.invariant("places are in range", (consume < depth) & (produce < depth))
         checks.invariant(
-            "kept in a ring", produce == Mux(consume + count >= depth, consume + count - depth, consume + count)
+            "kept in a ring", produce == Mux(consume + level >= depth, consume + level - depth, consume + level)
         )
         for n in range(depth):
             place = Mux(consume + n >= depth, consume + n - depth, consume + n)
             word = fifo.word(m, "storage", place)
-            checks.invariant("each is where it has to be", (count <= n) | (word == held[n]))
-        checks.forward("the oldest is on its way out", ~count.any() | dut.o_valid & (shown == held[0]))
+            checks.invariant("each is where it has to be", (level <= n) | (word == held[n + 1]))
         checks.forward(
-            "with nothing older, what comes goes by in its own clock",
-            count.any() | ~self.i_valid | dut.o_valid & (shown == self.i_data),
+            "the oldest is on its way out, from the clock after it came on",
+            ~count.any() | dut.o_valid & (shown == held[0]),
         )
-        checks.forward("there is room until all places are taken", (count == depth) | dut.i_ready)
-        checks.backward("there is none then", (count != depth) | ~dut.i_ready)
-        checks.backward("nothing goes out that did not come", ~dut.o_valid | count.any() | self.i_valid)
-        waits = checks.past(dut.o_valid & ~self.o_ready & (count.any() | comes), "waited")
+        checks.forward("there is room until all places are taken", (count == places) | dut.i_ready)
+        checks.backward("there is none then", (count != places) | ~dut.i_ready)
+        checks.backward("nothing goes out that did not come", ~dut.o_valid | count.any())
+        waits = checks.past(dut.o_valid & ~self.o_ready, "waited")
         before = checks.past(shown, "shown_before")
-        checks.backward(
-            "what is offered and was let in stays, unchanged, until it is taken",
-            ~waits | dut.o_valid & (shown == before),
-        )
-        checks.cover("full, and the oldest goes", (count == depth) & goes & (held[0] != held[depth - 1]))
+        checks.backward("what is offered stays, unchanged, until it is taken", ~waits | dut.o_valid & (shown == before))
+        checks.cover("full, and the oldest goes", (count == places) & goes & (held[0] != held[depth]))
 
 
 class _Credits(Bench):

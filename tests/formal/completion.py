@@ -1,8 +1,8 @@
 """Proof of the way of completions onto CC: whole packets, every beat once, in order, as it was put together.
 
-The account is a list of the beats that came and have not left, each put together here from what the beat said: the
-descriptor (PG213) over its first three dwords, the rest from the RAM or from registers. The room for a packet is made
-smaller than in the endpoint, by a parameter: nothing else depends on it.
+The account is a list of the beats that came and have not left, each put together here from what the beat said: each
+dword from the RAM or from registers. The room for a packet is made smaller than in the endpoint, by a parameter:
+nothing else depends on it.
 """
 
 from functools import partial
@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In
 from inside import Inside
 
 from epbell.pcie.completion import CompletionSender, beat_layout
+from epbell.ram import READ_CLOCKS
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
 __all__ = ["PROOFS"]
@@ -26,15 +27,15 @@ class _Sender(Bench):
 
     def __init__(self, width: int, largest: int) -> None:
         self.width, self.largest, self.lanes = width, largest, width // 32
-        # Beats of the largest packet, and three that come while its first leaves.
-        self.places = -(-(_HEAD + largest) // self.lanes) + 3
+        # Beats for which there is room: the largest packet's, and one. Places: also those that come all the same.
+        self.beats = -(-(_HEAD + largest) // self.lanes) + 1
+        self.places = self.beats + READ_CLOCKS + 1
         ram = data.ArrayLayout(32, self.lanes)
         super().__init__({"valid": In(1), "beat": In(beat_layout(self.lanes)), "ram_data": In(ram), "tready": In(1)})
 
     def check(self, m: Any, checks: Checks) -> None:
         dut: Any = CompletionSender(self.width, self.largest)
-        look = Inside(dut)
-        fifo, whole = look.within("kept"), look.signal("whole")
+        self.look = Inside(dut)
         m.submodules.dut = dut
         cc = dut.cc
         m.d.comb += [
@@ -43,23 +44,35 @@ class _Sender(Bench):
             dut.ram_data.eq(self.ram_data),
             cc.tready.eq(self.tready),
         ]
-        had_room = checks.past(dut.room, "had_room")
+        rooms = [dut.room]
+        for clock in range(READ_CLOCKS):
+            rooms.append(checks.past(rooms[-1], f"room_{clock + 1}_ago"))
         checks.assume(
-            "a beat comes only after a clock with room, since the read engine begins none without it (reads.series)",
-            ~self.valid | had_room,
+            "a beat comes only so many clocks after one with room, since the read engine says so (reads.beats)",
+            ~self.valid | rooms[-1],
         )
         held, count, goes = self._account(m, cc)
         shown: Any = Cat(cc.tdata, cc.tkeep, cc.tlast)
         ends = [(count > n) & beat[-1] for n, beat in enumerate(held)]
-        number = sum(ends[1:], start=ends[0])
-        self._state_inside(m, checks, fifo, held, count)
-        checks.invariant("packets of which the end is kept", whole == number)
-        due = count.any() & (Cat(*ends).any() | (self.valid & self.beat.last))
+        came = [checks.past(self.valid, "came_1_ago")]
+        for clock in (2, 3):
+            came.append(checks.past(came[-1], f"came_{clock}_ago"))
+        self._state_inside(m, checks, cc, held, count, came)
+        granted: Any = sum(rooms[1:], start=rooms[0])
+        checks.invariant(
+            "what may still come has its place", self.look.signal("level") + granted <= self.beats + READ_CLOCKS + 1
+        )
+        older: Any = Signal(range(len(held) + 1), name="older")  # beats that came four clocks ago or earlier
+        m.d.comb += older.eq(count - came[0] - came[1] - came[2])
+        due: Any = Cat(end & (older > n) for n, end in enumerate(ends)).any()
         middle: Any = Signal(name="middle")
         m.d.sync += middle.eq(Mux(goes, ~cc.tlast, middle))
         checks.invariant("a packet that has begun to leave is whole", ~middle | Cat(*ends).any())
-        checks.forward("a packet is on the stream from the clock of its last beat on", ~due | cc.tvalid)
-        checks.backward("nothing is before its packet is whole, and nothing that did not come", ~cc.tvalid | due)
+        checks.forward("a packet is on the stream four clocks after its last beat came at the latest", ~due | cc.tvalid)
+        checks.backward(
+            "nothing is before its packet is whole, and nothing that did not come",
+            ~cc.tvalid | count.any() & Cat(*ends).any(),
+        )
         checks.forward("the beat on the stream is the oldest, as it came", ~cc.tvalid | (shown == held[0]))
         waits = checks.past(cc.tvalid & ~cc.tready, "waited")
         before = checks.past(shown, "shown_before")
@@ -67,26 +80,19 @@ class _Sender(Bench):
             "what is on the stream stays, unchanged, until it is taken", ~waits | cc.tvalid & (shown == before)
         )
         checks.backward("the stream does not pause within a packet", ~middle | cc.tvalid)
-        checks.forward(
-            "there is room for one more but the one that may be coming", dut.room == (count < self.places - 1)
-        )
-        checks.forward("every beat that comes has its place", ~self.valid | (count < self.places))
-        checks.forward("empty says that nothing is left", dut.empty == ~(count.any() | self.valid))
+        crowd = checks.past(count >= self.beats, "crowd")
+        checks.forward("there is room for the beats of the largest packet, and one", crowd | dut.room)
+        checks.forward("every beat that comes has its place", ~self.valid | (self.look.signal("level") < self.places))
+        checks.forward("empty says that nothing was left", dut.empty == ~count.any())
         checks.cover("a packet of several beats leaves", goes & middle & cc.tlast & held[0][0])
-        checks.cover("no room is left", ~dut.room & had_room)
-        checks.cover("one packet ends while the next one leaves", goes & self.valid & self.beat.last & (number == 2))
+        checks.cover("no room is left", ~dut.room)
+        ending: Any = sum(ends[1:], start=ends[0])
+        checks.cover("one packet ends while the next one leaves", goes & self.valid & self.beat.last & (ending == 2))
 
     def _account(self, m: Any, cc: Any) -> tuple[list[Any], Any, Any]:
         """Keep the beats that came and have not left, the oldest first; return them, how many, and that one leaves."""
-        beat, lanes, places = self.beat, self.lanes, self.places
-        words = []
-        for lane in range(lanes):
-            word: Any = Mux(beat.from_ram, self.ram_data[lane], beat.words[lane])
-            if lane + lanes < _HEAD:
-                word = Mux(beat.second, beat.descriptor.word_select(lane + lanes, 32), word)
-            if lane < _HEAD:
-                word = Mux(beat.first & ~self._both(lane), beat.descriptor.word_select(lane, 32), word)
-            words.append(word)
+        beat, lanes, places = self.beat, self.lanes, self.places + 3
+        words = [Mux(beat.from_ram[lane], self.ram_data[lane], beat.words[lane]) for lane in range(lanes)]
         keep = Cat(lane < beat.count for lane in range(lanes))
         come: Any = Cat(*words, keep, beat.last)
         held: list[Any] = [Signal(len(come), name=f"held{n}") for n in range(places)]
@@ -100,24 +106,44 @@ class _Sender(Bench):
             m.d.sync += held[n].eq(Mux(self.valid & (count - goes == n), come, kept))
         return held, count, goes
 
-    def _both(self, lane: int) -> Any:
-        """Whether a beat calls itself first and second, where that makes a difference: then it is taken as second."""
-        return self.beat.second if lane + self.lanes < _HEAD else 0
-
-    def _state_inside(self, m: Any, checks: Checks, fifo: Inside, held: list[Any], count: Any) -> None:
-        places = self.places
-        consume, produce, level = (fifo.signal(name) for name in ("consume", "produce", "level"))
-        checks.invariant("as many are kept as came and did not leave", (level == count) & (count <= places))
-        checks.invariant("places are in range", (consume < places) & (produce < places))
-        ring = Mux(consume + count >= places, consume + count - places, consume + count)
-        checks.invariant("kept in a ring", produce == ring)
-        for n in range(places):
-            word = fifo.word(m, "storage", Mux(consume + n >= places, consume + n - places, consume + n))
-            size: Any = word[self.width : self.width + self.lanes.bit_length()]
-            keep = Cat(lane < size for lane in range(self.lanes))
-            checks.invariant(
-                "each is where it has to be", (count <= n) | (Cat(word[: self.width], keep, word[-1]) == held[n])
-            )
+    def _state_inside(
+        self, m: Any, checks: Checks, cc: Any, held: list[Any], count: Any, came: list[Any]
+    ) -> None:
+        """Say where each beat is: on the stream, in the head, read, or in the memory."""
+        look, size = self.look, len(held[0])
+        level, stored, has_read, has_head = (look.signal(name) for name in ("level", "stored", "has_read", "has_head"))
+        number, some, ended, ends_next = (
+            look.signal(name) for name in ("whole", "some_whole", "comes", "last_is_read")
+        )  # fmt: skip
+        kept = look.module.submodules.kept
+        read, write = kept.read_ports[0], kept.write_ports[0]
+        checks.invariant("as many are kept as came and did not leave", level + has_read + has_head + cc.tvalid == count)
+        checks.invariant("there is one in the memory", stored == level.any())
+        checks.invariant("in a ring", write.addr == (read.addr + level)[: len(write.addr)])
+        words = [look.word(m, "kept", (read.addr + n)[: len(read.addr)])[:size] for n in range(self.places)]
+        for ahead in range(4):  # those that are not in the memory any more
+            here = cc.tvalid + has_head + has_read == ahead
+            for n, word in enumerate(words):
+                checks.invariant("each is where it has to be", ~here | (level <= n) | (word == held[n + ahead]))
+        before = cc.tvalid + has_head
+        for n in range(3):
+            checks.invariant("what was read", ~has_read | (before != n) | (read.data[:size] == held[n]))
+        head = Mux(cc.tvalid, held[1], held[0])
+        checks.invariant("the head", ~has_head | (look.signal("head")[:size] == head))
+        checks.invariant("on the stream", ~cc.tvalid | (Cat(cc.tdata, cc.tkeep, cc.tlast) == held[0]))
+        checks.invariant("read at once", has_read | (level == came[0]))
+        checks.invariant("in the head at once", has_head | (has_read == came[1]) & (level == came[0]))
+        flags: Any = [(count > n) & beat[-1] & ((n != 0) | ~cc.tvalid) for n, beat in enumerate(held)]
+        checks.invariant(
+            "ends of packets that are here, two clocks later",
+            number + ended + ends_next == sum(flags[1:], start=flags[0]),
+        )
+        checks.invariant("whether there are any", some == number.any())
+        newest = [Mux(count == n + 1, beat[-1], 0) for n, beat in enumerate(held)]
+        checks.invariant("the last one that came", ends_next == (came[0] & Cat(*newest).any()))
+        last_but = [Mux(count == n + 1 + came[0], beat[-1], 0) for n, beat in enumerate(held)]
+        checks.invariant("and the one a clock before", ended == (came[1] & Cat(*last_but).any()))
+        checks.invariant("what has begun to leave is whole", ~(cc.tvalid & ~cc.tlast) | some)
 
 
 PROOFS = [
@@ -127,7 +153,7 @@ PROOFS = [
         partial(_Sender, width, largest),
         depth=1,
         cover_depth=16,
-        mutant_depth=8,
+        mutant_depth=18,
         wide=True,
     )
     for width, largest in ((64, 1),)
