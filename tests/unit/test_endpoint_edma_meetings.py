@@ -3,7 +3,7 @@
 import pytest
 from edma_traffic import CONTROL1, LIE, READ_CLEAR, READ_STATUS, WRITE_CLEAR, WRITE_MASK, WRITE_STATUS, acknowledge
 from usp_packets import write
-from usp_rig import EDMA, LATENCY, MU_A, MU_B, PERIOD, RAM, RCR, RR, TR, WIDTHS, Rig
+from usp_rig import CPU_ANSWERED, CPU_MADE, EDMA, LATENCY, MU_A, MU_B, PERIOD, RAM, RCR, RR, TR, WIDTHS, Rig
 
 MAPPED = (1, 1, EDMA)
 
@@ -18,8 +18,8 @@ def line(rig: Rig) -> list[int]:
 async def ring_and_write(
     rig: Rig, offset: int, delta: int, address: int, data: int = 0, strobes: int = 0xF
 ) -> tuple[int, int]:
-    """Let a ring take effect `delta` clocks after a write of the CPU does; return the clocks of both effects."""
-    way = LATENCY[rig.width] - 2  # by which a ring takes longer than the CPU's write
+    """Let a ring be made `delta` clocks after a write of the CPU is; return the clocks in which both are."""
+    way = LATENCY[rig.width] - CPU_MADE  # by which a ring takes longer than the CPU's write
     writes = max(0, way - delta)
     sends = writes + delta - way
     for clock in range(max(writes, sends) + 1):
@@ -29,7 +29,7 @@ async def ring_and_write(
             rig.send(write(1, offset, clock))
         await rig.step()
     await rig.drain()
-    rung, written = rig.first_beats[-1] + LATENCY[rig.width] - 1, access.cycle - 1
+    rung, written = rig.first_beats[-1] + LATENCY[rig.width], access.cycle - CPU_ANSWERED
     assert rung - written == delta, "the test itself"
     return rung, written
 
@@ -67,7 +67,7 @@ def test_ring_around_an_acknowledge(width: int, clear: int) -> None:
             levels.clear()
             origin = rig.cycle
             rung, cleared = await ring_and_write(rig, offset, delta, EDMA + clear)
-            low = range(cleared + 1, rung + 1) if delta >= 0 else range(cleared + 1, rig.cycle)
+            low = range(cleared + 1, rung) if delta >= 0 else range(cleared + 1, rig.cycle)
             assert levels == [int(origin + clock not in low) for clock in range(len(levels))], delta
             gained = tuple(now - then for now, then in zip(await rig.edma_bell(), before, strict=True))
             assert gained == ((2, 1, 1) if delta < 0 else (2, 0, 1)), delta
@@ -136,12 +136,12 @@ def test_done_around_an_acknowledge(width: int, delta: int) -> None:
         rig.send(write(1, READ_STATUS, 0))
         await rig.drain()
         levels, origin = line(rig), rig.cycle
-        cleared = rig.cycle + 4
+        cleared = rig.cycle + 3 + CPU_MADE
         pulse_at(rig, cleared + delta, wr_done=1)
         await rig.step(3)
         access = rig.post(EDMA + WRITE_CLEAR, 1)
         await rig.drain()
-        assert access.cycle - 1 == cleared, "the test itself"
+        assert access.cycle - CPU_ANSWERED == cleared, "the test itself"
         low = range(cleared + 1, cleared + delta + 1) if delta >= 0 else range(cleared + 1, rig.cycle)
         assert levels == [int(origin + clock not in low) for clock in range(len(levels))]
         assert await rig.cpu_read(EDMA + WRITE_STATUS) == int(delta >= 0)

@@ -25,6 +25,7 @@ MU_A, MU_B, CONTROLLER, EDMA, IATU, RAM = 0x5D270000, 0x5D300000, 0x5F010000, 0x
 RAM_SIZE = 16 << 10
 TR, RR, RCR, RSR = 0x200, 0x280, 0x128, 0x12C  # imx8ulp
 LATENCY = {64: 11, 128: 10, 256: 9, 512: 9}  # from the first CQ beat of a doorbell write to the interrupt
+CPU_MADE, CPU_ANSWERED = 5, 2  # from a posted write of a page to the clock in which it is made, and on to its answer
 PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}  # from one doorbell write to the next
 
 
@@ -206,7 +207,7 @@ class Rig:
         return access.value, access.response
 
     def post(self, address: int, data: int, strobes: int = 0xF) -> CpuAccess:
-        """Start a write over AXI4-Lite, which is done in the second clock from now and answered in the one after."""
+        """Start a write over AXI4-Lite; of a page it is made `CPU_MADE` clocks from now."""
         self.cpu.append(access := CpuAccess(address, data, strobes))
         return access
 
