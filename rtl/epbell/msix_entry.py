@@ -20,8 +20,8 @@ _DWORDS = ENTRY.size // 32
 class EntryReader(wiring.Component):
     """Reads the four dwords of an entry, one per clock if nothing is in the way.
 
-    The first request comes in the clock after `run`, with the address of that clock. `done` comes two clocks after the
-    last data, and no earlier than `late` clocks after the last request.
+    The first request comes in the clock after `run`, with the address of the clock before `run`. `done` comes two
+    clocks after the last data, and no earlier than ``late + 2`` clocks after the last request.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class EntryReader(wiring.Component):
     Attributes
     ----------
     run : In(1)
-        Read; high until `done`, then low for a clock at least. If it falls earlier, nothing more is asked for, and what
-        comes is not used; keep it low until ``under_way`` is.
+        Read; high until `done`, then low for a clock at least. If it falls earlier, nothing more is asked for from
+        the next clock on, and what comes is not used; keep it low until ``under_way`` is.
     address : In(address_width)
         Dword address of the entry.
     mem_valid, mem_ready, mem_addr : Out(1), In(1), Out(address_width)

@@ -21,7 +21,7 @@ SEARCH = 4
 class PendingBits(wiring.Component):
     """A bit for each vector, in dwords as in the PBA, and a look at one of them from a vector upwards.
 
-    The answers to a look are there so many clocks after `vector`, and as long as it stays: see the attributes.
+    There can be a look in each clock; its answers come so many clocks later.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ class PendingBits(wiring.Component):
     vector : In(11)
         Look at this vector.
     word, bit : Out(32), Out(32)
-        Its dword, and its own bit in that, one-hot: a clock later.
+        Its dword, and its own bit in that, one-hot: a clock later,
     here : Out(1)
-        Whether its own bit is set: :data:`LOOK` clocks later.
+        whether that is set: :data:`LOOK` clocks later,
     found, first : Out(1), Out(5)
-        The lowest bit of the dword, from its own upwards, that is set: :data:`SEARCH` clocks later.
+        and the lowest bit of the dword, from its own upwards, that is set: :data:`SEARCH` clocks later.
     w_en, w_index, w_word : In(1), In(6), In(32)
-        Replace a dword; seen by a look at a vector that is there in the next clock.
+        Replace a dword; seen by a look in the next clock.
     """
 
     vector: Any

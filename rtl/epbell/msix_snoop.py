@@ -38,7 +38,7 @@ class Snoop(wiring.Component):
         An entry,
     touched : Out(1)
         and whether the write of four clocks before has touched any of its dwords; the entry is
-        that of one clock before.
+        that of two clocks before.
     control_valid, control : Out(1), Out(11)
         The write of four clocks before has touched the vector control of exactly this entry,
     control_many : Out(1)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Mux, Signal
 from amaranth.lib.wiring import In
 from inside import Inside
 
@@ -74,7 +74,8 @@ class _Fence(Bench):
         loaded = waits - checks.past(self.raised & ~(self.flush | self.forget), "raised_before")
         checks.assume("only an interrupt that waits is taken, and not in the clock after it was raised",
                       ~self.taken | (loaded != 0))  # fmt: skip
-        checks.assume("none is taken in two clocks one after the other", ~(self.taken & checks.past(self.taken, "took")))
+        took = checks.past(self.taken, "took")
+        checks.assume("none is taken in two clocks one after the other", ~(self.taken & took))
         checks.assume("an interrupt is queued only where there is room", ~self.raised | (waits != self.depth))
         early = self.taken & ~dut.open
         merges: Any = Signal(name="merges")

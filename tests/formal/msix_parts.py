@@ -8,11 +8,14 @@ from amaranth.lib.wiring import In
 from inside import Inside
 
 from epbell.msix_entry import EntryReader
-from epbell.msix_pending import PendingBits
-from epbell.msix_snoop import Snoop
+from epbell.msix_pending import LOOK, SEARCH, PendingBits
+from epbell.msix_snoop import SNOOPED, Snoop
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
 __all__ = ["PROOFS"]
+
+# Clocks; the engine has more, which only makes the wait longer.
+_LATE = 2
 
 
 class _Pending(Bench):
@@ -27,27 +30,36 @@ class _Pending(Bench):
         for name in self.signature.members:
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
         kept = [Signal(32, name=f"kept{n}", reset_less=True) for n in range(2)]
-        looked: Any = Signal(32, reset_less=True)
-        begun: Any = Signal(reset_less=True)
-        place, after_reset = checks.past(self.vector[:5], "place"), checks.past(Const(1), "no_reset")
-        m.d.sync += [looked.eq(Array(kept)[self.vector[5]]), begun.eq(1)]
         for n, word in enumerate(kept):
             with m.If(self.w_en & (self.w_index == n)):
                 m.d.sync += word.eq(self.w_word)
             checks.invariant("what is kept is kept", inside.word(m, "memory", Const(n, 1)) == word)
-        checks.invariant("the look is at its bit", inside.signal("position") == place)
-        known = begun & after_reset
-        upwards: Any = Signal(32)
-        m.d.comb += upwards.eq((looked >> place) << place)
+        # What was looked at, and where, one to four clocks ago.
+        looked, place, known = [Array(kept)[self.vector[5]]], [self.vector[:5]], [Const(1)]
+        for clock in range(1, SEARCH + 1):
+            looked.append(checks.past(looked[-1], f"looked{clock}"))
+            place.append(checks.past(place[-1], f"place{clock}"))
+            known.append(checks.past(known[-1], f"known{clock}"))
+        upwards = [(word >> at << at)[:32] for word, at in zip(looked, place, strict=True)]
+        lowest: Any = Signal(32)
+        m.d.comb += lowest.eq(upwards[3] & ~(upwards[3] - 1)[:32])
+        here = looked[LOOK].bit_select(place[LOOK], 1)
         below: Any = Signal(32)
         m.d.comb += below.eq((Const(1, 32) << dut.first) - 1)
-        checks.forward("a look gives the word as it was in its clock", ~known | (dut.word == looked))
-        checks.forward("a bit that is set is here", ~known | ~looked.bit_select(place, 1) | dut.here)
-        checks.backward("no other is", ~known | ~dut.here | looked.bit_select(place, 1))
-        checks.forward("one that is set, from it upwards, is found", ~known | ~upwards.any() | dut.found)
-        checks.backward("what is found is set", ~(known & dut.found) | upwards.bit_select(dut.first, 1))
-        checks.backward("it is the lowest", ~(known & dut.found) | ~(upwards & below).any())
-        checks.cover("one further up is found", known & dut.found & (dut.first > place))
+        mask = Const(0xFFFF_FFFF, 32) << place[1]
+        checks.invariant("a look is at its bit", ~known[1] | (dut.bit == (Const(1, 32) << place[1])[:32]))
+        checks.invariant("and at those from it on", ~known[1] | (inside.signal("upwards") == mask[:32]))
+        checks.invariant("those that are set are", ~known[2] | (inside.signal("reached") == upwards[2]))
+        checks.invariant("the lowest one is", ~known[3] | (inside.signal("lowest") == lowest))
+        checks.invariant("there is one, or none", ~known[3] | (inside.signal("some") == upwards[3].any()))
+        checks.forward("a look gives the word as it was in its clock", ~known[1] | (dut.word == looked[1]))
+        checks.forward("a bit that is set is here", ~known[LOOK] | ~here | dut.here)
+        checks.backward("no other is", ~known[LOOK] | ~dut.here | here)
+        ready = known[SEARCH]
+        checks.forward("one that is set, from it upwards, is found", ~ready | ~upwards[SEARCH].any() | dut.found)
+        checks.backward("what is found is set", ~(ready & dut.found) | upwards[SEARCH].bit_select(dut.first, 1))
+        checks.backward("it is the lowest", ~(ready & dut.found) | ~(upwards[SEARCH] & below).any())
+        checks.cover("one further up is found", ready & dut.found & (dut.first > place[SEARCH]))
 
 
 class _Entry(Bench):
@@ -57,7 +69,7 @@ class _Entry(Bench):
         super().__init__({"run": In(1), "address": In(4), "mem_ready": In(1), "mem_rvalid": In(1), "mem_rdata": In(32)})
 
     def check(self, m: Any, checks: Checks) -> None:
-        m.submodules.dut = dut = EntryReader(4)
+        m.submodules.dut = dut = EntryReader(4, late=_LATE)
         inside = Inside(dut)
         for name in self.signature.members:
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
@@ -67,9 +79,14 @@ class _Entry(Bench):
         goes = dut.mem_valid & self.mem_ready
         checks.assume("data come for what was asked: that is the memory's promise", ~self.mem_rvalid | (owed != 0))
         checks.assume("one run at a time: as its users are told", ~self.run | ran | (owed == 0))
-        m.d.sync += owed.eq(owed + goes - self.mem_rvalid)
+        base: Any = Signal(4, name="base")
+        full: Any = Signal(range(_LATE + 1), name="clocks_full")
+        m.d.sync += [
+            owed.eq(owed + goes - self.mem_rvalid),
+            full.eq(Mux(self.run & (asked == 4), full + (full != _LATE), 0)),
+        ]
         with m.If(~self.run):
-            m.d.sync += [asked.eq(0), came.eq(0)]
+            m.d.sync += [asked.eq(0), came.eq(0), base.eq(self.address)]
         with m.Else():
             m.d.sync += [asked.eq(asked + goes), came.eq(came + self.mem_rvalid)]
         for n, word in enumerate(got):
@@ -84,20 +101,26 @@ class _Entry(Bench):
         for count in range(1, 5):
             whole = entry[32 * (4 - count) :] == Cat(*got[:count])
             checks.invariant("what has come is in its order", (came != count) | whole)
-        wants = self.run & (asked != 4)
+        wants = ran & (asked != 4)
+        checks.invariant("these are behind the last request", (full == 0) | (asked == 4))
+        checks.invariant("no more of them are counted than are waited for", full <= _LATE)
+        for n in range(_LATE):
+            checks.invariant("clocks since the last request are counted", inside.signal("since")[n] == (full > n))
+        checks.invariant("it is the address from before the run", dut.mem_addr == (base + asked)[:4])
         checks.forward("the next dword is asked for until all are", ~wants | dut.mem_valid)
-        checks.backward("nothing else is", ~dut.mem_valid | wants & (dut.mem_addr == (self.address + asked)[:4]))
-        checks.forward("the entry is there when all has come", ~((asked == 4) & (owed == 0)) | dut.done)
-        checks.backward("it is not there before", ~dut.done | (asked == 4) & (owed == 0))
-        checks.forward("it is what has come", ~(dut.done & ran) | (entry == Cat(*got)))
+        checks.backward("nothing else is", ~dut.mem_valid | wants & (dut.mem_addr == (base + asked)[:4]))
+        complete = checks.past(self.run & (full == _LATE) & (owed == 0), "complete")
+        checks.forward("the entry is there when all has come, and nothing more can turn out", ~complete | dut.done)
+        checks.backward("it is not there before", ~dut.done | complete)
+        checks.forward("it is what has come", ~(dut.done & self.run) | (entry == Cat(*got)))
         checks.backward("data are under way as long as they have not come", dut.under_way == (owed != 0))
         checks.backward("fresh as long as nothing has been asked for", dut.fresh == (asked == 0))
-        checks.cover("an entry is there", dut.done & ran)
+        checks.cover("an entry is there", dut.done & self.run)
         checks.cover("a run ends early, and another begins", ~ran & self.run & checks.past(owed != 0, "owed_before"))
 
 
 class _Snoop(Bench):
-    """Which entries the write of the clock before has touched, lane by lane."""
+    """Which entries the write of four clocks before has touched, lane by lane."""
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
@@ -112,22 +135,23 @@ class _Snoop(Bench):
 
     def check(self, m: Any, checks: Checks) -> None:
         m.submodules.dut = dut = Snoop(6, self.lanes)
-        inside = Inside(dut)
         for name in self.signature.members:
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
-        wrote = checks.past(self.wrote.replicate(self.lanes) & self.written, "wrote")
-        first = checks.past((self.address - self.table)[:6], "first")
-        checks.invariant("the lanes are remembered", inside.signal("written") == wrote)
-        checks.invariant("the place is remembered", inside.signal("offset") == first)
+        wrote, first = self.wrote.replicate(self.lanes) & self.written, (self.address - self.table)[:6]
+        entry, last = self.entry, self.last
+        for clock in range(SNOOPED):
+            wrote, first = checks.past(wrote, f"wrote{clock}"), checks.past(first, f"first{clock}")
+        for clock in range(2):
+            entry, last = checks.past(entry, f"entry{clock}"), checks.past(last, f"last{clock}")
         touched: Any = Signal(self.lanes)
         controls: Any = Signal(self.lanes)
         named: Any = Signal(self.lanes)
         for lane in range(self.lanes):
             dword: Any = Signal(6, name=f"dword{lane}")
             m.d.comb += dword.eq(first + lane)
-            there = wrote[lane] & (dword[2:] <= self.last)
+            there = wrote[lane] & (dword[2:] <= last)
             m.d.comb += [
-                touched[lane].eq(there & (dword[2:] == self.entry)),
+                touched[lane].eq(there & (dword[2:] == entry)),
                 controls[lane].eq(there & dword[:2].all()),
                 named[lane].eq(controls[lane] & (dut.control == dword[2:])),
             ]
@@ -140,19 +164,19 @@ class _Snoop(Bench):
         checks.forward("writes to several are told as such", ~several | dut.control_many)
         checks.backward("nothing else is told as several", ~dut.control_many | several)
         checks.cover("a vector control is written", dut.control_valid & (dut.control == 3))
-        checks.cover("the last dword of the table", dut.touched & (self.entry == self.last))
+        checks.cover("the last dword of the table", dut.touched & (entry == last))
         if self.lanes > 4:
-            checks.cover("several at once", Mux(self.last != 0, dut.control_many, 0))
+            checks.cover("several at once", Mux(last != 0, dut.control_many, 0))
 
 
 PROOFS = [
     Proof("msix.pending.64", "a look gives the bits as they were written, and the lowest from a vector on", _Pending,
-          depth=1, cover_depth=4, mutant_depth=4),
-    Proof("msix.entry.4", "the four dwords of an entry, in their order, and when all have come", _Entry,
           depth=1, cover_depth=8, mutant_depth=8),
+    Proof("msix.entry.4", "the four dwords of an entry, in their order, and when all have come", _Entry,
+          depth=1, cover_depth=12, mutant_depth=12),
     *(
         Proof(f"msix.snoop.{lanes}", "which entries a write of the host touches, and which vector controls",
-              partial(_Snoop, lanes), depth=1, cover_depth=4, mutant_depth=4)
+              partial(_Snoop, lanes), depth=SNOOPED + 1, cover_depth=8, mutant_depth=8)
         for lanes in (2, 8)
     ),
 ]  # fmt: skip
