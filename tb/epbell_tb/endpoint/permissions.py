@@ -16,26 +16,32 @@ __all__ = [
     "MASKED",
     "ON_RQ",
     "QUEUED",
+    "UNMASKED",
     "Allowed",
     "History",
     "Permissions",
 ]
 
-DECIDED = 1
-"""Clocks from the one in which the endpoint decides to send an interrupt to the one in which a pin shows it: the mask
-that counts is the one in the clock before ``cfg_interrupt_msi_int`` (`epbell.msi`), a message at the port of MSI-X is
-there in the clock after it is taken (`epbell.msix_sender`)."""
+DECIDED = 3
+"""Clocks from the one in which a pin shows an enable or a grant of the host to the last in which an interrupt may be at
+a port of the hard block that it forbids: flip-flops are between them (`epbell.msi`, `epbell.msix`, and a message at the
+port of MSI-X is there in the clock after it is taken, `epbell.msix_sender`)."""
 
-ON_RQ = 2
-"""Likewise of a message on RQ, if nothing is before it: from its taking to the stream (`epbell.outbound`)."""
+UNMASKED = 4
+"""Likewise of the masks of MSI (`epbell.msi`)."""
 
-QUEUED = 4
+ON_RQ = 7
+"""Likewise of the enables and a message on RQ, if nothing is before it: two clocks to its taking, and five from there
+to the stream (`epbell.outbound`)."""
+
+QUEUED = 9
 """Clocks from the one in which a message is taken to the one in which it is on RQ, if nothing is before it."""
 
-MASKED = 20
+MASKED = 32
 """Clocks from the last beat of a write to the MSI-X table to the last in which a message may be there that it masks:
-the write is done within 4 clocks, as a ring is (docs/endpoint.md, "Figures"), and ends the offer of a message
-(`epbell.msix`); four dwords to registers may be before it, and an access of the CPU that has waited long enough."""
+the write is done within 10 clocks, as a ring is (docs/endpoint.md, "Figures"), and ends the offer of a message 6 clocks
+later (`epbell.msix`); four dwords to registers may be before it, and an access of the CPU that has waited long
+enough."""
 
 _KEPT = 1024
 _EVER = -1
@@ -155,7 +161,8 @@ class Permissions:
         first = now - DECIDED
         ever = self.history.ever
         assert ever(lambda at: vector < at.granted, first, now), f"MSI {vector} of {self.history.now.granted}"
-        allowed = ever(lambda at: at.sends_msi(vector), first, now)
+        enabled = ever(lambda at: at.requests and at.msi, first, now)
+        allowed = enabled and ever(lambda at: not at.mask >> vector % at.granted & 1, now - UNMASKED, now)
         assert allowed, f"MSI {vector} is sent, which the host does not allow: {self.history.now}"
 
     def left(self, behind: int | None, offered: int, now: int) -> None:
