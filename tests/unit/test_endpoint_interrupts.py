@@ -71,7 +71,7 @@ def test_msix_messages(width: int) -> None:
         await rig.cpu_write(RAISE, 7, 0b0010)
         await rig.cpu_write(RAISE, 9, 0b1100)
         await rig.cpu_write(RAISE, LAST + 1)
-        await rig.step(40)
+        await rig.step(160)
         assert vectors(rig) == [0, LAST, 5, 0]
         assert [await rig.cpu_read(at) for at in (SENT, HELD, MERGED)] == [4, 0, 0]
         assert await rig.cpu_read(STATUS) == ENABLED | 16 << 8 | 1 << 17
@@ -157,7 +157,7 @@ def test_the_cpu_waits_for_room(width: int) -> None:
         assert 16 <= done < 30
         rig.rq_ready = lambda: True
         await rig.drain()
-        await rig.step(400)
+        await rig.step(1200)
         assert vectors(rig) == list(range(30))
         assert await rig.cpu_read(STATUS) & ROOM == 16 << 8
 

@@ -112,7 +112,7 @@ def test_payload_is_visible_with_the_interrupt(width: int) -> None:
 @pytest.mark.parametrize("target", ["doorbell", "ram"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_cpu_is_not_starved(width: int, target: str) -> None:
-    """While the host writes without a gap, an access of the CPU to the same place ends within 13 clocks."""
+    """While the host writes without a gap, an access of the CPU to the same place ends within 20 clocks."""
 
     async def bench(rig: Rig) -> None:
         await mapped(rig)
@@ -122,7 +122,7 @@ def test_cpu_is_not_starved(width: int, target: str) -> None:
             started = rig.cycle
             assert await rig.cpu_write(address, value) == 0
             assert rig.cq, "the host must still be writing"
-            assert rig.cycle - started <= 13
+            assert rig.cycle - started <= 20
         await rig.drain()
         if target == "doorbell":
             assert await rig.bell(0) == (200, 199, 0)
@@ -148,7 +148,7 @@ def test_cpu_reads_ram_while_the_host_does(stalled: bool) -> None:
         for k in range(12):
             started = rig.cycle
             assert await rig.cpu_read(RAM + 4 * 17 * k) == words[17 * k]
-            assert rig.cycle - started <= 14
+            assert rig.cycle - started <= 24
         data = [word for c in await rig.answers(9) for word in c.data]
         assert data == words + words[16:32]
 

@@ -52,7 +52,7 @@ async def reads(rig: Rig, addresses: list[int], limit: int = 3000) -> list[CpuAc
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_both_directions(width: int) -> None:
-    """Both windows of a page, 3DW and 4DW addresses, strobes; the first beat comes 3 clocks after the access."""
+    """Both windows of a page, 3DW and 4DW addresses, strobes; the first beat comes 4 clocks after the answer."""
 
     async def bench(rig: Rig) -> None:
         rig.host = memory = Memory()
@@ -62,7 +62,7 @@ def test_both_directions(width: int) -> None:
         await rig.step(3)
         access = rig.post(APERTURE + 0x10, 0x1122_3344, 0b0110)
         await rig.drain()
-        assert (access.response, rig.sent[-1][0] - (access.cycle - 2)) == (OKAY, 3)
+        assert (access.response, rig.sent[-1][0] - access.cycle) == (OKAY, 4)
         assert await rig.cpu_write(APERTURE + 0x2FFC, 0xCAFE) == OKAY
         await rig.drain()
         assert memory.words == {0x1_2345_6010: 0x0022_3300, 0x8000_1FFC: 0xCAFE}
