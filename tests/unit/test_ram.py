@@ -4,7 +4,9 @@ import random
 from typing import Any
 
 import pytest
+from amaranth.lib.memory import Memory
 from quick_engine import Simulator
+from torn_memory import TornMemory
 
 from epbell.ram import READ_CLOCKS, Ram
 
@@ -29,8 +31,11 @@ class Master:
             self.read = rng.randrange(SIZE // 4)
 
 
+@pytest.mark.parametrize("memory", [Memory, TornMemory])
 @pytest.mark.parametrize("lanes", [2, 4, 8, 16])
-def test_random_accesses(lanes: int) -> None:
+def test_random_accesses(lanes: int, memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a bank gives in the clock of a write to its row, nobody sees it."""
+    monkeypatch.setattr("epbell.ram.Memory", memory)
     rng = random.Random(lanes)
     dut = Ram(lanes, SIZE, patience=3)
     memory = [0] * (SIZE // 4)
