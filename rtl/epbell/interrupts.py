@@ -298,13 +298,18 @@ class Interrupts(wiring.Component):
         registers, engine = self.registers, self._engine
         was_reset: Any = Signal()
         dropped: Any = Signal()  # a vector is raised in a reset
-        m.d.sync += was_reset.eq(self.function_reset)
-        m.d.comb += [
-            # For a clock only: what follows, zeroing the PBA, is a part of the reset.
-            engine.set_up.eq(registers.msix_on & (was_reset | ~self.function_reset)),
+        was_on: Any = Signal()
+        m.d.sync += [
+            was_reset.eq(self.function_reset),
+            # These may change in the clock in which the engine is switched off, which sees it one later.
+            was_on.eq(registers.msix_on),
             engine.last.eq(registers.msix_last),
             engine.table.eq(registers.msix_table[2:]),
             engine.pba.eq(registers.msix_pba[2:]),
+        ]
+        m.d.comb += [
+            # For a clock only: what follows, zeroing the PBA, is a part of the reset.
+            engine.set_up.eq(registers.msix_on & was_on & (was_reset | ~self.function_reset)),
             engine.enabled.eq(self.msix.enable[0] & ~self.function_reset),
             engine.masked.eq(self.msix.mask[0]),
             engine.bus_master.eq(self._may_request),

@@ -73,9 +73,9 @@ class Msix(wiring.Component):
     Attributes
     ----------
     table, pba : In
-        Dword addresses in the RAM. Constant while ``set_up``.
+        Dword addresses in the RAM. Constant while ``set_up`` and in the clock after it.
     last : In(11)
-        Number of the last vector, as in the capability's Table Size. Constant while ``set_up``.
+        Number of the last vector, as in the capability's Table Size. Constant likewise.
     set_up : In(1)
         The three are valid. From the clock after it is low on everything is forgotten and nothing is read, written or
         sent: also for the reset of the function. When it rises, the PBA is zeroed first.
@@ -260,7 +260,7 @@ class Msix(wiring.Component):
         with m.If(~self._up):
             self._go(m, _State.WIPE)
             m.d.sync += [self._wiped.eq(0), self._waited.eq(0), self._sets.eq(0)]
-            m.d.sync += [self.pending.eq(0), self._offered.eq(0)]
+            m.d.sync += [self.pending.eq(0), self._offered.eq(0), self.merged.eq(0)]
             m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
         return m
 
@@ -274,7 +274,7 @@ class Msix(wiring.Component):
         m.d.comb += [
             queue.w_en.eq(self._raising & known & self._up),
             self.queued.eq(queue.w_en & queue.w_rdy),
-            self.taken.eq(queue.r_en),
+            self.taken.eq(queue.r_en & self._up),
         ]
         m.d.sync += [
             self._raising.eq(self.raise_valid),
