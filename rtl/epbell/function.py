@@ -84,8 +84,9 @@ class Function(wiring.Component):
         under_way: Any = Signal()  # since the clock before, or longer
         done: Any = Signal()
         others: Any = Signal(3)
-        patience: Any = Signal(range(self._timeout - 1))  # clocks left to wait for quiet
-        over = under_way & (self.quiet | ~patience.any())
+        patience: Any = Signal(range(max(2, self._timeout - 1)))  # clocks left to wait for quiet
+        expired: Any = Signal()  # there are none
+        over = under_way & (self.quiet | expired)
         m.d.comb += [
             self.begins.eq(asked & ~was_asked),
             self.reset.eq(asked | under_way),
@@ -97,6 +98,7 @@ class Function(wiring.Component):
             under_way.eq(asked | (under_way & ~over)),
             done.eq(asked & (done | over)),
             others.eq(self.in_process[1:]),
-            patience.eq(Mux(self.begins, self._timeout - 2, patience - patience.any())),
+            patience.eq(Mux(self.begins, self._timeout - 2, patience - 1)),
+            expired.eq(Mux(self.begins, self._timeout == 2, expired | (patience == 1))),
         ]
         return m
