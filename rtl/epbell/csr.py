@@ -270,7 +270,7 @@ class Block(wiring.Component):
             If accesses are not decoded a clock ahead.
         """
         if not isinstance(self._decoder, RegisteredDecoder):
-            raise TypeError(f"A field that is coming must be of a block that decodes a clock ahead, not {register}.{field}")
+            raise TypeError(f"A block that tells what is coming must decode a clock ahead, not {register}.{field}'s")
         found = self._fields[register, field]
         (here,) = (each for each in self._registers if each.name == register)
         return self._decoder.now(here).ones(m, here, found)

@@ -271,13 +271,14 @@ class MsiSender(wiring.Component):
         for bit in range(len(self.vector)):
             for vector in range(1 << bit):
                 moved[vector] |= self._pending[vector | 1 << bit] & self._folds[bit]
+        ungranted: Any = Cat(self._ungranted(vector) for vector in range(VECTORS))
         leaves = self._lowest & self._begins.replicate(VECTORS)
         m.d.comb += [
             self.hard.pending_status.eq(self._pending | (self._lowest & self._shown.replicate(VECTORS))),
             self.hard.pending_status_data_enable.eq(1),
         ]
         m.d.sync += [
-            ready.eq(self._pending & ~self._mask & ~Cat(self._ungranted(vector) for vector in range(VECTORS))),
+            ready.eq(self._pending & ~self._mask & ~ungranted),
             rested.eq(rests & ~self.flush),
             self._rested.eq(rested & rests),
             self._any.eq(ready.any() & rested & rests & ~self.flush),

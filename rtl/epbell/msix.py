@@ -8,6 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from epbell.csr_register import any_of
 from epbell.msix_entry import EntryReader
 from epbell.msix_pending import LOOK, SEARCH, PendingBits
 from epbell.msix_snoop import SNOOPED, Snoop
@@ -394,7 +395,7 @@ class Msix(wiring.Component):
                     for offset in (0, 2, 1):
                         with m.If(wanted[(turn + offset) % 3]):
                             m.d.sync += self._job.eq((turn + offset) % 3)
-        with m.If(Cat(wanted).any()):
+        with m.If(any_of(wanted)):
             self._go(m, _State.PICK)
 
     def _pick(self, m: Any) -> None:

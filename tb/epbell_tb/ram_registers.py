@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def _cone(cells: _Cells, nets: _Nets, bit: _Bit, inputs: set[_Bit]) -> None:
         inputs.add(bit)
 
 
-def _value(cells: _Cells, nets: _Nets, bit: _Bit, given: dict[_Bit, int]) -> int:
+def _value(cells: _Cells, nets: _Nets, bit: _Bit, given: Mapping[_Bit, int]) -> int:
     lut = _lut(cells, nets, bit)
     if lut is None:
         return given[bit] if bit in given else int(bit == "1")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -113,7 +113,7 @@ class ReadBeats(wiring.Component):
             step = {name: (flags if name in _FLAGS else after)[name] for name in step_layout(self._lanes).members}
             busy.append(flags.beat | flags.word)
         quiet: Any = Signal(init=1)
-        m.d.sync += quiet.eq(~Cat(busy).any())
+        m.d.sync += quiet.eq(~any_of(busy))
         m.d.comb += self.clear.eq(quiet & ~busy[0])
         self._lay(m, step, self._dword(m))
         m.d.sync += [
