@@ -9,6 +9,10 @@ from test_endpoint_outbound import APERTURE, aim
 from usp_rig import Rig
 
 D0, D3HOT = 1, 4
+LEAVES = {"msi": 11, "msix": 37, "intx": 10, "level": 9}
+"""Clocks from :func:`post` to the first one in which an interrupt of that kind is at the hard block."""
+LONG = 60
+"""Clocks in which whatever has been raised once has left, unless something holds it back."""
 
 
 class HardBlock:
@@ -96,7 +100,7 @@ async def kind(rig: Rig, which: str) -> None:
 
 
 def post(rig: Rig, which: str) -> Any:
-    """Start to raise one interrupt of a kind; done in the second clock from now."""
+    """Start to raise one interrupt of a kind; the page is written `usp_rig.CPU_MADE` clocks from now."""
     address, value = {"msi": (MSI_RAISE, 3), "msix": (RAISE, 3), "intx": (INTX, 2), "level": (INTX, 1)}[which]
     return rig.post(address, value)
 
@@ -115,7 +119,7 @@ async def flr(rig: Rig, hard: HardBlock, limit: int = 400) -> int:
     assert not hard.waits, "done before all that had begun to leave has left"
     await rig.step(2)
     ctx.set(dut.cfg_flr_in_process, 0)
-    await rig.step(20)
+    await rig.step(LONG)
     assert ctx.get(dut.cfg_flr_done) == 0
     assert hard.since(done) == [], "something leaves after the reset is done"
     return done
