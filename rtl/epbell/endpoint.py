@@ -272,11 +272,10 @@ class Endpoint(wiring.Component):
         """Way in: parser, windows, target."""
         parser, inbound, target = self._parser, self._inbound, self._target
         m.d.comb += [
-            parser.ready.eq(target.ready),
-            inbound.ready.eq(target.ready),
+            parser.room.eq(target.room),
             *(getattr(inbound, name).eq(parser.header[name]) for name in ("bar", "function", "address", "length")),
             *(getattr(target, name).eq(getattr(inbound, name)) for name in ("claimed", "fits", "local")),
-            *(getattr(target, name).eq(getattr(parser, name)) for name in ("valid", "segment", "age")),
+            *(getattr(target, name).eq(getattr(parser, name)) for name in ("valid", "segment", "begins")),
             target.max_payload.eq(self.cfg_max_payload),
         ]
 
@@ -419,10 +418,9 @@ class Endpoint(wiring.Component):
             port, member = getattr(self, name), getattr(blocks, name)
             m.d.comb += port.eq(member) if name == "irq_edma" else member.eq(port)
         m.d.comb += [
-            pages.host_w_age.eq(target.bus_age),
             blocks.host_mu.eq(pages.host_made[self._host_names.index("mu_b")]),
             blocks.host_edma.eq(pages.host_made[self._host_names.index("edma")]),
-            blocks.host_age.eq(pages.host_age),
+            blocks.host_age.eq(target.bus_age),
             blocks.torn.eq(target.torn),
             self.irq_mu.eq(blocks.irq_mu),
         ]

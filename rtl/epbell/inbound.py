@@ -67,9 +67,9 @@ class Inbound(wiring.Component):
     aimed elsewhere by writing the other registers and CTRL2, in that order, shows its old or its new target and no
     third one.
 
-    A request goes through three stages, which move in the clocks in which ``ready`` is high: whether each window would
-    claim it, and where that would send it; which window claims it; where it goes. The windows are looked at in the
-    first of them alone, as they are in the clock in which the request moves into it.
+    A request goes through three stages, a clock each: whether each window would claim it, and where that would send it;
+    which window claims it; where it goes. The windows are looked at in the first of them alone, as they are in the
+    clock in which the request is at the ports.
 
     A fixed BAR shows its page whatever the windows say: they are not asked. Beyond the page's 64 KiB there is nothing.
 
@@ -86,12 +86,10 @@ class Inbound(wiring.Component):
     ----------
     bus : In(csr.PAGE)
         Registers, map ``iatu``.
-    ready : In(1)
-        The stages move at the end of this clock. Out of a flip-flop.
     bar, function, address, length : In(3), In(8), In(64), In(11)
         The request: BAR number, function number, PCI address, dwords.
     claimed : Out(1)
-        A window or the fixed BAR claims the request of three moves before. Flip-flops, as the next two.
+        A window or the fixed BAR claims the request of three clocks before. Flip-flops, as the next two.
     local : Out(64)
         Local address; if nothing claims the request, bits 6:0 of its PCI address.
     fits : Out(1)
@@ -104,7 +102,6 @@ class Inbound(wiring.Component):
     """
 
     bus: Any
-    ready: Any
     bar: Any
     function: Any
     address: Any
@@ -123,7 +120,6 @@ class Inbound(wiring.Component):
         self._block = csr.Block(tree, decode="sync", read_clocks=csr.PAGE.read_clocks)
         super().__init__({
             "bus": In(csr.PAGE),
-            "ready": In(1),
             "bar": In(3),
             "function": In(8),
             "address": In(64),
@@ -162,20 +158,18 @@ class Inbound(wiring.Component):
 
         # The lowest bits are the request's in any BAR; a refusal is answered with them.
         upper = any_of([upper & wins.replicate(len(upper)) for upper, wins in zip(uppers, chosen, strict=True)])
-        with m.If(self.ready):
-            m.d.sync += [
-                self.claimed.eq(any_of(chosen)),
-                self.local.eq(Cat(low[:_LEAST_BAR_BITS], upper)),
-                self.fits.eq(fits),
-            ]
+        m.d.sync += [
+            self.claimed.eq(any_of(chosen)),
+            self.local.eq(Cat(low[:_LEAST_BAR_BITS], upper)),
+            self.fits.eq(fits),
+        ]
         return m
 
     def _stage(self, m: Any, **value: Any) -> Any:
-        """Return flip-flops of that name, which take the value with each move."""
+        """Return flip-flops of that name, which take the value in each clock."""
         ((name, now),) = value.items()
         held: Any = Signal(len(now), name=name, reset_less=True)
-        with m.If(self.ready):
-            m.d.sync += held.eq(now)
+        m.d.sync += held.eq(now)
         return held
 
     def _window(self, m: Any, index: int, mask: Any) -> tuple[Any, Any]:

@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 
 from epbell import csr
 from epbell.csr_register import any_of
-from epbell.pcie.target import LATENCY_BITS
 from epbell.share import Share, check_patience
 
 __all__ = [
@@ -57,8 +56,6 @@ class RegisterPages(wiring.Component):
     host_w_valid, host_w_ready, host_w_pages, host_w_addr, host_w_data, host_w_strb
         Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on flip-flops and the
         page only.
-    host_w_age : In(16)
-        Clocks since the request that makes this write began.
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
         Read of the host; ``host_r_ready`` as for writing. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
         handshake, for that clock only.
@@ -70,8 +67,8 @@ class RegisterPages(wiring.Component):
         Register port of each page.
     <name>_aside : Out(1)
         For each page of `aside`: a write of the host is made in this cycle.
-    host_made, host_age : Out(len(host_names)), Out(16)
-        A write of the host is made in this cycle, one-hot; clocks since the request began, at most 65535.
+    host_made : Out(len(host_names))
+        A write of the host is made in this cycle, one-hot.
 
     Raises
     ------
@@ -85,7 +82,6 @@ class RegisterPages(wiring.Component):
     host_w_addr: Any
     host_w_data: Any
     host_w_strb: Any
-    host_w_age: Any
     host_r_valid: Any
     host_r_ready: Any
     host_r_pages: Any
@@ -103,7 +99,6 @@ class RegisterPages(wiring.Component):
     cpu_r_addr: Any
     cpu_r_data: Any
     host_made: Any
-    host_age: Any
 
     def __init__(
         self, names: Sequence[str], host_names: Sequence[str], *, aside: Sequence[str] = (), patience: int = 8
@@ -132,7 +127,7 @@ class RegisterPages(wiring.Component):
                 f"{master}_r_data": Out(32),
             }
         members |= {f"{name}_aside": Out(1) for name in aside}
-        members |= {"host_w_age": In(LATENCY_BITS), "host_made": Out(len(host_names)), "host_age": Out(LATENCY_BITS)}
+        members |= {"host_made": Out(len(host_names))}
         super().__init__(members | {name: Out(csr.PAGE) for name in names})
 
     def elaborate(self, platform: object) -> Module:
@@ -184,11 +179,9 @@ class RegisterPages(wiring.Component):
     def _tell(self, m: Any) -> None:
         """Delay what is to be known of the host's writes by as much as the writes."""
         made: Any = self.host_w_pages & (self.host_w_valid & self.host_w_ready).replicate(len(self._host_names))
-        age: Any = self.host_w_age
         for clock in range(WRITE_CLOCKS):
             made = _held(m, made, f"host_made{clock}")
-            age = _held(m, (age + ~age.all())[:LATENCY_BITS], f"host_age{clock}")
-        m.d.comb += [self.host_made.eq(made), self.host_age.eq(age)]
+        m.d.comb += self.host_made.eq(made)
         for name in self._aside:
             m.d.comb += getattr(self, f"{name}_aside").eq(made[self._host_names.index(name)])
 

@@ -6,7 +6,7 @@ import pytest
 from usp_packets import cq_beats, read, write
 from usp_rig import CONTROLLER, LATENCY, MU_A, MU_B, PERIOD, RAM, RCR, RR, RSR, TR, WIDTHS, Rig
 
-FIRST_CC = {64: 22, 128: 20, 256: 20, 512: 20}
+FIRST_CC = {64: 23, 128: 21, 256: 21, 512: 21}
 IRQ_LATENCY_LAST, IRQ_LATENCY_MAX = CONTROLLER + 0x80, CONTROLLER + 0x84
 
 

@@ -21,7 +21,7 @@ CTRL1, CTRL2, LOWER_BASE, UPPER_BASE, LIMIT, LOWER_TARGET, UPPER_TARGET, UPPER_L
 )  # fmt: skip
 ENABLE, BAR_MATCH, FUNCTION_MATCH, INCREASE = 1 << 31, 1 << 30, 1 << 19, 1 << 13
 LOW = 0xFFFF_FFFF
-MOVES = 3
+STAGES = 3
 BARS_WITH_FIXED = (Bar(4 << 10), Bar(256 << 10))
 SIZES = tuple(bar.size if bar else 0 for bar in BARS)
 
@@ -53,11 +53,11 @@ class Rig:
         await self.ctx.tick().repeat(2)
 
     async def ask(self, bar: int, address: int, length: int = 1, function: int = 0) -> int | None:
-        """Offer a request for three moves; return the local address, None when it is refused."""
+        """Offer a request for three clocks; return the local address, None when it is refused."""
         ctx, dut = self.ctx, self.dut
         request = (dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function)
-        self.driver.drive(*request, (dut.ready, 1))
-        await ctx.tick().repeat(MOVES)
+        self.driver.drive(*request)
+        await ctx.tick().repeat(STAGES)
         assert ctx.get(dut.local) & 0x7F == address & 0x7F, "the lower address of a completion, even of a refusal"
         return ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
 
@@ -209,37 +209,36 @@ def test_registers_take_effect_together(match: int) -> None:
         ctx, dut = rig.ctx, rig.dut
         answers = []
         await rig.write(0x100 + CTRL2, 0x80, 0b0001)  # a byte that says nothing new; made in the clock that begins here
-        for _ in range(3 + MOVES):
+        for _ in range(3 + STAGES):
             answers.append(ctx.get(dut.local))
             await ctx.tick()
         old = 0x6000_1010
-        assert answers == [old] * (2 + MOVES) + [new], "looked at two clocks after it is made, or later"
+        assert answers == [old] * (2 + STAGES) + [new], "looked at two clocks after it is made, or later"
 
     simulate(bench)
 
 
 def test_a_request_goes_to_the_target_of_one_clock() -> None:
-    """Requests one after the other, through stages that stand now and then, while a window is aimed to and fro."""
+    """Requests one after the other, while a window is aimed to and fro."""
     rng = random.Random(7)
     base, targets = BAR_BASE[0], (0x6000_0000, 0x5D30_0000)
 
     async def bench(rig: Rig) -> None:
         ctx, dut, bus = rig.ctx, rig.dut, rig.dut.bus
         await rig.aim(0, base, base + 0x3FFF, targets[0])
-        inside: list[tuple[int, int]] = []  # offset, and where the window was aimed in the clock of the first move
+        inside: list[tuple[int, int]] = []  # offset, and where the window was aimed in the clock of the request
         aimed, seen = [0] * 4, set()
         for step in range(600):
-            offset, ready = 4 * rng.randrange(1024), rng.random() < 0.6
-            request = (dut.bar, 0), (dut.address, base + offset), (dut.length, 1), (dut.function, 0), (dut.ready, ready)
+            offset = 4 * rng.randrange(1024)
+            request = (dut.bar, 0), (dut.address, base + offset), (dut.length, 1), (dut.function, 0)
             target = step // 2 % 2
             register, value = (CTRL2, ENABLE) if step % 2 else (LOWER_TARGET, targets[target])
             write = (bus.w_en, 1), (bus.w_addr, 0x100 + register), (bus.w_data, value), (bus.w_strb, 15)
             rig.driver.drive(*request, *write)
             aimed.append(target if step % 2 else aimed[-1])
             await ctx.tick()
-            if ready:
-                inside.append((offset, aimed[-4]))
-            if ready and len(inside) >= MOVES:
+            inside.append((offset, aimed[-4]))
+            if len(inside) >= STAGES:
                 offset, way = inside.pop(0)
                 assert ctx.get(dut.local) == targets[way] + offset, step
                 assert ctx.get(dut.claimed) & ctx.get(dut.fits)

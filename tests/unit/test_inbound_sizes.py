@@ -62,7 +62,7 @@ class Linux:
         """Offer a request of the host; return where it goes, as both say, None when it is refused."""
         ctx, dut = self.ctx, self.dut
         request = (dut.bar, bar), (dut.address, start + offset), (dut.length, length), (dut.function, 0)
-        self.driver.drive(*request, (dut.ready, 1))
+        self.driver.drive(*request)
         await ctx.tick().repeat(4)
         local = ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
         expected = self.model.translate(bar, 0, offset, start + offset, 4 * length)

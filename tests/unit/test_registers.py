@@ -98,12 +98,10 @@ def test_the_handshakes_are_the_order(tmp_path: Path, host: float, cpu: float) -
         ways = {(master, way): Way(rng, ctx, pages, master, way) for master in ("host", "cpu") for way in "rw"}
         words = {(page, word): 0 for page in PAGES for word in range(WORDS)}
         reads: dict[tuple[str, int], int] = {}
-        made: dict[int, tuple[str, int]] = {}
+        made: dict[int, str] = {}
         counts = dict.fromkeys(ways, 0)
         held_up = met = 0
         for clock in range(CLOCKS):
-            age = rng.choice((rng.randrange(100), 0xFFFD, 0xFFFE, 0xFFFF))
-            ctx.set(pages.host_w_age, age)
             for (master, _), one in ways.items():
                 one.offer(host if master == "host" else cpu)
             granted = {key: one.done() for key, one in ways.items()}
@@ -124,11 +122,10 @@ def test_the_handshakes_are_the_order(tmp_path: Path, host: float, cpu: float) -
                     bits = sum(0xFF << 8 * lane for lane in range(4) if strobes >> lane & 1)
                     words[page, word] = words[page, word] & ~bits | data & bits
             if by_host:
-                made[clock + WRITE_CLOCKS] = by_host[0], min(age + WRITE_CLOCKS, 0xFFFF)
-            page, since = made.get(clock, (None, 0))
+                made[clock + WRITE_CLOCKS] = by_host[0]
+            page = made.get(clock)
             assert ctx.get(pages.host_made) == (1 << HOST_PAGES.index(page) if page else 0), clock
             assert ctx.get(pages.bell_aside) == (page == "bell"), clock
-            assert page is None or ctx.get(pages.host_age) == since, clock
             await ctx.tick()
         assert min(counts.values()) > 100
         assert held_up > 10

@@ -24,7 +24,7 @@ WIDTHS = (64, 128, 256, 512)
 MU_A, MU_B, CONTROLLER, EDMA, IATU, RAM = 0x5D270000, 0x5D300000, 0x5F010000, 0x5F090000, 0x5F310000, 0x60000000
 RAM_SIZE = 16 << 10
 TR, RR, RCR, RSR = 0x200, 0x280, 0x128, 0x12C  # imx8ulp
-LATENCY = {64: 11, 128: 10, 256: 9, 512: 9}  # from the first CQ beat of a doorbell write to the interrupt
+LATENCY = {64: 12, 128: 11, 256: 10, 512: 10}  # from the first CQ beat of a doorbell write to the interrupt
 CPU_MADE, CPU_ANSWERED = 5, 2  # from a posted write of a page to the clock in which it is made, and on to its answer
 PERIOD = {64: 3, 128: 2, 256: 1, 512: 1}  # from one doorbell write to the next
 

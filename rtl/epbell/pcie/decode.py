@@ -86,7 +86,7 @@ def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
 
 
 class Decoder(wiring.Component):
-    """One stage: decides by the local address and the header what is to be done about a segment.
+    """One stage, in each clock: decides by the local address and the header what is to be done about a segment.
 
     RAM takes writes and reads; a register page takes reads, and writes of at most four dwords. Of a page with
     ``words``, a request for exactly one of them is done and every other one is refused as a whole. Where a request
@@ -105,8 +105,6 @@ class Decoder(wiring.Component):
 
     Attributes
     ----------
-    ready : In(1)
-        The stage takes the segment at the end of this clock. Out of a flip-flop.
     valid, segment : In(1), In(segment_layout(lanes))
         Segments.
     claimed, fits, local : In(1), In(1), In(64)
@@ -117,7 +115,6 @@ class Decoder(wiring.Component):
         Something is to be done, or to be reported.
     """
 
-    ready: Any
     valid: Any
     segment: Any
     claimed: Any
@@ -131,7 +128,6 @@ class Decoder(wiring.Component):
         self._lanes, self._ram_base, self._pages, self._functions = lanes, ram_base, tuple(pages), functions
         self._ram_bits = exact_log2(ram_size)
         super().__init__({
-            "ready": In(1),
             "valid": In(1),
             "segment": In(segment_layout(lanes)),
             "claimed": In(1),
@@ -146,8 +142,7 @@ class Decoder(wiring.Component):
         """Decode into flip-flops; what is to be done starts from these."""
         m: Any = Module()
         segment, action = self.segment, self.action
-        with m.If(self.ready):
-            m.d.sync += self.o_valid.eq(self.valid)
+        m.d.sync += self.o_valid.eq(self.valid)
         ram, pages = self._find(m)
         self._walk(m)
         self._strobe(m)
@@ -172,8 +167,7 @@ class Decoder(wiring.Component):
     def _held(self, name: str, m: Any, value: Any) -> Any:
         """Return flip-flops of this stage, which take a value of the segment."""
         held: Any = Signal(len(value), name=name, reset_less=True)
-        with m.If(self.ready):
-            m.d.sync += held.eq(value)
+        m.d.sync += held.eq(value)
         return held
 
     def _find(self, m: Any) -> tuple[Any, Any]:
@@ -182,7 +176,7 @@ class Decoder(wiring.Component):
         here: Any = self.claimed & self.fits & (segment.header.function < self._functions)
         ram: Any = Signal(reset_less=True)
         pages: Any = Signal(len(self._pages), reset_less=True)
-        with m.If(self.ready & self.valid & segment.first):
+        with m.If(self.valid & segment.first):
             m.d.sync += ram.eq(here & (local[self._ram_bits :] == self._ram_base >> self._ram_bits))
             for index, page in enumerate(self._pages):
                 at = here & (local[PAGE_BITS:] == page.base >> PAGE_BITS)
@@ -198,11 +192,10 @@ class Decoder(wiring.Component):
         behind: Any = Signal(10, reset_less=True)  # place of what follows
         now: Any = Signal(10)
         m.d.comb += [now.eq(Mux(segment.first, self.local[2:12], behind)), self.action.place.eq(place)]
-        with m.If(self.ready):
-            m.d.sync += place[low].eq(now)
-        with m.If(self.ready & self.valid & segment.first):
+        m.d.sync += place[low].eq(now)
+        with m.If(self.valid & segment.first):
             m.d.sync += place[10:].eq(self.local[12 : 2 + len(place)])
-        with m.If(self.ready & self.valid & segment.write):
+        with m.If(self.valid & segment.write):
             m.d.sync += behind.eq(now + segment.count)
 
     def _strobe(self, m: Any) -> None:
@@ -245,8 +238,7 @@ class Decoder(wiring.Component):
         posted = (kind == RequestType.MEM_WRITE) | kind.as_value()[2:].all()
         answers = self._held("answers", m, self.valid & segment.final & segment.known & ~posted)
         header: Any = Signal(tlp.HEADER, reset_less=True)
-        with m.If(self.ready):
-            m.d.sync += header.eq(segment.header)
+        m.d.sync += header.eq(segment.header)
         # Dwords up to the next multiple of the maximum payload (32 to 256): the first completion has no more.
         limit: Any = Signal(3)
         m.d.sync += limit.eq(Cat(self.max_payload != 0, self.max_payload[1], self.max_payload.all()))

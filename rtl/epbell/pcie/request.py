@@ -14,13 +14,16 @@ from amaranth.lib.wiring import In, Out
 
 from epbell.csr_register import any_of
 from epbell.pcie import usp
-from epbell.pcie.age import AGE, moved, older
 from epbell.pcie.tlp import HEADER, RequestType
 
 __all__ = [
+    "STAGES",
     "RequestParser",
     "segment_layout",
 ]
+
+STAGES = 5
+"""Clocks from a beat at the pins to its segment."""
 
 _CARRIERS = (
     *(RequestType.MEM_WRITE, RequestType.IO_WRITE, RequestType.FETCH_ADD, RequestType.SWAP, RequestType.CAS),
@@ -88,13 +91,15 @@ class RequestParser(wiring.Component):
     packet that begins before the one before it has ended replaces it; beats before the first start of packet are
     skipped.
 
-    A beat goes through five stages, which move together in the clocks in which ``ready`` is high and stand otherwise:
+    A beat goes through five stages, a clock each, and nothing holds it up on its way:
 
     0. as it came;
     1. beside the header of its packet, and what that says about the beats to come; ``header`` is this stage's;
     2. its place in the packet, by counting;
     3. whether its end and its lanes are as they have to be;
     4. whether the packet has been well up to here: the segment.
+
+    So what is behind has to have room for all that may be in the stages when it lets no more come.
 
     Parameters
     ----------
@@ -104,17 +109,17 @@ class RequestParser(wiring.Component):
     Attributes
     ----------
     cq : In(usp.CompleterRequest(width))
-        The stream; ``tready`` is ``ready``.
-    ready : In(1)
-        The stages move at the end of this clock. Out of a flip-flop.
+        The stream; ``tready`` is a flip-flop, ``room`` of the clock before.
+    room : In(1)
+        There is room behind for the segments of this clock's beat and the next clock's, beside those in the stages.
     header : Out(HEADER)
         Header of the packet of which a beat is in stage 1. It counts with the beats that have it, by their segments.
     valid : Out(1)
         There is a segment. Beats that have nothing to say pass without one.
     segment : Out(segment_layout(width / 32))
-        The segment; that of the beat whose header was on ``header`` three moves before.
-    age : Out(AGE)
-        Clocks since the first beat of the segment's packet was accepted.
+        The segment; that of the beat whose header was on ``header`` three clocks before.
+    begins : Out(1)
+        The beat whose segment this would be is the first of its packet: that was accepted :data:`STAGES` clocks ago.
     idle : Out(1)
         No packet is in progress, and nothing of one is in the stages. It rises a clock late, and falls in the clock
         after the first beat of a packet was accepted.
@@ -126,11 +131,11 @@ class RequestParser(wiring.Component):
     """
 
     cq: Any
-    ready: Any
+    room: Any
     header: Any
     valid: Any
     segment: Any
-    age: Any
+    begins: Any
     idle: Any
 
     def __init__(self, width: int) -> None:
@@ -138,33 +143,33 @@ class RequestParser(wiring.Component):
         self._lanes = width // 32
         super().__init__({
             "cq": In(usp.CompleterRequest(width)),
-            "ready": In(1),
+            "room": In(1),
             "header": Out(HEADER),
             "valid": Out(1),
             "segment": Out(segment_layout(self._lanes)),
-            "age": Out(AGE),
+            "begins": Out(1),
             "idle": Out(1, init=1),
         })
 
     def elaborate(self, platform: object) -> Module:
         """Build the stages, one after the other."""
         m: Any = Module()
-        self._valid: Any = Signal(5, name="came")  # a beat is in this stage
-        with m.If(self.ready):
-            m.d.sync += self._valid.eq(Cat(self.cq.tvalid, self._valid))
+        ready: Any = Signal(init=1)
+        self._accepted: Any = self.cq.tvalid & ready
+        self._valid: Any = Signal(STAGES, name="came")  # a beat is in this stage
+        m.d.comb += self.cq.tready.eq(ready)
+        m.d.sync += [ready.eq(self.room), self._valid.eq(Cat(self._accepted, self._valid))]
         beat = self._take(m)
         passed, packet = self._head(m, beat)
         placed = self._count(m, passed, packet)
         self._judge(m, self._check(m, placed))
-        m.d.comb += self.cq.tready.eq(self.ready)
         self._watch(m)
         return m
 
     def _stage(self, m: Any, number: int, **values: Any) -> Any:
-        """Flip-flops of a stage, which take these values when the stages move."""
+        """Flip-flops of a stage, which take these values in each clock."""
         found = {name: Signal.like(value, name=f"{name}{number}", reset_less=True) for name, value in values.items()}
-        with m.If(self.ready):
-            m.d.sync += [found[name].eq(value) for name, value in values.items()]
+        m.d.sync += [found[name].eq(value) for name, value in values.items()]
         return SimpleNamespace(**found)
 
     def _take(self, m: Any) -> Any:
@@ -182,24 +187,24 @@ class RequestParser(wiring.Component):
         head: Any = Signal()  # the header is complete with this beat
         descriptor: Any = Signal(128, reset_less=True)
         sideband: Any = Signal(19, reset_less=True)
-        with m.If(self.ready & came & beat.sop):
+        with m.If(came & beat.sop):
             m.d.sync += sideband.eq(beat.sideband)
         if lanes == 2:
             m.d.comb += head.eq(came & early & ~beat.sop)
-            with m.If(self.ready & came):
+            with m.If(came):
                 m.d.sync += early.eq(beat.sop & ~beat.last)
-            with m.If(self.ready & came & beat.sop):
+            with m.If(came & beat.sop):
                 m.d.sync += descriptor[:64].eq(beat.words)
-            with m.If(self.ready & head):
+            with m.If(head):
                 m.d.sync += descriptor[64:].eq(beat.words)
         else:
             m.d.comb += head.eq(came & beat.sop)
-            with m.If(self.ready & head):
+            with m.If(head):
                 m.d.sync += descriptor.eq(beat.words[:128])
         for name, value in usp.request_header(descriptor, sideband[:4], sideband[4:8], sideband[8:]).items():
             m.d.comb += self.header[name].eq(value)
         upper = beat.words[:64] if lanes == 2 else beat.words[64:128]
-        packet = self._foresee(m, self.ready & head, upper[:11], upper[11:15])
+        packet = self._foresee(m, head, upper[:11], upper[11:15])
         # Lanes in use, if they are the lower ones, and how many.
         gaps: Any = beat.keep[1:] & ~beat.keep[:-1]
         ends: Any = beat.keep & ~(beat.keep >> 1)
@@ -260,7 +265,7 @@ class RequestParser(wiring.Component):
             withdrawn.eq(passed.gone | (gone & ~passed.sop)),
             count.eq(Mux(head, packet.here, Mux(ending, packet.rest, lanes))),
         ]
-        with m.If(self.ready & came):
+        with m.If(came):
             m.d.sync += [
                 active.eq(known & ~passed.last),
                 gone.eq(withdrawn),
@@ -300,9 +305,9 @@ class RequestParser(wiring.Component):
         broken: Any = Signal()  # the packet in progress was bad before this beat
         bad: Any = Signal()
         m.d.comb += bad.eq(c.wrong | (broken & ~c.head))
-        with m.If(self.ready & self._valid[3]):
-            m.d.sync += broken.eq(bad)
         came = self._valid[3]
+        with m.If(came):
+            m.d.sync += broken.eq(bad)
         final = came & c.last
         write = c.pays & ~bad
         segment = self._stage(
@@ -317,21 +322,17 @@ class RequestParser(wiring.Component):
         m.d.comb += self.valid.eq(self._valid[4] & segment.says)
 
     def _watch(self, m: Any) -> None:
-        """See whether anything of a packet is there; count the clocks since the packet that came last began."""
-        cq = self.cq
+        """See whether anything of a packet is there, and where packets begin."""
+        cq, accepted = self.cq, self._accepted
         sop: Any = usp.request_user(self._width, cq.tuser).sop
-        owned: Any = Signal(5)  # there is a beat of a packet in this stage
+        owned: Any = Signal(STAGES)  # there is a beat of a packet in this stage
+        starts: Any = Signal(STAGES)  # and it is its first one
         begun: Any = Signal()  # a packet has, and not ended
-        came = self.ready & cq.tvalid
-        with m.If(came):
+        with m.If(accepted):
             m.d.sync += begun.eq((sop | begun) & ~cq.tlast)
-        with m.If(self.ready):
-            m.d.sync += owned.eq(Cat(cq.tvalid & (sop | begun), owned))
-        m.d.sync += self.idle.eq(~((came & sop) | begun | owned.any()))
-        age: Any = Signal(AGE, name="age0")
-        starts = came & sop
-        m.d.sync += age.eq(Mux(starts, 1, older(age)))
-        for stage in range(1, 5):
-            age, before = Signal(AGE, name=f"age{stage}", reset_less=True), age
-            moved(m, self.ready, before, age)
-        m.d.comb += self.age.eq(age)
+        m.d.sync += [
+            owned.eq(Cat(accepted & (sop | begun), owned)),
+            starts.eq(Cat(accepted & sop, starts)),
+            self.idle.eq(~((accepted & sop) | begun | owned.any())),
+        ]
+        m.d.comb += self.begins.eq(starts[-1])

@@ -7,17 +7,18 @@ queue of the reads. Nothing of a later request is done before that.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from epbell.address_map import PAGE_BITS, HostPage
-from epbell.pcie.age import AGE, LATENCY_BITS, moved, shown
+from epbell.pcie.age import LATENCY_BITS, TIME, AgeClock, shown
 from epbell.pcie.decode import EVENTS, MAX_REGISTER_WRITE, Decoder, action_layout
 from epbell.pcie.read_layout import read_request_layout
-from epbell.pcie.request import segment_layout
-from epbell.skid import Skid
+from epbell.pcie.request import STAGES, segment_layout
+from epbell.registers import WRITE_CLOCKS
 
 __all__ = [
     "EVENTS",
@@ -26,14 +27,22 @@ __all__ = [
     "Target",
 ]
 
+_BEATS = STAGES + 3
+"""Beats that still come when there is no more room: in the parser, in the decoder, and in two clocks at the pins."""
+
+_PLACES = 2 * _BEATS
+"""What waits: as many as may still come, and as many as are done until more come."""
+
 
 class Target(wiring.Component):
     """Executes the host's requests in their order.
 
-    A segment is decoded in one stage (:class:`Decoder`) and executed in the next: RAM takes a beat per clock at any
-    dword; a register page takes one dword per clock, ascending, at most four in a request (a longer write is refused).
-    Byte enables go along as strobes; a dword without any is passed over. Between the two stages is a place for one
-    (:class:`Skid`), so that ``ready``, with which all stages in front move, is a flip-flop.
+    A segment is decoded in one stage (:class:`Decoder`), waits in a FIFO, and is executed in the next stage: RAM takes
+    a beat per clock at any dword; a register page takes one dword per clock, ascending, at most four in a request (a
+    longer write is refused). Byte enables go along as strobes; a dword without any is passed over.
+
+    Segments come whether anything is done or not. So the FIFO is the one place where they wait, and takes all that are
+    under way when it has no ``room`` any more. When it has, what waits lasts until the next one is there.
 
     A register write that needs two beats (64-bit streams) waits until what follows it is there, which is the packet's
     end unless the packet is bad: a discarded packet never rings a doorbell; what it has written to RAM by then stays
@@ -56,14 +65,14 @@ class Target(wiring.Component):
 
     Attributes
     ----------
-    ready : Out(1)
-        All stages up to this one's first move at the end of this clock. A flip-flop.
+    room : Out(1)
+        A beat may be accepted in the next clock. One level behind flip-flops.
     valid, segment : In(1), In(segment_layout(lanes))
-        Segments; taken when ``ready``.
+        Segments; each is taken.
+    begins : In(1)
+        Here is the first beat of a packet, which was accepted :data:`~epbell.pcie.request.STAGES` clocks ago.
     idle : Out(1)
-        Nothing is in the stages. It rises a clock late, and falls in the clock after a segment was taken.
-    age : In(AGE)
-        Clocks since the first beat of the segment's packet was accepted.
+        Nothing is in the stages. It rises a clock late, and falls in the clock after a segment came.
     claimed, fits, local : In(1), In(1), In(64)
         What the inbound windows say about the segment's header.
     max_payload : In(2)
@@ -75,7 +84,8 @@ class Target(wiring.Component):
     bus_valid, bus_ready, bus_pages, bus_addr, bus_data, bus_strb
         Write of a dword to a register page, ``bus_pages`` one-hot.
     bus_age : Out(LATENCY_BITS)
-        Clocks since the first beat of the request that makes this write.
+        In the clock in which a register write is made (:data:`~epbell.registers.WRITE_CLOCKS` after its handshake):
+        clocks since the first beat of its request, at most 65535.
     read_valid, read_ready, read : Out(1), In(1), Out(read_request_layout(...))
         Way to the queue of the reads.
     write_refused, read_refused, unsupported, discontinued, malformed : Out(1)
@@ -84,11 +94,11 @@ class Target(wiring.Component):
         One more packet is malformed: it was replaced by the one that begins to be executed in this clock.
     """
 
-    ready: Any
+    room: Any
     valid: Any
     segment: Any
+    begins: Any
     idle: Any
-    age: Any
     claimed: Any
     fits: Any
     local: Any
@@ -124,13 +134,14 @@ class Target(wiring.Component):
         self._lanes, self._ram_bits = lanes, exact_log2(ram_size)
         place_bits = max(self._ram_bits, PAGE_BITS) - 2
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
-        self._layout = action_layout(lanes, place_bits, len(pages))
+        # What waits: the action, and what is to be added to the time to get its age.
+        self._layout = data.StructLayout({"action": action_layout(lanes, place_bits, len(pages)), "since": TIME})
         super().__init__({
-            "ready": Out(1),
+            "room": Out(1),
             "valid": In(1),
             "segment": In(segment_layout(lanes)),
+            "begins": In(1),
             "idle": Out(1, init=1),
-            "age": In(AGE),
             "claimed": In(1),
             "fits": In(1),
             "local": In(64),
@@ -158,50 +169,62 @@ class Target(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Decode, keep one beside, execute."""
+        """Decode, let wait, execute."""
         m: Any = Module()
         m.submodules.decoder = decoder = self._decoder
-        m.submodules.skid = skid = Skid(self._layout)
+        m.submodules.fifo = fifo = SyncFIFO(width=self._layout.size, depth=_PLACES)
         for name in ("valid", "segment", "claimed", "fits", "local", "max_payload"):
             m.d.comb += getattr(decoder, name).eq(getattr(self, name))
+        held: Any = Signal(self._layout, reset_less=True)
+        takes = self._execute(m, held, fifo.r_rdy, data.View(self._layout, fifo.r_data))
         m.d.comb += [
-            self.ready.eq(skid.i_ready),
-            decoder.ready.eq(skid.i_ready),
-            skid.i_valid.eq(decoder.o_valid),
-            skid.i_data.eq(decoder.action),
+            fifo.w_en.eq(decoder.o_valid),
+            fifo.w_data.eq(Cat(decoder.action, self._age(m, held.since))),
+            fifo.r_en.eq(takes),
+            self.room.eq(fifo.level <= _PLACES - _BEATS),
         ]
-        takes = self._execute(m, skid)
-        self._age(m, takes)
+        m.d.sync += Assert(~fifo.w_en | fifo.w_rdy, "an action comes without room for it")
         holds: Any = Signal()
         with m.If(takes):
-            m.d.sync += holds.eq(skid.o_valid)
-        m.d.sync += self.idle.eq(~(self.valid | skid.o_valid | holds))
+            m.d.sync += holds.eq(fifo.r_rdy)
+        m.d.sync += self.idle.eq(~(self.valid | decoder.o_valid | fifo.r_rdy | holds))
         return m
 
-    def _execute(self, m: Any, skid: Any) -> Any:
+    def _age(self, m: Any, held: Any) -> Any:
+        """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
+        m.submodules.clock = clock = AgeClock()
+        since: Any = Signal(TIME, reset_less=True)
+        m.d.comb += clock.begins.eq(self.begins)
+        with m.If(self.begins):
+            m.d.sync += since.eq(STAGES + WRITE_CLOCKS - clock.time)
+        whole: Any = Signal(TIME, reset_less=True)
+        m.d.sync += whole.eq(clock.time + held)
+        age: Any = shown(whole)
+        for stage in range(1, WRITE_CLOCKS):
+            age, before = Signal(LATENCY_BITS, name=f"age{stage}", reset_less=True), age
+            m.d.sync += age.eq(before)
+        m.d.comb += self.bus_age.eq(age)
+        return since
+
+    def _execute(self, m: Any, held: Any, there: Any, waiting: Any) -> Any:
         """Do what is in the last stage; return "it takes what is next"."""
         lanes = self._lanes
-        now: Any = Signal(self._layout, reset_less=True)
-        new, steps = skid.o_data, min(lanes, MAX_REGISTER_WRITE)
+        now, new, steps = held.action, waiting.action, min(lanes, MAX_REGISTER_WRITE)
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
         free: Any = Signal()
         takes: Any = Signal()
         stands = (self.ram_valid & ~self.ram_ready) | (self.bus_valid & ~self.bus_ready)
-        m.d.comb += [
-            free.eq(~(stands | (self.read_valid & ~self.read_ready) | waits)),
-            takes.eq(free & ~more),
-            skid.o_ready.eq(takes),
-        ]
+        m.d.comb += [free.eq(~(stands | (self.read_valid & ~self.read_ready) | waits)), takes.eq(free & ~more)]
         to_wait: Any = new.page & ~new.final if lanes < MAX_REGISTER_WRITE else Const(0, 1)
         with m.If(free & ~more):
             m.d.sync += [
-                now.eq(new),
-                self.ram_valid.eq(skid.o_valid & new.ram),
-                self.read_valid.eq(skid.o_valid & new.read),
-                self.bus_valid.eq(skid.o_valid & new.page & new.bytes[0] & ~to_wait),
-                more.eq(skid.o_valid & new.page & (new.steps != 0)),
-                waits.eq(skid.o_valid & to_wait),
+                held.eq(waiting),
+                self.ram_valid.eq(there & new.ram),
+                self.read_valid.eq(there & new.read),
+                self.bus_valid.eq(there & new.page & new.bytes[0] & ~to_wait),
+                more.eq(there & new.page & (new.steps != 0)),
+                waits.eq(there & to_wait),
             ]
         with m.Elif(free):
             m.d.sync += [
@@ -213,7 +236,7 @@ class Target(wiring.Component):
                 self.bus_valid.eq(now.bytes[1]),
                 more.eq(now.steps != 1),
             ]
-        with m.Elif(waits & skid.o_valid):
+        with m.Elif(waits & there):
             m.d.sync += [waits.eq(0), self.bus_valid.eq(new.ends_well & now.bytes[0]), more.eq(new.ends_well & more)]
         m.d.comb += [
             self.ram_addr.eq(now.place[: self._ram_bits - 2]),
@@ -232,15 +255,7 @@ class Target(wiring.Component):
         ]
         reports: Any = Signal(now.events.shape(), name="reports")
         with m.If(takes):
-            m.d.sync += reports.eq(Mux(skid.o_valid, new.events.as_value(), 0))
+            m.d.sync += reports.eq(Mux(there, new.events.as_value(), 0))
         m.d.sync += [getattr(self, event).eq(takes & reports[event]) for event in EVENTS]
-        m.d.sync += self.torn.eq(takes & skid.o_valid & new.torn)
+        m.d.sync += self.torn.eq(takes & there & new.torn)
         return takes
-
-    def _age(self, m: Any, takes: Any) -> None:
-        """Count the clocks since the first beat of what is in each place."""
-        decoded, kept, now = (Signal(AGE, name=f"{name}_age", reset_less=True) for name in ("decoded", "kept", "now"))
-        moved(m, self.ready, self.age, decoded)
-        moved(m, self.ready, decoded, kept)
-        moved(m, takes, Mux(self.ready, decoded, kept), now)
-        m.d.comb += self.bus_age.eq(shown(now))
