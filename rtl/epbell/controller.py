@@ -137,7 +137,7 @@ class Controller(wiring.Component):
         wiring.connect(m, wiring.flipped(self.bus), self._block.bus)
         for name, value in self._features.items():
             m.d.comb += self._value("FEATURES", name).eq(value)
-        clear: Any = Signal(name="clears")  # in the clock in which it is written: known a clock ahead
+        clear: Any = Signal(name="clears", init=1)  # as it is written, known a clock ahead; and at the reset
         m.d.sync += clear.eq(self._block.coming(m, "COUNTERS", "CLEAR"))
         for event in _INTERRUPT_EVENTS:
             self._count(m, event.upper(), getattr(self.interrupts, event), clear)

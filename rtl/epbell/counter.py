@@ -28,7 +28,8 @@ class Counter(wiring.Component):
     event : In(range(most + 1))
         Number of events in this clock; in ``count`` from the next but one on.
     clear : In(1)
-        Zero the count, from the next clock on. Events in the same clock are its first.
+        Zero the count, from the next clock on. Events in the same clock are its first. The domain's reset does not
+        reach the count: let ``clear`` be a flip-flop that is 1 in it, and so drives all bits without logic before them.
     count : Out(width)
         The count.
 
@@ -54,20 +55,21 @@ class Counter(wiring.Component):
         m: Any = Module()
         # They overflow no second time before it is known that the largest value is near: three lots of events later.
         bits = min(len(self.count), ceil_log2(3 * ((1 << len(self.event)) - 1)))
-        shown, upper = self.count[:bits], self.count[bits:]
-        low: Any = Signal(bits)
-        carry: Any = Signal()
-        near: Any = Signal(init=len(upper) == 0)
+        count: Any = Signal(len(self.count), reset_less=True)
+        shown, upper = count[:bits], count[bits:]
+        low: Any = Signal(bits, reset_less=True)
+        carry: Any = Signal(reset_less=True)
+        near: Any = Signal(init=len(upper) == 0, reset_less=True)
         total: Any = Signal(max(bits, len(self.event)) + 1)
         over = total[bits:].any()
-        m.d.comb += total.eq(Mux(self.clear, 0, low) + self.event)
+        m.d.comb += [total.eq(Mux(self.clear, 0, low) + self.event), self.count.eq(count)]
         m.d.sync += [
             low.eq(total[:bits] | (near & over).replicate(bits)),
             carry.eq(over & ~near),
             near.eq(upper.all()),
         ]
         with m.If(self.clear):
-            m.d.sync += self.count.eq(0)
+            m.d.sync += count.eq(0)
         with m.Else():
             m.d.sync += [shown.eq(low), upper.eq(upper + carry)]
         return m
