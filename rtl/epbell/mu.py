@@ -124,6 +124,7 @@ class MessagingUnit(wiring.Component):
         self._side_a = MuSide(layout, registered=registered, read_clocks=read_clocks)
         self._side_b = MuSide(layout, registered=registered, read_clocks=read_clocks)
         self._synchronous, self._registered = synchronous, registered
+        self._mur: Any = Signal(name="mur")
         super().__init__(
             {
                 "a": In(port),
@@ -153,7 +154,6 @@ class MessagingUnit(wiring.Component):
         """One clock: the far side sees everything at the next edge, so one full flag serves both sides."""
         a, b = self._side_a, self._side_b
         m.submodules.side_a, m.submodules.side_b = a, b
-        self._mur: Any = Signal(name="mur")
         mur, mur_clocks = self._mur, Signal(range(MUR_CLOCKS + 1))
         if self._registered:  # a flip-flop of its own, since it clears some 300 others
             m.d.sync += mur.eq(a.mur_soon | b.mur_soon)
