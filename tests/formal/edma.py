@@ -56,11 +56,18 @@ class _Kind:
 
 
 class _Made:
-    """The writes of a registered port, in the clock in which they are made."""
+    """The accesses of a registered port, in the clock in which they are made."""
 
-    def __init__(self, checks: Checks, port: Any) -> None:
+    def __init__(self, m: Any, checks: Checks, port: Any) -> None:
         for name in ("w_en", "w_addr", "w_data", "w_strb"):
             setattr(self, name, checks.past(getattr(port, name), f"{name}_before"))
+        # As in the page, a reset forgets nothing of it.
+        self.r_addr: Any = Signal(16, reset_less=True, name="r_addr_loaded")
+        self.loaded: Any = Signal(reset_less=True, name="loaded")
+        with m.If(port.r_load):
+            m.d.sync += [self.r_addr.eq(port.r_addr), self.loaded.eq(1)]
+        self.r_en: Any = port.r_en & self.loaded
+        self.r_data: Any = port.r_data
 
 
 class _Page(Bench):
@@ -81,7 +88,7 @@ class _Page(Bench):
             # What is read is no port of the bench: where no property asks for it, storage need not be looked at.
             if name != "r_data":
                 m.d.comb += getattr(dut.bus, name).eq(getattr(self, name))
-        self.bus: Any = _Made(checks, dut.bus) if self.registered else dut.bus
+        self.bus: Any = _Made(m, checks, dut.bus) if self.registered else dut.bus
         m.d.comb += dut.ring.eq(self.ring)
         self.kinds: dict[tuple[str, str], _Kind] = {}
         for way in _DIRECTIONS:
@@ -256,6 +263,8 @@ class _Transfers(_Page):
     """DONE and ABORT: set by the channels, cleared by software, shown by INT_STATUS, untouched by rings."""
 
     def state(self, checks: Checks) -> None:
+        if self.registered:
+            self._hold_reads(checks)
         for (way, kind), spec in self.kinds.items():
             came = checks.past(spec.event, f"{way}_{kind}_came")
             before = checks.past(spec.status, f"{way}_{kind}_before")
@@ -263,22 +272,46 @@ class _Transfers(_Page):
             if self.personality != "hdma":
                 rung = checks.past(self.rings & ~self.acks, f"{way}_{kind}_rung")
                 checks.backward("a ring sets and clears no status", ~rung | (spec.status == before | came))
+            stays = before & ~cleared
             shown = self.shown(way, kind)
             for n in range(_CHANNELS):
                 bit, read = shown[n]
-                checks.forward(
-                    "an end of a transfer shows in the next clock, also in the clock of its clear",
-                    ~(read & came[n]) | bit,
+                read_new, read_kept, read_none = (
+                    self._told(checks, read & each, f"{way}_{kind}{n}_{what}")
+                    for what, each in (("new", came[n]), ("kept", stays[n]), ("none", ~(came[n] | stays[n])))
                 )
                 checks.forward(
-                    "a status stays until 1 is written to its clear", ~(read & before[n] & ~cleared[n]) | bit
+                    "an end of a transfer shows in the next clock, also in the clock of its clear", ~read_new | bit
                 )
-                checks.backward(
-                    "a status shows only what came and was not cleared",
-                    ~(read & bit) | came[n] | before[n] & ~cleared[n],
-                )
+                checks.forward("a status stays until 1 is written to its clear", ~read_kept | bit)
+                checks.backward("a status shows only what came and was not cleared", ~read_none | ~bit)
             bit, read = shown[0]
-            checks.cover("a status is read while its clear is written", read & bit & spec.cleared[0])
+            read_cleared = self._told(checks, read & spec.cleared[0], f"{way}_{kind}_cleared")
+            checks.cover("a status is read while its clear is written", read_cleared & bit)
+
+    def _told(self, checks: Checks, value: Any, name: str) -> Any:
+        """What is true of a read, in the clock in which its data are there."""
+        for clock in range(self.port.read_clocks):
+            value = checks.past(value, f"{name}_read{clock}")
+        return value
+
+    def _hold_reads(self, checks: Checks) -> None:
+        """State that of the registers the one is selected of which the address is that was loaded last."""
+        block = self.dut._registers._block
+        loaded: Any = Signal(16, reset_less=True, name="block_r_addr_loaded")
+        with self.m.If(self.dut.bus.r_load):
+            self.m.d.sync += loaded.eq(block.bus.r_addr)
+        for register in block._registers:
+            select, here = block._decoder.selects[register.name], loaded[2:] == register.address >> 2
+            checks.invariant("what is selected was loaded", select == (self.bus.loaded & here))
+        words = (_DIRECTIONS[way][0] for way in _DIRECTIONS)
+        if self.personality == "hdma":
+            words = (0x200 * n + first + 0x84 for first in (0, 0x100) for n in range(_CHANNELS))
+        for word in words:
+            asked = self.bus.r_addr[2:] == (_BASES[self.personality] + word) >> 2
+            checks.invariant(
+                "a status is loaded where it is asked for", ~self.bus.loaded | ((loaded[2:] == word >> 2) == asked)
+            )
 
     def shown(self, way: str, kind: str) -> list[tuple[Any, Any]]:
         """For each channel, the bit of what is being read that shows the status, and whether it is being read."""
@@ -344,8 +377,6 @@ PROOFS = [
     )
     for subject, (bench, summary, personalities) in _SUBJECTS.items()
     for personality in personalities
-    # What a page in the endpoint reads as is proven with its registers: csr.access.*.late.
     for registered, suffix, depth in ((False, "", 2), (True, ".page", 3))
-    if not registered or bench is not _Transfers
 ]
 PROOFS.append(Proof("edma.ports.unroll", "each AXI4-Lite request gets exactly one response; ready/valid rules", _Port))

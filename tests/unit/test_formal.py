@@ -17,6 +17,8 @@ from epbell_tb.formal_job import BMC, COVER, INDUCTION, Job, Result
 PROJECT = Path(__file__).parents[2]
 PROOFS = formal_proofs.load()
 TOOLS = formal_tools.find()
+VARIANT = r"\.[^.]+(\.direct|\.ahead|\.late|\.page)?$"
+"""End of a proof's name."""
 needs_prover = pytest.mark.skipif(TOOLS is None, reason="the prover is not installed; `make formal` installs it")
 
 
@@ -122,7 +124,7 @@ def test_choice_of_proofs():
         formal_proofs.chosen(names, "mu,nothing")
 
 
-@pytest.mark.parametrize("subject", sorted({re.sub(r"\.[^.]+(\.direct|\.ahead)?$", "", name) for name in PROOFS}))
+@pytest.mark.parametrize("subject", sorted({re.sub(VARIANT, "", name) for name in PROOFS}))
 def test_documentation_says_what_is_proven(subject):
     assert f"| `{subject}` |" in (PROJECT / "docs" / "formal.md").read_text()
 
