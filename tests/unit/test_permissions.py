@@ -8,10 +8,12 @@ import pytest
 from epbell_tb.endpoint import msis, permissions
 from epbell_tb.endpoint.msis import Msis, Pulses
 from epbell_tb.endpoint.permissions import (
+    AFTER,
+    BEGUN,
     DECIDED,
     MASKED,
+    NEXT,
     ON_RQ,
-    QUEUED,
     UNMASKED,
     Allowed,
     History,
@@ -107,7 +109,7 @@ def test_a_message_around_a_change(changes, shut):
 
 
 def test_a_message_on_rq_around_a_change(changes):
-    """It is on the stream five clocks after it was taken, if nothing is before it."""
+    """It is on the stream five clocks after it was taken, if nothing is in its way."""
     closes = changes(MSIX, replace(MSIX, msix=False))
     for at in (CHANGE + ON_RQ, CHANGE + ON_RQ + 1):
         since = closes.queued_since(None, at)
@@ -284,7 +286,19 @@ def shown(clock, *states):
     return found
 
 
-@pytest.mark.parametrize(("behind", "good"), [(None, False), (300, False), (200 + QUEUED + DECIDED, True), (150, True)])
+@pytest.mark.parametrize("late", [0, 1])
+def test_requests_around_a_change(clock, late):
+    """They begin to leave while the host allows it."""
+    found = shown(clock, (100, MSIX), (200, Allowed()))
+    assert found.request_allowed(200 + BEGUN + late) == (not late)
+
+
+BEHIND = 200 + ON_RQ - AFTER
+
+
+@pytest.mark.parametrize(
+    ("behind", "good"), [(None, False), (300, False), (BEHIND + 1, False), (BEHIND, True), (150, True)]
+)
 def test_messages_behind_other_requests(clock, behind, good):
     """What was taken while it was allowed may be on RQ later, if RQ has stood since, and only then."""
     found = shown(clock, (100, MSIX), (200, replace(MSIX, msix=False)))
@@ -316,6 +330,15 @@ def test_messages_behind_a_request_and_then_bus_mastering(clock, left, good):
     else:
         with pytest.raises(AssertionError, match="does not allow"):
             found.check_msix(3, False, 402, since)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_messages_in_the_place_at_the_door(clock, late):
+    """It is filled anew every second clock, so that RQ does not look busy all the time."""
+    found = shown(clock, (100, MSIX), (180, replace(MSIX, msix=False)))
+    found.left(150, 160, 300)
+    since = found.queued_since(None, 300 + NEXT + late)
+    assert since == (300 + NEXT + late if late else 150 + AFTER)
 
 
 def test_msis_that_were_moved(clock):

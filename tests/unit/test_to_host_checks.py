@@ -8,7 +8,7 @@ import pytest
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_tb.endpoint.clock import follow_clock
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
-from epbell_tb.endpoint.permissions import MASKED, Allowed, Permissions
+from epbell_tb.endpoint.permissions import DECIDED, MASKED, ON_RQ, Allowed, Permissions
 from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.endpoint.to_host_packets import Answer, AnswerReader, SentRequest
 
@@ -264,7 +264,10 @@ def test_a_second_message_for_two_raises_that_became_one():
     to_host.check_vectors(1)
 
 
-@pytest.mark.parametrize(("since", "good"), [(15, True), (20 + MASKED, True), (20 + MASKED + 1, False), (NOW, False)])
+LATEST = 20 + MASKED + ON_RQ - DECIDED
+
+
+@pytest.mark.parametrize(("since", "good"), [(15, True), (LATEST, True), (LATEST + 1, False), (NOW, False)])
 def test_a_message_that_was_raised_behind_its_mask(since, good):
     """It may have waited for RQ, which has stood since before the mask, only if it was raised before the mask."""
     to_host = with_msix("rq", since)

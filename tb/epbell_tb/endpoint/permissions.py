@@ -12,10 +12,14 @@ from typing import Generic, TypeVar
 from epbell_tb.endpoint.clock import cycle
 
 __all__ = [
+    "AFTER",
+    "BEGUN",
+    "CROSSED",
     "DECIDED",
     "MASKED",
+    "NEXT",
     "ON_RQ",
-    "QUEUED",
+    "RESUMED",
     "UNMASKED",
     "Allowed",
     "History",
@@ -23,25 +27,41 @@ __all__ = [
 ]
 
 DECIDED = 3
-"""Clocks from the one in which a pin shows an enable or a grant of the host to the last in which an interrupt may be at
-a port of the hard block that it forbids: flip-flops are between them (`epbell.msi`, `epbell.msix`, and a message at the
-port of MSI-X is there in the clock after it is taken, `epbell.msix_sender`)."""
+"""Clocks from the one in which a pin begins to show an enable or a grant of the host to the last in which an interrupt
+may be seen at a port of the hard block that it forbids. What counts is the pin of the third clock before an MSI
+(`epbell.msi`), and of the second one before a message is taken (`epbell.msix`), which is at the port of MSI-X in the
+next clock (`epbell.msix_sender`); both are seen at the clock edge behind it."""
 
 UNMASKED = 4
-"""Likewise of the masks of MSI (`epbell.msi`)."""
+"""Likewise of the masks of MSI: what counts is the pin of the fourth clock before it (`epbell.msi`)."""
 
 ON_RQ = 7
-"""Likewise of the enables and a message on RQ, if nothing is before it: two clocks to its taking, and five from there
-to the stream (`epbell.outbound`)."""
+"""Likewise of the enables of MSI-X and a message on RQ, if nothing is in its way there: two clocks to its taking, and
+five from there to the stream (`epbell.outbound`)."""
 
-QUEUED = 9
-"""Clocks from the one in which a message is taken to the one in which it is on RQ, if nothing is before it."""
+BEGUN = 2
+"""Likewise of bus mastering or the power state and any request: it begins to leave when these were on two clocks before
+its first beat (`epbell.outbound`)."""
 
-MASKED = 32
-"""Clocks from the last beat of a write to the MSI-X table to the last in which a message may be there that it masks:
-the write is done within 10 clocks, as a ring is (docs/endpoint.md, "Figures"), and ends the offer of a message 6 clocks
-later (`epbell.msix`); four dwords to registers may be before it, and an access of the CPU that has waited long
-enough."""
+RESUMED = 3
+"""Clocks from the one in which pins show that requests are allowed again to the last in which the first beat may be
+seen of one that has waited for it."""
+
+NEXT = 2
+"""Clocks from the last beat of a request on RQ to the last in which the first beat may be seen of one that has waited
+behind it: the place at the door of the stream is filled anew every second clock."""
+
+AFTER = 4
+"""Clocks from the taking of a request to that of a message behind it, at least."""
+
+CROSSED = 14
+"""Clocks from the last beat of a write to the MSI-X table to the last in which a message may be seen at the port that
+it masks, if nothing is before the write: seven to the RAM, six in which a message is still taken (`epbell.msix`), and
+one from its taking to the port. On RQ it is seen as much later as `ON_RQ` is above `DECIDED`."""
+
+MASKED = CROSSED + 26
+"""Likewise, whatever is before the write: a beat to registers takes a clock for each of its dwords, up to four, and
+there may be one in each stage (`epbell.pcie.target`); the CPU has one clock in nine (`epbell.registers`)."""
 
 _KEPT = 1024
 _EVER = -1
@@ -169,34 +189,38 @@ class Permissions:
         """Note a request that has left RQ, which had stood since ``behind`` when it was offered."""
         self._stood.append((offered if behind is None else behind, now))
 
+    def request_allowed(self, offered: int) -> bool:
+        """Return whether a request may have begun to leave, which was on RQ from a cycle on."""
+        return self.history.ever(lambda at: at.requests, offered - BEGUN, offered)
+
     def queued_since(self, behind: int | None, offered: int) -> int:
-        """Return since when a message may have waited on its way to RQ, which had stood since ``behind``.
+        """Return since when a message could have been on RQ, which had stood since ``behind``, were nothing in its way.
 
         It waits behind other requests there, and all of them wait while requests are not allowed: one after the other.
         """
-        behind = offered if behind is None else behind
-        if behind == offered and not self.history.ever(lambda at: not at.requests, offered - QUEUED, offered):
-            return offered
-        since = behind
+        begin, since = offered, offered
+        earlier = [(behind, behind + AFTER)] if behind is not None and behind < offered else []
         while True:
-            stood = self.history.since(lambda at: not at.requests, since - QUEUED, since)
-            begins = [begin for begin, end in self._stood if begin < since <= end + QUEUED]
-            before = min([since, *begins] if stood is None else [since, stood, *begins])
-            if before == since:
-                return since - QUEUED
-            since = before
+            stopped = self.history.since(lambda at: not at.requests, begin - RESUMED, begin)
+            if stopped is not None:
+                first = stopped + BEGUN + 1  # in which none begins any more
+                earlier.append((first, first))
+            earlier += [(at, at + AFTER) for at, end in self._stood if at < begin <= end + NEXT]
+            found = min(earlier, default=(begin, since))
+            if found[0] >= begin:
+                return since
+            begin, since = found[0], min(since, found[1])
 
     def check_msix(self, vector: int, masked: bool, now: int, since: int | None = None) -> None:
         """Check that an MSI-X message may be there, of a vector that is masked now or not.
 
-        On RQ it may have waited since a cycle, when it could not be taken back any more.
+        It is on RQ if there is a cycle since when it could have been there (:meth:`queued_since`).
         """
-        waited = now - (now if since is None else since)
-        decided = DECIDED if since is None else ON_RQ
-        allowed = self.history.ever(Allowed.sends_msix, now - waited - decided, now)
+        decided, since = (DECIDED, now) if since is None else (ON_RQ, since)
+        allowed = self.history.ever(Allowed.sends_msix, since - decided, now)
         assert allowed, f"MSI-X {vector} is sent, which the host does not allow: {self.history.now}"
         history = self._masks.get(vector, History(masked))
-        unmasked = history.ever(lambda hidden: not hidden, now - waited - MASKED, now)
+        unmasked = history.ever(lambda hidden: not hidden, since - MASKED - decided + DECIDED, now)
         assert unmasked, f"MSI-X {vector} is sent, which is masked in the table"
 
     def regranted(self, since: int) -> bool:

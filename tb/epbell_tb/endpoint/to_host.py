@@ -12,7 +12,7 @@ from epbell_models.reference.iatu import Refusal
 from epbell_models.reference.outbound import Cause, Marks
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
-from epbell_tb.endpoint.permissions import QUEUED, Permissions
+from epbell_tb.endpoint.permissions import Permissions
 from epbell_tb.endpoint.to_host_packets import Answer, SentRequest
 from epbell_tb.endpoint.watch import Watch
 
@@ -278,7 +278,7 @@ class ToHost:
         # On the stream in the clock in which the hard block begins to ask for the reset, or before it.
         begun = self._flr_since is None or request.offered <= self._flr_since + 1
         assert begun, f"a request that begins in a reset of the function: {request}"
-        allowed = self._permissions.history.ever(lambda at: at.requests, request.offered - QUEUED, request.offered)
+        allowed = self._permissions.request_allowed(request.offered)
         assert allowed, f"a request while the host allows none: {request}"
         if request.kind == MEM_READ:
             self._read(request)
