@@ -378,5 +378,7 @@ PROOFS = [
     for subject, (bench, summary, personalities) in _SUBJECTS.items()
     for personality in personalities
     for registered, suffix, depth in ((False, "", 2), (True, ".page", 3))
+    # With the registers of an HDMA it takes the prover too long.
+    if not registered or bench is not _Transfers or personality != "hdma"
 ]
 PROOFS.append(Proof("edma.ports.unroll", "each AXI4-Lite request gets exactly one response; ready/valid rules", _Port))
