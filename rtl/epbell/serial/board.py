@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Module, ResetInserter, Signal
+from amaranth.hdl import Array, ClockDomain, ClockSignal, Const, DomainRenamer, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+from amaranth.vendor import LatticePlatform
 
 from epbell.bar import DEFAULT_BARS, Bar, check_bars
 from epbell.endpoint import Endpoint
@@ -90,12 +91,8 @@ class SerialEndpoint(wiring.Component):
         player, manager, collector = self._player, self._manager, self._collector
         m.submodules.uart_rx, m.submodules.uart_tx = rx, tx = self._uart
         m.submodules.receiver, m.submodules.transmitter = receiver, transmitter
-        left: Any = Signal(range(_RESET + 1), init=_RESET)  # clocks that the reset goes on for
-        with m.If(receiver.heard.reset):
-            m.d.sync += left.eq(_RESET)
-        with m.Elif(left.any()):
-            m.d.sync += left.eq(left - 1)
-        resets = ResetInserter(left.any())
+        held = self._reset(m, platform, receiver.heard.reset)
+        resets = DomainRenamer("endpoint")
         m.submodules.player = resets(player)
         m.submodules.manager = resets(manager)
         m.submodules.collector = resets(collector)
@@ -105,8 +102,8 @@ class SerialEndpoint(wiring.Component):
             self.tx.eq(tx.tx),
             receiver.data.eq(rx.data),
             receiver.valid.eq(rx.valid),
-            player.messages.valid.eq(receiver.messages.valid & ~left.any()),
-            receiver.messages.ready.eq(player.messages.ready & ~left.any()),
+            player.messages.valid.eq(receiver.messages.valid & ~held),
+            receiver.messages.ready.eq(player.messages.ready & ~held),
         ]
         m.d.comb += [
             getattr(player.messages, name).eq(getattr(receiver.messages, name)) for name in ("word", "first", "last")
@@ -118,6 +115,27 @@ class SerialEndpoint(wiring.Component):
         self._hard_block(m)
         self._show(m, rx, tx)
         return m
+
+    def _reset(self, m: Any, platform: object, begins: Any) -> Any:
+        """Make the domain of all that RESET resets, on the same clock; return that it is in reset, or will be.
+
+        Its reset is a flip-flop of its own. On a board, an ECP5, that goes to a buffer of a clock net: in the fabric's
+        wires there is no room for it beside the logic.
+        """
+        left: Any = Signal(range(_RESET + 1), init=_RESET)  # clocks that the reset goes on for
+        with m.If(begins):
+            m.d.sync += left.eq(_RESET)
+        with m.Elif(left.any()):
+            m.d.sync += left.eq(left - 1)
+        resets: Any = Signal(init=1)
+        m.d.sync += resets.eq(left.any())
+        m.domains.endpoint = domain = ClockDomain(local=True)
+        m.d.comb += domain.clk.eq(ClockSignal())
+        if isinstance(platform, LatticePlatform):
+            m.submodules.buffer = Instance("DCCA", i_CLKI=resets, i_CE=Const(1), o_CLKO=domain.rst)
+        else:
+            m.d.comb += domain.rst.eq(resets)
+        return left.any() | resets
 
     def _software(self, m: Any) -> None:
         """Connect the CPU."""
