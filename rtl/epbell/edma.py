@@ -152,6 +152,8 @@ class Edma(wiring.Component):
         Register port: the page of 64 KiB.
     ring : In(1)
         A doorbell write that does not come through `bus`: high for one clock for each. Ignored with ``"hdma"``.
+    promised : In(1)
+        Registered only: there is going to be a ring, and no acknowledge before. Holds the lines as the latch does.
     wr_done, wr_abort : In(write_channels)
         Write channel n ended, or aborted: high for one clock.
     rd_done, rd_abort : In(read_channels)
@@ -168,6 +170,7 @@ class Edma(wiring.Component):
 
     bus: Any
     ring: Any
+    promised: Any
     wr_done: Any
     wr_abort: Any
     rd_done: Any
@@ -192,6 +195,7 @@ class Edma(wiring.Component):
             {
                 "bus": In(csr.PAGE if registered else csr.Signature(16)),
                 "ring": In(1),
+                **({"promised": In(1)} if registered else {}),
                 **_channel_ports(shape),
                 "rung": Out(2),
                 "merged": Out(2),
@@ -214,7 +218,7 @@ class Edma(wiring.Component):
         if self.shape.doorbells:
             interrupt = interrupt | self._emulation(m)
             if self._registered:
-                interrupt = interrupt | self.rung.any()
+                interrupt = interrupt | self.rung.any() | self.promised
         m.d.comb += self.irq.eq(interrupt.replicate(self.shape.lines))
         return m
 

@@ -18,7 +18,9 @@ from epbell.address_map import AddressMap, HostPage
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
 from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
+from epbell.csr_register import any_of
 from epbell.edma import EdmaShape
+from epbell.express import Express
 from epbell.function import DEFAULT_FLR_TIMEOUT, Function
 from epbell.inbound import Inbound
 from epbell.interrupts import Interrupts
@@ -44,6 +46,7 @@ __all__ = ["Endpoint"]
 
 _PAGES = ("mu_a", "mu_b", "controller", "edma", "iatu")
 _GUARDED_PAGES = ("mu_b", "edma")
+_INBOUND_BIT = 8  # of the address of a window's register: the window is an inbound one
 _RAISES = {"MSI_RAISE": 0, "MSIX_RAISE": 0, "INTX": 1 << 1}  # what is to be written there to raise one; 0: anything
 _CONFIG_REST = 240  # clocks: the base address registers are read once in a microsecond
 
@@ -205,6 +208,7 @@ class Endpoint(wiring.Component):
         self._parser = RequestParser(width)
         fixed = None if fixed_bar is None else FixedBar(fixed_bar, self._map.edma)
         self._inbound = Inbound(check_bars(bars), windows, fixed)
+        self._express = Express(width)
         self._target = Target(lanes, **ram, pages=host_pages)
         read_layout: Any = self._target.read.shape()
         self._queue = Queue(read_layout, reads)
@@ -249,7 +253,7 @@ class Endpoint(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Join the blocks."""
         m: Any = Module()
-        for name in ("parser", "inbound", "target", "queue", "credits", "reader", "sender"):
+        for name in ("parser", "inbound", "target", "express", "queue", "credits", "reader", "sender"):
             m.submodules[name] = getattr(self, f"_{name}")
         for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts", "config", "function"):
             m.submodules[name] = getattr(self, f"_{name}")
@@ -261,6 +265,7 @@ class Endpoint(wiring.Component):
         wiring.connect(m, wiring.flipped(self.cfg_mgmt), self._config.hard)
         self._raise_interrupts(m)
         self._requests(m)
+        self._promises(m)
         self._answers(m)
         self._masters(m)
         self._to_host(m)
@@ -278,6 +283,23 @@ class Endpoint(wiring.Component):
             *(getattr(target, name).eq(getattr(parser, name)) for name in ("valid", "segment", "begins")),
             target.max_payload.eq(self.cfg_max_payload),
         ]
+
+    def _promises(self, m: Any) -> None:
+        """Beside the way in: the express lane of the doorbells."""
+        express, cq, cpu = self._express, self.s_axis_cq, self._cpu
+        pages: Any = self._pages
+        unit = [cpu.w_pages[_PAGES.index(name)] for name in ("mu_a", "mu_b")]
+        asked = cpu.w_page_valid & any_of(unit)
+        m.d.comb += [
+            *(getattr(express, name).eq(getattr(cq, name)) for name in ("tdata", "tkeep", "tuser", "tlast")),
+            express.accepted.eq(cq.tvalid & cq.tready),
+            express.idle.eq(self._parser.idle & self._target.idle),
+            express.aimed.eq(pages.iatu.w_en & pages.iatu.w_addr[_INBOUND_BIT]),
+            express.cpu_writes.eq(asked | pages.mu_a.w_en | pages.mu_b.w_en),
+            express.made.eq(pages.host_made.any()),
+            pages.hold.eq(express.outstanding),
+        ]
+        wiring.connect(m, express.bells, self._blocks.promises)
 
     def _answers(self, m: Any) -> None:
         """Way back: queue, read engine, completions."""

@@ -98,6 +98,9 @@ class MessagingUnit(wiring.Component):
         Interrupt lines: level, active high.
     b_to_a : Out(BellEvents())
         Loss accounting of the words from B to A.
+    promised : In(4)
+        Registered only: side B is going to write TRn, and nothing of side A is made before. Holds side A's line as RFn
+        does.
 
     Raises
     ------
@@ -110,6 +113,7 @@ class MessagingUnit(wiring.Component):
     a_irq: Any
     b_irq: Any
     b_to_a: Any
+    promised: Any
 
     def __init__(
         self, layout: str, *, synchronous: bool = True, registered: bool = False, read_clocks: int = 0
@@ -132,6 +136,7 @@ class MessagingUnit(wiring.Component):
                 "a_irq": Out(1),
                 "b_irq": Out(1),
                 "b_to_a": Out(BellEvents()),
+                **({"promised": In(4)} if registered else {}),
             }
         )
 
@@ -189,7 +194,8 @@ class MessagingUnit(wiring.Component):
             far.far_flags.eq(near.flags),
         ]
         if self._registered:
-            m.d.comb += far.arriving.eq(near.ring & ~mur.replicate(4))
+            promised = self.promised if far is self._side_a else 0
+            m.d.comb += far.arriving.eq((near.ring & ~mur.replicate(4)) | promised)
         for n in range(4):
             m.d.comb += getattr(far, f"receive_word{n}").eq(getattr(near, f"stored_word{n}"))
         return full

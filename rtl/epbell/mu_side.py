@@ -67,8 +67,8 @@ class MuSide(wiring.Component):
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
     arriving : In(4)
-        Registered only: the far side's word for RRn is being written in this clock, and stays. Holds the line as RFn
-        does, so that this rises in the clock after the one in which the write was accepted.
+        Registered only: the far side's word for RRn is being written in this clock, and stays, or is promised. Holds
+        the line as RFn does, so that this rises in the clock after the one in which the write was accepted.
     reset : In(1)
         Clears all registers at the next clock edge; wins over any access in the same clock. An access that has been
         accepted and not been made stays.

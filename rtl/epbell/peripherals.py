@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,7 @@ from epbell.config_reader import BARS
 from epbell.controller import FUNCTION, Controller
 from epbell.dma_channels import connect_pulses, pulse_ports
 from epbell.edma import Edma, EdmaShape
+from epbell.express import Promises
 from epbell.interrupts import InterruptRegisters
 from epbell.mu import MessagingUnit
 from epbell.pcie.requester import Cause
@@ -31,7 +32,8 @@ class Peripherals(wiring.Component):
     """The blocks that ring, and the one that counts and raises interrupts of the host.
 
     A ring by the host comes as a write of a register port, a clock ahead of the one in which it is made, or to the eDMA
-    as ``edma_aside``, in that clock. Either raises the interrupt line in that clock already.
+    as ``edma_aside``, in that clock. Either raises the interrupt line in that clock already, and a promise of one
+    before.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ class Peripherals(wiring.Component):
         The host rings the eDMA beside its register port.
     host_mu, host_edma, host_age : In(1), In(1), In(16)
         A write of the host to side B or to the eDMA is made in this cycle, that many clocks after its request began.
+    promises : In(Promises())
+        What is going to ring; a latency ends where a promise begins.
     write_refused, read_refused, unsupported, discontinued, malformed : In(1)
         Requests that were not done. ``torn`` is one more that is malformed.
     outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
@@ -81,6 +85,7 @@ class Peripherals(wiring.Component):
     host_mu: Any
     host_edma: Any
     host_age: Any
+    promises: Any
     write_refused: Any
     read_refused: Any
     unsupported: Any
@@ -112,6 +117,7 @@ class Peripherals(wiring.Component):
             "host_mu": In(1),
             "host_edma": In(1),
             "host_age": In(LATENCY_BITS),
+            "promises": In(Promises()),
             **{event: In(1) for event in EVENTS},
             "torn": In(1),
             "outbound_failed": In(range(3)),
@@ -138,16 +144,21 @@ class Peripherals(wiring.Component):
 
     def _doorbells(self, m: Any) -> None:
         """Connect interrupts and rings, and count them."""
-        mu, edma, controller = self._mu, self._edma, self._controller
+        mu, edma, controller, promises = self._mu, self._edma, self._controller, self.promises
+        begins = promises.begins_mu | promises.begins_edma
         m.d.comb += [
+            promises.rung_mu.eq(mu.b_to_a.rung & self.host_mu.replicate(4)),
+            promises.rung_edma.eq(self.host_edma & edma.rung.any()),
+            mu.promised.eq(promises.mu),
+            edma.promised.eq(promises.edma),
             self.irq_mu.eq(mu.a_irq),
             self.irq_edma.eq(edma.irq),
             edma.ring.eq(self.edma_aside),
             controller.irq_mu.eq(mu.a_irq),
             controller.irq_edma.eq(edma.irq[0]),
-            controller.mu_ring.eq(self.host_mu),
-            controller.edma_ring.eq(self.host_edma & edma.rung.any()),
-            controller.ring_age.eq(self.host_age),
+            controller.mu_ring.eq(self.host_mu | promises.begins_mu),
+            controller.edma_ring.eq(promises.rung_edma | promises.begins_edma),
+            controller.ring_age.eq(Mux(begins, promises.age, self.host_age)),
         ]
         connect_pulses(m, self, edma, "edma_")
         for event in ("rung", "merged", "delivered"):

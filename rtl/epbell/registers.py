@@ -37,6 +37,8 @@ class RegisterPages(wiring.Component):
     page's port in the next clock, where it is decoded, and made in the one after that. What a page reads as comes two
     clocks later, out of flip-flops; each master has the word of the page that it has read.
 
+    While ``hold`` is high the CPU is granted nothing, at no page (:mod:`epbell.express`).
+
     Where a write of the host is no more than an event, the block may have an input for it beside its register port.
     Such a write goes that way: it never waits for the CPU, and may meet the CPU's write of the same clock.
 
@@ -49,7 +51,7 @@ class RegisterPages(wiring.Component):
     aside : sequence of str
         Those of them where the host's writes go beside the register port.
     patience : int
-        Clocks that the CPU waits at most, 1 or more.
+        Clocks that the CPU waits at most, those of ``hold`` aside, 1 or more.
 
     Attributes
     ----------
@@ -63,6 +65,8 @@ class RegisterPages(wiring.Component):
         Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``, which is low without it.
     cpu_r_valid, cpu_r_ready, cpu_r_pages, cpu_r_addr, cpu_r_data
         Read of the CPU; its data as the host's.
+    hold : In(1)
+        No access of the CPU is granted in this clock. Out of a flip-flop.
     <name> : Out(csr.PAGE)
         Register port of each page.
     <name>_aside : Out(1)
@@ -98,6 +102,7 @@ class RegisterPages(wiring.Component):
     cpu_r_pages: Any
     cpu_r_addr: Any
     cpu_r_data: Any
+    hold: Any
     host_made: Any
 
     def __init__(
@@ -127,7 +132,7 @@ class RegisterPages(wiring.Component):
                 f"{master}_r_data": Out(32),
             }
         members |= {f"{name}_aside": Out(1) for name in aside}
-        members |= {"host_made": Out(len(host_names))}
+        members |= {"hold": In(1), "host_made": Out(len(host_names))}
         super().__init__(members | {name: Out(csr.PAGE) for name in names})
 
     def elaborate(self, platform: object) -> Module:
@@ -154,14 +159,14 @@ class RegisterPages(wiring.Component):
                     m.submodules[f"{name}_{way}"] = share = Share(self._patience)
                     wants = getattr(self, f"host_{way}_valid") & page
                     host_wants = wants & share.host_ready
-                    m.d.comb += [share.host_wants.eq(wants), share.cpu_wants.eq(cpu_wants)]
+                    m.d.comb += [share.host_wants.eq(wants), share.cpu_wants.eq(cpu_wants), share.hold.eq(self.hold)]
                     host_may.append(page & share.host_ready)
                     cpu_waits.append(cpu_wants & host_wants)
-            self._access(m, name, way, host_wants, cpu_wants)
+            self._access(m, name, way, host_wants, cpu_wants & ~self.hold)
         m.d.comb += [
             getattr(self, f"host_{way}_ready").eq(any_of(host_may)),
             # Of two ORs behind each other the shorter one: it asks for a page that is shared, not for each.
-            getattr(self, f"cpu_{way}_ready").eq(getattr(self, f"cpu_{way}_valid") & ~any_of(cpu_waits)),
+            getattr(self, f"cpu_{way}_ready").eq(getattr(self, f"cpu_{way}_valid") & ~self.hold & ~any_of(cpu_waits)),
         ]
 
     def _access(self, m: Any, name: str, way: str, host: Any, cpu: Any) -> None:

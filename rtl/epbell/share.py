@@ -29,7 +29,7 @@ class Share(wiring.Component):
     """Arbiter of one port between the host and the CPU.
 
     The host has the port whenever it wants it, unless the CPU has been kept waiting for `patience` clocks: then one
-    clock belongs to the CPU. ``host_ready`` depends on flip-flops only.
+    clock belongs to the CPU. ``host_ready`` depends on flip-flops only, and on ``hold``.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class Share(wiring.Component):
         The CPU would use the port in this cycle, and keeps asking until it may.
     cpu_ready : Out(1)
         The CPU may.
+    hold : In(1)
+        The CPU may not, whoever else uses the port; it waits, and its clock comes when this is over.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class Share(wiring.Component):
     host_ready: Any
     cpu_wants: Any
     cpu_ready: Any
+    hold: Any
 
     def __init__(self, patience: int = 8) -> None:
         self._patience = check_patience(patience)
@@ -65,6 +68,7 @@ class Share(wiring.Component):
             "host_ready": Out(1),
             "cpu_wants": In(1),
             "cpu_ready": Out(1),
+            "hold": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -74,12 +78,12 @@ class Share(wiring.Component):
         waited: Any = Signal(range(self._patience))
         refused = self.cpu_wants & ~self.cpu_ready
         m.d.comb += [
-            self.host_ready.eq(~turn),
-            self.cpu_ready.eq(self.cpu_wants & (turn | ~self.host_wants)),
+            self.host_ready.eq(~turn | self.hold),
+            self.cpu_ready.eq(self.cpu_wants & ~self.hold & (turn | ~self.host_wants)),
         ]
         m.d.sync += turn.eq(refused & (waited == self._patience - 1))
-        with m.If(refused):
-            m.d.sync += waited.eq(waited + 1)
-        with m.Else():
+        with m.If(~refused):
             m.d.sync += waited.eq(0)
+        with m.Elif(waited != self._patience - 1):
+            m.d.sync += waited.eq(waited + 1)
         return m
