@@ -3,42 +3,65 @@
 import cocotb
 
 from epbell_tb.endpoint.bring_up import scenario
+from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, WRITE_STATUS, open_bare
 
 _AROUND = range(-3, 4)
 """Clocks from the ack to the ring, or to the pulse, that have to be covered: before, in, and after."""
 
 _SWEEP = range(-9, 10)
+"""Clocks that are aimed at: a few more on either side, for a beat that comes late."""
+
 _CLEARS = ("WRITE_INT_CLEAR", "READ_INT_CLEAR")
+_PULSE = 1
+"""Clocks from the beginning of a pulse of the DMA to the one in which it counts."""
+
 _CHANNELS = ("wr_done", "wr_abort", "rd_done", "rd_abort")
 
 
 class Timing:
-    """When a kick and an ack take effect, measured on their own.
+    """When a kick and an ack are made, measured on their own.
 
     Attributes
     ----------
-    kick, ack
-        Clocks from the last beat, and from the handshake, to the clock edge at which the latch changes.
+    kick
+        Clocks from the last beat of a kick to the one in which it is made: the line is up in it.
+    ack
+        Clocks from the one in which an ack is made, the last one in which the line is up, to its answer.
+    lead
+        Clocks by which a kick is made later than an ack, if both begin together; likewise of a pulse, by its beginning.
     """
 
     def __init__(self, env, bare):
         self._env = env
         self._bare = bare
         self.kick = self.ack = 0
+        self.lead = {"kick": 0, "pulse": 0, "pulse before a kick": 0}
 
     async def measure(self):
         """Kick and acknowledge, with nothing else going on."""
-        latch = self._env.board.latch
+        latch, begun = self._env.board.latch, cycle()
         await self._bare.kick()
         await self._bare.settle()
         assert latch.level, "a kick has to raise the line"
         assert await self._env.memory.read32(self._bare.address()) == 0, "the latch is not visible"
-        self.kick = latch.changed - 1 - latch.kicks[-1].last
+        self.kick = latch.changed - latch.kicks[-1].last
+        way = latch.changed - begun
+        begun = cycle()
         await self._bare.write("READ_INT_CLEAR", 0)
         await self._env.clocks(4)
         assert not latch.level, "an ack has to lower the line"
-        self.ack = latch.changed - 1 - latch.acks[-1].started
+        made = latch.changed - 1
+        self.ack = latch.acks[-1].ended - made
+        self.lead = {"kick": way - (made - begun), "pulse": _PULSE - (made - begun), "pulse before a kick": _PULSE - way}
+
+    def kicked(self):
+        """Return the clock in which the latest kick was made."""
+        return self._env.board.latch.kicks[-1].last + self.kick
+
+    def cleared(self):
+        """Return the clock in which the latest ack was made."""
+        return self._env.board.latch.acks[-1].ended - self.ack
 
 
 async def apart(env, distance, one, other):
@@ -65,14 +88,14 @@ async def edma_ring_in_the_cycle_of_the_ack(env):
     bare = await open_bare(env)
     timing, latch, covered = Timing(env, bare), env.board.latch, set()
     await timing.measure()
-    for number, distance in enumerate(_SWEEP):
+    for number, wanted in enumerate(_SWEEP):
         await bare.kick()
         await bare.settle()
         before = await counters(env)
         clear, word = _CLEARS[number % 2], WORDS[number // 2 % 2]
-        await apart(env, distance, bare.kick(word, number), bare.write(clear, number))
+        await apart(env, wanted - timing.lead["kick"], bare.kick(word, number), bare.write(clear, number))
         await bare.settle()
-        later = latch.kicks[-1].last + timing.kick - latch.acks[-1].started - timing.ack
+        later = timing.kicked() - timing.cleared()
         covered.add(later)
         assert latch.level == (later >= 0), f"a ring {later} clocks after the ack leaves the line {latch.level}"
         rung, merged, delivered = [now - then for now, then in zip(await counters(env), before, strict=True)]
@@ -91,14 +114,14 @@ async def edma_done_in_the_cycle_of_a_ring(env):
     await bare.let_done_interrupt()
     timing, latch, covered = Timing(env, bare), env.board.latch, set()
     await timing.measure()
-    for number, distance in enumerate(_SWEEP):
+    for number, wanted in enumerate(_SWEEP):
         name = _CHANNELS[number % 4]
         way = "WRITE" if name.startswith("wr") else "READ"
         bit = 1 << (16 if name.endswith("abort") else 0)
         rises = latch.rises
-        pulse, _ = await apart(env, distance, env.pulse(**{name: 1}), bare.kick())
+        pulse, _ = await apart(env, wanted - timing.lead["pulse before a kick"], env.pulse(**{name: 1}), bare.kick())
         await bare.settle()
-        covered.add(pulse - latch.kicks[-1].last - timing.kick)
+        covered.add(pulse - timing.kicked())
         assert latch.level
         assert latch.rises == rises + 1
         assert await bare.read(f"{way}_INT_STATUS") == bit
@@ -122,14 +145,15 @@ async def edma_done_in_the_cycle_of_the_ack(env):
     await bare.let_done_interrupt()
     timing, latch, covered = Timing(env, bare), env.board.latch, set()
     await timing.measure()
-    for number, distance in enumerate([*range(-6, 7)] * 4):
+    for number, wanted in enumerate([*_SWEEP] * 4):
         name = _CHANNELS[number % 4]
         way = "WRITE" if name.startswith("wr") else "READ"
         bit = 1 << (16 if name.endswith("abort") else 0)
         await env.pulse(**{name: 1})
-        pulse, _ = await apart(env, distance, env.pulse(**{name: 1}), bare.write(f"{way}_INT_CLEAR", bit))
+        clear = bare.write(f"{way}_INT_CLEAR", bit)
+        pulse, _ = await apart(env, wanted - timing.lead["pulse"], env.pulse(**{name: 1}), clear)
         await env.clocks(4)
-        later = pulse - latch.acks[-1].started - timing.ack
+        later = pulse - timing.cleared()
         covered.add(later)
         assert latch.level == (later >= 0), f"{name} {later} clocks after its clear leaves the line {latch.level}"
         assert await bare.read(f"{way}_INT_STATUS") == (bit if later >= 0 else 0)

@@ -21,7 +21,7 @@ __all__ = [
     "Pulse",
 ]
 
-ANSWER = 1
+ANSWER = 2
 """Clocks from the one in which the CPU's write changes a register to the one in which it is answered."""
 
 _INT_CLEARS = (0x058, 0x0AC)
