@@ -2,7 +2,8 @@
 
 import pytest
 
-from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
+from epbell_tb.endpoint.bells import Bell, Ring
+from epbell_tb.endpoint.latencies import SETTLE
 from epbell_tb.endpoint.shadow import FOREVER, ShadowRam
 
 BASE = 0x6000_0000

@@ -6,9 +6,9 @@ import pytest
 
 import epbell_regs
 from epbell_models.reference.edma import EdmaPage
-from epbell_tb.endpoint.bells import SETTLE
 from epbell_tb.endpoint.counters import Counters
-from epbell_tb.endpoint.latch import ANSWER, Latch
+from epbell_tb.endpoint.latch import Latch
+from epbell_tb.endpoint.latencies import ANSWERED, SETTLE
 
 CONTROL1, MASK, CLEAR, STATUS = 0x200, 0x054, 0x058, 0x04C
 LIE = 1 << 3
@@ -180,7 +180,7 @@ def test_a_pulse_around_its_clear(latch, at, stays):
     latch.pulse(100, {"wr_done": 1})
     latch.edge(True, 101)
     ack = latch.write_started(200, CLEAR, 1, 0xF)
-    latch.pulse(205 - ANSWER + at, {"wr_done": 1})
+    latch.pulse(205 - ANSWERED + at, {"wr_done": 1})
     latch.write_ended(ack, 205)
     assert latch.alone.irq == latch.page.irq == stays
 

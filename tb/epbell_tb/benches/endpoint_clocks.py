@@ -5,16 +5,18 @@ import cocotb
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.drivers import memory_request
+from epbell_tb.endpoint.latencies import PAGE_READ, PAGE_WRITE, PATIENCE, RAM_READ, RAM_WRITE
 from epbell_tb.endpoint.windows import Window
 
 _BAR = 2
 _TURNS = 9
-_READ, _WRITE = 4, 4
-_PLACES = {"ram": _READ + 1, **dict.fromkeys(("mu_a", "mu_b", "edma", "iatu", "controller"), _READ)}
-"""Clocks of a read, from one access to the next."""
+_OFFERED = 2
+"""Clocks from the CPU's resolve to an access to its handshake."""
 
-_PATIENCE = 8
-"""Clocks that the CPU waits at most at a port that the host keeps busy; docs/endpoint.md, "Parameters"."""
+_PAGES = "mu_a", "mu_b", "edma", "iatu", "controller"
+_READS = {"ram": _OFFERED + RAM_READ, **dict.fromkeys(_PAGES, _OFFERED + PAGE_READ)}
+_WRITES = {"ram": _OFFERED + RAM_WRITE, **dict.fromkeys(_PAGES, _OFFERED + PAGE_WRITE)}
+"""Clocks of an access at each place."""
 
 _BEATS = 3
 """Clocks more, for what is on its way."""
@@ -30,8 +32,8 @@ _ROUNDS, _BARS, _SHORT = 3, 6, 16
 @scenario(linux=False)
 async def accesses_take_their_clocks(env):
     """Read and write each place now and then: as long as nobody else does, nothing waits."""
-    for name, read in _PLACES.items():
-        base = env.board.map[name].base
+    for name, read in _READS.items():
+        base, write = env.board.map[name].base, _WRITES[name]
         for turn in range(_TURNS):
             await env.clocks(env.random.randrange(1, 4 + turn))
             begin = cycle()
@@ -40,7 +42,7 @@ async def accesses_take_their_clocks(env):
             await env.clocks(env.random.randrange(1, 4 + turn))
             begin = cycle()
             await env.cpu.write32(base, 0)
-            assert cycle() - begin == _WRITE, f"a write of {name} takes {cycle() - begin} clocks, not {_WRITE}"
+            assert cycle() - begin == write, f"a write of {name} takes {cycle() - begin} clocks, not {write}"
     await env.memory.complete(memory_request(env.address(_BAR), None, 4))
 
 
@@ -62,7 +64,7 @@ async def cpu_waits_for_its_turn(env):
                 await access(ram + _LONG + 4 * source.randrange(_LONG // 4))
                 longest[name] = max(longest[name], cycle() - begin)
                 await env.clocks(source.randrange(1, 6))
-    most = {"read": _PLACES["ram"] + _PATIENCE + _BEATS, "write": _WRITE + _PATIENCE + _BEATS}
+    most = {"read": _READS["ram"] + PATIENCE + _BEATS, "write": _WRITES["ram"] + PATIENCE + _BEATS}
     assert all(longest[name] <= most[name] for name in most), f"{longest} clocks, not {most} at most"
 
 

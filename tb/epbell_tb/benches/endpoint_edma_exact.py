@@ -53,7 +53,7 @@ class Timing:
         assert not latch.level, "an ack has to lower the line"
         made = latch.changed - 1
         self.ack = latch.acks[-1].ended - made
-        self.lead = {"kick": way - (made - begun), "pulse": _PULSE - (made - begun), "pulse before a kick": _PULSE - way}
+        self.lead = {"kick": way - made + begun, "pulse": _PULSE - made + begun, "pulse before a kick": _PULSE - way}
 
     def kicked(self):
         """Return the clock in which the latest kick was made."""

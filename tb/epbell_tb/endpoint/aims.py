@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from epbell_models.reference.inbound import InboundWindows
+from epbell_tb.endpoint.latencies import AIMED
 
 __all__ = [
     "Aims",
 ]
-
-_LAG = 3
-"""Cycles from the CPU's handshake of a write to the first one in which what it wrote claims requests."""
 
 _KEPT = 64
 
@@ -47,7 +45,7 @@ class Aims:
         in_force = self._windows.in_force
         if in_force is not self._since[-1][1]:
             self.changes += 1
-            self._since.append((now + _LAG, in_force))
+            self._since.append((now + AIMED, in_force))
 
     def settled(self, decided: int) -> bool:
         """Return whether the newest windows were in force in a cycle, so that `at` has nothing to do."""

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from epbell_tb.endpoint.latencies import SETTLE
+
 __all__ = [
-    "SETTLE",
     "Bell",
     "Ring",
 ]
-
-SETTLE = 48
-"""Clocks within which a ring that was taken from the stream has reached the Messaging Unit, whatever else goes on."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ _ERRORS = (
     *("OUTBOUND_FAILED", "MSI_REFUSED", "MSIX_REFUSED", "FLRS"),
 )
 _QUIET = 60
-"""Clocks without a ring after which none can be under way (`bells.SETTLE`)."""
+"""Clocks without a ring after which none can be under way (`latencies.SETTLE`)."""
 
 _LIMIT = 40_000
 """Clocks after which whatever is waited for will not come."""

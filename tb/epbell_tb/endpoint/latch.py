@@ -9,11 +9,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from epbell_models.reference.edma import EdmaPage
-from epbell_tb.endpoint.bells import SETTLE
+from epbell_tb.endpoint.latencies import ANSWERED, FALLEN, SETTLE
 from epbell_tb.endpoint.shadow import FOREVER
 
 __all__ = [
-    "ANSWER",
     "Ack",
     "Kick",
     "Latch",
@@ -21,15 +20,10 @@ __all__ = [
     "Pulse",
 ]
 
-ANSWER = 2
-"""Clocks from the one in which the CPU's write changes a register to the one in which it is answered."""
-
 _INT_CLEARS = (0x058, 0x0AC)
 _DMA_KEPT = 64
 _LATEST = 4
 """Kicks and acks that are looked at: no more than these can be so close together that it matters."""
-_FALLEN = 2
-"""Clocks after its cause within which the line has fallen."""
 
 
 @dataclass
@@ -132,13 +126,13 @@ class Latch:
         return write
 
     def write_ended(self, write: PageWrite, now: int) -> None:
-        """Take its answer: what it does was done `ANSWER` clocks ago, and a pulse of that very clock wins."""
+        """Take its answer: what it does was done `ANSWERED` clocks ago, and a pulse of that very clock wins."""
         self._open -= 1
-        self._let_pulses(now - ANSWER)
+        self._let_pulses(now - ANSWERED)
         self.page.write32(write.offset, write.data, write.strobes)
         if write.kick is None:
             self.alone.write32(write.offset, write.data, write.strobes)
-            self._note(now - ANSWER)
+            self._note(now - ANSWERED)
         else:
             write.kick.last = now
         if write.ack is not None:
@@ -224,8 +218,8 @@ class Latch:
             self.latencies.append(now - recent[0].first)
 
     def _fell(self, now: int) -> None:
-        acked = any(ack.started < now <= ack.ended + _FALLEN for ack in self.acks[-_LATEST:])
-        reason = acked or any(self._dma_levels(now)) or now <= self.since + _FALLEN
+        acked = any(ack.started < now <= ack.ended + FALLEN for ack in self.acks[-_LATEST:])
+        reason = acked or any(self._dma_levels(now)) or now <= self.since + FALLEN
         assert reason, f"irq_edma fell in cycle {now}, and nobody cleared it"
         assert not self.must_be_high(now), f"irq_edma fell in cycle {now}: something is lost: {self.kicks[-1:]}"
 

@@ -12,11 +12,12 @@ from epbell_models.reference.edma import EdmaPage
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.inbound import Refusal
 from epbell_tb.endpoint.aims import Aims
-from epbell_tb.endpoint.bells import SETTLE, Bell, Ring
+from epbell_tb.endpoint.bells import Bell, Ring
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.completions import byte_count, check_echo, check_piece, check_refusal, first_offset
 from epbell_tb.endpoint.expected import Expected, Raise
 from epbell_tb.endpoint.latch import Latch, PageWrite
+from epbell_tb.endpoint.latencies import SETTLE
 from epbell_tb.endpoint.msis import Msis, Pulses
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess, Request, SentCompletion
 from epbell_tb.endpoint.permissions import History, Permissions

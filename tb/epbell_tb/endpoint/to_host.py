@@ -11,6 +11,7 @@ from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_models.reference.iatu import Refusal
 from epbell_models.reference.outbound import Cause, Marks
 from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.latencies import MASTER
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
 from epbell_tb.endpoint.permissions import Permissions
 from epbell_tb.endpoint.to_host_packets import Answer, SentRequest
@@ -36,8 +37,6 @@ _UR = 1
 _FUNCTION_RESET, _TIMEOUT = 8, 9
 _ENTRY = 16
 _DATA, _VECTOR_CONTROL = 8, 12
-_CHANGE = 64
-"""Clocks after which the endpoint has taken note of a change of Bus Master Enable."""
 
 
 @dataclass(eq=False)
@@ -114,7 +113,7 @@ class ToHost:
         self._reference = reference
         self._is_master = is_master
         self._counts = counts
-        self._changed = -_CHANGE
+        self._changed = -MASTER
         self._patience: int | None = None
         self._every = _TAGS
         self.causes: Counter[Cause] = Counter()
@@ -265,7 +264,7 @@ class ToHost:
 
     def _may_refuse(self, since: int) -> bool:
         """Return whether the endpoint may have been no bus master at some time since a cycle, for all that it knew."""
-        return not self._is_master() or self._changed + _CHANGE > since
+        return not self._is_master() or self._changed + MASTER > since
 
     # -- the streams ---------------------------------------------------------------------------------------------------
 

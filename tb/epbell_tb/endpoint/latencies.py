@@ -1,0 +1,53 @@
+"""How many clocks the endpoint takes, as docs/endpoint.md has it: what its checks allow, and what scenarios count on.
+
+One place for all of them, and no look into the RTL. "Made" is an access in the clock that decides what it meets: what
+it writes can be read from the next one on, and a line that it raises is up in this one.
+"""
+
+__all__ = [
+    "AIMED",
+    "ANSWERED",
+    "FALLEN",
+    "MADE",
+    "MASTER",
+    "PAGE_READ",
+    "PAGE_WRITE",
+    "PATIENCE",
+    "RAM_READ",
+    "RAM_WRITE",
+    "SETTLE",
+]
+
+# -- the CPU's accesses ------------------------------------------------------------------------------------------------
+
+PAGE_WRITE, RAM_WRITE = 7, 5
+"""Clocks from the handshake of the CPU's write to its answer, if nobody else wants the port."""
+
+PAGE_READ, RAM_READ = 8, 11
+"""Likewise of a read."""
+
+ANSWERED = 2
+"""Clocks from the one in which the CPU's write of a page is made to its answer."""
+
+MADE = PAGE_WRITE - ANSWERED
+"""Clocks from the handshake of the CPU's write of a page to the one in which it is made, if nobody else wants it."""
+
+PATIENCE = 8
+"""Clocks that the CPU waits at most at a port that the host keeps busy."""
+
+AIMED = MADE
+"""Clocks from the handshake of the CPU's write of CTRL2 to the first one in which a beat is taken that meets what the
+window says then: it is in force two clocks after it is made, and a beat looks two clocks after it was taken."""
+
+# -- doorbells ---------------------------------------------------------------------------------------------------------
+
+SETTLE = 48
+"""Clocks within which a ring that was taken from the stream has reached its page, whatever else goes on."""
+
+FALLEN = 2
+"""Clocks after its cause within which the eDMA's line has fallen."""
+
+# -- interrupts of the host --------------------------------------------------------------------------------------------
+
+MASTER = 64
+"""Clocks after which the CPU's accesses meet a change of Bus Master Enable for sure."""
