@@ -4,8 +4,13 @@ import cocotb
 
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
+from epbell_tb.endpoint.edma import payload_bar
+from epbell_tb.endpoint.latencies import READ_ANSWERED, RING
 
 _BURST = 1000
+_MOST_SWEEPS = 4
+_BEYOND = 20
+"""Clocks after the ack for which a second ring is swept on."""
 
 
 @cocotb.test(timeout_time=800, timeout_unit="us")
@@ -65,20 +70,28 @@ async def thousand_rings_back_to_back(env):
 async def ring_in_every_cycle_around_ack(env):
     """Ring a second time in every cycle from the first ring to beyond its ack: the second word is always read."""
     doorbells = await open_doorbells(env)
-    offsets = set()
-    # Twice: where a ring takes several beats, one sweep may skip a cycle.
-    for distance in [*range(1, 45), *range(1, 24)]:
-        vector = distance % VECTORS
+    await doorbells.good_ring(0)
+    first, met = env.board.bells[0], set()
+    reach = first.answered[-1] - first.rings[-1].last
+    # Twice, once behind a store to memory: where a ring takes several beats, one sweep may skip a cycle. So may Linux's
+    # look at other things.
+    sweep = [*((n, False) for n in range(1, reach + _BEYOND)), *((n, True) for n in range(1, reach))]
+    wanted = set() if env.stalls else set(range(-4, 10))
+    for number, (distance, behind) in enumerate(sweep * _MOST_SWEEPS, 1):
+        if number > len(sweep) and wanted <= met:
+            break
+        vector = number % VECTORS
         bell = env.board.bells[vector]
         acks, handled = bell.acks, doorbells.client.handled[vector]
-        await doorbells.ring(vector, 2 * distance)
+        await doorbells.ring(vector, 2 * number)
         await env.clocks(distance)
-        await doorbells.ring(vector, 2 * distance + 1)
-        await env.until(lambda b=bell, word=2 * distance + 1: b.words[-1:] == [word], "the second word is read")
+        if behind:
+            await env.device.write32(payload_bar(env), 0, number)
+        await doorbells.ring(vector, 2 * number + 1)
+        await env.until(lambda b=bell, word=2 * number + 1: b.words[-1:] == [word], "the second word is read")
         await env.clocks(SILENT)
         assert 1 <= bell.acks - acks <= 2
         assert doorbells.client.handled[vector] - handled == bell.acks - acks
-        offsets.add(bell.rings[-1].last - bell.asked[acks])
-    if not env.stalls:
-        missed = set(range(-3, 10)) - offsets
-        assert not missed, f"no second ring came {sorted(missed)} cycles after the request of the first ack"
+        met.add(bell.rings[-1].last + RING - (bell.answered[acks] - READ_ANSWERED))
+    missed = wanted - met
+    assert not missed, f"no second ring was made {sorted(missed)} cycles after the first ack"

@@ -6,10 +6,16 @@ from epbell_models.linux.dw_edma_core import EdmaWay
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.edma import nobody_cared, open_edma, payload_bar
+from epbell_tb.endpoint.latencies import ANSWERED, RING
 
 _ENDS = 60
 _RINGS = 40
-_SWEEP = (*((n, 0) for n in range(-20, 40)), *((n, 1) for n in range(30)))
+_BEFORE, _NEAR = -20, 30
+"""Cycles from the end of a channel at which a sweep begins, and before its clear at which two stores in a row do."""
+
+_MORE = 20
+"""Cycles more than the end of a channel takes to its clear, for streams that pause."""
+
 _MOST_SWEEPS = 4
 _AROUND_THE_CLEAR = set(range(-4, 8))
 """Cycles from the clear of a channel to a ring, each of which has to be met."""
@@ -45,7 +51,7 @@ class Engine:
         return [number for number, pair in enumerate(zip(ended, handled, strict=True)) if pair[0] == pair[1]]
 
     async def end(self, ended, aborted=()):
-        """End and abort channels in one clock."""
+        """End and abort channels in one clock; return which."""
         bits: dict[str, int] = {}
         for numbers, counts, kind in ((ended, self.done, 0), (aborted, self.aborted, 1)):
             for number in numbers:
@@ -54,7 +60,7 @@ class Engine:
                 way, channel = (EdmaWay.WRITE, number) if number < writes else (EdmaWay.READ, number - writes)
                 name = _INPUTS[way][kind]
                 bits[name] = bits.get(name, 0) | 1 << channel
-        await self._env.pulse(**bits)
+        return await self._env.pulse(**bits)
 
     def handled(self):
         """Return whether Linux has handled each end once."""
@@ -116,7 +122,12 @@ async def edma_done_with_every_ring(env):
     engine = Engine(env)
     await engine.start()
     channels = sum(engine.driver.channels)
-    latch, offsets = env.board.latch, set()
+    latch, met = env.board.latch, set()
+    ended = await engine.end([0])
+    await env.until(engine.handled, "the end of a channel is handled")
+    await env.clocks(SILENT)
+    reach = max(ack.ended for ack in latch.acks if ack.data) - ended
+    sweep = [*((n, 0) for n in range(_BEFORE, reach)), *((n, 1) for n in range(max(0, reach - _NEAR), reach))]
 
     async def ring(clocks, between, number):
         await env.clocks(clocks + 1)
@@ -126,8 +137,8 @@ async def edma_done_with_every_ring(env):
         await doorbells.ring()
 
     wanted = set() if env.stalls else _AROUND_THE_CLEAR
-    for number, (distance, between) in enumerate(_SWEEP * _MOST_SWEEPS, 1):
-        if number > len(_SWEEP) and wanted <= offsets:
+    for number, (distance, between) in enumerate(sweep * _MOST_SWEEPS, 1):
+        if number > len(sweep) and wanted <= met:
             break
         acks = len(latch.acks)
         ringing = cocotb.start_soon(ring(max(0, distance), between, number))
@@ -136,9 +147,9 @@ async def edma_done_with_every_ring(env):
         await engine.end(ended, aborted)
         await ringing
         await env.until(lambda n=number: seen == n and engine.handled(), f"ring and end {distance} clocks apart")
-        await env.clocks(40)
+        await env.clocks(reach + _MORE)
         assert not latch.level
-        offsets |= {latch.kicks[-1].last - ack.started for ack in latch.acks[acks:] if ack.data}
+        met |= {latch.kicks[-1].last + RING - (ack.ended - ANSWERED) for ack in latch.acks[acks:] if ack.data}
     assert engine.handled()
-    missed = wanted - offsets
-    assert not missed, f"no ring came {sorted(missed)} cycles after the clear of a channel"
+    missed = wanted - met
+    assert not missed, f"no ring was made {sorted(missed)} cycles after the clear of a channel"

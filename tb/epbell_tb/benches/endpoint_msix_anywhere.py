@@ -5,6 +5,7 @@ import cocotb
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.host_vectors import MSIX_CAPABILITY, SILENT, change
+from epbell_tb.endpoint.latencies import MSIX_SEARCHED, MSIX_SENT
 from epbell_tb.endpoint.msix_table import ENTRY, MOST, MsixTable, raise_vectors, somewhere
 from epbell_tb.endpoint.windows import Window
 
@@ -13,6 +14,11 @@ _CONTROL = 12
 _ON, _ENABLE = 1 << 31, 1 << 31
 _TURNS, _RAISED, _THOROUGH = 10, 5, 8
 _FEW, _LONGEST, _TABLES = 12, 5, 3
+_WORD = 32
+"""Vectors in a dword of the pending bits."""
+
+_SETTLED = 60
+"""Clocks for what is on its way in, and for streams that pause."""
 
 
 @cocotb.test(timeout_time=4000, timeout_unit="us")
@@ -114,7 +120,8 @@ async def _come_or_wait(env, lowest, vectors, masked):
 
 async def _pending(env, lowest, masked):
     """Return the pending bits from one on, when all has been sent that may be."""
-    await env.clocks(SILENT)
+    searched = (lowest + _FEW + _WORD - 1) // _WORD
+    await env.clocks(searched * MSIX_SEARCHED + _FEW * MSIX_SENT + _SETTLED)
     words = await env.cpu.read(env.board.map["ram"].base + lowest // 32 * 4, 8)
     bits = int.from_bytes(words, "little") >> lowest % 32 & (1 << _FEW) - 1
     wrong = [vector for vector in range(_FEW) if bits >> vector & 1 and not masked[vector]]

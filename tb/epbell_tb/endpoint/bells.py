@@ -29,15 +29,15 @@ class Bell:
         Every ring since the last reset.
     reads
         Cycles of request and answer of the CPU's latest read of RRn, its ack.
-    words, asked
-        What those reads returned, and the cycles of their requests.
+    words, answered
+        What those reads returned, and the cycles of their answers.
     """
 
     name: str
     rings: list[Ring] = field(default_factory=list)
     reads: tuple[int, int] = (-1, -1)
     words: list[int] = field(default_factory=list)
-    asked: list[int] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
 
     @property
     def acks(self) -> int:
@@ -48,7 +48,7 @@ class Bell:
         """Note that the CPU read RRn."""
         self.reads = started, ended
         self.words.append(word)
-        self.asked.append(started)
+        self.answered.append(ended)
 
     def check_word(self, started: int, ended: int, word: int) -> None:
         """Check the word that the CPU read: the latest settled one, or one that was just arriving."""

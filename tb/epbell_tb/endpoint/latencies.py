@@ -8,13 +8,19 @@ __all__ = [
     "AIMED",
     "ANSWERED",
     "FALLEN",
+    "HOST_READ",
     "MADE",
     "MASTER",
+    "MSI",
+    "MSIX_SEARCHED",
+    "MSIX_SENT",
     "PAGE_READ",
     "PAGE_WRITE",
     "PATIENCE",
     "RAM_READ",
     "RAM_WRITE",
+    "READ_ANSWERED",
+    "RING",
     "SETTLE",
 ]
 
@@ -30,7 +36,10 @@ ANSWERED = 2
 """Clocks from the one in which the CPU's write of a page is made to its answer."""
 
 MADE = PAGE_WRITE - ANSWERED
-"""Clocks from the handshake of the CPU's write of a page to the one in which it is made, if nobody else wants it."""
+"""Clocks from the handshake of the CPU's access of a page to the one in which it is made, if nobody else wants it."""
+
+READ_ANSWERED = PAGE_READ - MADE
+"""Clocks from the one in which the CPU's read of a page is made to its answer."""
 
 PATIENCE = 8
 """Clocks that the CPU waits at most at a port that the host keeps busy."""
@@ -38,6 +47,14 @@ PATIENCE = 8
 AIMED = MADE
 """Clocks from the handshake of the CPU's write of CTRL2 to the first one in which a beat is taken that meets what the
 window says then: it is in force two clocks after it is made, and a beat looks two clocks after it was taken."""
+
+# -- the host's requests, if nothing is in their way ------------------------------------------------------------------
+
+RING = 10
+"""Clocks from the last beat of a doorbell write to the one in which it is made."""
+
+HOST_READ = 24
+"""Clocks from the last beat of a read of one dword to that of its completion, at most."""
 
 # -- doorbells ---------------------------------------------------------------------------------------------------------
 
@@ -48,6 +65,15 @@ FALLEN = 2
 """Clocks after its cause within which the eDMA's line has fallen."""
 
 # -- interrupts of the host --------------------------------------------------------------------------------------------
+
+MSI = MADE + 8
+"""Clocks from the handshake of the CPU's write of MSI_RAISE to the MSI at the port, if nothing is before it."""
+
+MSIX_SEARCHED = 7
+"""Clocks for which 32 pending bits of MSI-X are searched, when the host opens the way or unmasks several vectors."""
+
+MSIX_SENT = 32
+"""Clocks from one pending vector of MSI-X to the next, if nobody else wants the RAM and RQ is ready."""
 
 MASTER = 64
 """Clocks after which the CPU's accesses meet a change of Bus Master Enable for sure."""
