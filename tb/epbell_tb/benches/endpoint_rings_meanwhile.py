@@ -5,10 +5,14 @@ from cocotb.triggers import Timer
 
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, open_doorbells
+from epbell_tb.endpoint.latencies import HOST_READS
 
 _BAR, _DOORBELLS = 3, 4
 _SIZES = (1, 1024, 1025)
-_HANDLED = 3000
+_READS = 4
+"""Reads by a handler, at most: the CPU's port answers in order, so each may wait behind all words of a transfer."""
+
+_HANDLED = _READS * -(-_SIZES[-1] // 4) * HOST_READS
 _GAP_NS = 400
 _LONG = 256
 """Bytes of a transfer that takes so long that rings must have come meanwhile."""

@@ -9,6 +9,7 @@ __all__ = [
     "ANSWERED",
     "FALLEN",
     "HOST_READ",
+    "HOST_READS",
     "MADE",
     "MASTER",
     "MSI",
@@ -31,6 +32,9 @@ PAGE_WRITE, RAM_WRITE = 7, 5
 
 PAGE_READ, RAM_READ = 8, 11
 """Likewise of a read."""
+
+HOST_READS = 12
+"""Clocks of a read of host memory by the CPU, of several in a row, at most: streams may pause."""
 
 ANSWERED = 2
 """Clocks from the one in which the CPU's write of a page is made to its answer."""
