@@ -78,7 +78,8 @@ class _Page(Bench):
         pulses = {f"{way}_{kind}": In(_CHANNELS) for way in _DIRECTIONS for kind in ("done", "abort")}
         self.port = csr.PAGE if registered else csr.Signature(16)
         free = {name: In(member.shape) for name, member in self.port.members.items() if name != "r_data"}
-        super().__init__({**free, "ring": In(1), **pulses})
+        promise = {"promised": In(1)} if registered else {}
+        super().__init__({**free, "ring": In(1), **promise, **pulses})
 
     def check(self, m: Any, checks: Checks) -> None:
         self.m = m
@@ -109,8 +110,12 @@ class _Page(Bench):
             self._hdma()
         else:
             self._edma()
-        # What a ring raises: in its own clock already where the port is registered.
-        self.held = self._named("held", self.rang | self.rings if self.registered else self.rang)
+        # What a ring raises: where the port is registered in its own clock already, and before if it is promised.
+        self.early: Any = Const(0)
+        if self.registered:
+            m.d.comb += dut.promised.eq(self.promised)
+            self.early = self._named("early", self.rings | (self.promised & emulates))
+        self.held = self._named("held", self.rang | self.early)
         self.causes = self._named("causes", Cat(kind.causes for kind in self.kinds.values()).any())
         self.hold(checks)
         self.state(checks)
@@ -243,11 +248,12 @@ class _Doorbell(_Page):
         masked = Cat(kind.masked | ~kind.enabled for kind in self.kinds.values()).all()
         checks.backward("with every transfer masked, the line is a ring", ~(irq & masked) | self.held)
         checks.backward(
-            "the line falls only by a clear, or a write that masks", ~was | irq | checks.past(ended | muted, "ended")
+            "the line falls only by a clear, a write that masks, or a promise's end",
+            ~was | irq | checks.past(ended | muted | (self.early & ~self.rings), "ended"),
         )
         checks.backward(
             "the line rises only by an event, or a write that unmasks",
-            was | ~irq | checks.past(started | self.bus.w_en, "started") | (self.rings if self.registered else 0),
+            was | ~irq | checks.past(started | self.bus.w_en, "started") | self.early,
         )
         if self.personality == "hdma":
             checks.backward("nothing rings an HDMA", ~self.rang)

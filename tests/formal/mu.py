@@ -28,7 +28,9 @@ class _Unit(Bench):
 
     def __init__(self, layout: str, *, registered: bool) -> None:
         self.layout, self.registered = layout, registered
-        super().__init__({"a": In(axil.Signature(16)), "b": In(axil.Signature(16))})
+        # An endpoint's unit is the same but for its register ports, and there a word may be promised.
+        promise = {"promised": In(4)} if registered else {}
+        super().__init__({"a": In(axil.Signature(16)), "b": In(axil.Signature(16)), **promise})
 
     def check(self, m: Any, checks: Checks) -> None:
         self.m, self.checks = m, checks
@@ -44,6 +46,7 @@ class _Unit(Bench):
         self.unit = dut._unit
         self.insides = dict(zip(self.sides, (self.unit._side_a, self.unit._side_b), strict=True))
         if self.registered:
+            m.d.comb += self.unit.promised.eq(self.promised)
             self.hold_reads(checks)
             checks.invariant("MUR of either side clears both", self.unit._mur == self.mur)
         self.state(checks)
@@ -103,8 +106,9 @@ class _Doorbell(_Unit):
         self.hold_bits(checks)
         for near, far, irq in self.both():
             causes, comes = near.causes(far), Const(0, 4)
-            if self.registered:  # a word that is being written holds the line already
-                comes = far.ring & ~self.mur.replicate(4)
+            promised = self.promised if self.registered and near is self.sides[0] else Const(0, 4)
+            if self.registered:  # a word that is being written, or is promised, holds the line already
+                comes = (far.ring & ~self.mur.replicate(4)) | promised
                 causes["RF"] |= comes & near.enables["RIE"]
             enables = [*near.enables.values(), near.murie]
             before = checks.past(Cat(*enables), f"{near.name}_enables_before")
@@ -128,6 +132,7 @@ class _Doorbell(_Unit):
             was = checks.past(irq, f"{near.name}_irq_before")
             ended = (
                 near.take.any()
+                | promised.any()
                 | near.ring.any()
                 | near.answers.any()
                 | self.mur
