@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, ClockDomain, ClockSignal, Const, DomainRenamer, Instance, Module, Signal
+from amaranth.hdl import Array, ClockDomain, ClockSignal, Const, DomainRenamer, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -129,12 +129,12 @@ class SerialEndpoint(wiring.Component):
             m.d.sync += left.eq(left - 1)
         resets: Any = Signal(init=1)
         m.d.sync += resets.eq(left.any())
-        m.domains.endpoint = domain = ClockDomain(local=True)
-        m.d.comb += domain.clk.eq(ClockSignal())
+        m.domains.endpoint = ClockDomain(local=True)
+        m.d.comb += ClockSignal("endpoint").eq(ClockSignal())
         if isinstance(platform, LatticePlatform):
-            m.submodules.buffer = Instance("DCCA", i_CLKI=resets, i_CE=Const(1), o_CLKO=domain.rst)
+            m.submodules.buffer = Instance("DCCA", i_CLKI=resets, i_CE=Const(1), o_CLKO=ResetSignal("endpoint"))
         else:
-            m.d.comb += domain.rst.eq(resets)
+            m.d.comb += ResetSignal("endpoint").eq(resets)
         return left.any() | resets
 
     def _software(self, m: Any) -> None:
