@@ -5,6 +5,7 @@ import cocotb
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.edma import READ_STATUS, WORDS, WRITE_STATUS, open_bare
+from epbell_tb.endpoint.latencies import PAGE_WRITE, PROMISED
 
 _AROUND = range(-3, 4)
 """Clocks from the ack to the ring, or to the pulse, that have to be covered: before, in, and after."""
@@ -13,6 +14,9 @@ _SWEEP = range(-9, 10)
 """Clocks that are aimed at: a few more on either side, for a beat that comes late."""
 
 _CLEARS = ("WRITE_INT_CLEAR", "READ_INT_CLEAR")
+_QUICK = range(-12, 13)
+"""Clocks from an ack to the line of a ring in the express lane."""
+
 _PULSE = 1
 """Clocks from the beginning of a pulse of the DMA to the one in which it counts."""
 
@@ -41,7 +45,7 @@ class Timing:
     async def measure(self):
         """Kick and acknowledge, with nothing else going on."""
         latch, begun = self._env.board.latch, cycle()
-        await self._bare.kick()
+        await behind(self._bare)
         await self._bare.settle()
         assert latch.level, "a kick has to raise the line"
         assert await self._env.memory.read32(self._bare.address()) == 0, "the latch is not visible"
@@ -64,6 +68,12 @@ class Timing:
         return self._env.board.latch.acks[-1].ended - self.ack
 
 
+async def behind(bare, offset=READ_STATUS, data=0):
+    """Kick right behind a store of nothing, which keeps the kick from the express lane."""
+    await bare.kick(offset, data, 0)
+    await bare.kick(offset, data)
+
+
 async def apart(env, distance, one, other):
     """Begin one thing that many clocks after another, before it if negative; return what both return."""
 
@@ -84,19 +94,28 @@ async def counters(env):
 @cocotb.test(timeout_time=800, timeout_unit="us")
 @scenario(linux=False)
 async def edma_ring_in_the_cycle_of_the_ack(env):
-    """Ring in each clock around an ack: before it merges, in it and after it stays, each counted as what it is."""
+    """Ring in each clock around an ack: before it merges, in it and after it stays, each counted as what it is.
+
+    So does a ring whose line is up ahead of it: the ack comes before, or waits.
+    """
     bare = await open_bare(env)
-    timing, latch, covered = Timing(env, bare), env.board.latch, set()
+    timing, latch, covered, waited = Timing(env, bare), env.board.latch, set(), set()
     await timing.measure()
-    for number, wanted in enumerate(_SWEEP):
-        await bare.kick()
+    ahead = timing.kick - PROMISED
+    sweep = [*((wanted, False) for wanted in _SWEEP), *((wanted + ahead, True) for wanted in _QUICK)]
+    for number, (wanted, quick) in enumerate(sweep):
+        clear, word = _CLEARS[number % 2], WORDS[number // 2 % 2]
+        await bare.kick(word)
         await bare.settle()
         before = await counters(env)
-        clear, word = _CLEARS[number % 2], WORDS[number // 2 % 2]
-        await apart(env, wanted - timing.lead["kick"], bare.kick(word, number), bare.write(clear, number))
+        ring = bare.kick(word, number) if quick else behind(bare, word, number)
+        await apart(env, wanted - timing.lead["kick"], ring, bare.write(clear, number))
         await bare.settle()
         later = timing.kicked() - timing.cleared()
-        covered.add(later)
+        if quick:
+            waited.add(latch.acks[-1].ended - latch.acks[-1].started > PAGE_WRITE)
+        else:
+            covered.add(later)
         assert latch.level == (later >= 0), f"a ring {later} clocks after the ack leaves the line {latch.level}"
         rung, merged, delivered = [now - then for now, then in zip(await counters(env), before, strict=True)]
         assert (rung, merged, delivered) == (1, int(later < 0), 1), f"{later} clocks after the ack"
@@ -104,6 +123,7 @@ async def edma_ring_in_the_cycle_of_the_ack(env):
         assert not latch.level
     if not env.stalls:
         assert covered >= set(_AROUND), f"not covered: {sorted(set(_AROUND) - covered)}"
+        assert waited == {False, True}, f"acks that have waited for the express lane: {waited}"
 
 
 @cocotb.test(timeout_time=800, timeout_unit="us")

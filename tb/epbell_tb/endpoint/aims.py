@@ -1,17 +1,21 @@
-"""Which inbound windows are in force in which cycle: a re-target is followed to the clock."""
+"""Which inbound windows are in force in which cycle: a re-target is followed to the clock.
+
+Its clock is known by the answer to the CPU's write: before that, requests may have to wait for what they met.
+"""
 
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from epbell_models.reference.inbound import InboundWindows
-from epbell_tb.endpoint.latencies import AIMED
+from epbell_tb.endpoint.latencies import AIMED, ANSWERED, MADE
 
 __all__ = [
     "Aims",
 ]
 
 _KEPT = 64
+_NOT_YET = 1 << 62
 
 
 class Aims:
@@ -39,13 +43,26 @@ class Aims:
     def reset(self) -> None:
         """Forget everything but what is in force now."""
         self._since = deque([(0, self._windows.in_force)], _KEPT)
+        self._written: int | None = None
 
     def written(self, now: int) -> None:
         """Note that the CPU's write of a register was handed over in this cycle."""
         in_force = self._windows.in_force
         if in_force is not self._since[-1][1]:
             self.changes += 1
-            self._since.append((now + AIMED, in_force))
+            self._since.append((_NOT_YET, in_force))
+            self._written = now
+
+    def answered(self, now: int) -> None:
+        """Note that it was answered."""
+        if self._written is not None:
+            _, in_force = self._since.pop()
+            self._since.append((now - ANSWERED - MADE + AIMED, in_force))
+            self._written = None
+
+    def known(self, decided: int, now: int) -> bool:
+        """Return whether it is known by now what was in force in a cycle."""
+        return self._written is None or decided < self._written + AIMED or now > decided + ANSWERED
 
     def settled(self, decided: int) -> bool:
         """Return whether the newest windows were in force in a cycle, so that `at` has nothing to do."""

@@ -18,6 +18,7 @@ __all__ = [
     "PAGE_READ",
     "PAGE_WRITE",
     "PATIENCE",
+    "PROMISED",
     "RAM_READ",
     "RAM_WRITE",
     "READ_ANSWERED",
@@ -56,6 +57,9 @@ window says then: it is in force two clocks after it is made, and a beat looks t
 
 RING = 10
 """Clocks from the last beat of a doorbell write to the one in which it is made."""
+
+PROMISED = 2
+"""Clocks from the last beat of a doorbell write to the line that the express lane raises ahead of it."""
 
 HOST_READ = 24
 """Clocks from the last beat of a read of one dword to that of its completion, at most."""

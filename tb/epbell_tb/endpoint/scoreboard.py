@@ -102,6 +102,7 @@ class Scoreboard:
         self._rr = {self.map["mu_a"].base + self.registers.offset[f"RR{n}"]: n for n in range(_VECTORS)}
         self._reads: dict[tuple[int, int], Expected] = {}
         self._later: list[Callable[[], None]] = []
+        self._held: deque[Request] = deque()
         self._cpu_writes: deque[Overwritten | PageWrite | Raise | None] = deque()
         self._mu_touched = self._flr_ended = -FOREVER
         self._in_flr = History(False)
@@ -125,7 +126,7 @@ class Scoreboard:
             self.counts[name] = 0
         self.doubts.clear()
         self._in_flr = History(False)
-        for queue in (self._reads, self._later, self._cpu_writes):
+        for queue in (self._reads, self._later, self._held, self._cpu_writes):
             queue.clear()
         self.to_host.reset()
         self.msis.reset()
@@ -169,16 +170,24 @@ class Scoreboard:
     # -- the host ------------------------------------------------------------------------------------------------------
 
     def request(self, request: Request) -> None:
-        """Take a request of the host in the cycle of its last beat."""
+        """Take a request of the host in the cycle of its last beat; it is judged when it is known where it goes."""
         self.counts["requests"] += 1
-        later, self._later = self._later, []
-        if self.aims.settled(request.decided):
-            self._take(request)
-        else:
-            with self.aims.at(request.decided, request.last):
+        self._held.append(request)
+        self._judge_held()
+
+    def _judge_held(self) -> None:
+        """Judge the requests of which it is known by now which windows they met, and what had to wait for them."""
+        while self._held and self.aims.known(self._held[0].decided, cycle()):
+            request = self._held.popleft()
+            if self.aims.settled(request.decided):
                 self._take(request)
-        for check in later:
-            check()
+            else:
+                with self.aims.at(request.decided, request.last):
+                    self._take(request)
+        if self._busy_since() is None and not self._held:
+            later, self._later = self._later, []
+            for check in later:
+                check()
 
     def _take(self, request: Request) -> None:
         if request.discontinued or request.malformed:
@@ -281,6 +290,7 @@ class Scoreboard:
     def completion(self, completion: SentCompletion) -> None:
         """Take a completion in the cycle of its last beat."""
         self.counts["completions"] += 1
+        self._judge_held()
         key = completion.requester, completion.tag
         expected = self._reads.get(key)
         if expected is None and completion.first <= self._flr_ended:
@@ -315,7 +325,7 @@ class Scoreboard:
 
     def _now_or_later(self, check: Callable[[], None]) -> None:
         """Run a check when no request is under way: it may be done before its last beat, once that is on the stream."""
-        if self._busy_since() is None:
+        if self._busy_since() is None and not self._held:
             check()
         else:
             self._later.append(check)
@@ -324,6 +334,7 @@ class Scoreboard:
 
     def cpu_write_started(self, address: int, data: int, strobes: int) -> None:
         """Take a write that the CPU handed over."""
+        self._judge_held()
         place = self.map.find(address)
         if address in self.map.outbound:
             self.to_host.write_started(address, data, strobes)
@@ -353,6 +364,8 @@ class Scoreboard:
         """Take the answer to the CPU's oldest write."""
         entry = self._cpu_writes.popleft()
         self.watch.cpu_ended(access)
+        self.aims.answered(access.ended)
+        self._judge_held()
         if isinstance(entry, PageWrite):
             self.latch.write_ended(entry, access.ended)
         elif isinstance(entry, Raise):
@@ -366,11 +379,13 @@ class Scoreboard:
 
     def cpu_read_started(self, address: int) -> None:
         """Take a read that the CPU handed over."""
+        self._judge_held()
         if address in self.map.outbound:
             self.to_host.read_started(address)
 
     def cpu_read_ended(self, access: CpuAccess) -> None:
         """Take the answer to a read of the CPU."""
+        self._judge_held()
         if access.address in self.map.outbound:
             self.to_host.read_ended(access)
             return
@@ -401,6 +416,7 @@ class Scoreboard:
 
     def irq(self, level: bool, now: int) -> None:
         """Take an edge of the interrupt line."""
+        self._judge_held()
         if not level:
             self._mu_touched = now
             return
@@ -410,6 +426,7 @@ class Scoreboard:
 
     def irq_edma(self, level: bool, now: int) -> None:
         """Take an edge of the eDMA's lines."""
+        self._judge_held()
         self.counts["edma_irqs"] += level
         self.latch.edge(level, now)
 
@@ -457,6 +474,8 @@ class Scoreboard:
 
     def check_empty(self) -> None:
         """Check that nothing is due any more."""
+        self._judge_held()
+        assert not self._held, f"requests that were never judged: {list(self._held)}"
         assert not self._reads, f"reads without completion: {[e.request for e in self._reads.values()]}"
         self.msis.check_empty()
         self.to_host.check_empty(merged=self.counts["msix_merged"])
