@@ -57,8 +57,10 @@ class Controller(wiring.Component):
     ----------
     bus : In(csr.PAGE)
         Registers.
-    write_refused, read_refused, unsupported, discontinued, malformed : In(1)
+    write_refused, read_refused, unsupported, discontinued : In(1)
         Events, each a clock long.
+    malformed : In(range(3))
+        How many packets are, in this clock.
     rung, merged, delivered : In(4)
         Events of the doorbells, bit n for TRn.
     edma_rung, edma_merged, edma_delivered : In(2), In(2), In(1)
@@ -114,7 +116,7 @@ class Controller(wiring.Component):
         self._block = csr.Block(epbell_regs.load("controller"), decode="sync", read_clocks=csr.PAGE.read_clocks)
         super().__init__({
             "bus": In(csr.PAGE),
-            **{event: In(1) for event in EVENTS},
+            **{event: In(range(3) if event == "malformed" else 1) for event in EVENTS},
             **{event: In(VECTORS) for event in _BELL_EVENTS},
             **{event: In(range(most + 1)) for event, most in _EDMA_EVENTS.items()},
             "mu_ring": In(1),
@@ -145,7 +147,7 @@ class Controller(wiring.Component):
         self._count(m, "READS_REFUSED", self.read_refused, clear)
         self._count(m, "UNSUPPORTED", self.unsupported, clear)
         self._count(m, "DISCONTINUED", self.discontinued, clear)
-        self._count(m, "MALFORMED", self.malformed, clear)
+        self._count(m, "MALFORMED", self.malformed, clear, 2)
         for vector in range(VECTORS):
             for event in _BELL_EVENTS:
                 self._count(m, f"BELL{vector}_{event.upper()}", getattr(self, event)[vector], clear)

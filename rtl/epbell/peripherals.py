@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -168,15 +168,13 @@ class Peripherals(wiring.Component):
             ]
 
     def _account(self, m: Any) -> None:
-        """Count what was not done; a torn packet waits for a clock in which that counter has nothing else to do."""
+        """Count what was not done."""
         for name in ("failed", "cause", "address"):
             m.d.comb += getattr(self._controller, f"outbound_{name}").eq(getattr(self, f"outbound_{name}"))
         for name in FUNCTION:
             m.d.comb += getattr(self._controller, name).eq(getattr(self, name))
         for shown, bar in zip(self._controller.bars, self.bars, strict=True):
             m.d.comb += shown.eq(bar)
-        torn: Any = Signal()
-        m.d.sync += torn.eq(self.torn | (torn & self.malformed))
         for event in EVENTS:
-            also = torn if event == "malformed" else 0
-            m.d.comb += getattr(self._controller, event).eq(getattr(self, event) | also)
+            also = self.torn if event == "malformed" else 0
+            m.d.comb += getattr(self._controller, event).eq(getattr(self, event) + also)

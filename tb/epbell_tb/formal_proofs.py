@@ -35,7 +35,7 @@ BLOCKS = (
     "inbound",
     "cpu",
     "outstanding",
-    "skid",
+    "backlog",
     "completer",
     "writes",
     "read_beats",

@@ -22,7 +22,7 @@ class ByteCount(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.d.comb += [
-            self.count.eq((self.header.length << 2) - tlp.bytes_beside(self.header)),
+            self.count.eq((self.header.length << 2) - tlp.bytes_beside(self.header, self.header.length == 1)),
             self.offset.eq(tlp.first_offset(self.header.first_be)),
             self.after.eq(tlp.last_offset(self.header.first_be)),
         ]

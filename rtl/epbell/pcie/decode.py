@@ -6,7 +6,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.csr_register import any_of
@@ -48,6 +48,10 @@ def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
     ----------
     ram, page, read : 1
         Write ``data`` to the RAM, or dword after dword to a register page, or answer ``request``. One of them, or none.
+    begins, more : 1
+        Of what is for a page: write the first dword now; there are dwords behind it.
+    waits : 1
+        Write none of them until it is known how the request ends.
     pages : pages
         One-hot: the page.
     place : place_bits
@@ -71,6 +75,9 @@ def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
         "ram": 1,
         "page": 1,
         "read": 1,
+        "begins": 1,
+        "more": 1,
+        "waits": 1,
         "pages": pages,
         "place": place_bits,
         "data": data.ArrayLayout(32, lanes),
@@ -148,12 +155,16 @@ class Decoder(wiring.Component):
         self._strobe(m)
         at_page: Any = Signal()
         write = self._held("write", m, self.valid & segment.write)
+        several = self._held("several", m, segment.count > 1)
         long = self._held("long", m, segment.header.length > MAX_REGISTER_WRITE)
         m.d.comb += [
             at_page.eq(pages.any()),
             action.pages.eq(pages),
             action.ram.eq(write & ram),
             action.page.eq(write & at_page & ~long),
+            action.more.eq(action.page & several),
+            action.waits.eq(action.page & ~action.final & (self._lanes < MAX_REGISTER_WRITE)),
+            action.begins.eq(action.page & action.bytes[0] & ~action.waits),
             action.data.as_value().eq(self._held("words", m, segment.data.as_value())),
             action.steps.eq(self._held("steps", m, (segment.count - 1)[:2])),
             action.final.eq(self._held("final", m, self.valid & segment.final)),
@@ -173,7 +184,8 @@ class Decoder(wiring.Component):
     def _find(self, m: Any) -> tuple[Any, Any]:
         """Find the RAM, or which page (one-hot); neither when no window claims the request."""
         segment, local = self.segment, self.local
-        here: Any = self.claimed & self.fits & (segment.header.function < self._functions)
+        function, known = segment.header.function, ceil_log2(self._functions)
+        here: Any = self.claimed & self.fits & ~function[known:].any() & (function[:known] < self._functions)
         ram: Any = Signal(reset_less=True)
         pages: Any = Signal(len(self._pages), reset_less=True)
         with m.If(self.valid & segment.first):
@@ -246,7 +258,7 @@ class Decoder(wiring.Component):
         origin = self._held("origin", m, (local[2:] - DESCRIPTOR)[: len(action.place)])
         beyond: Any = Signal(12)
         memory: Any = (kind == RequestType.MEM_READ) | (kind == RequestType.MEM_READ_LOCKED)
-        beside = tlp.bytes_beside(segment.header)
+        beside = tlp.bytes_beside(segment.header, segment.single)
         dwords = self._held("dwords", m, Mux(memory, segment.header.length, 1)[:11])
         aside = self._held("aside", m, beside & memory.replicate(3))
         lower = Cat(tlp.first_offset(segment.header.first_be), segment.header.address[2:7])

@@ -7,13 +7,13 @@ queue of the reads. Nothing of a later request is done before that.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from epbell.address_map import PAGE_BITS, HostPage
+from epbell.backlog import Backlog
 from epbell.pcie.age import LATENCY_BITS, TIME, AgeClock, shown
 from epbell.pcie.decode import EVENTS, MAX_REGISTER_WRITE, Decoder, action_layout
 from epbell.pcie.read_layout import read_request_layout
@@ -27,22 +27,17 @@ __all__ = [
     "Target",
 ]
 
-_BEATS = STAGES + 3
-"""Beats that still come when there is no more room: in the parser, in the decoder, and in two clocks at the pins."""
-
-_PLACES = 2 * _BEATS
-"""What waits: as many as may still come, and as many as are done until more come."""
+_UNDER_WAY = STAGES + 3
+"""Beats that may come from the last clock with room on: of parser and decoder, and of two clocks at the pins."""
 
 
 class Target(wiring.Component):
     """Executes the host's requests in their order.
 
-    A segment is decoded in one stage (:class:`Decoder`), waits in a FIFO, and is executed in the next stage: RAM takes
-    a beat per clock at any dword; a register page takes one dword per clock, ascending, at most four in a request (a
-    longer write is refused). Byte enables go along as strobes; a dword without any is passed over.
-
-    Segments come whether anything is done or not. So the FIFO is the one place where they wait, and takes all that are
-    under way when it has no ``room`` any more. When it has, what waits lasts until the next one is there.
+    A segment is decoded in one stage (:class:`Decoder`), waits in the next one (:class:`~epbell.backlog.Backlog`), and
+    is executed in the last: RAM takes a beat per clock at any dword; a register page takes one dword per clock,
+    ascending, at most four in a request (a longer write is refused). Byte enables go along as strobes; a dword without
+    any is passed over.
 
     A register write that needs two beats (64-bit streams) waits until what follows it is there, which is the packet's
     end unless the packet is bad: a discarded packet never rings a doorbell; what it has written to RAM by then stays
@@ -91,7 +86,7 @@ class Target(wiring.Component):
     write_refused, read_refused, unsupported, discontinued, malformed : Out(1)
         Events, one clock each.
     torn : Out(1)
-        One more packet is malformed: it was replaced by the one that begins to be executed in this clock.
+        One more packet is malformed: the one of this clock's report replaced it.
     """
 
     room: Any
@@ -172,22 +167,22 @@ class Target(wiring.Component):
         """Decode, let wait, execute."""
         m: Any = Module()
         m.submodules.decoder = decoder = self._decoder
-        m.submodules.fifo = fifo = SyncFIFO(width=self._layout.size, depth=_PLACES)
+        m.submodules.backlog = backlog = Backlog(self._layout, _UNDER_WAY)
         for name in ("valid", "segment", "claimed", "fits", "local", "max_payload"):
             m.d.comb += getattr(decoder, name).eq(getattr(self, name))
         held: Any = Signal(self._layout, reset_less=True)
-        takes = self._execute(m, held, fifo.r_rdy, data.View(self._layout, fifo.r_data))
+        takes = self._execute(m, held, backlog.o_valid, backlog.o_data)
         m.d.comb += [
-            fifo.w_en.eq(decoder.o_valid),
-            fifo.w_data.eq(Cat(decoder.action, self._age(m, held.since))),
-            fifo.r_en.eq(takes),
-            self.room.eq(fifo.level <= _PLACES - _BEATS),
+            backlog.i_valid.eq(decoder.o_valid),
+            backlog.i_data.action.eq(decoder.action),
+            backlog.i_data.since.eq(self._age(m, held.since)),
+            backlog.o_ready.eq(takes),
+            self.room.eq(backlog.room),
         ]
-        m.d.sync += Assert(~fifo.w_en | fifo.w_rdy, "an action comes without room for it")
         holds: Any = Signal()
         with m.If(takes):
-            m.d.sync += holds.eq(fifo.r_rdy)
-        m.d.sync += self.idle.eq(~(self.valid | decoder.o_valid | fifo.r_rdy | holds))
+            m.d.sync += holds.eq(backlog.o_valid)
+        m.d.sync += self.idle.eq(~(self.valid | decoder.o_valid | backlog.o_valid | holds))
         return m
 
     def _age(self, m: Any, held: Any) -> Any:
@@ -212,32 +207,39 @@ class Target(wiring.Component):
         now, new, steps = held.action, waiting.action, min(lanes, MAX_REGISTER_WRITE)
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
-        free: Any = Signal()
+        free: Any = Signal()  # two LUTs, since it enables all that is held
         takes: Any = Signal()
         stands = (self.ram_valid & ~self.ram_ready) | (self.bus_valid & ~self.bus_ready)
-        m.d.comb += [free.eq(~(stands | (self.read_valid & ~self.read_ready) | waits)), takes.eq(free & ~more)]
-        to_wait: Any = new.page & ~new.final if lanes < MAX_REGISTER_WRITE else Const(0, 1)
-        with m.If(free & ~more):
+        stands |= self.read_valid & ~self.read_ready
+        m.d.comb += [free.eq(~(stands | waits)), takes.eq(free & ~more)]
+        with m.If(free):
             m.d.sync += [
                 held.eq(waiting),
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
-                self.bus_valid.eq(there & new.page & new.bytes[0] & ~to_wait),
-                more.eq(there & new.page & (new.steps != 0)),
-                waits.eq(there & to_wait),
+                self.bus_valid.eq(there & new.begins),
+                more.eq(there & new.more),
+                waits.eq(there & new.waits),
             ]
-        with m.Elif(free):
-            m.d.sync += [
-                *(now.data[lane].eq(now.data[lane + 1]) for lane in range(steps - 1)),
-                *(now.strobes[lane].eq(now.strobes[lane + 1]) for lane in range(steps - 1)),
-                now.bytes.eq(now.bytes[1:]),
-                now.place[: PAGE_BITS - 2].eq(now.place[: PAGE_BITS - 2] + 1),
-                now.steps.eq(now.steps - 1),
-                self.bus_valid.eq(now.bytes[1]),
-                more.eq(now.steps != 1),
-            ]
+            # With more, the next dword of the same request; what a page does not look at may change.
+            with m.If(more):
+                m.d.sync += [
+                    *(now.data[lane].eq(now.data[lane + 1]) for lane in range(steps - 1)),
+                    *(now.strobes[lane].eq(now.strobes[lane + 1]) for lane in range(steps - 1)),
+                    now.bytes.eq(now.bytes[1:]),
+                    now.place[: PAGE_BITS - 2].eq(now.place[: PAGE_BITS - 2] + 1),
+                    now.steps.eq(now.steps - 1),
+                    *(kept.eq(kept) for kept in (now.pages, held.since)),
+                    *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, waits)),
+                    self.bus_valid.eq(now.bytes[1]),
+                    more.eq(now.steps != 1),
+                ]
         with m.Elif(waits & there):
-            m.d.sync += [waits.eq(0), self.bus_valid.eq(new.ends_well & now.bytes[0]), more.eq(new.ends_well & more)]
+            m.d.sync += [
+                waits.eq(0),
+                self.bus_valid.eq(new.ends_well & now.bytes[0]),
+                more.eq(new.ends_well & more),
+            ]
         m.d.comb += [
             self.ram_addr.eq(now.place[: self._ram_bits - 2]),
             self.ram_data.eq(now.data),
@@ -253,9 +255,13 @@ class Target(wiring.Component):
             self.ram_wrote_addr.eq(self.ram_addr),
             self.ram_wrote_dwords.eq(Cat(strobe.any() for strobe in self.ram_strb)),
         ]
-        reports: Any = Signal(now.events.shape(), name="reports")
-        with m.If(takes):
-            m.d.sync += reports.eq(Mux(there, new.events.as_value(), 0))
-        m.d.sync += [getattr(self, event).eq(takes & reports[event]) for event in EVENTS]
-        m.d.sync += self.torn.eq(takes & there & new.torn)
+        self._report(m, takes, Mux(there, Cat(new.events, new.torn), 0))
         return takes
+
+    def _report(self, m: Any, takes: Any, new: Any) -> None:
+        """Tell what is to be said of a request in the clock after the one in which it leaves."""
+        reports: Any = Signal(len(new))
+        with m.If(takes):
+            m.d.sync += reports.eq(new)
+        for event, happened in zip((*EVENTS, "torn"), reports, strict=True):
+            m.d.sync += getattr(self, event).eq(takes & happened)

@@ -100,17 +100,23 @@ def last_offset(byte_enables: Any) -> Any:
     return first_offset(Cat(*reversed(list(byte_enables))))
 
 
-def bytes_beside(header: Any) -> Any:
+def bytes_beside(header: Any, single: Any) -> Any:
     """Bytes of a request's dwords before the first and behind the last enabled one; 3 of a zero-length read.
 
     The byte count of a request (2.3.1.1) is four times its dwords less these, and so 1 for a zero-length read.
+
+    Parameters
+    ----------
+    header : HEADER
+        The request's header.
+    single : 1
+        It is for one dword.
 
     Returns
     -------
     Value
         3 bits, 0 to 6.
     """
-    single = header.length == 1
     first, last = first_offset(header.first_be), last_offset(header.last_be)
     after = Mux(single, last_offset(header.first_be), last)
     return Mux(single & ~header.first_be.any(), 3, first + after)[:3]
