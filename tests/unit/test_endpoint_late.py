@@ -86,7 +86,7 @@ async def mask_around(rig: Rig, before: int, starts: range) -> set[int]:
         rig.send(write(0, 0x80 + 16 * VECTOR + 12, 0))
         await rig.step(2 * LONG)
         assert len(hard.since(first)) == 1, "once, then or later"
-    return {late for late in crossed if late < LONG}
+    return crossed
 
 
 @pytest.mark.parametrize(("width", "way"), [(64, "port"), (128, "port"), (128, "rq"), (512, "port")])
@@ -103,14 +103,14 @@ def test_a_mask_in_the_table(width: int, way: str) -> None:
 
 
 def test_a_mask_behind_other_writes() -> None:
-    """Those to registers take a clock for each dword: at 512 bits, four for each beat."""
+    """Those to registers take a clock for each dword, at 512 bits four for each beat, and the FIFO has filled up."""
     crossed = set[int]()
 
     async def bench(rig: Rig) -> None:
-        crossed.update(await mask_around(rig, 8, range(-24, 16)))
+        crossed.update(await mask_around(rig, 18, range(-54, -46)))
 
     Rig(512, msix="port").run(bench)
-    assert MASKED - 8 < max(crossed) <= MASKED
+    assert max(crossed) == MASKED - 8, "and what the CPU has of the pages"
 
 
 @dataclass

@@ -54,14 +54,15 @@ behind it: the place at the door of the stream is filled anew every second clock
 AFTER = 4
 """Clocks from the taking of a request to that of a message behind it, at least."""
 
-CROSSED = 14
+CROSSED = 15
 """Clocks from the last beat of a write to the MSI-X table to the last in which a message may be seen at the port that
-it masks, if nothing is before the write: seven to the RAM, six in which a message is still taken (`epbell.msix`), and
+it masks, if nothing is before the write: eight to the RAM, six in which a message is still taken (`epbell.msix`), and
 one from its taking to the port. On RQ it is seen as much later as `ON_RQ` is above `DECIDED`."""
 
-MASKED = CROSSED + 26
-"""Likewise, whatever is before the write: a beat to registers takes a clock for each of its dwords, up to four, and
-there may be one in each stage (`epbell.pcie.target`); the CPU has one clock in nine (`epbell.registers`)."""
+MASKED = CROSSED + 18 * 3 + 8
+"""Likewise, whatever is before the write: a beat to registers takes a clock for each of its dwords, up to four, where it
+came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`); and the CPU has one
+clock in nine (`epbell.registers`)."""
 
 _KEPT = 1024
 _EVER = -1
