@@ -325,7 +325,7 @@ class Msix(wiring.Component):
         """Connect the pending bits and the reads; the machine's states write."""
         m.submodules.bits = bits = self._bits
         m.submodules.reader = reader = self._reader
-        entry: Any = Signal(len(self.table))  # where it is in the table
+        in_table: Any = Signal(len(self.table))  # where its entry is
         word: Any = Signal(len(self.pba))  # of the PBA
         turned: Any = Signal(32)  # that word, with the vector's bit turned
         reads: Any = Signal()
@@ -334,7 +334,7 @@ class Msix(wiring.Component):
         self._writes: Any = Signal()  # in this clock, the RAM's and our own word
         row = Mux(wipes, self._wiped, self._vector[5:])
         m.d.sync += [
-            entry.eq(self.table + (self._vector << 2)),
+            in_table.eq(self.table + (self._vector << 2)),
             word.eq(self.pba + row),
             turned.eq(self._word ^ bits.bit),
             reads.eq(self._up & (self._state == _State.FETCH) & ~reader.done),
@@ -342,7 +342,7 @@ class Msix(wiring.Component):
         m.d.comb += [
             bits.vector.eq(self._vector),
             reader.run.eq(reads & self._up),
-            reader.address.eq(entry),
+            reader.address.eq(in_table),
             reader.mem_ready.eq(self.mem_ready & ~self._sets & self._up),
             reader.mem_rvalid.eq(self.mem_rvalid),
             reader.mem_rdata.eq(self.mem_rdata),

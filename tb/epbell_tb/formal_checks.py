@@ -89,6 +89,11 @@ class Checks:
         self._m.d.comb += Assume(condition, src_loc_at=1)
         self._note("assume", name)
 
+    def search(self, condition: Any) -> None:
+        """Look for the effect of a defect only where this holds, so as to be quick; a proof is not restricted by it."""
+        if not self._invariants:
+            self._m.d.comb += Assume(condition, src_loc_at=1)
+
     def cover(self, name: str, condition: Any) -> None:
         """Demand that this can happen."""
         self._m.d.comb += Cover(condition, src_loc_at=1)
