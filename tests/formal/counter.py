@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Mux
+from amaranth.hdl import Mux, ResetSignal, Signal
 from amaranth.lib.wiring import In
 
 from epbell.counter import Counter
@@ -15,7 +15,7 @@ _MOST = 2
 
 
 class _Exact(Bench):
-    """The count is what came since the last clear, or the largest value."""
+    """The count is what came since the last clear, or the largest value; events and clears come out of flip-flops."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -23,11 +23,16 @@ class _Exact(Bench):
 
     def check(self, m: Any, checks: Checks) -> None:
         m.submodules.dut = dut = Counter(self.width, most=_MOST)
-        m.d.comb += [dut.event.eq(self.event), dut.clear.eq(self.clear)]
+        # A reset does not reach the count, but what clears it is 1 then.
+        clear, event = Signal(init=1, name="clears"), Signal(range(_MOST + 1), name="events")
+        m.d.sync += [clear.eq(self.clear), event.eq(self.event)]
+        m.d.comb += [dut.event.eq(event), dut.clear.eq(clear)]
         largest = (1 << self.width) - 1
-        before = checks.past(Mux(self.clear, 0, dut.count), "before")
+        before = _through_resets(m, Mux(clear, 0, dut.count), "before")
         # An event is in the count two clocks later: a clear in the clock between takes it as well.
-        came = checks.past(Mux(self.clear, 0, checks.past(self.event, "event_before")), "came")
+        came = _through_resets(m, Mux(clear, 0, _through_resets(m, event, "event_before")), "came")
+        reset = _through_resets(m, _through_resets(m, ResetSignal(), "reset_before"), "reset_then")
+        checks.forward("a reset zeroes it, a clock later than a flip-flop", ~reset | (dut.count == 0))
         checks.forward(
             "each event counts, also in the clock of a clear", (before + came > largest) | (dut.count == before + came)
         )
@@ -35,10 +40,17 @@ class _Exact(Bench):
         checks.backward("the count falls only by a clear", (dut.count >= before) & (dut.count <= before + came))
         checks.cover(
             "events in the clock of a clear",
-            checks.past(checks.past(self.clear & (self.event == _MOST), "met"), "met_before") & (dut.count == _MOST),
+            checks.past(checks.past(clear & (event == _MOST), "met"), "met_before") & (dut.count == _MOST),
         )
         if self.width <= 4:
             checks.cover("more events at the largest value", (before == largest) & (came != 0))
+
+
+def _through_resets(m: Any, value: Any, name: str) -> Any:
+    """Return what `value` was a clock ago, whatever is reset."""
+    before: Any = Signal(len(value), name=name, reset_less=True)
+    m.d.sync += before.eq(value)
+    return before
 
 
 PROOFS = [
