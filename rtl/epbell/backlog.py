@@ -69,7 +69,8 @@ class Backlog(wiring.Component):
         bits = ceil_log2(2 * self._under_way)
         places = 1 << bits
         m.submodules.entries = entries = Memory(shape=self._layout, depth=places, init=[])
-        write, read = entries.write_port(), entries.read_port(domain="comb")
+        write: Any = entries.write_port()
+        read: Any = entries.read_port(domain="comb")
         newest: Any = Signal(bits)  # the place of the next one to come
         oldest: Any = Signal(bits)
         level: Any = Signal(range(places + 1))

@@ -60,9 +60,9 @@ it masks, if nothing is before the write: eight to the RAM, six in which a messa
 one from its taking to the port. On RQ it is seen as much later as `ON_RQ` is above `DECIDED`."""
 
 MASKED = CROSSED + 18 * 3 + 8
-"""Likewise, whatever is before the write: a beat to registers takes a clock for each of its dwords, up to four, where it
-came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`); and the CPU has one
-clock in nine (`epbell.registers`)."""
+"""Likewise, whatever is before the write: a beat to registers takes a clock for each of its dwords, up to four, where
+it came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`); and the CPU has
+one clock in nine (`epbell.registers`)."""
 
 _KEPT = 1024
 _EVER = -1
