@@ -1,6 +1,7 @@
 """Which windows a request has met, without a simulator: those of its clock, once that is known."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ class Windows:
 
 def written(waits=None):
     """Return windows that the CPU has written, and that are answered unless it is unknown for how long it waits."""
-    windows = Windows()
+    windows: Any = Windows()
     aims = Aims(windows)
     windows.in_force = SimpleNamespace(name="new")
     aims.written(STARTED)
@@ -70,7 +71,7 @@ def test_an_answer_that_may_still_come_says_the_new_ones():
 
 
 def test_a_change_of_nothing_is_none():
-    windows = Windows()
+    windows: Any = Windows()
     aims = Aims(windows)
     aims.written(STARTED)
     aims.answered(STARTED + PAGE_WRITE)
