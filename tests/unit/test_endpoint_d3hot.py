@@ -9,7 +9,7 @@ from test_endpoint_interrupts import INTX, MSI_RAISE, RAISE
 from test_endpoint_outbound import APERTURE, BUS_MASTER_OFF, CAUSE
 from usp_rig import CONTROLLER, CpuAccess, Rig
 
-from epbell_tb.endpoint.permissions import DECIDED
+from epbell_tb.endpoint.latencies import DECIDED
 
 FUNCTION, MSI_STATUS = CONTROLLER + 0xA8, CONTROLLER + 0x14
 LOW_POWER, BUS_MASTER = 1 << 2, 1 << 17

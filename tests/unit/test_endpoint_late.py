@@ -13,7 +13,8 @@ from usp_packets import write
 from usp_rig import MU_B, TR, Rig
 
 from epbell_tb.endpoint import permissions
-from epbell_tb.endpoint.permissions import BEGUN, CROSSED, DECIDED, MASKED, ON_RQ, UNMASKED, Allowed, Permissions
+from epbell_tb.endpoint.latencies import BEGUN, CROSSED, DECIDED, MASKED, ON_RQ, UNMASKED
+from epbell_tb.endpoint.permissions import Allowed, Permissions
 
 VECTOR = 3
 PINS: dict[str, Callable[[Rig, bool], Any]] = {

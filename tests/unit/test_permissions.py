@@ -6,19 +6,9 @@ from dataclasses import replace
 import pytest
 
 from epbell_tb.endpoint import msis, permissions
+from epbell_tb.endpoint.latencies import AFTER, BEGUN, DECIDED, MASKED, NEXT, ON_RQ, UNMASKED
 from epbell_tb.endpoint.msis import Msis, Pulses
-from epbell_tb.endpoint.permissions import (
-    AFTER,
-    BEGUN,
-    DECIDED,
-    MASKED,
-    NEXT,
-    ON_RQ,
-    UNMASKED,
-    Allowed,
-    History,
-    Permissions,
-)
+from epbell_tb.endpoint.permissions import Allowed, History, Permissions
 
 MSI = Allowed(requests=True, msi=True, granted=32)
 MSIX = Allowed(requests=True, msix=True)

@@ -7,8 +7,9 @@ import pytest
 
 from epbell_models.reference.endpoint import ReferenceEndpoint
 from epbell_tb.endpoint.clock import follow_clock
+from epbell_tb.endpoint.latencies import DECIDED, MASKED, ON_RQ
 from epbell_tb.endpoint.packets import MEM_READ, MEM_WRITE, CpuAccess
-from epbell_tb.endpoint.permissions import DECIDED, MASKED, ON_RQ, Allowed, Permissions
+from epbell_tb.endpoint.permissions import Allowed, Permissions
 from epbell_tb.endpoint.to_host import ToHost
 from epbell_tb.endpoint.to_host_packets import Answer, AnswerReader, SentRequest
 
@@ -265,14 +266,15 @@ def test_a_second_message_for_two_raises_that_became_one():
 
 
 LATEST = 20 + MASKED + ON_RQ - DECIDED
+LATER = LATEST + 30
 
 
-@pytest.mark.parametrize(("since", "good"), [(15, True), (LATEST, True), (LATEST + 1, False), (NOW, False)])
+@pytest.mark.parametrize(("since", "good"), [(15, True), (LATEST, True), (LATEST + 1, False), (LATER, False)])
 def test_a_message_that_was_raised_behind_its_mask(since, good):
     """It may have waited for RQ, which has stood since before the mask, only if it was raised before the mask."""
     to_host = with_msix("rq", since)
     to_host._permissions.vector_masked(1, True, 18, 20)
-    message = replace(WRITE, address=MESSAGE[0], data=MESSAGE[1], offered=NOW, behind=10)
+    message = replace(WRITE, address=MESSAGE[0], data=MESSAGE[1], offered=LATER, behind=10)
     if good:
         to_host.sent(message)
     else:

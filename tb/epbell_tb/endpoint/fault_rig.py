@@ -17,6 +17,7 @@ from epbell_tb.endpoint.clock import cycle
 from epbell_tb.endpoint.doorbells import VECTORS, Doorbells, open_doorbells
 from epbell_tb.endpoint.edma import BareEdma, open_bare
 from epbell_tb.endpoint.env import EndpointEnv
+from epbell_tb.endpoint.latencies import SETTLE
 from epbell_tb.faults_plan import PROBE, STATES, Family
 
 __all__ = [
@@ -44,8 +45,8 @@ _ERRORS = (
     *("WRITES_REFUSED", "READS_REFUSED", "UNSUPPORTED", "DISCONTINUED", "MALFORMED"),
     *("OUTBOUND_FAILED", "MSI_REFUSED", "MSIX_REFUSED", "FLRS"),
 )
-_QUIET = 60
-"""Clocks without a ring after which none can be under way (`latencies.SETTLE`)."""
+_QUIET = SETTLE + 12
+"""Clocks without a ring after which none can be under way."""
 
 _LIMIT = 40_000
 """Clocks after which whatever is waited for will not come."""

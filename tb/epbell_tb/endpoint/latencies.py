@@ -5,16 +5,24 @@ it writes can be read from the next one on, and a line that it raises is up in t
 """
 
 __all__ = [
+    "AFTER",
     "AIMED",
     "ANSWERED",
+    "BEGUN",
+    "BEHIND",
+    "CROSSED",
+    "DECIDED",
     "FALLEN",
     "HOST_READ",
     "HOST_READS",
     "MADE",
+    "MASKED",
     "MASTER",
     "MSI",
     "MSIX_SEARCHED",
     "MSIX_SENT",
+    "NEXT",
+    "ON_RQ",
     "PAGE_READ",
     "PAGE_WRITE",
     "PATIENCE",
@@ -22,8 +30,10 @@ __all__ = [
     "RAM_READ",
     "RAM_WRITE",
     "READ_ANSWERED",
+    "RESUMED",
     "RING",
     "SETTLE",
+    "UNMASKED",
 ]
 
 # -- the CPU's accesses ------------------------------------------------------------------------------------------------
@@ -66,7 +76,12 @@ HOST_READ = 24
 
 # -- doorbells ---------------------------------------------------------------------------------------------------------
 
-SETTLE = 48
+BEHIND = 18 * 3 + 8
+"""Clocks for which a request waits in the way in at most: a beat to registers takes a clock for each of its dwords, up to
+four, where it came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`); and
+the CPU has one clock in nine (`epbell.registers`)."""
+
+SETTLE = RING + BEHIND
 """Clocks within which a ring that was taken from the stream has reached its page, whatever else goes on."""
 
 FALLEN = 2
@@ -76,6 +91,42 @@ FALLEN = 2
 
 MSI = MADE + 8
 """Clocks from the handshake of the CPU's write of MSI_RAISE to the MSI at the port, if nothing is before it."""
+
+DECIDED = 3
+"""Clocks from the one in which a pin begins to show an enable or a grant of the host to the last in which an interrupt
+may be seen at a port of the hard block that it forbids. What counts is the pin of the third clock before an MSI
+(`epbell.msi`), and of the second one before a message is taken (`epbell.msix`), which is at the port of MSI-X in the
+next clock (`epbell.msix_sender`); both are seen at the clock edge behind it."""
+
+UNMASKED = 4
+"""Likewise of the masks of MSI: what counts is the pin of the fourth clock before it (`epbell.msi`)."""
+
+ON_RQ = 7
+"""Likewise of the enables of MSI-X and a message on RQ, if nothing is in its way there: two clocks to its taking, and
+five from there to the stream (`epbell.outbound`)."""
+
+BEGUN = 2
+"""Likewise of bus mastering or the power state and any request: it begins to leave when these were on two clocks before
+its first beat (`epbell.outbound`)."""
+
+RESUMED = 3
+"""Clocks from the one in which pins show that requests are allowed again to the last in which the first beat may be
+seen of one that has waited for it."""
+
+NEXT = 2
+"""Clocks from the last beat of a request on RQ to the last in which the first beat may be seen of one that has waited
+behind it: the place at the door of the stream is filled anew every second clock."""
+
+AFTER = 4
+"""Clocks from the taking of a request to that of a message behind it, at least."""
+
+CROSSED = 15
+"""Clocks from the last beat of a write to the MSI-X table to the last in which a message may be seen at the port that
+it masks, if nothing is before the write: eight to the RAM, six in which a message is still taken (`epbell.msix`), and
+one from its taking to the port. On RQ it is seen as much later as `ON_RQ` is above `DECIDED`."""
+
+MASKED = CROSSED + BEHIND
+"""Likewise, whatever is before the write."""
 
 MSIX_SEARCHED = 7
 """Clocks for which 32 pending bits of MSI-X are searched, when the host opens the way or unmasks several vectors."""

@@ -10,59 +10,13 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from epbell_tb.endpoint.clock import cycle
+from epbell_tb.endpoint.latencies import AFTER, BEGUN, DECIDED, MASKED, NEXT, ON_RQ, RESUMED, UNMASKED
 
 __all__ = [
-    "AFTER",
-    "BEGUN",
-    "CROSSED",
-    "DECIDED",
-    "MASKED",
-    "NEXT",
-    "ON_RQ",
-    "RESUMED",
-    "UNMASKED",
     "Allowed",
     "History",
     "Permissions",
 ]
-
-DECIDED = 3
-"""Clocks from the one in which a pin begins to show an enable or a grant of the host to the last in which an interrupt
-may be seen at a port of the hard block that it forbids. What counts is the pin of the third clock before an MSI
-(`epbell.msi`), and of the second one before a message is taken (`epbell.msix`), which is at the port of MSI-X in the
-next clock (`epbell.msix_sender`); both are seen at the clock edge behind it."""
-
-UNMASKED = 4
-"""Likewise of the masks of MSI: what counts is the pin of the fourth clock before it (`epbell.msi`)."""
-
-ON_RQ = 7
-"""Likewise of the enables of MSI-X and a message on RQ, if nothing is in its way there: two clocks to its taking, and
-five from there to the stream (`epbell.outbound`)."""
-
-BEGUN = 2
-"""Likewise of bus mastering or the power state and any request: it begins to leave when these were on two clocks before
-its first beat (`epbell.outbound`)."""
-
-RESUMED = 3
-"""Clocks from the one in which pins show that requests are allowed again to the last in which the first beat may be
-seen of one that has waited for it."""
-
-NEXT = 2
-"""Clocks from the last beat of a request on RQ to the last in which the first beat may be seen of one that has waited
-behind it: the place at the door of the stream is filled anew every second clock."""
-
-AFTER = 4
-"""Clocks from the taking of a request to that of a message behind it, at least."""
-
-CROSSED = 15
-"""Clocks from the last beat of a write to the MSI-X table to the last in which a message may be seen at the port that
-it masks, if nothing is before the write: eight to the RAM, six in which a message is still taken (`epbell.msix`), and
-one from its taking to the port. On RQ it is seen as much later as `ON_RQ` is above `DECIDED`."""
-
-MASKED = CROSSED + 18 * 3 + 8
-"""Likewise, whatever is before the write: a beat to registers takes a clock for each of its dwords, up to four, where
-it came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`); and the CPU has
-one clock in nine (`epbell.registers`)."""
 
 _KEPT = 1024
 _EVER = -1

@@ -32,7 +32,7 @@ _VECTORS = 4
 _SC, _UR = 0, 1
 _MSI_RAISE, _INTX = 0x010, 0x044
 _MSIX_RAISE, _MSIX_SIZE = 0x048, 0x058
-_LONE = 64
+_LONE = SETTLE
 """Clocks around a ring in which nothing else may have moved the line, for its latency to be known."""
 
 
