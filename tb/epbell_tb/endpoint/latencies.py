@@ -77,9 +77,9 @@ HOST_READ = 24
 # -- doorbells ---------------------------------------------------------------------------------------------------------
 
 BEHIND = 18 * 3 + 8
-"""Clocks for which a request waits in the way in at most: a beat to registers takes a clock for each of its dwords, up to
-four, where it came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`); and
-the CPU has one clock in nine (`epbell.registers`)."""
+"""Clocks for which a request waits in the way in, at most: a beat to registers takes a clock for each of its dwords, up
+to four, where it came in one, and up to eighteen of them are in the FIFO and on the way to it (`epbell.pcie.target`);
+and the CPU has one clock in nine (`epbell.registers`)."""
 
 SETTLE = RING + BEHIND
 """Clocks within which a ring that was taken from the stream has reached its page, whatever else goes on."""
