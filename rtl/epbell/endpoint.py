@@ -282,6 +282,7 @@ class Endpoint(wiring.Component):
             *(getattr(inbound, name).eq(parser.header[name]) for name in ("bar", "function", "address", "length")),
             *(getattr(target, name).eq(getattr(inbound, name)) for name in ("claimed", "fits", "local")),
             *(getattr(target, name).eq(getattr(parser, name)) for name in ("valid", "segment", "begins")),
+            target.rests.eq(parser.idle),
             target.max_payload.eq(self.cfg_max_payload),
         ]
 

@@ -281,7 +281,12 @@ class Express(wiring.Component):
             m.d.comb += self.bells.age.eq(AHEAD)
             return
         age: Any = Signal(LATENCY_BITS + 1)  # in the highest bit, that it is more than the others can hold
-        m.d.sync += age.eq(Mux(beat.came & beat.sop, AHEAD, age + ~age[LATENCY_BITS]))
+        goes_on: Any = Signal(name="packet_goes_on")
+        starts, ends = beat.came & beat.sop, beat.came & beat.last
+        m.d.sync += [
+            goes_on.eq((starts | goes_on) & ~ends),
+            age.eq(Mux(starts, AHEAD, age + (goes_on & ~age[LATENCY_BITS]))),
+        ]
         m.d.comb += self.bells.age.eq(shown(age))
 
 

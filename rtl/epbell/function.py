@@ -85,7 +85,7 @@ class Function(wiring.Component):
         done: Any = Signal()
         others: Any = Signal(3)
         patience: Any = Signal(range(max(2, self._timeout - 1)))  # clocks left to wait for quiet
-        expired: Any = Signal()  # there are none
+        expired: Any = Signal(init=1)  # there are none
         over = under_way & (self.quiet | expired)
         m.d.comb += [
             self.begins.eq(asked & ~was_asked),
@@ -98,7 +98,7 @@ class Function(wiring.Component):
             under_way.eq(asked | (under_way & ~over)),
             done.eq(asked & (done | over)),
             others.eq(self.in_process[1:]),
-            patience.eq(Mux(self.begins, self._timeout - 2, patience - 1)),
+            patience.eq(Mux(self.begins, self._timeout - 2, patience - (under_way & ~expired))),
             expired.eq(Mux(self.begins, self._timeout == 2, expired | (patience == 1))),
         ]
         return m

@@ -51,3 +51,23 @@ def test_ages(first: int) -> None:
         await _check(ctx, dut, waits)
 
     simulate(dut, bench)
+
+
+def test_rest() -> None:
+    """While nothing is on the way time stands; what begins then, and goes on, has its age from its first clock on."""
+    dut: Any = AgeClock()
+
+    async def bench(ctx: Any) -> None:
+        await ctx.tick().repeat(3)
+        ctx.set(dut.rests, 1)
+        stood = ctx.get(dut.time)
+        await ctx.tick().repeat(5)
+        assert ctx.get(dut.time) == stood
+        ctx.set(dut.begins, 1)
+        await ctx.tick()
+        ctx.set(dut.begins, 0)
+        ctx.set(dut.rests, 0)
+        await ctx.tick().repeat(7)
+        assert ctx.get(dut.time) == stood + 8
+
+    simulate(dut, bench)

@@ -66,6 +66,8 @@ class Target(wiring.Component):
         Segments; each is taken.
     begins : In(1)
         Here is the first beat of a packet, which was accepted :data:`~epbell.pcie.request.STAGES` clocks ago.
+    rests : In(1)
+        There is nothing of a packet before this: ages need not go on. A flip-flop.
     idle : Out(1)
         Nothing is in the stages. It rises a clock late, and falls in the clock after a segment came.
     claimed, fits, local : In(1), In(1), In(64)
@@ -93,6 +95,7 @@ class Target(wiring.Component):
     valid: Any
     segment: Any
     begins: Any
+    rests: Any
     idle: Any
     claimed: Any
     fits: Any
@@ -136,6 +139,7 @@ class Target(wiring.Component):
             "valid": In(1),
             "segment": In(segment_layout(lanes)),
             "begins": In(1),
+            "rests": In(1),
             "idle": Out(1, init=1),
             "claimed": In(1),
             "fits": In(1),
@@ -189,7 +193,9 @@ class Target(wiring.Component):
         """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
         m.submodules.clock = clock = AgeClock()
         since: Any = Signal(TIME, reset_less=True)
-        m.d.comb += clock.begins.eq(self.begins)
+        still: Any = Signal(1 + WRITE_CLOCKS)  # for so many clocks; what was executed last has been made by then
+        m.d.sync += still.eq(Cat(self.idle & self.rests, still))
+        m.d.comb += [clock.begins.eq(self.begins), clock.rests.eq(still.all())]
         with m.If(self.begins):
             m.d.sync += since.eq(STAGES + WRITE_CLOCKS - clock.time)
         whole: Any = Signal(TIME, reset_less=True)
