@@ -45,9 +45,9 @@ class Account(Bench):
         self.inside = Inside(dut)
         for name in self.engine:
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
-        lets: Any = Signal(name="may_send")
-        m.d.comb += lets.eq(self.set_up & self.enabled & ~self.masked & self.bus_master)
-        self.was_open, self.up = checks.past(lets, "may_send_before"), checks.past(self.set_up, "set_up_before")
+        self.lets: Any = Signal(name="may_send")
+        m.d.comb += self.lets.eq(self.set_up & self.enabled & ~self.masked & self.bus_master)
+        self.was_open, self.up = checks.past(self.lets, "may_send_before"), checks.past(self.set_up, "set_up_before")
         self.most = Mux(self.last != 0, 1, 0)
         self._assume(checks)
         self._follow_reads(checks)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal
 from msix import VECTORS, Account
 
 from epbell.msix import _State
@@ -10,14 +10,19 @@ from epbell_tb.formal_checks import Checks, Proof
 
 __all__ = ["PROOFS"]
 
-_JOB = 14
-"""Clocks of work on one vector at most: chosen, looked at, eight for its entry, decided, written, offered, answered."""
+_JOB = 30
+"""Clocks of work on one vector at most: chosen, picked, five to find it and two behind that, sixteen for its entry, two
+to take it from the pending ones, two to offer it, and the answer."""
 
-_AGAIN = 13
-"""What is left of them before the entry is read again because the host has written it."""
+_FETCH, _BEHIND_FETCH = 16, 5
+_AGAIN = 1 + _FETCH + _BEHIND_FETCH
+"""Clocks that are left before the entry is read again because the host has written it."""
 
-_LONGEST = 8 + _AGAIN
+_LONGEST = _FETCH + _AGAIN
 """Clocks that are left of the work in hand, at most: an entry that is being read has to be read again."""
+
+_SETTLES = 6
+"""Clocks after which what the host has done is in the engine's flip-flops, and nowhere on the way to them."""
 
 _CHECKS, _DEPTH = 4, 2
 _PENDING = 3 * _CHECKS * _JOB + _LONGEST
@@ -27,6 +32,10 @@ _CLOCKS = 9  # bits of a count of clocks
 
 def _least(first: Any, second: Any) -> Any:
     return Mux(first < second, first, second)
+
+
+def _ones(bits: Any) -> Any:
+    return sum(bits[n] for n in range(len(bits)))
 
 
 class _Known(Checks):
@@ -45,57 +54,67 @@ class _Served(Account):
         known = _Known(m, invariants=self.invariants)
         known.statements = checks.statements
         super().check(m, known)
+        # One vector, which Function Mask or its own mask holds back.
+        checks.search(self.enabled & self.bus_master & ~self.hold & (self.raise_vector == 0))
+        checks.search((self.host_address == 3) & (self.host_written == 1) & self.i_ready & self.i_sent & ~self.i_failed)
         s, dut = _State, self.dut
         self.state = dut._state
         self.works, self.idle = {one: self.state == one for one in s}, self.state == s.IDLE
-        reader, self.unmasked = self.inside.within("reader"), self.inside.within("checks")
-        self.fetched = reader.signal("asked")
-        self.job: Any = self.inside.signal("latest")
+        self.reader, self.unmasked = self.inside.within("reader"), self.inside.within("checks")
+        self.job: Any = dut._job.as_value()
         self._look_at_host(checks)
         self._look_at_work()
         self._count(checks)
+        self._state_snooped(checks)
         self._state_turns(checks)
         for vector in range(VECTORS):
             self._state_pending(checks, vector)
-        self._state_alone(checks)
         self._state_raised(checks)
         self._cover_all(checks)
 
     def _look_at_host(self, checks: Checks) -> None:
         """Follow what the host does to the table, and the mask bits that stand in it."""
         m = self.m
-        self.was_open = checks.past(self.open, "was_open_kept")
         self.writes_table: Any = Signal(name="writes_table")
         m.d.comb += self.writes_table.eq(self.lanes[0][0] | self.lanes[1][0])
-        self.wrote = checks.past(self.writes_table, "wrote_table")
         self.mask = [Signal(name=f"mask{vector}") for vector in range(VECTORS)]
-        self.named = [Signal(name=f"named{vector}") for vector in range(VECTORS)]
+        since = [Signal(name=f"control_since{vector}") for vector in range(VECTORS)]
+        asks = self.reads & (self.dut.mem_addr - self.table)[:2].all()  # for the mask bit
         for vector, mask in enumerate(self.mask):
             controls: Any = Signal(name=f"controls{vector}")
             m.d.comb += controls.eq(sum(hit & (dword == 4 * vector + 3) for hit, dword in self.lanes) != 0)
             m.d.sync += [
-                mask.eq(Mux(controls | ~self.set_up, self.masks[vector], mask)),
-                self.named[vector].eq(controls),
+                mask.eq(Mux(controls | ~self.up, self.masks[vector], mask)),
+                since[vector].eq(controls | (since[vector] & ~asks)),
             ]
             reads = self.mem_rvalid & self.ready & (self.entry == vector) & (self.came == 3)
-            checks.assume("the memory gives the mask bit that the host has written last, or is writing",
-                          ~reads | self.stale | self.touches | (self.mem_rdata[0] == mask))  # fmt: skip
+            checks.assume("the memory gives the mask bit that stood there when it was asked for, or a later one",
+                          ~reads | since[vector] | controls | (self.mem_rdata[0] == mask))  # fmt: skip
+        self.control_since = since
 
     def _look_at_work(self) -> None:
-        """Say how much is left to do of what is in hand."""
+        """Say how much is left to do of what is in hand, this clock included."""
         m, dut, s = self.m, self.dut, _State
-        stale = dut._stale
-        reads = (((4 - self.fetched) << 1) + self.owed + 1)[:4]
-        self.left: Any = Signal(5, name="left_in_hand")
+        waited, offered = dut._waited, dut._offered
+        again = dut._stale | ~dut._open
+        asked, since = self.reader.signal("asked"), self.reader.signal("since")
+        reads = self.inside.signal("reads")
+        begins = Mux(reads, (asked == 0) & ~dut._reader.mem_valid, 2)
+        fetch = Mux(dut._reader.done, 1, 6 - _ones(since)) + self.owed + ((4 - asked) << 1) + begins
+        word = 4 - Mux(dut._sets, 3, waited[0] + waited[1])
+        self.left: Any = Signal(6, name="left_in_hand")
         with m.Switch(self.state):
             for state, left in (
-                (s.WIPE, 2 - self.wiped[0] + self.owed),
-                (s.LOOK, _JOB - 1),
-                (s.SEARCH, _JOB - 1),
-                (s.FETCH, reads + Mux(stale & (self.fetched != 0), _AGAIN, 3)),
-                (s.HOLD, 1),
-                (s.RELEASE, Mux(stale | ~self.open, _AGAIN + 2, 3)),
-                (s.OFFER, Mux(stale | ~self.open, _AGAIN + 1, 2)),
+                (s.WIPE, word + Mux(self.wiped[0], 0, 4) + self.owed),
+                (s.PICK, _JOB - 1),
+                (s.SEARCH, 3 + _FETCH + _BEHIND_FETCH + 4 - _ones(waited[:4])),
+                (s.FOUND, 2 + _FETCH + _BEHIND_FETCH),
+                (s.BEHIND, 1 + _FETCH + _BEHIND_FETCH),
+                (s.LOOK, 3 + _FETCH + _BEHIND_FETCH - _ones(waited[:2])),
+                (s.FETCH, fetch + Mux(dut._stale & (asked != 0), _AGAIN, _BEHIND_FETCH)),
+                (s.HOLD, 2 - dut._sets),
+                (s.RELEASE, 2 - dut._sets + Mux(again, 1 + _AGAIN, 3)),
+                (s.OFFER, Mux(again, 1 + _AGAIN, 3 - offered)),
                 (s.ANSWER, 1),
                 (s.RETRY, _AGAIN),
             ):
@@ -110,22 +129,26 @@ class _Served(Account):
         m.d.comb += waits.eq(memory | (dut.i_valid & ~self.i_ready) | (self.out & ~self.answers))
         self.fails: Any = Signal(name="fails")
         m.d.comb += self.fails.eq(self.answers & ~self.i_sent)
-        disturbs = self.writes_table | self.wrote | self.fails
-        self.shut: Any = Signal(name="shut")
-        self.stops: Any = Signal(name="stops")
-        m.d.comb += [
-            self.shut.eq(disturbs | ~self.open | ~self.was_open),
-            self.stops.eq(disturbs | ~self.set_up | (self.open != self.was_open) | (self.hold & self.open)),
-        ]
         self.waits = waits
+        disturbs = self.writes_table | self.fails | ~self.set_up
+        self.calm = self._settled(checks, "calm", disturbs | ~self.lets)
+        before = checks.past(self.lets, "lets_before")
+        self.steady = self._settled(checks, "steady", disturbs | (self.lets != before) | (self.hold & self.was_open))
         # Clocks since power-up: no other count is above it, which the search from reset need not find out.
         self.age: Any = Signal(_CLOCKS, reset_less=True, name="age")
         m.d.sync += self.age.eq(self.age + ~self.age.all())
 
-    def _clocks(self, name: str, wanted: Any, stops: Any) -> Any:
+    def _settled(self, checks: Checks, name: str, disturbs: Any) -> Any:
+        """Count the clocks since a disturbance, up to those after which it has settled."""
+        clocks: Any = Signal(range(_SETTLES + 1), name=name)
+        self.m.d.sync += clocks.eq(Mux(disturbs, 0, clocks + (clocks != _SETTLES)))
+        checks.invariant("clocks since a disturbance are counted up to there", clocks <= _SETTLES)
+        return clocks
+
+    def _clocks(self, name: str, wanted: Any) -> Any:
         """Return for how many clocks something has been wanted while neither memory nor port held it up."""
         clocks: Any = Signal(_CLOCKS, name=name)
-        self.m.d.sync += clocks.eq(Mux(wanted & ~stops, clocks + ~self.waits, 0))
+        self.m.d.sync += clocks.eq(Mux(wanted, clocks + ~self.waits, 0))
         return clocks
 
     def _falls(self, checks: Checks, name: str, wanted: Any, left: Any) -> None:
@@ -138,29 +161,86 @@ class _Served(Account):
         """Return how many jobs there are before one of this kind is over, at most: the three take turns."""
         return Mux(self.job == job, 3, Mux(self.job == (job + 1) % 3, 2, 1))
 
+    def _state_snooped(self, checks: Checks) -> None:
+        """State where a write of the host is in the snoop: none in the table comes out of clocks that were calm."""
+        dut, snoop = self.dut, self.inside.within("snoop")
+        written, offset, dwords, hits = (snoop.signal(name) for name in ("written", "offset", "dwords", "hits"))
+        touched = snoop.signal("touched")
+        number, control = ([snoop.signal(f"{name}{n}") for n in range(2)] for name in ("entry", "control"))
+        lanes = [((offset + lane)[:4], written[lane]) for lane in range(len(self.lanes))]
+        groups = [dwords.word_select(n, 4) for n in range(2)]
+        stages = (
+            sum(one & (at[2:] <= dut._last) for at, one in lanes) != 0,
+            sum(group.any() & (number[n] <= dut._last) for n, group in enumerate(groups)) != 0,
+            hits.any() | touched.any(),
+            dut._snoop.touched | dut._snoop.control_valid | dut._snoop.control_many,
+        )
+        for clock, stage in enumerate(stages, start=1):
+            for count in (self.calm, self.steady):
+                checks.invariant("nothing of the table is where nothing went", (count < clock) | ~stage)
+        for clock, touch in enumerate(self.touched, start=1):
+            for count in (self.calm, self.steady):
+                checks.invariant("nothing was touched meanwhile", (count < clock) | ~touch)
+        # Two lanes reach one vector control.
+        checks.invariant("no write is to several", ~(dwords[7] | hits.all() | dut._snoop.control_many))
+        reads, s = self.inside.signal("reads"), _State
+        stays = sum(self.works[one] for one in (s.BEHIND, s.FETCH, s.RETRY, s.RELEASE, s.OFFER)) != 0
+        stays |= self.works[s.LOOK] & dut._waited[0]
+        self.named = []
+        for vector in range(VECTORS):
+            names = (
+                sum(one & (at == 4 * vector + 3) for at, one in lanes) != 0,
+                sum(group[3] & (number[n] == vector) for n, group in enumerate(groups)) != 0,
+                sum(hits[n] & (control[n] == vector) for n in range(2)) != 0,
+                dut._snoop.control_many | (dut._snoop.control_valid & (dut._snoop.control == vector)),
+            )
+            mine = self.has & self.up & (dut._vector == vector)
+            own = stays & self.up & (dut._vector == vector)
+            checks.invariant("a vector control is a part of its entry", ~(own & names[2]) | touched.any())
+            own = (mine | (reads & own)) & names[3]
+            checks.invariant("it touches it", ~own | dut._snoop.touched)
+            there = (vector <= dut._last) & Cat(*names).any()
+            self.named.append(there)
+            since = mine & (self.asked == 4) & self.control_since[vector]
+            checks.invariant("a mask bit that changes is on its way", ~since | there | dut._stale)
+            fetched = mine & (self.came == 4)
+            checks.invariant("the mask bit is known",
+                             ~fetched | there | dut._stale | (self.got[3][0] == self.mask[vector]))  # fmt: skip
+
     def _state_turns(self, checks: Checks) -> None:
-        dut, state = self.dut, self.inside
-        snoop = state.within("snoop")
-        lanes = checks.past(self.host_written & self.host_wrote.replicate(len(self.lanes)), "lanes_before")
-        first = checks.past((self.host_address - self.table)[:4], "first_before")
-        checks.invariant("the host's writes are remembered", snoop.signal("written") == lanes)
-        checks.invariant("and where they went", snoop.signal("offset") == first)
-        self.was_up = checks.past(self.set_up, "set_up_before")
-        stayed = self.set_up & self.was_up
-        checks.invariant("the way was open while set up", self.was_up | ~self.was_open)
-        checks.invariant("it begins with zeroing", self.was_up | self.works[_State.WIPE])
-        dwords = [(lanes[n] & ((first + n)[2:4] <= self.most), (first + n)[:4]) for n in range(len(self.lanes))]
-        checks.invariant("a write is one to the table", ~stayed | (self.wrote == (sum(hit for hit, _ in dwords) != 0)))
-        for vector, named in enumerate(self.named):
-            names = sum(hit & (dword == 4 * vector + 3) for hit, dword in dwords) != 0
-            checks.invariant("or to a vector control", ~stayed | (named == names))
+        dut, s = self.dut, _State
+        up = self.up
+        checks.invariant("calm is open", (self.calm == 0) | dut._open & up)
+        was_open = self.inside.signal("was_open")
+        checks.invariant("and was so", (self.calm < 2) | was_open)
+        checks.invariant("steady is set up", (self.steady == 0) | up)
         checks.invariant("turns are those", self.job <= 2)
-        checks.invariant("the way is seen to open", state.signal("was_open") == self.was_open)
         checks.invariant("a search is one of all", dut._scanning | (dut._scan == 0))
-        looks = self.works[_State.SEARCH]
-        checks.invariant("it is under way", ~looks | (dut._scanning & (self.job == 0)))
+        searches = self.works[s.SEARCH] | self.works[s.FOUND] | self.works[s.BEHIND]
+        checks.invariant("it is under way", ~(searches & up) | (dut._scanning & (self.job == 0)))
+        at = self.works[s.SEARCH] & up
+        checks.invariant("it begins there", ~at | (dut._vector == dut._scan))
+        found = (self.works[s.FOUND] | self.works[s.BEHIND]) & up
+        checks.invariant("what it finds is behind that", ~found | (dut._vector >= dut._scan))
+        below = (dut._scan == 0) & self.bits[0]
+        checks.invariant("and is the first one", ~(found & below) | (dut._vector == 0))
+        picks = self.works[s.PICK] & up
+        scan = dut._scanning | dut._again
+        checks.invariant("what is picked waits", ~(picks & (self.job == 0)) | scan)
         level, consume, produce = (self.unmasked.signal(name) for name in ("level", "consume", "produce"))
         checks.invariant("unmasked ones are counted", (level <= _CHECKS) & (produce == (consume + level)[:2]))
+        oldest = self.unmasked.word(self.m, "storage", consume)
+        mine = picks & (self.job == 2)
+        checks.invariant("an unmasked one that is picked is", ~mine | (level != 0) & (dut._unmasked == oldest))
+        looks = self.works[s.LOOK] & up
+        checks.invariant("a raise is looked at as one", ~looks | (dut._raised == (self.job == 1)))
+        reads, fetches = self.inside.signal("reads"), self.works[s.FETCH] & up
+        fresh = (self.reader.signal("asked") == 0) & ~self.reader.signal("since").any()
+        none = fresh & ~dut._reader.done & ~dut._reader.mem_valid
+        checks.invariant("a read begins from the start", ~(fetches & ~reads) | none)
+        ones = [self.reader.signal("since")[n] for n in range(4)]
+        checks.invariant("clocks come one after the other", Cat(*(~ones[n] | ones[n - 1] for n in range(1, 4))).all())
+        checks.invariant("they come before the end", ~(dut._reader.done & fetches) | ones[3])
 
     def _ahead(self, vector: int) -> tuple[Any, Any, Any, Any]:
         """Return place and presence of a vector among the unmasked ones, and steps of the search and presence there."""
@@ -183,68 +263,41 @@ class _Served(Account):
         m, dut, s = self.m, self.dut, _State
         place, listed, steps, found = self._ahead(vector)
         far = _PENDING + 1
-        search = self.works[s.SEARCH]
+        picks = self.works[s.PICK]
+        search = (picks & (self.job == 0)) | self.works[s.SEARCH] | self.works[s.FOUND] | self.works[s.BEHIND]
         by_search = self.left + _JOB * (3 * (steps - 1)[:3] + Mux(search, 0, self._turn(0)))
-        alone_search = self.left + _JOB * (steps - search)[:3]
-        by_list = self.left + _JOB * (3 * place + self._turn(2))
+        by_list = self.left + _JOB * (3 * place + Mux(picks & (self.job == 2), 0, self._turn(2)))
         in_hand: Any = Signal(name=f"works_on{vector}")
         pending = self.ready & self.bits[vector]
-        mine = self.hand & (self.in_hand == vector)
-        worked = sum(self.works[one] for one in (s.FETCH, s.RELEASE, s.OFFER, s.ANSWER, s.RETRY)) != 0
+        mine = self.hand & ~self.ends & (self.in_hand == vector)
+        states = (s.FOUND, s.BEHIND, s.FETCH, s.RELEASE, s.OFFER, s.ANSWER, s.RETRY)
+        worked = sum(self.works[one] for one in states) != 0
         looked = self.works[s.LOOK] & (dut._raised ^ pending)
         m.d.comb += in_hand.eq((dut._vector == vector) & (worked | looked))
-        left, alone = Signal(_CLOCKS, name=f"left{vector}"), Signal(_CLOCKS, name=f"alone{vector}")
-        m.d.comb += [
-            left.eq(Mux(in_hand, self.left, _least(Mux(found, by_search, far), Mux(listed, by_list, far)))),
-            alone.eq(
-                Mux(in_hand, self.left, _least(Mux(found, alone_search, far), Mux(listed, self.left + _JOB, far)))
-            ),
-        ]
+        left = Signal(_CLOCKS, name=f"left{vector}")
+        m.d.comb += left.eq(
+            Mux(in_hand, self.left, _least(Mux(found, by_search, far), Mux(listed, by_list, far)))
+        )
+        free: Any = Signal(name=f"free{vector}")
+        m.d.comb += free.eq((pending | mine) & ~self.mask[vector] & self.up)
+        opens = ~dut._open | ~self.inside.signal("was_open")
+        looked_for = in_hand | found | listed
+        checks.invariant("what is free is looked for, or will be", ~free | opens | self.named[vector] | looked_for)
         wants: Any = Signal(name=f"wants{vector}")
-        m.d.comb += wants.eq((pending | mine) & self.open & ~self.mask[vector])
-        clocks = self._clocks(f"clocks{vector}", wants, self.shut)
-        fetched = self.works[s.FETCH] & (self.fetched != 0) & (self.came == 4) & (self.entry == vector) & self.set_up
-        checks.invariant("the mask bit is known", ~fetched | self.stale | (self.got[3][0] == self.mask[vector]))
-        seen = ~self.was_open | self.named[vector]
-        checks.invariant("what is wanted is looked for", ~wants | seen | in_hand | found | listed)
-        checks.forward("busy while a vector waits that may be sent", ~wants | seen | dut.busy)
-        calm = wants & ~self.shut
-        checks.invariant("what is left gets less", ~calm | (clocks + left <= _PENDING))
-        self._falls(checks, f"falls{vector}", calm, left)
+        m.d.comb += wants.eq(free & self.lets & self.set_up & (self.calm == _SETTLES))
+        checks.forward("busy while a vector waits that may be sent", ~wants | dut.busy)
+        clocks = self._clocks(f"clocks{vector}", wants & ~self.writes_table & ~self.fails)
+        goes_on = wants & ~self.writes_table & ~self.fails
+        checks.invariant("what is left gets less", ~goes_on | (clocks + left <= _PENDING))
+        self._falls(checks, f"falls{vector}", goes_on, left)
         checks.forward("a pending vector is sent in so many clocks without hindrance",
-                       ~calm | (self.age <= _PENDING) | (clocks <= _PENDING))  # fmt: skip
-        self.alone_left = [*getattr(self, "alone_left", []), (clocks, calm, alone)]
-        holds = self.works[s.HOLD] & (dut._vector == vector)
-        checks.invariant("none is on its way to be", ~(holds & calm) | (clocks == 0))
+                       ~goes_on | (self.age <= _PENDING) | (clocks <= _PENDING))  # fmt: skip
+        holds = self.works[s.HOLD] & (dut._vector == vector) & ~self.mask[vector] & self.up
+        checks.invariant("what becomes pending was not free", ~(holds & ~dut._sets) | (self.calm < _SETTLES))
+        checks.invariant("nor is it when it is", ~(holds & wants) | (clocks == 0))
         became = dut.held & (self.in_hand == vector)
-        checks.backward("no vector becomes pending that may be sent",
-                        ~became | self.shut | (clocks == 0) | self.mask[vector])  # fmt: skip
-
-    def _state_alone(self, checks: Checks) -> None:
-        """Look at an engine that has nothing to do but what one write to the table, or the way that opens, gives it."""
-        m, dut = self.m, self.dut
-        alone: Any = Signal(name="alone")
-        opens = self.open != self.was_open
-        idle = ~dut.busy & ~self.wrote
-        event = self.writes_table | opens
-        stays = Mux(idle, ~(self.writes_table & opens), alone & ~event)
-        m.d.sync += alone.eq(self.set_up & ~dut.queued & ~self.fails & stays)
-        level = self.unmasked.signal("level")
-        scan = dut._scanning | dut._again
-        checks.invariant("alone since it was set up", self.was_up | ~alone)
-        checks.invariant("alone, nothing is queued", ~(alone & self.set_up) | (self.level == 0))
-        one = (~dut._scanning | ~dut._again) & (~scan | (level == 0)) & (level <= 1)
-        checks.invariant("alone, there is one thing to do", ~(alone & self.set_up) | one)
-        waits = (level != 0) | dut._again
-        checks.invariant("alone, it is begun at once", ~(alone & self.set_up & waits) | self.idle)
-        checks.invariant("alone, it is what the host has just done", ~(alone & self.set_up & self.wrote) |
-                         (self.idle & ~scan & (level == 0)))  # fmt: skip
-        for vector, (clocks, calm, left) in enumerate(self.alone_left):
-            most = _JOB * (vector + 1)
-            checks.invariant("what is left gets less, alone", ~(alone & calm) | (clocks + left <= most))
-            checks.forward("a pending vector is sent soon if nothing else is to be done",
-                           ~(alone & calm) | (self.age <= most) | (clocks <= most))  # fmt: skip
-        self.alone = alone
+        checks.backward("no vector becomes pending that may be sent", ~(became & goes_on) | (clocks <= 1))
+        self.last_wanted = (clocks, goes_on)
 
     def _state_raised(self, checks: Checks) -> None:
         """Follow any one raise."""
@@ -252,27 +305,28 @@ class _Served(Account):
         waits, place, has = Signal(name="raise_waits"), Signal(1, name="raise_place"), Signal(name="raise_in_hand")
         begins = self.enters & self.pick & ~waits & ~has
         first = dut.taken & (place == 0)
-        ends = dut.held | dut.merged | dut.sent
         m.d.sync += [
-            waits.eq(self.set_up & (begins | (waits & ~first))),
+            waits.eq(self.up & (begins | (waits & ~first))),
             place.eq(Mux(begins, self.level - dut.taken, place - dut.taken)),
-            has.eq(self.set_up & ((waits & first) | (has & ~ends))),
+            has.eq(self.up & ((waits & first) | (has & ~self.ends))),
         ]
         checks.invariant("a raise waits in its place", ~waits | (place < self.level))
         checks.invariant("one that is in hand is", ~has | self.hand)
         left: Any = Signal(_CLOCKS, name="raise_left")
-        m.d.comb += left.eq(self.left + Mux(waits, _JOB * (3 * place + self._turn(1)), 0))
-        calm = (waits | has) & ~self.stops
-        moves = self._clocks("moves", waits | has, self.stops)
+        takes = self.works[_State.PICK] & (self.job == 1)
+        turns = 3 * place + Mux(takes, 0, self._turn(1))
+        m.d.comb += left.eq(self.left + Mux(waits, _JOB * turns, 0))
+        goes_on: Any = Signal(name="raise_goes_on")
+        still = ~self.writes_table & ~self.fails & self.set_up & ~(self.hold & self.was_open)
+        m.d.comb += goes_on.eq((waits | (has & ~self.ends)) & (self.steady == _SETTLES) & still)
+        moves = self._clocks("moves", goes_on)
         self.raise_moves = moves
-        checks.invariant("what is left gets less for a raise", ~calm | (moves + left <= _RAISED))
-        self._falls(checks, "raise_falls", calm, left)
+        checks.invariant("what is left gets less for a raise", ~goes_on | (moves + left <= _RAISED))
+        self._falls(checks, "raise_falls", goes_on, left)
         checks.forward("a raise is sent, merged or pending in so many clocks",
-                       ~calm | (self.age <= _RAISED) | (moves <= _RAISED))  # fmt: skip
+                       ~goes_on | (self.age <= _RAISED) | (moves <= _RAISED))  # fmt: skip
 
     def _cover_all(self, checks: Checks) -> None:
-        _, calm, _ = self.alone_left[0]
-        checks.cover("a pending vector may be sent, and nothing else is to be done", calm & self.alone)
         checks.cover("a raise is in hand and goes on", (self.raise_moves == 3) & self.hand)
 
 
@@ -282,7 +336,7 @@ PROOFS = [
         "what is pending or queued is sent within a bounded number of clocks in which nothing is in its way",
         _Served,
         depth=1,
-        cover_depth=12,
-        mutant_depth=9,
+        cover_depth=20,
+        mutant_depth=20,
     )
 ]
