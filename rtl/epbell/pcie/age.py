@@ -27,8 +27,8 @@ class AgeClock(wiring.Component):
     for each of them. A request may wait for ever, but a time has a range. So time stands at a multiple of 65536 if no
     request has begun since the multiple before: then the one that began last is older than can be shown, as are all
     before it, and they stay so. Time goes on when another request begins, whose age is right from its first clock on.
-    Between two beginnings time gets on by at most 131072, so up to 31 requests may be on the way. While there is none it
-    stands, too: an endpoint that has nothing to do changes nothing.
+    Between two beginnings time gets on by at most 131072, so up to 31 requests may be on the way. While there is none
+    it stands, too: an endpoint that has nothing to do changes nothing.
 
     Attributes
     ----------
