@@ -6,13 +6,14 @@
 //
 // - The words of the Messaging Unit are numbers that only grow. The word that the CPU takes tells which rings came before
 //   it: those between two taken words have been merged, and no other word can ever be taken.
-// - A line is up within LATE clocks of a ring, and down that long after everything has been taken.
+// - A line is up within LATE clocks of a ring, or of the clock in which it was up last, and down that long after everything has been taken.
 // - When all is quiet: every ring has reached one of the targets, RUNG + EDMA_RUNG + WRITES_REFUSED; each has been merged
 //   or delivered; and the endpoint's counters say so, too.
 //
 // SPDX-License-Identifier: BSD-2-Clause
 #include "metal.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <memory>
@@ -22,7 +23,9 @@
 
 namespace {
 
-constexpr uint64_t LATE = 32;          // clocks within which a ring is seen, and a write to a window is in force
+// Clocks within which a ring is seen, and a write to a window is in force: the stages of the way in, all places of its
+// FIFO and the turns that the CPU has meanwhile take less.
+constexpr uint64_t LATE = 64;
 constexpr uint64_t DEAD = 100000;      // clocks without progress after which the endpoint is given up
 constexpr unsigned VECTORS = 4;
 
@@ -74,6 +77,7 @@ struct Metal : Endpoint {
     std::deque<Ring> open[VECTORS];
     Window mu, edma;
     uint64_t taken[VECTORS] = {};
+    uint64_t high_at = 0;                // clock in which irq_mu was high last
     uint64_t sure_since[VECTORS] = {};   // clock of the oldest ring that must be on its way to the CPU; 0: none
     bool irq = false, irq_edma = false;
     uint64_t quiet_since = 0;            // clock since which nothing could raise irq_mu
@@ -151,10 +155,12 @@ void watch_lines(Metal& m, bool irq, bool irq_edma) {
     m.counts.interrupts += irq && !m.irq;
     m.counts.edma_interrupts += irq_edma && !m.irq_edma;
     m.irq = irq, m.irq_edma = irq_edma;
+    if (irq) m.high_at = now;
     bool possible = false;
     for (unsigned vector = 0; vector < VECTORS; vector++) {
         possible |= !m.open[vector].empty();
-        if (!irq && m.sure_since[vector] && now > m.sure_since[vector] + LATE) {
+        // A read that has taken the word lets the line fall before its answer is there.
+        if (m.sure_since[vector] && now > std::max(m.sure_since[vector], m.high_at) + LATE) {
             m.counts.late++;
             m.complain("irq_mu is low %u clocks after a ring of vector %u", unsigned(LATE), vector);
             m.sure_since[vector] = 0;
