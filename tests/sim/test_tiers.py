@@ -100,6 +100,7 @@ def test_a_ring_that_the_scoreboard_misses_is_missed_in_the_end():
         at_once(tier.start())
         at_once(tier.ring(0, 1))
         env.play()
+        env.clocks(20)  # the line is up
         env.board.bells[0].rings.clear()
         env.ask(1, offsets("mu_imx8ulp")["TSR"], 4)
         with pytest.raises(AssertionError, match=r"vector 0: rung 1, .*the pins showed 0 rings"):
