@@ -33,6 +33,7 @@ BLOCKS = (
     "intx",
     "fence",
     "inbound",
+    "express",
     "cpu",
     "outstanding",
     "backlog",

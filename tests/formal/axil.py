@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Signal
+from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from bus import state_responses
+from inside import Inside
 
 from epbell import axil
 from epbell.share import Share
@@ -91,31 +92,40 @@ class _Share(Bench):
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
-        super().__init__({"host_wants": In(1), "cpu_wants": In(1)})
+        super().__init__({"host_wants": In(1), "cpu_wants": In(1), "hold": In(1)})
 
     def check(self, m: Any, checks: Checks) -> None:
         m.submodules.dut = dut = Share(self.patience)
-        m.d.comb += [dut.host_wants.eq(self.host_wants), dut.cpu_wants.eq(self.cpu_wants)]
+        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in ("host_wants", "cpu_wants", "hold")]
         host, cpu = self.host_wants & dut.host_ready, self.cpu_wants & dut.cpu_ready
-        waited: Any = Signal(range(self.patience + 2), name="waited")
+        waited: Any = Signal(range(self.patience + 1), name="waited")
         with m.If(self.cpu_wants & ~dut.cpu_ready):
-            m.d.sync += waited.eq(waited + 1)
+            m.d.sync += waited.eq(waited + (waited != self.patience))
         with m.Else():
             m.d.sync += waited.eq(0)
-        checks.forward("who wants the port alone has it", ~(self.cpu_wants & ~self.host_wants) | cpu)
+        alone = self.cpu_wants & ~self.host_wants & ~self.hold
+        checks.forward("who wants the port alone has it", ~alone | cpu)
         checks.forward(
             "the port does not stand idle while both want it", ~(self.cpu_wants & self.host_wants) | host | cpu
         )
         checks.backward("the port is never given to both", ~(host & cpu))
         checks.backward("the CPU may only when it wants", ~dut.cpu_ready | self.cpu_wants)
-        checks.forward("the CPU waits no longer than its patience", waited <= self.patience)
-        before = checks.past(waited == self.patience, "patience_over")
+        inside, last = Inside(dut), self.patience - 1
+        checks.invariant("the clocks of its wait are counted", inside.signal("waited") == Mux(waited < last, waited, last))
+        checks.invariant("then it has its turn", inside.signal("turn") == (waited == self.patience))
+        over = self.cpu_wants & (waited == self.patience) & ~self.hold
+        checks.forward("the CPU waits no longer than its patience, or until what holds it up is over", ~over | cpu)
+        checks.backward("nothing of the CPU's while that is so, and all of the host's",
+                        ~self.hold | (~dut.cpu_ready & dut.host_ready))  # fmt: skip
+        before = checks.past(~dut.host_ready, "host_refused")
         checks.backward(
             "the host is refused only for a CPU that waited",
             ~(self.host_wants & ~dut.host_ready) | (waited == self.patience),
         )
         checks.backward("the host is refused one clock at a time", ~(before & self.host_wants) | dut.host_ready)
         checks.cover("the host is refused", self.host_wants & ~dut.host_ready)
+        held = checks.past(self.hold & self.cpu_wants, "held_up")
+        checks.cover("the CPU is held up, and has its turn then", held & self.host_wants & cpu)
 
 
 PROOFS = [

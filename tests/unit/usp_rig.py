@@ -222,6 +222,11 @@ class Rig:
         await self.cpu_write(base + 0x04, 1 << 31 | 1 << 30 | match | bar << 8)
         await self.step(6)
 
+    async def forget(self) -> None:
+        """Let the next ring take the slow way: a register of an inbound window is written."""
+        await self.cpu_write(IATU + 0x120, 0)
+        await self.step(6)
+
     async def map_addresses(self, window: int, base: int, limit: int, target: int) -> None:
         """Program a window that matches PCI addresses, both included, as the DesignWare endpoint driver does."""
         region = IATU + 0x200 * window + 0x100
