@@ -85,8 +85,10 @@ def _widths(*goals: float) -> dict[str, float]:
 
 FIGURES: tuple[Figure, ...] = (
     Figure("host_write_to_irq", "first CQ beat to irq_mu", "clocks", _widths(4, 3, 2, 2)),
+    Figure("first_host_write_to_irq", "likewise, after a window was written", "clocks", _widths(12, 11, 10, 10)),
     Figure("doorbells_sustained", "from doorbell to doorbell", "clocks", _widths(3, 2, 1, 1)),
     Figure("host_write_to_irq_edma", "first CQ beat to irq_edma", "clocks", _widths(4, 3, 2, 2)),
+    Figure("first_host_write_to_irq_edma", "likewise, after a window was written", "clocks", _widths(12, 11, 10, 10)),
     Figure("edma_doorbells_sustained", "from eDMA doorbell to doorbell", "clocks", _widths(3, 2, 1, 1)),
     Figure("read_round_trip", "read, first CQ to first CC beat", "clocks", {}),
     Figure("read_256", "256 bytes read, first CQ to last CC", "clocks", {}),

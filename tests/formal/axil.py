@@ -111,7 +111,8 @@ class _Share(Bench):
         checks.backward("the port is never given to both", ~(host & cpu))
         checks.backward("the CPU may only when it wants", ~dut.cpu_ready | self.cpu_wants)
         inside, last = Inside(dut), self.patience - 1
-        checks.invariant("the clocks of its wait are counted", inside.signal("waited") == Mux(waited < last, waited, last))
+        counted = Mux(waited < last, waited, last)
+        checks.invariant("the clocks of its wait are counted", inside.signal("waited") == counted)
         checks.invariant("then it has its turn", inside.signal("turn") == (waited == self.patience))
         over = self.cpu_wants & (waited == self.patience) & ~self.hold
         checks.forward("the CPU waits no longer than its patience, or until what holds it up is over", ~over | cpu)

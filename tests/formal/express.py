@@ -8,7 +8,7 @@ is assumed that what is promised there is kept, which is what is proven of this 
 from functools import partial
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, ResetSignal, Signal
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import In
 from inside import Inside
@@ -79,7 +79,7 @@ class _Lane(Bench):
             self.aims.append(checks.past(self.aims[-1], f"aimed{clocks}"))
         checks.assume("it is one place, any", ~began | (kept.as_value() == self.place.as_value()))
         checks.assume(
-            "a window counts three clocks after its register was at the port, since inbound.in_force says so",
+            "a window counts three clocks after its register was at the port, since inbound.claims says so",
             ~began | (went == self.goes) | self.aims[2],
         )
 
@@ -138,6 +138,10 @@ class _Lane(Bench):
         checks.assume("they are looked at, since nothing stands in the way in", (age <= _LAST_LOOK) | self.looked)
         checks.assume("the write is made some clocks later", ~self.done | (age > _LAST_LOOK))
         checks.assume("it is made in time, since nothing is in front of it", (age != _LAST_MADE) | self.done)
+        if not self.invariants:  # a defect is looked for on the shortest way: nothing else shows more of them
+            soon = (self.looks == (age == _FIRST_LOOK)) & (self.ends == (age > _LAST_LOOK))
+            checks.assume("it comes without a pause", ~(self.half | self.header) | self.accepted)
+            checks.assume("and all comes of it as soon as may be", soon & ~ResetSignal())
         busy = self.started | self.half | self.header | self.goes_on
         checks.assume("until then the way in is not empty", ~busy | ~self.idle)
 

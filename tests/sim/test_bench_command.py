@@ -13,6 +13,8 @@ GOALS = {
     ("host_write_to_irq", "128"): 3,
     ("host_write_to_irq", "256"): 2,
     ("host_write_to_irq", "512"): 2,
+    **{("first_" + name, width): goal for name in ("host_write_to_irq", "host_write_to_irq_edma")
+       for width, goal in {"64": 12, "128": 11, "256": 10, "512": 10}.items()},
     ("doorbells_sustained", "64"): 3,
     ("doorbells_sustained", "128"): 2,
     ("doorbells_sustained", "256"): 1,
@@ -127,6 +129,7 @@ def test_real_figures_at_256_bits(capsys):
             assert found[key]["value"] <= goal
     assert found["host_write_to_irq", "256"]["samples"] == 16
     assert found["host_write_to_irq_edma", "256"]["samples"] == 16
+    assert [found[f"first_host_write_to_irq{line}", "256"]["samples"] for line in ("", "_edma")] == [4, 4]
     assert found["edma_write_to_irq", "edma"]["samples"] == 16
     assert found["read_round_trip", "256"]["value"] >= 2
     # Of 256 bits there are 32 bytes in a clock at the most, and three dwords before every 256 of them.

@@ -29,15 +29,18 @@ def test_promises(width: int) -> None:
     async def bench(ctx: Any) -> None:
         driver = Driver(ctx)
         beats: list[tuple[Any, int]] = []
-        often = 0.1
+        often, aims, pause = 0.1, False, 0
         for clock in range(CLOCKS):
             if clock % 200 == 0:
                 often = rng.choice((0.02, 0.05, 0.3))
-            way.begin(aims=rng.random() < (0.012 if way.packets else 0.0003), cpu_writes=rng.random() < 0.3)
             if not beats and rng.random() < often:
                 packet = traffic.packet()
                 beats = [(packet, number) for number in range(len(packet.beats))]
-            came = bool(beats) and rng.random() < 0.8
+                # Some windows are written shortly before.
+                aims, pause = rng.random() < 0.04, rng.randrange(7)
+            way.begin(aims=aims or rng.random() < (0.012 if way.packets else 0.0003), cpu_writes=rng.random() < 0.3)
+            came = bool(beats) and pause == 0 and rng.random() < 0.8
+            aims, pause = False, max(0, pause - 1)
             if came:
                 packet, number = beats.pop(0)
                 way.accept(packet, number)

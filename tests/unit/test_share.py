@@ -54,6 +54,41 @@ def test_random_requests() -> None:
     assert granted > 300
 
 
+@pytest.mark.parametrize("waits", [1, 3, 5, 9])
+def test_its_turn_waits_while_it_is_held_up(waits: int) -> None:
+    """The port is the host's alone meanwhile; the CPU's turn comes in the clock after, if it has waited for so long."""
+    dut, patience = Share(4), 4
+    turn = max(waits, patience)
+    grants: list[tuple[int, int]] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.host_wants, 1)
+        ctx.set(dut.cpu_wants, 1)
+        ctx.set(dut.hold, 1)
+        for clock in range(turn + patience):
+            if clock == waits:
+                ctx.set(dut.hold, 0)
+            grants.append((ctx.get(dut.host_ready), ctx.get(dut.cpu_ready)))
+            await ctx.tick()
+
+    run(dut, bench)
+    assert grants == [(int(clock != turn), int(clock == turn)) for clock in range(len(grants))]
+
+
+def test_held_up_alone() -> None:
+    """Nor has it the port while nobody else wants it; then it has it at once."""
+    dut = Share(4)
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.cpu_wants, 1)
+        for hold in (1, 1, 0, 1, 0):
+            ctx.set(dut.hold, hold)
+            assert (ctx.get(dut.host_ready), ctx.get(dut.cpu_ready)) == (1, 1 - hold)
+            await ctx.tick()
+
+    run(dut, bench)
+
+
 def run(dut: Share, bench: Any) -> None:
     sim = Simulator(dut)
     sim.add_clock(1e-9)

@@ -15,9 +15,13 @@ WORD = 0x10
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def ring_mu(dut):
-    """Show a ring, the interrupt, the handler's read of RR0."""
+    """Show a ring of a doorbell that is known, the interrupt, the handler's read of RR0."""
     bench = Bench(dut)
     await bench.start()
+    bench.ring(1, WORD)
+    await bench.clocked.until(lambda: bench.irq.value == 1)
+    await bench.take(1)
+    await bench.clocked.step(8)
     trace = Trace(bench.clocked, "ring_mu")
     bench.ring(0, WORD)
     await bench.clocked.until(lambda: bench.irq.value == 1)
@@ -29,10 +33,29 @@ async def ring_mu(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def ring_edma(dut):
-    """Show a ring of the eDMA, the interrupt, the handler's writes of both INT_CLEAR."""
+async def first_ring(dut):
+    """Show the first ring after the windows were written, and the interrupt."""
     bench = Bench(dut)
     await bench.start()
+    trace = Trace(bench.clocked, "first_ring")
+    bench.ring(0, WORD)
+    await bench.clocked.until(lambda: bench.irq.value == 1)
+    await bench.clocked.step(1)
+    assert await bench.take(0) == WORD
+    await bench.clocked.step(2)
+    assert bench.irq.value == 0
+    trace.end()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def ring_edma(dut):
+    """Show a ring of the eDMA that is known, the interrupt, the handler's writes of both INT_CLEAR."""
+    bench = Bench(dut)
+    await bench.start()
+    bench.ring_edma(1)
+    await bench.clocked.until(lambda: bench.irq_edma.value == 1)
+    await bench.acknowledge()
+    await bench.clocked.step(8)
     trace = Trace(bench.clocked, "ring_edma")
     bench.ring_edma(1)
     await bench.clocked.until(lambda: bench.irq_edma.value == 1)
@@ -48,6 +71,10 @@ async def rings_back_to_back(dut):
     """Write three words to TR0 in three clocks: the CPU takes the last one, and two are counted as merged."""
     bench = Bench(dut)
     await bench.start()
+    bench.ring(1, WORD)
+    await bench.clocked.until(lambda: bench.irq.value == 1)
+    await bench.take(1)
+    await bench.clocked.step(8)
     trace = Trace(bench.clocked, "rings_back_to_back")
     for number in range(3):
         bench.ring(0, WORD + number)

@@ -323,6 +323,11 @@ DIAGRAMS: dict[str, Diagram] = {
             ),
         ),
         Diagram(
+            "first_ring", ENDPOINT, "The first ring after a window was written",
+            (*_CQ, Lane("irq_mu"), *_reads("cpu_axil")),
+            (Span("first beat of the first ring to irq_mu", _REQUEST, Event("irq_mu")),),
+        ),
+        Diagram(
             "ring_edma", ENDPOINT, "A ring of the eDMA, and the two writes of INT_CLEAR",
             (*_CQ, Lane("irq_edma"), *_writes("cpu_axil")),
             (
