@@ -115,6 +115,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *_bench(
         "bells",
         ring_masked_then_unmask="What rings while masked is kept, and handled after the unmask.",
+        ring_through_the_express_lane="A ring whose way is known is promised; when a window is aimed, the next is not.",
         thousand_rings_back_to_back="A thousand rings back to back: merges are counted, the last one is handled.",
         ring_in_every_cycle_around_ack="A ring in any cycle around the ack of the one before is never lost.",
     ),

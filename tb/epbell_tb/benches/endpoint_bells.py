@@ -5,7 +5,8 @@ import cocotb
 from epbell_tb.endpoint.bring_up import scenario
 from epbell_tb.endpoint.doorbells import SILENT, VECTORS, open_doorbells
 from epbell_tb.endpoint.edma import payload_bar
-from epbell_tb.endpoint.latencies import READ_ANSWERED, RING
+from epbell_tb.endpoint.latencies import PROMISED, READ_ANSWERED, RING
+from epbell_tb.endpoint.windows import Window, window_of
 
 _BURST = 1000
 _MOST_SWEEPS = 4
@@ -95,3 +96,20 @@ async def ring_in_every_cycle_around_ack(env):
         met.add(bell.rings[-1].last + RING - (bell.answered[acks] - READ_ANSWERED))
     missed = wanted - met
     assert not missed, f"no second ring was made {sorted(missed)} cycles after the first ack"
+
+
+@cocotb.test(timeout_time=400, timeout_unit="us")
+@scenario()
+async def ring_through_the_express_lane(env):
+    """Ring twice, aim the window, ring twice: each first ring takes the whole way, the next one is promised."""
+    doorbells = await open_doorbells(env)
+    board = env.board
+    window, target = await window_of(env, doorbells.bar)
+    for _ in range(3):
+        for expected in (RING, PROMISED):
+            vector = env.random.randrange(VECTORS)
+            await doorbells.good_ring(vector)
+            ring = board.bells[vector].rings[-1]
+            clocks = board.latencies[-1] - (ring.last - ring.first)
+            assert clocks == expected, f"{clocks} clocks from the last beat of {ring} to the line, not {expected}"
+        await Window(env, window).bar(doorbells.bar, target)
