@@ -8,11 +8,6 @@ from usp_rig import CPU_ANSWERED, CPU_MADE, EDMA, LATENCY, MU_A, MU_B, PERIOD, R
 MAPPED = (1, 1, EDMA)
 
 
-async def forget(rig: Rig) -> None:
-    """Write the window anew: the next ring goes all of the way in, not through the express lane."""
-    await rig.map(*MAPPED)
-
-
 def line(rig: Rig) -> list[int]:
     """Record the level of irq_edma, clock by clock from now on."""
     levels: list[int] = []
@@ -73,7 +68,6 @@ def test_ring_around_an_acknowledge(width: int, clear: int) -> None:
             rig.send(write(1, offset, 0))
             await rig.drain()
             assert rig.edma == 1
-            await forget(rig)
             levels.clear()
             origin = rig.cycle
             rung, cleared = await ring_and_write(rig, offset, delta, EDMA + clear)
@@ -98,7 +92,6 @@ def test_host_and_cpu_ring_in_one_clock(width: int) -> None:
         for delta in (-2, -1, 0, 1, 2):
             for strobes in (0b0001, 0b1111, 0b0000):
                 before = await rig.edma_bell()
-                await forget(rig)
                 await ring_and_write(rig, READ_STATUS, delta, EDMA + READ_STATUS, 0xFFFFFFFF, strobes)
                 gained = tuple(now - then for now, then in zip(await rig.edma_bell(), before, strict=True))
                 assert gained == ((2, 1, 0) if strobes else (1, 0, 0)), (delta, strobes)
@@ -118,7 +111,6 @@ def test_done_around_a_ring(width: int) -> None:
         for delta in (-2, -1, 0, 1, 2):
             await rig.forget()
             rises = len(rig.edma_rises)
-            await forget(rig)
             rung = rig.cycle + 3 + LATENCY[width] - 1
             pulse_at(rig, rung + delta, wr_done=1)
             await rig.step(3)
