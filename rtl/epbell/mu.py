@@ -69,9 +69,9 @@ class BellEvents(wiring.Signature):
 class MessagingUnit(wiring.Component):
     """Both sides of a Messaging Unit.
 
-    Single-clock build: everything is in ``sync``. A write of TRn in clock t makes RFn 1, and raises the far interrupt
-    line if that is enabled, in clock t + 1 (t + 2 where the register ports are registered); one write per clock is
-    sustained. FUP and EP read 0: nothing is ever under way.
+    Single-clock build: everything is in ``sync``. A write of TRn in clock t raises the far interrupt line, if that is
+    enabled, in clock t + 1, and makes RFn 1 then (in t + 2 where the register ports are registered: the line is a clock
+    ahead of RFn); one write per clock is sustained. FUP and EP read 0: nothing is ever under way.
 
     Two-clock build: side A is in the domain ``a``, side B in ``b``, with any ratio of frequencies. Own flags (TEn, RFn,
     GIPn) clear at the next clock edge of their own side; the far *set* comes at the third clock edge of the far side
@@ -86,7 +86,7 @@ class MessagingUnit(wiring.Component):
         Whether both sides are in ``sync``.
     registered : bool
         Whether each access is decoded a clock ahead; with one clock only. Every access is made a clock later then, and
-        at nearly twice the frequency. All else is the same.
+        at nearly twice the frequency. All else is the same, but that a word holds the line in the clock of its write.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class MessagingUnit(wiring.Component):
         self._side_a = MuSide(layout, registered=registered)
         self._side_b = MuSide(layout, registered=registered)
         port = csr.Signature(16, registered=registered)
-        self._synchronous = synchronous
+        self._synchronous, self._registered = synchronous, registered
         super().__init__(
             {
                 "a": In(port),
@@ -181,6 +181,8 @@ class MessagingUnit(wiring.Component):
             near.request_done.eq(far.acknowledge),
             far.far_flags.eq(near.flags),
         ]
+        if self._registered:
+            m.d.comb += far.arriving.eq(near.ring & ~mur.replicate(4))
         for n in range(4):
             m.d.comb += getattr(far, f"receive_word{n}").eq(getattr(near, f"stored_word{n}"))
         return full
@@ -189,16 +191,16 @@ class MessagingUnit(wiring.Component):
 class MuAxil(wiring.Component):
     """A Messaging Unit with AXI4-Lite ports, in one clock: exported as ``epbell_mu_<layout>``.
 
-    A write accepted in clock t raises the interrupt line in clock t + 2; both ports sustain one write and one read per
-    clock.
+    A doorbell accepted in clock t raises the interrupt line in clock t + 1; both ports sustain one write and one read
+    per clock.
 
     Parameters
     ----------
     layout : str
         ``"imx6sx"``, ``"imx7ulp"`` or ``"imx8ulp"``.
     registered : bool
-        Whether each access is decoded a clock ahead. Without, the line rises in clock t + 1 and reads are answered a
-        clock earlier, at little more than half the frequency (docs/area.md).
+        Whether each access is decoded a clock ahead. Without, all but the rise of the line is a clock earlier, reads
+        too, at little more than half the frequency (docs/area.md).
 
     Attributes
     ----------

@@ -64,6 +64,9 @@ class MuSide(wiring.Component):
         Register port.
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
+    arriving : In(4)
+        Registered only: the far side's word for RRn is being written in this clock, and stays. Holds the line as RFn
+        does, so that this rises in the clock after the one in which the write was accepted.
     reset : In(1)
         Clears all registers at the next clock edge; wins over any access in the same clock. An access that has been
         accepted and not been made stays.
@@ -96,6 +99,7 @@ class MuSide(wiring.Component):
 
     bus: Any
     irq: Any
+    arriving: Any
     reset: Any
     ring: Any
     take: Any
@@ -125,6 +129,7 @@ class MuSide(wiring.Component):
             {
                 "bus": In(csr.Signature(16, registered=registered)),
                 "irq": Out(1),
+                **({"arriving": In(4)} if registered else {}),
                 "reset": In(1),
                 "ring": Out(4),
                 "take": Out(4),
@@ -167,8 +172,9 @@ class MuSide(wiring.Component):
             self._field("EP").value.eq(self.event_pending),
             self._field("FUP").value.eq(self.flags_pending),
         ]
+        waiting = self.receive_full | self.arriving if self._registered else self.receive_full
         interrupts = [
-            self.receive_full & self._vector("RIE"),
+            waiting & self._vector("RIE"),
             self.transmit_empty & self._vector("TIE"),
             self._vector("GIP") & self._vector("GIE"),
         ]

@@ -93,7 +93,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("read_4096", "4 KiB read, first CQ to last CC", "clocks", {}),
     Figure("raise_to_rq", "MSIX_RAISE written to first RQ beat", "clocks", {}),
     Figure("raise_to_msi_port", "MSI_RAISE written to MSI port", "clocks", {}),
-    Figure("mu_write_to_irq", "write handshake to a_irq", "clocks", dict.fromkeys(LAYOUTS, 2)),
+    Figure("mu_write_to_irq", "write handshake to a_irq", "clocks", dict.fromkeys(LAYOUTS, 1)),
     Figure("mu_doorbells_sustained", "from doorbell to doorbell", "clocks", dict.fromkeys(LAYOUTS, 1)),
     Figure("edma_write_to_irq", "write handshake to irq", "clocks", {"edma": 1}),
     Figure("edma_writes_sustained", "from doorbell to doorbell", "clocks", {"edma": 1}),

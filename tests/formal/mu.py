@@ -101,7 +101,10 @@ class _Doorbell(_Unit):
     def state(self, checks: Checks) -> None:
         self.hold_bits(checks)
         for near, far, irq in self.both():
-            causes = near.causes(far)
+            causes, comes = near.causes(far), Const(0, 4)
+            if self.registered:  # a word that is being written holds the line already
+                comes = far.ring & ~self.mur.replicate(4)
+                causes["RF"] |= comes & near.enables["RIE"]
             enables = [*near.enables.values(), near.murie]
             before = checks.past(Cat(*enables), f"{near.name}_enables_before")
             # A ring whose clock is not MUR's, and has not been followed by a read or a MUR since.
@@ -145,8 +148,13 @@ class _Doorbell(_Unit):
                 started |= checks.past(far.mur, f"{near.name}_mur_ago") | near.written("MURIE")
             checks.backward(
                 "the line rises only by an access that may be a cause",
-                was | ~irq | checks.past(started, f"{near.name}_started"),
+                was | ~irq | checks.past(started, f"{near.name}_started") | comes.any(),
             )
+            whole = far.access.port.wstrb.all()
+            sent = Cat(far.accepted(far.map.tr + 4 * n) & whole for n in range(4))
+            mur = self.mur if self.registered else checks.past(self.mur, f"{near.name}_mur_then")
+            rings = (checks.past(sent, f"{far.name}_sent") & near.enables["RIE"]).any()
+            checks.forward("a doorbell raises the line in the clock after its handshake", ~rings | mur | irq)
             checks.cover("a masked doorbell fires at the unmask", (unmasked & waited).any() & ~was & (before == 0))
         self.cover_traffic(checks)
 

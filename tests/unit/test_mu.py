@@ -340,6 +340,15 @@ class Late(Elaboratable):
             m.d.comb += [ahead.r_load.eq(1), plain.r_en.eq(ahead.r_en)]
         return m
 
+    def lines(self, unit):
+        """Return the lines as they have to be: those of the plain unit, and words that come count already."""
+        if unit is self.ahead:
+            return Cat(unit.a_irq, unit.b_irq)
+        a, b = unit._side_a, unit._side_b
+        stays = ~(a.mur | b.mur)
+        comes = [(far.ring & near._vector("RIE")).any() & stays for near, far in ((a, b), (b, a))]
+        return Cat(unit.a_irq | comes[0], unit.b_irq | comes[1])
+
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_registered_every_access_is_the_same_a_clock_later(layout):
@@ -357,7 +366,7 @@ def test_registered_every_access_is_the_same_a_clock_later(layout):
             driver.drive(*inputs)
             for unit in (dut.ahead, dut.plain):
                 events = Cat(getattr(unit.b_to_a, event) for event in ("rung", "superseded", "merged", "delivered"))
-                shown = ctx.get(Cat(unit.a_irq, unit.b_irq, events))
+                shown = ctx.get(Cat(dut.lines(unit), events))
                 given = [
                     ctx.get(port.r_data) for port, read in zip((unit.a, unit.b), reads, strict=True) if read is not None
                 ]
@@ -381,7 +390,7 @@ def test_ports_with_two_clocks_are_not_registered():
 
 
 @pytest.mark.parametrize("registered", [True, False])
-def test_line_and_answer_come_a_clock_later_through_registered_ports(registered):
+def test_answers_come_a_clock_later_through_registered_ports_and_the_line_does_not(registered):
     dut = MuAxil("imx8ulp", registered=registered)
 
     async def bench(ctx):
@@ -412,11 +421,10 @@ def test_line_and_answer_come_a_clock_later_through_registered_ports(registered)
             return ctx.get(port.rdata), clocks
 
         await send(a, 0x128, 0xF)
-        await send(b, 0x200, 77)
-        for _ in range(registered):
-            assert ctx.get(b.bvalid)
-            assert not ctx.get(dut.a_irq)
+        if registered:  # the enable is made, and the word decoded
             await ctx.tick()
+        await send(b, 0x200, 77)
+        assert ctx.get(b.bvalid)
         assert ctx.get(dut.a_irq)
         assert await ask(a, 0x280) == (77, 1 + registered)
         assert not ctx.get(dut.a_irq)

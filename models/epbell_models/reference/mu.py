@@ -170,6 +170,23 @@ class MessagingUnit:
         """Level of one side's interrupt line."""
         return self.a_irq if side == "a" else self.b_irq
 
+    def irq_meanwhile(
+        self,
+        side: str,
+        a_write: tuple[int, int, int] | None = None,
+        b_write: tuple[int, int, int] | None = None,
+    ) -> bool:
+        """Level of one side's interrupt line while these writes are being made, before the edge that ends them.
+
+        For a unit that decodes each access a clock ahead: a word that comes, and is not thrown away by a MUR of the
+        same clock, holds the line already then.
+        """
+        pages = (self._page_a, a_write), (self._page_b, b_write)
+        if any(write is not None and page.resets(write) for page, write in pages):
+            return self.irq(side)
+        (near, _), (far, write) = pages if side == "a" else pages[::-1]
+        return self.irq(side) or bool(write is not None and far.rings(write) & near.enabled_words())
+
     def read32(self, side: str, offset: int) -> int:
         """Spend one clock on one read."""
         if side == "a":
@@ -237,6 +254,8 @@ class _Page:
 
     tr_base = 0x00
     rr_base = 0x10
+    mur: tuple[int, int]
+    """Offset and bit of MUR."""
 
     def __init__(self, unit: MessagingUnit, near: _Face, far: _Face) -> None:
         self._unit = unit
@@ -289,6 +308,22 @@ class _Page:
         if writer is not None:
             writer(data, _STROBED[strobes])
 
+    def rings(self, write: tuple[int, int, int]) -> int:
+        """Return the channel of the word that a write sends, as a bit; 0 if it sends none."""
+        offset, _, strobes = write
+        n = self._tr.get(offset & 0xFFFC)
+        return 1 << n if n is not None and strobes == 0xF else 0
+
+    def resets(self, write: tuple[int, int, int]) -> bool:
+        """Whether a write is a MUR."""
+        offset, data, strobes = write
+        at, bit = self.mur
+        return offset & 0xFFFC == at and bool(_STROBED[strobes] & data & 1 << bit)
+
+    def enabled_words(self) -> int:
+        """RIEn, bit n for channel n."""
+        return self._near.rie
+
     def irq(self) -> bool:
         """Level of this side's interrupt line."""
         near, far = self._near, self._far
@@ -300,6 +335,7 @@ class _PageV1(_Page):
 
     sr_offset = 0x20
     cr_offset = 0x24
+    mur = cr_offset, 5
     cr_constant = 0
 
     def _make_readers(self) -> dict[int, Callable[[], int]]:
@@ -341,6 +377,7 @@ class _Page7ulp(_PageV1):
     rr_base = 0x40
     sr_offset = 0x60
     cr_offset = 0x64
+    mur = cr_offset, 5
     cr_constant = 0x100  # CLKE
 
     def _make_readers(self) -> dict[int, Callable[[], int]]:
@@ -352,6 +389,7 @@ class _PageV2(_Page):
 
     tr_base = 0x200
     rr_base = 0x280
+    mur = 0x008, 0
 
     def _make_readers(self) -> dict[int, Callable[[], int]]:
         near, far = self._near, self._far

@@ -1,7 +1,7 @@
 """Bench of the single-clock Messaging Unit: RTL and reference model in lock-step, both sides at once.
 
 Every read value and both interrupt lines are compared in every clock. The model makes an access a clock after the port
-has accepted it, as the unit does. Parameters come through the environment:
+has accepted it, as the unit does; a word holds the line meanwhile. Parameters come through the environment:
 ``EPBELL_SEED`` (default: cocotb's), ``EPBELL_MU_LAYOUT``, ``EPBELL_MU_OPERATIONS`` (number of accesses, default
 200,000).
 """
@@ -62,7 +62,8 @@ async def lockstep(dut):
             a_irq.value == 1,
             b_irq.value == 1,
         )
-        expected = a_data, b_data, unit.a_irq, unit.b_irq
+        writes = accepted[0].write, accepted[1].write  # being made now
+        expected = a_data, b_data, unit.irq_meanwhile("a", *writes), unit.irq_meanwhile("b", *writes)
         assert seen == expected, (
             f"clock {clock}, EPBELL_SEED={seed}: saw {seen}, not {expected}, after {access_a} and {access_b}"
         )
