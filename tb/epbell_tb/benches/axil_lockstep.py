@@ -144,7 +144,11 @@ async def messaging_unit(dut):
         (a_write, a_read), (b_write, b_read) = accepted
         return units[0].step(a_write, a_read, b_write, b_read)
 
-    await both.run(choose, step, lambda: ((dut.a_irq, units[0].a_irq), (dut.b_irq, units[0].b_irq)))
+    def lines():
+        writes = [wires.port.accepted()[0] for wires in both.wires]
+        return [(pin, units[0].irq_meanwhile(side, *writes)) for side, pin in (("a", dut.a_irq), ("b", dut.b_irq))]
+
+    await both.run(choose, step, lines)
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")
