@@ -49,6 +49,7 @@ ONE_TOO_FAR = {
     ("EdmaShape", "read_channels"): [0, 9, None],
     ("EdmaShape", "lines"): [0, 17, None],
     ("EdmaShape", "base"): [2, 0x10000],
+    ("EdmaShape", "doorbell_only"): [0, 1, None],
     ("Bar", "size"): [0, 64, 129, 1 << 32, None],
     ("Bar", "wide"): [0, 1, None],
     **{("AddressMap", name): [1, 0x8000, 1 << 64, None] for name in inspect.signature(AddressMap).parameters},

@@ -193,8 +193,8 @@ def rtl_of(page):
     if page.startswith("mu_"):
         dut = MuAxil(layout=page.removeprefix("mu_"))
         return dut, dut.a_axil, 0
-    if page in ("edma", "hdma"):
-        dut = EdmaAxil(personality="hdma" if page == "hdma" else "unroll")
+    if page in ("edma", "hdma", "edma_doorbell"):
+        dut = EdmaAxil(personality="hdma" if page == "hdma" else "unroll", doorbell_only=page == "edma_doorbell")
         return dut, dut.s_axil, 0
     dut = Endpoint(64, ram_size=4096)
     return dut, dut.cpu_axil, ENDPOINT[page]
@@ -203,6 +203,8 @@ def rtl_of(page):
 def model_of(page):
     if page.startswith("mu_"):
         return SideA(page.removeprefix("mu_"))
+    if page == "edma_doorbell":
+        return EdmaPage("unroll", doorbell_only=True)
     if page in ("edma", "hdma"):
         return EdmaPage("hdma" if page == "hdma" else "unroll")
     if page == "iatu":
@@ -214,6 +216,7 @@ PAGES = {
     **{f"mu_{layout}": (f"mu_{layout}",) for layout in LAYOUTS},
     "edma": ("edma",),
     "hdma": ("hdma",),
+    "edma_doorbell": ("edma_doorbell",),
     "iatu": ("iatu", "iatu_outbound"),
     "controller": ("controller",),
 }
