@@ -37,6 +37,7 @@ BLOCKS = (
     "cpu",
     "outstanding",
     "backlog",
+    "age",
     "completer",
     "writes",
     "read_beats",

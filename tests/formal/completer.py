@@ -130,12 +130,13 @@ class Front(WayIn):
             said.kind.eq(kind),
             said.who.eq(Cat(header[80:96], header[96:104], header[104:112], header[121:127], header[0:2])),
         ]
-        account = self.follow(checks, said, "said")
-        places = ("decoded", "kept", "now")
+        account = self.follow(said, "said")
         found = self.in_target.within("decoder").signal
         checks.invariant("one place", found("ram") + found("pages")[0] + found("pages")[1] <= 1)
-        for name in places:
-            self._hold(checks, getattr(account, name), getattr(self.views, name), name)
+        for one, action in self.entries(account):
+            self._hold(checks, one, action)
+            self._events(checks, one, action.events, action.request.ram | action.request.pages.any())
+            checks.invariant("torn", ~one.there | (action.torn == one.torn))
         self._outputs(checks, account)
         now, takes = account.now, self.takes
         checks.forward("a beat that ends a packet is followed to its end", ~(seen.came & seen.last) | self.parser.valid)
@@ -197,26 +198,30 @@ class Front(WayIn):
             "a sound read that reads nothing is refused",
             ~(over & gone.sound & (kind == READ)) | (target.read_refused == nothing),
         )
-        starts = checks.past(self.takes, "taken")
-        torn = starts & now.there & now.torn
-        checks.forward("a packet that another one has replaced is reported with it", ~torn | target.torn)
+        torn = checks.past(now.there & self.takes & now.torn, "torn")
+        checks.forward("a packet that another one has replaced is reported with that one", ~torn | target.torn)
         checks.backward("no other is", ~target.torn | torn)
 
-    def _hold(self, checks: Checks, said: Any, action: Any, name: str) -> None:
+    def _hold(self, checks: Checks, said: Any, action: Any) -> None:
         """Say that what is to be done is of the packet."""
-        there, request, events = said.there, action.request, action.events
+        there, request = said.there, action.request
         told = Cat(request.requester, request.tag, request.function, request.tc, request.attr, request.at)
         ended, kind = there & said.ended, said.kind
         reads = request.ram | request.pages.any()
-        if name == "now":
-            events = self._as_view(events, "reports")
         checks.invariant("who asks", ~there | (action.read == said.asks))
+        checks.invariant("a read does", ~(there & said.ended & said.sound & (said.kind == READ)) | said.asks)
         checks.invariant("who asks", ~(there & said.asks) | (told == said.who))
         checks.invariant("what writes", ~(there & (action.ram | action.page)) | said.writes)
         checks.invariant("one thing", ~there | (action.ram + action.page + action.read <= 1))
         checks.invariant("what reads", ~(there & reads) | ended & said.sound & (kind == READ) & said.asks)
         checks.invariant("sound or withdrawn", ~(there & said.sound & said.withdrawn))
         checks.invariant("one place", ~there | (request.ram + request.pages[0] + request.pages[1] <= 1))
+        checks.invariant("of a page", ~(action.begins | action.more | action.waits) | action.page)
+        checks.invariant("some bytes", ~action.begins | action.bytes[0])
+
+    def _events(self, checks: Checks, said: Any, events: Any, reads: Any) -> None:
+        """Say what is reported of the packet."""
+        there, ended, kind = said.there, said.there & said.ended, said.kind
         other = (kind != READ) & (kind != WRITE)
         checks.invariant(
             "what is reported",
@@ -227,26 +232,27 @@ class Front(WayIn):
             & (events.read_refused == (ended & said.sound & (kind == READ) & ~reads))
             & (~events.write_refused | ended & said.sound & (kind == WRITE)),
         )
-        if name != "now":
-            checks.invariant("torn", ~there | (action.torn == said.torn))
-
-    def _as_view(self, events: Any, name: str) -> Any:
-        return data.View(events.shape(), self._as_value(self.in_target.signal(name)))
 
     def _outputs(self, checks: Checks, account: Any) -> None:
         """Say what the last stage shows."""
-        target, inside, now = self.target, self.in_target, self.views.now
-        there = account.now.there
+        target, inside, now, said = self.target, self.in_target, self.now, account.now
+        there = said.there
         checks.invariant("something is being done", inside.signal("holds") == there)
         checks.invariant("what is decoded", self.decoder_valid == account.decoded.there)
-        more, waits = inside.signal("more"), inside.signal("waits")
-        checks.invariant("only what is there is done", there | ~(target.ram_valid | target.read_valid | more | waits))
-        checks.invariant("only what is there is done", there | ~target.bus_valid)
-        checks.invariant("a write of RAM", ~there | (target.ram_valid == now.ram))
-        checks.invariant("a read", ~there | (target.read_valid == now.read))
-        checks.invariant("a write of a page", ~(target.bus_valid | more | waits) | now.page)
-        checks.invariant("nothing is reported of nothing", there | ~self._as_value(inside.signal("reports")).any())
-        checks.invariant("some bytes", ~(target.bus_valid) | now.bytes[0])
+        more, waits, reports = (inside.signal(name) for name in ("more", "waits", "reports"))
+        page, read = target.bus_valid | more | waits, target.read
+        shown: Any = Signal.like(now, name="shown")  # what is done, whatever else is held
+        outputs = {"ram": target.ram_valid, "read": target.read_valid, "begins": target.bus_valid}
+        outputs |= {"page": page, "more": more, "waits": waits}
+        self.m.d.comb += [shown.eq(now), *(shown[name].eq(value) for name, value in outputs.items())]
+        reads = target.read_valid & (read.ram | read.pages.any())
+        with self.m.If(~target.read_valid):
+            self.m.d.comb += [shown.request.ram.eq(0), shown.request.pages.eq(0)]
+        self._hold(checks, said, shown)
+        self._events(checks, said, data.View(now.events.shape(), reports[: len(EVENTS)]), reads)
+        checks.invariant("torn", ~there | (reports[-1] == said.torn))
+        checks.invariant("only what is there is done", there | ~(target.ram_valid | target.read_valid | page))
+        checks.invariant("nothing is reported of nothing", there | ~reports.any())
 
 
 PROOFS = [

@@ -54,9 +54,7 @@ class _Served(Account):
         known = _Known(m, invariants=self.invariants)
         known.statements = checks.statements
         super().check(m, known)
-        # One vector, which Function Mask or its own mask holds back.
-        checks.search(self.enabled & self.bus_master & ~self.hold & (self.raise_vector == 0))
-        checks.search((self.host_address == 3) & (self.host_written == 1) & self.i_ready & self.i_sent & ~self.i_failed)
+        self._search(checks)
         s, dut = _State, self.dut
         self.state = dut._state
         self.works, self.idle = {one: self.state == one for one in s}, self.state == s.IDLE
@@ -71,6 +69,18 @@ class _Served(Account):
             self._state_pending(checks, vector)
         self._state_raised(checks)
         self._cover_all(checks)
+
+    def _search(self, checks: Checks) -> None:
+        """Look for defects where there is one vector, raised once, and one thing that the host does about it."""
+        checks.search(self.enabled & self.bus_master & (~self.hold | self.masked) & (self.raise_vector == 0))
+        checks.search((self.host_address == 3) & (self.host_written == 1) & self.i_ready & self.i_sent & ~self.i_failed)
+        raised, wrote, opened = (Signal(name=name) for name in ("once_raised", "once_wrote", "once_opened"))
+        self.m.d.sync += [
+            raised.eq(raised | self.raise_valid),
+            wrote.eq(wrote | self.host_wrote),
+            opened.eq(opened | ~self.masked),
+        ]
+        checks.search(~(raised & self.raise_valid | wrote & self.host_wrote | opened & self.masked))
 
     def _look_at_host(self, checks: Checks) -> None:
         """Follow what the host does to the table, and the mask bits that stand in it."""

@@ -43,18 +43,15 @@ class _Starts(WayIn):
             said.where.eq(self.local),
         ]
         checks.invariant("the payload", self.in_target.within("decoder").signal("limit") == _reach(was.payload))
-        account = self.follow(checks, said, "said")
-        for name in ("decoded", "kept", "now"):
-            self._numbers(checks, getattr(account, name), getattr(self.views, name).request, checks.invariant)
+        account = self.follow(said, "said")
+        for one, action in self.entries(account):
+            self._numbers(checks, one, action.request, checks.invariant)
+            checks.invariant("what is offered", ~(one.there & action.read) | one.ended)
         now, target = account.now, self.target
         inside = self.in_target
         checks.invariant("something is being done", inside.signal("holds") == now.there)
         checks.invariant("what is decoded", self.decoder_valid == account.decoded.there)
         checks.invariant("what is offered", ~target.read_valid | now.there & now.ended)
-        for name in ("decoded", "kept", "now"):
-            there, view = getattr(account, name), getattr(self.views, name)
-            checks.invariant("what is offered", ~(there.there & view.read) | there.ended)
-        checks.invariant("what is offered", ~now.there | (target.read_valid == self.views.now.read))
         shown: Any = Signal(layout, name="shown")
         m.d.comb += shown.eq(now)
         with m.If(~target.read_valid):

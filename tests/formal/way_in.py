@@ -1,8 +1,8 @@
 """Parser and target in one bench, beside an account of the packets on the CQ stream.
 
 The account is kept from the pins alone: where in its packet a beat is, by counting dwords, what its header says (PG213,
-completer request descriptor), and whether its beats and byte lanes are as many as that. It moves along beside the beats
-when the stages move, so that what is known of a beat is at hand where the beat is.
+completer request descriptor), and whether its beats and byte lanes are as many as that. It moves along beside the
+beats, so that what is known of a beat is at hand where the beat is, and waits where it waits.
 """
 
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ class WayIn(Bench):
     """Parser and target, with whatever the windows say in each clock.
 
     Subclasses implement :meth:`state`, where ``self.seen`` is what the account says of the beat in the parser's last
-    stage, and ``self.ready`` that the stages move.
+    stage.
     """
 
     payload = False
@@ -85,13 +85,13 @@ class WayIn(Bench):
         m.d.comb += [
             target.valid.eq(parser.valid),
             target.segment.eq(parser.segment),
-            parser.ready.eq(target.ready),
+            target.begins.eq(parser.begins),
+            parser.room.eq(target.room),
         ]
-        self.ready = parser.cq.tready
         pins: Any = Signal(self.raw, name="pins")
         m.d.comb += [
-            pins.came.eq(self.tvalid), pins.data.eq(self.tdata), pins.keep.eq(self.tkeep), pins.user.eq(self.tuser),
-            pins.last.eq(self.tlast),
+            pins.came.eq(self.tvalid & parser.cq.tready), pins.data.eq(self.tdata), pins.keep.eq(self.tkeep),
+            pins.user.eq(self.tuser), pins.last.eq(self.tlast),
         ]  # fmt: skip
         beat = self.moved(pins, "beat")
         now = self._packet(beat)
@@ -101,14 +101,13 @@ class WayIn(Bench):
             self.steps.append(now)
         self.seen = now
         self._stages(checks)
-        self._actions()
+        self._actions(checks)
         self.state(m, checks)
 
-    def moved(self, value: Any, name: str, when: Any = None) -> Any:
-        """Return what it was when the stages moved last; `when`: when they take it."""
+    def moved(self, value: Any, name: str) -> Any:
+        """Return what it was a clock ago."""
         after: Any = Signal.like(value, name=name)
-        with self.m.If(self.ready if when is None else when):
-            self.m.d.sync += after.eq(value)
+        self.m.d.sync += after.eq(value)
         return after
 
     def state(self, m: Any, checks: Checks) -> None:
@@ -119,7 +118,7 @@ class WayIn(Bench):
         """Keep the account of the packet on the stream, a stage behind the pins; return the record of the beat."""
         m, lanes, user = self.m, self.lanes, beat.user
         sop, withdrawn_now = user[40], user[41]
-        taken = beat.came & self.ready
+        taken = beat.came
         now: Any = Signal(self.record, name="record")
         self.at = at = Signal(12, name="at")  # dwords of the packet that have passed; 0: there is none in progress
         self.low, self.held = low, held = Signal(64, name="low_half"), Signal(64, name="high_half")
@@ -148,7 +147,7 @@ class WayIn(Bench):
                 m.d.sync += Cat(low, held).eq(beat.data[:128])
         with m.If(taken & sop):
             m.d.sync += enables.eq(user[:8])
-        with m.If(self.ready & now.head):
+        with m.If(now.head):
             m.d.sync += headed.eq(1)
         kind, length = header[75:79], header[64:75]
         whole: Any = Signal(12, name="whole")
@@ -440,35 +439,52 @@ class WayIn(Bench):
 
     # Beyond the parser.
 
-    def _actions(self) -> None:
-        """Make the account's places for what is decoded, kept beside, and executed."""
-        target = self.in_target
-        self.decoder, self.skid = target.within("decoder"), target.within("skid")
+    def _actions(self, checks: Checks) -> None:
+        """Say where an action is: decoded, in one of the places where it waits, or executed."""
+        m, target = self.m, self.in_target
+        self.decoder, backlog = target.within("decoder"), target.within("backlog")
         self.takes = target.signal("takes")
-        self.full = self.skid.signal("full")
-        self.decoder_valid = target.module.submodules.decoder.o_valid
-        action_layout: Any = self.in_target.module.submodules.decoder.action.shape()
-        views = (
-            self.in_target.module.submodules.decoder.action,
-            data.View(action_layout, self._as_value(self.skid.signal("kept"))),
-            data.View(action_layout, self._as_value(target.signal("now"))),
-        )
-        self.views = SimpleNamespace(**dict(zip(("decoded", "kept", "now"), views, strict=True)))
+        decoder = target.module.submodules.decoder
+        self.decoder_valid = decoder.o_valid
+        oldest, newest, level = (backlog.signal(name) for name in ("oldest", "newest", "level"))
+        self.oldest, self.newest = oldest, newest
+        places = range(1 << len(oldest))
+        self.waits = [Signal(name=f"waits{place}") for place in places]  # there is one in this place
+        m.d.comb += [self.waits[place].eq((place - oldest)[: len(oldest)] < level) for place in places]
+        self.words = [backlog.word(m, "entries", Const(place, len(oldest))).action for place in places]
+        self.following = target.module.submodules.backlog.o_valid  # there is one to be executed next
+        checks.invariant("kept in a ring", newest == (oldest + level)[: len(oldest)])
+        checks.invariant("one is to come if one waits", self.following == level.any())
+        under_way = sum((step.came for step in self.steps), self.decoder_valid)
+        room = self.parser.cq.tready + self.target.room
+        checks.invariant("there is a place for each beat under way", level + under_way + room <= len(places))
+        held: Any = self._as_value(target.signal("held"))
+        self.now = data.View(decoder.action.shape(), held[: decoder.action.shape().size])
 
-    def follow(self, checks: Checks, value: Any, name: str) -> Any:
-        """Follow something said of each beat, ``value.there`` if it counts, through the three places beyond the parser.
+    def follow(self, value: Any, name: str) -> Any:
+        """Follow something said of each beat, ``value.there`` if it counts, through the places beyond the parser.
 
-        Returns what is decoded, kept, and executed (`there` says whether anything is).
+        Returns what is decoded, what waits (a list of the places), what of that is next, and what is executed; `there`
+        says whether anything is.
         """
         m = self.m
         decoded = self.moved(value, f"{name}_decoded")
-        kept: Any = Signal.like(value, name=f"{name}_kept")
+        waiting: list[Any] = []
+        following: Any = Signal.like(value, name=f"{name}_following")
+        for place, there in enumerate(self.waits):
+            kept, shown = (Signal.like(value, name=f"{name}_{what}{place}") for what in ("kept", "waiting"))
+            with m.If(self.decoder_valid & (self.newest == place)):
+                m.d.sync += kept.eq(decoded)
+            m.d.comb += [shown.eq(kept), shown.there.eq(there)]
+            with m.If(self.oldest == place):
+                m.d.comb += following.eq(shown)
+            waiting.append(shown)
         now: Any = Signal.like(value, name=f"{name}_now")
-        # One that is not executed at once is kept; nothing comes while one is.
         with m.If(self.takes):
-            m.d.sync += [now.eq(Mux(kept.there, kept.as_value(), decoded.as_value())), kept.there.eq(0)]
-        with m.Elif(~kept.there):
-            m.d.sync += kept.eq(decoded)
-        checks.invariant("what is kept", self.full == kept.there)
-        checks.invariant("room unless one is kept", self.ready == ~kept.there)
-        return SimpleNamespace(decoded=decoded, kept=kept, now=now)
+            m.d.sync += now.eq(following)
+        return SimpleNamespace(decoded=decoded, waiting=waiting, following=following, now=now)
+
+    def entries(self, account: Any) -> Any:
+        """Return what is said of each action up to its execution, beside it."""
+        actions = (self.in_target.module.submodules.decoder.action, *self.words)
+        return zip((account.decoded, *account.waiting), actions, strict=True)

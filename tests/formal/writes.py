@@ -17,7 +17,6 @@ from epbell_tb.formal_checks import Checks, Proof
 __all__ = ["PROOFS"]
 
 _LONGEST = 4
-_PLACES = ("decoded", "kept", "now")
 
 
 class _Writes(WayIn):
@@ -45,12 +44,10 @@ class _Writes(WayIn):
         })  # fmt: skip
         said: Any = Signal(layout, name="said")
         self._say(m, checks, said)
-        account = self.follow(checks, said, "said")
+        account = self.follow(said, "said")
         self._found(checks, account)
-        for name in _PLACES:
-            spec = self._spec(getattr(account, name))
-            if name != "now":
-                self._hold(checks, getattr(account, name), spec, getattr(self.views, name))
+        for one, action in self.entries(account):
+            self._hold(checks, one, self._spec(one), action)
         self._done(m, checks, account)
 
     def _say(self, m: Any, checks: Checks, said: Any) -> None:
@@ -76,9 +73,9 @@ class _Writes(WayIn):
             said.spot.eq(Mux(seen.fresh, self.local[2:12], spot)),
             said.hit.eq(Mux(seen.fresh, self.claimed & self.fits & (seen.header[104:112] == 0), hit)),
         ]
-        with m.If(self.ready & said.pays):
+        with m.If(said.pays):
             m.d.sync += [where.eq(said.where), spot.eq(said.spot + said.count), hit.eq(said.hit)]
-        with m.If(self.ready & seen.came):
+        with m.If(seen.came):
             m.d.sync += running.eq(said.pays & ~seen.last)
         self.running = SimpleNamespace(where=where, spot=spot, hit=hit, on=running)
         behind = self.moved(self.behind[3], "behind5")
@@ -129,7 +126,7 @@ class _Writes(WayIn):
         return spec
 
     def _hold(self, checks: Checks, said: Any, spec: Any, action: Any) -> None:
-        """Say what is decoded, or kept."""
+        """Say what is decoded, or waits."""
         there, pays = said.there, said.there & said.pays
         checks.invariant("what writes", ~there | (action.ram == (said.pays & spec.ram)))
         checks.invariant("what writes", ~there | (action.page == (said.pays & spec.page)))
@@ -141,6 +138,12 @@ class _Writes(WayIn):
         checks.invariant("its words", ~pays | Cat(words).all())
         checks.invariant("its strobes", ~pays | (action.strobes.as_value() == Cat(spec.strobes)))
         checks.invariant("which have some", ~pays | (action.bytes == Cat(strobe.any() for strobe in spec.strobes)))
+        page = said.pays & spec.page
+        checks.invariant("there are more", ~there | (action.more == (page & (said.count > 1))))
+        checks.invariant("it waits for its end", ~there | (action.waits == (page & ~said.ended)))
+        begins = page & said.ended & (spec.strobes[0] != 0)
+        checks.invariant("it is written at once", ~there | (action.begins == begins))
+        checks.invariant("an answer is no write", ~(there & action.read) | ~said.pays)
         checks.invariant("how many", ~pays | (action.steps == (said.count - 1)[:2]) & (said.count != 0))
         refused = said.sound & ~(spec.ram | spec.page)
         checks.invariant("what is refused", ~there | (action.events.write_refused == (said.ended & refused)))
@@ -163,11 +166,8 @@ class _Writes(WayIn):
         spec = self._spec(now)
         holds = now.there & now.pays
         ram, page = holds & spec.ram, Signal(name="page")
-        following: Any = Signal.like(now, name="following")  # what comes next
-        m.d.comb += [
-            page.eq(holds & spec.page),
-            following.eq(Mux(account.kept.there, account.kept.as_value(), account.decoded.as_value())),
-        ]
+        following = account.following
+        m.d.comb += page.eq(holds & spec.page)
         checks.forward("what is of the RAM goes there", ~ram | target.ram_valid)
         checks.backward("nothing else does", ~target.ram_valid | ram)
         checks.forward(
@@ -241,7 +241,8 @@ class _Writes(WayIn):
 
     def _inside(self, checks: Checks, account: Any, spec: Any, lane: Any, well: Any, badly: Any) -> None:
         """What is in the last stage is what the account says."""
-        target, lanes, now, action = self.target, self.lanes, account.now, self.views.now
+        target, lanes, now, action = self.target, self.lanes, account.now, self.now
+        following = account.following
         get = self.in_target.signal
         holds, page = now.there & now.pays, now.there & now.pays & spec.page
         checks.invariant("something is being done", get("holds") == now.there)
@@ -255,14 +256,8 @@ class _Writes(WayIn):
         checks.invariant("one thing", ~target.read_valid | now.there & ~now.pays)
         checks.invariant("lanes are in range", (lane == 0) | page & (lane < now.count) & (now.ended | well))
         checks.invariant("one outlook", ~((well | badly) & (~page | now.ended)) & ~(well & badly))
-        following = account.kept.there | account.decoded.there
-        checks.invariant("its end is there", ~(well | badly) | following)
-        good = Mux(
-            account.kept.there,
-            account.kept.pays & account.kept.ended & ~account.kept.begins,
-            account.decoded.pays & account.decoded.ended & ~account.decoded.begins,
-        )
-        checks.invariant("and good", ~well | good)
+        checks.invariant("its end is there", ~(well | badly) | following.there)
+        checks.invariant("and good", ~well | following.pays & following.ended & ~following.begins)
         place = Cat((now.spot + lane)[:10], now.where[12:16])
         over = (now.spot + lane)[10]
         checks.invariant("where", ~holds | over | (action.place == place))
@@ -276,16 +271,11 @@ class _Writes(WayIn):
             for k in range(lanes - n):
                 same = action.data[k] == words.word_select(n + k, 32)
                 checks.invariant("its words", ~here | (n + k >= now.count) | same)
-        reports = data.View(action.events.shape(), self._as_value(get("reports")))
+        reports = data.View(action.events.shape(), get("reports")[: action.events.shape().size])
         refused = now.there & now.ended & now.sound & ~(spec.ram | spec.page)
         checks.invariant("what is refused", reports.write_refused == refused)
-        for name in _PLACES:
-            self._shape(checks, getattr(account, name))
-            said = getattr(account, name)
-            checks.invariant("in its range", ~(said.there & said.pays) | (said.count <= lanes) & (said.count != 0))
-            view = getattr(self.views, name)
-            checks.invariant("an answer is no write", ~(said.there & view.read) | ~said.pays)
-        checks.invariant("a read", target.read_valid == (now.there & action.read))
+        self._shape(checks, now)
+        checks.invariant("in its range", ~(now.there & now.pays) | (now.count <= lanes) & (now.count != 0))
 
 
 PROOFS = [

@@ -8,54 +8,40 @@ from typing import Any
 import pytest
 from simulate import simulate
 
-from epbell.pcie.age import LATENCY_BITS, TIME, AgeClock
+from epbell.pcie.age import REQUESTS, AgeClock, time_shape
 
-LIMIT = (1 << LATENCY_BITS) - 1
-MOST = 31
-"""Requests that may be on the way."""
-
-
-async def _check(ctx: Any, dut: Any, waits: list[int]) -> None:
-    """Let a request begin after each of the waits; none of them ever leaves."""
-    began: list[tuple[int, int]] = []  # clock, and time
-    clock = 0
-
-    def compare() -> None:
-        now = ctx.get(dut.time)
-        for when, time in began[-MOST:]:
-            age = (now - time) % (1 << TIME.width)
-            assert min(age, LIMIT) == min(clock - when, LIMIT), (clock, when, time)
-
-    for wait in waits:
-        while wait:
-            clocks = min(wait, random.Random(clock).choice((1, 7, 4096, LIMIT // 2)))
-            await ctx.tick().repeat(clocks)
-            clock, wait = clock + clocks, wait - clocks
-            compare()
-        ctx.set(dut.begins, 1)
-        began.append((clock, ctx.get(dut.time)))
-        compare()
-        await ctx.tick()
-        ctx.set(dut.begins, 0)
-        clock += 1
-        compare()
+BITS = 4
+LIMIT = (1 << BITS) - 1
 
 
-@pytest.mark.parametrize("first", [0, LIMIT])
-def test_ages(first: int) -> None:
-    """Of requests that begin soon after each other, or after more clocks than an age can have, by one more or less."""
-    waits = [first, 0, 5, LIMIT - 1, 1, LIMIT + 1, 2 * LIMIT, 2 * LIMIT + 2, 9, 40]
-    dut: Any = AgeClock()
+@pytest.mark.parametrize("seed", range(8))
+def test_ages(seed: int) -> None:
+    """Of requests that begin soon after each other, or after as many clocks as an age can have, twice, or some more."""
+    rng = random.Random(seed)
+    dut: Any = AgeClock(BITS)
+    waits = [choice + rng.randrange(-2, 3) for choice in rng.choices((2, LIMIT, 2 * LIMIT, 5 * LIMIT), k=100)]
+    starts = {sum(waits[: n + 1]) for n in range(len(waits))}
 
     async def bench(ctx: Any) -> None:
-        await _check(ctx, dut, waits)
+        began: list[tuple[int, int]] = []  # clock, and time
+        beyond = 0
+        for clock in range(max(starts) + 3 * LIMIT):
+            if clock in starts:
+                began.append((clock, ctx.get(dut.time)))
+            for when, time in began[-REQUESTS:]:
+                age = (ctx.get(dut.time) - time) % (1 << time_shape(BITS).width)
+                assert min(age, LIMIT) == min(clock - when, LIMIT), (clock, when)
+                beyond += age != clock - when
+            ctx.set(dut.begins, clock in starts)
+            await ctx.tick()
+        assert beyond, "time has never stood"
 
     simulate(dut, bench)
 
 
 def test_rest() -> None:
     """While nothing is on the way time stands; what begins then, and goes on, has its age from its first clock on."""
-    dut: Any = AgeClock()
+    dut: Any = AgeClock(BITS)
 
     async def bench(ctx: Any) -> None:
         await ctx.tick().repeat(3)
@@ -71,3 +57,9 @@ def test_rest() -> None:
         assert ctx.get(dut.time) == stood + 8
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("bits", [3, 0, "16"])
+def test_bad_width(bits: Any) -> None:
+    with pytest.raises(ValueError, match=f"must be 4 bits or more, not {bits!r}"):
+        AgeClock(bits)

@@ -14,7 +14,7 @@ from amaranth.utils import exact_log2
 
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.backlog import Backlog
-from epbell.pcie.age import LATENCY_BITS, TIME, AgeClock, shown
+from epbell.pcie.age import LATENCY_BITS, AgeClock, shown, time_shape
 from epbell.pcie.decode import EVENTS, MAX_REGISTER_WRITE, Decoder, action_layout
 from epbell.pcie.read_layout import read_request_layout
 from epbell.pcie.request import STAGES, segment_layout
@@ -133,7 +133,8 @@ class Target(wiring.Component):
         place_bits = max(self._ram_bits, PAGE_BITS) - 2
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
         # What waits: the action, and what is to be added to the time to get its age.
-        self._layout = data.StructLayout({"action": action_layout(lanes, place_bits, len(pages)), "since": TIME})
+        action = action_layout(lanes, place_bits, len(pages))
+        self._layout = data.StructLayout({"action": action, "since": time_shape()})
         super().__init__({
             "room": Out(1),
             "valid": In(1),
@@ -192,13 +193,13 @@ class Target(wiring.Component):
     def _age(self, m: Any, held: Any) -> Any:
         """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
         m.submodules.clock = clock = AgeClock()
-        since: Any = Signal(TIME, reset_less=True)
+        since: Any = Signal(time_shape(), reset_less=True)
         still: Any = Signal(1 + WRITE_CLOCKS)  # for so many clocks; what was executed last has been made by then
         m.d.sync += still.eq(Cat(self.idle & self.rests, still))
         m.d.comb += [clock.begins.eq(self.begins), clock.rests.eq(still.all())]
         with m.If(self.begins):
             m.d.sync += since.eq(STAGES + WRITE_CLOCKS - clock.time)
-        whole: Any = Signal(TIME, reset_less=True)
+        whole: Any = Signal(time_shape(), reset_less=True)
         m.d.sync += whole.eq(clock.time + held)
         age: Any = shown(whole)
         for stage in range(1, WRITE_CLOCKS):
