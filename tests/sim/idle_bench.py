@@ -4,7 +4,7 @@ import os
 from random import Random
 
 import cocotb
-from cocotb.triggers import ClockCycles, Timer, ValueChange
+from cocotb.triggers import ClockCycles, Timer, ValueChange, gather
 from cocotb.utils import get_sim_time
 
 from epbell_models.host.ntb_hw_epf import NtbHwEpf
@@ -71,11 +71,12 @@ async def pings(dut):
 @cocotb.test()
 async def something_moves(dut):
     """An input changes that no timer was seen to announce: whoever watches the rest must find it."""
-    late = cocotb.start_soon(disturb(dut))
+    # Several times: after each watch of a few us there is a round that is not watched.
+    late = [cocotb.start_soon(disturb(dut, 200 + 3.1 * n, (n + 1) % 2)) for n in range(4)]
     await Timer(1, "ns")
     with idle_env(dut, scale=SCALE, watch_every=1) as env:
         await bring_up(env)
-        await late
+        await gather(*late)
         await Timer(20, "us")
 
 
@@ -92,7 +93,7 @@ async def somebody_counts_clocks(dut):
         assert env.idle.counts.stops > stops, "nothing rests here"
 
 
-async def disturb(dut):
-    """Let the DMA of the endpoint be done with a channel after a time that nobody sees to be waited for."""
-    await Timer(200, "us")
-    dut.edma_wr_done.value = 1
+async def disturb(dut, after_us, done):
+    """Let the DMA of the endpoint be done with a channel, or no longer, after a time that nobody sees to be waited for."""
+    await Timer(after_us, "us")
+    dut.edma_wr_done.value = done

@@ -6,6 +6,7 @@ from epbell_models.linux.pci_epc import BarFlag, EpfBar
 from epbell_tb.endpoint.doorbells import SILENT
 from epbell_tb.endpoint.drivers import memory_request
 from epbell_tb.endpoint.env import EndpointEnv
+from epbell_tb.endpoint.latencies import SETTLE
 
 __all__ = [
     "READ_STATUS",
@@ -100,7 +101,7 @@ class BareEdma:
     async def settle(self) -> None:
         """Wait until what was sent has had its effect."""
         await self._env.block.settle()
-        await self._env.clocks(40)
+        await self._env.clocks(SETTLE)
 
 
 class EdmaDoorbells:
