@@ -56,8 +56,8 @@ class Endpoint(wiring.Component):
 
     From the first CQ beat of a doorbell write to ``irq_mu`` or ``irq_edma``: 4, 3, 2 and 2 clocks at 64, 128, 256 and
     512 bits if the doorbell is known and nothing is in front of it (:mod:`epbell.express`), else 12, 11, 10 and 10 from
-    when its turn comes; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read of
-    one dword to the first CC beat: 23, 21, 21 and 21 clocks; a longer completion begins when its last beat is there,
+    when its turn comes; single doorbells follow each other every 3, 2, 1 and 1 clocks. From the first CQ beat of a read
+    of one dword to the first CC beat: 23, 21, 21 and 21 clocks; a longer completion begins when its last beat is there,
     and a completion of one beat that ends its read is followed by the next one two clocks later, all others at once.
     From the CPU's access of the aperture to the first RQ beat: 11 clocks.
 

@@ -94,6 +94,6 @@ async def somebody_counts_clocks(dut):
 
 
 async def disturb(dut, after_us, done):
-    """Let the DMA of the endpoint be done with a channel, or no longer, after a time that nobody sees to be waited for."""
+    """Let the endpoint's DMA be done with a channel, or no longer, after a time that nobody sees to be waited for."""
     await Timer(after_us, "us")
     dut.edma_wr_done.value = done

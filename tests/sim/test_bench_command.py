@@ -133,13 +133,13 @@ def test_real_figures_at_256_bits(capsys):
     assert found["edma_write_to_irq", "edma"]["samples"] == 16
     assert found["read_round_trip", "256"]["value"] >= 2
     # Of 256 bits there are 32 bytes in a clock at the most, and three dwords before every 256 of them.
-    assert 9 + 2 <= found["read_256", "256"]["value"] <= 20
-    assert 16 * 9 + 2 <= found["read_4096", "256"]["value"] <= 16 * 9 + 20
+    assert 9 + 2 <= found["read_256", "256"]["value"] <= 9 + 31
+    assert 16 * 9 + 2 <= found["read_4096", "256"]["value"] <= 16 * 9 + 31
     assert 25 <= found["read_bytes_per_clock", "256"]["value"] <= 32 * 256 / (256 + 12)
     for name in ("raise_to_rq", "raise_to_msi_port"):
         entry = found[name, "256"]
         assert entry["samples"] == 16
-        assert 1 <= entry["minimum"] <= entry["maximum"] <= 14
+        assert 1 <= entry["minimum"] <= entry["maximum"] <= 40
     assert found["cycles_per_second", "256"]["value"] > 1000
 
 

@@ -14,7 +14,8 @@ PROJECT = Path(__file__).parents[2]
 ROWS = {
     "first CQ beat to irq_mu": "first CQ beat of a doorbell write to `irq_mu`",
     "first CQ beat to irq_edma": "first CQ beat of a doorbell write to `irq_edma`",
-    "first beat of the first ring to irq_mu": "likewise of the first one after an inbound window was written, either line",
+    "first beat of the first ring to irq_mu":
+        "likewise of the first one after an inbound window was written, either line",
     "first CQ beat to first CC beat": "round trip of a read of one dword, first CQ beat to first CC beat",
     "MSIX_RAISE to first RQ beat":
         "CPU's write of MSIX_RAISE accepted to first RQ beat, the vector's table entry read from RAM",
