@@ -90,7 +90,8 @@ def build(board: str, baud: int, seed: int, folder: Path, *, say: Callable[[str]
     say(f"{chosen.title}: converting")
     platform = chosen.platform()
     report = f"{_NAME}.report"
-    options = f"--seed {seed} --router router2 --report {report}"  # router1, the default, is not done in 20 minutes
+    # What nextpnr's default, heap, places can hardly be routed, in hours; this is done in minutes.
+    options = f"--seed {seed} --placer static --report {report}"
     plan = platform.prepare(top, _NAME, nextpnr_opts=options, ecppack_opts="--compress")
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in plan.files.items():
