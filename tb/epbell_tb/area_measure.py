@@ -21,7 +21,7 @@ __all__ = ["ROUTING", "Measurement", "Netlist", "Routed", "measure", "versions"]
 
 ROUTING = [
     *("--85k", "--package", "CABGA756", "--speed", "6"),  # LFE5U-85F of the slowest grade
-    *("--lpf-allow-unconstrained", "--tmg-ripup", "--timing-allow-fail"),
+    *("--lpf-allow-unconstrained", "--tmg-ripup", "--timing-allow-fail", "--placer", "static"),
     *("--freq", "250"),  # more than any goal, so that it does not stop at what would do
 ]
 """Options of nextpnr, the same for every module."""
