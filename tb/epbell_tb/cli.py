@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ class _UsageError(Exception):
 
 def entry_point() -> NoReturn:
     """Run `main` on the process's arguments and exit with its status."""
+    # Amaranth says so of components that were only asked for their ports, or copied; to a user it means nothing.
+    warnings.filterwarnings("ignore", message=".* created but never used")
     sys.exit(main(sys.argv[1:]))
 
 

@@ -79,6 +79,7 @@ def test_what_is_imported_is_what_was_installed(place):
 def test_verilog(place):
     done = place.epbell("verilog", "--json")
     assert done.returncode == 0, done.stderr
+    assert all(line.startswith("[") for line in done.stderr.splitlines()), "progress, and nothing else"
     files = [place.cwd / name for name in json.loads(done.stdout)]
     assert {path.stem for path in files if path.suffix == ".sv"} == set(export.MODULES)
     assert all(path.stat().st_size > 100 for path in files)
