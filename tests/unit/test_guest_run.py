@@ -130,7 +130,8 @@ def test_an_endpoint_that_ends_before_its_guest(guest):
 def test_what_a_guest_says_while_it_is_ended_counts(guest):
     # Not by print, which may be at work on "armed" when the signal comes.
     end = 'def end(*_):\n    os.write(1, b"Kernel panic - not syncing\\n")\n    sys.exit()\n'
-    guest(*BOOT, then=f"import os\n{end}signal.signal(signal.SIGTERM, end)\nprint('armed', flush=True)\ntime.sleep(600)")
+    end = f"import os\n{end}signal.signal(signal.SIGTERM, end)\n"
+    guest(*BOOT, then=f"{end}print('armed', flush=True)\ntime.sleep(600)")
     endpoint = Stand()
     endpoint.failed = lambda: any("armed" in line for line in said)
     said = []
