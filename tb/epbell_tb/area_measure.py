@@ -17,14 +17,17 @@ from epbell_tb.ram_registers import fold_file
 from epbell_tb.synthesis import Tools
 from epbell_tb.toolchain import ToolError
 
-__all__ = ["ROUTING", "Measurement", "Netlist", "Routed", "measure", "versions"]
+__all__ = ["REROUTED", "ROUTING", "Measurement", "Netlist", "Routed", "measure", "versions"]
 
 ROUTING = [
     *("--85k", "--package", "CABGA756", "--speed", "6"),  # LFE5U-85F of the slowest grade
-    *("--lpf-allow-unconstrained", "--tmg-ripup", "--timing-allow-fail", "--placer", "static"),
+    *("--lpf-allow-unconstrained", "--timing-allow-fail", "--placer", "static"),
     *("--freq", "250"),  # more than any goal, so that it does not stop at what would do
 ]
 """Options of nextpnr, the same for every module."""
+
+REROUTED = 5000
+"""LUT4s up to which nextpnr routes anew what is on a slow path (``--tmg-ripup``); of more it finds no end."""
 
 # LUT4s that a cell takes up: two of a carry's, the four and the two that write them of a LUT RAM of 16 x 4 bits.
 _LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
@@ -146,7 +149,7 @@ def measure(
     key = {
         "design": design.digest,
         "script": synthesis_script(design.module),
-        "routing": ROUTING,
+        "routing": [*ROUTING, REROUTED],
         "registers": "of block RAMs folded",
         **versions(tools),
     }
@@ -158,8 +161,9 @@ def measure(
     netlist = _kept(folder / "size.json", lambda: asdict(_synthesize(design, tools, folder)))
     done(1)
     routed: list[Routed] = []
+    more = ["--tmg-ripup"] if netlist["lut4"] <= REROUTED else []
     for seed in seeds:
-        found = _kept(folder / f"seed-{seed}.json", lambda seed=seed: asdict(_route(seed, tools, folder)))
+        found = _kept(folder / f"seed-{seed}.json", lambda seed=seed: asdict(_route(seed, more, tools, folder)))
         routed.append(Routed(**found))
         done(1 + len(routed))
     return Measurement(target, Netlist(**netlist), routed)
@@ -200,9 +204,9 @@ def _synthesize(design: Design, tools: Tools, folder: Path) -> Netlist:
     return Netlist(lut4, cells.get("TRELLIS_FF", 0) - folded, cells.get("DP16KD", 0), seconds)
 
 
-def _route(seed: int, tools: Tools, folder: Path) -> Routed:
+def _route(seed: int, more: list[str], tools: Tools, folder: Path) -> Routed:
     report = f"report-{seed}.json"
-    options = [*ROUTING, "--json", "netlist.json", "--seed", str(seed), "--report", report, "--quiet"]
+    options = [*ROUTING, *more, "--json", "netlist.json", "--seed", str(seed), "--report", report, "--quiet"]
     seconds = _run(tools, ["nextpnr-ecp5", *options], folder, f"nextpnr-{seed}.log")
     found = json.loads((folder / report).read_text(encoding="utf-8"))
     clocks: dict[str, float] = {clock: speed["achieved"] for clock, speed in found["fmax"].items()}
