@@ -1,4 +1,4 @@
-"""An endpoint with nothing to do changes nothing, so that a simulation may leave its clock out (`epbell.export_rest`)."""
+"""An endpoint with nothing to do changes nothing, so that a simulation may leave its clock out (`export_rest`)."""
 
 from __future__ import annotations
 
