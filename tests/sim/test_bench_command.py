@@ -136,10 +136,10 @@ def test_real_figures_at_256_bits(capsys):
     assert 9 + 2 <= found["read_256", "256"]["value"] <= 9 + 31
     assert 16 * 9 + 2 <= found["read_4096", "256"]["value"] <= 16 * 9 + 31
     assert 25 <= found["read_bytes_per_clock", "256"]["value"] <= 32 * 256 / (256 + 12)
-    for name in ("raise_to_rq", "raise_to_msi_port"):
+    for name, most in (("raise_to_rq", 37), ("raise_to_msi_port", 11)):
         entry = found[name, "256"]
         assert entry["samples"] == 16
-        assert 1 <= entry["minimum"] <= entry["maximum"] <= 40
+        assert 1 <= entry["minimum"] <= entry["maximum"] <= most
     assert found["cycles_per_second", "256"]["value"] > 1000
 
 

@@ -19,7 +19,10 @@ WATCHED = 600
 
 
 def changes(vcd: Path, since: int) -> set[str]:
-    """Return the names of what changes in a VCD at a time or later, in its units of a femtosecond."""
+    """Return the names of what changes in a VCD at a time or later, in its units of a femtosecond.
+
+    Read line by line: pyvcd's reader refuses names like Amaranth's `$signal`.
+    """
     names: dict[str, str] = {}
     scopes: list[str] = []
     found = set[str]()
