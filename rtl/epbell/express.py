@@ -42,6 +42,8 @@ _BELLS = ("mu", "edma")
 _PLACE = data.StructLayout({"vector": 2, "block": 60, "bar": 3, "function": 8})
 """Where a write goes: the 16 bytes of the PCI address, and which dword of them; BAR and function."""
 
+_ONES = {name: (1 << width) - 1 for name, width in (("vector", 2), ("block", 60), ("bar", 3), ("function", 8))}
+
 
 class Promises(wiring.Signature):
     """Between the express lane and what rings, in the direction of the promises.
@@ -159,7 +161,8 @@ class Express(wiring.Component):
         settling: Any = Signal(_SETTLE)
         m.d.sync += settling.eq(Cat(self.aimed, settling))
         self._stirred: Any = self.aimed | settling.any()
-        self._candidate: Any = Signal(_PLACE, name="candidate", reset_less=True)
+        # It begins with ones for synthesis: else it would be one with the address that the windows look at, far away.
+        self._candidate: Any = Signal(_PLACE, name="candidate", reset_less=True, init=_ONES)
         self._known: Any = {bell: Signal(name=f"{bell}_known") for bell in _BELLS}
         self._places: Any = {bell: Signal(_PLACE, name=f"{bell}_place", reset_less=True) for bell in _BELLS}
         beat = self._take(m)
