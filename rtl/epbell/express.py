@@ -177,28 +177,36 @@ class Express(wiring.Component):
         """Keep of a beat what counts, where it goes and how that compares, and whether the way in was empty."""
         lanes, user, words = self._lanes, usp.request_user(self._width, self.tuser), Cat(self.tdata, self.tdata)[:128]
         header, place = _header(words), _place(words)
+        starts, ends = self.accepted & user.sop, self.accepted & self.tlast & ~user.discontinue
+        opens = starts & ~user.discontinue & (Cat(user.first_be, user.last_be) == 0x0F)
+        ended = self.tkeep == (0x1F if lanes >= 8 else 1)
+        writes = (header["kind"] == RequestType.MEM_WRITE) & (header["length"] == 1)
+        counts = {
+            "came": self.accepted,
+            "starts": starts,  # a packet
+            "opens": opens,  # it may be a candidate
+            "ends": ends & ended & ~starts,
+            "whole": opens & ends & ended & writes,  # it is one, all in this beat, if the way in was empty
+        }
         values = {
-            "sop": user.sop,
             "last": self.tlast,
             "gone": user.discontinue,
-            "enabled": Cat(user.first_be, user.last_be) == 0x0F,
             "full": self.tkeep.all(),
-            "ends": self.tkeep == (0x1F if lanes >= 8 else 1),
-            "writes": (header["kind"] == RequestType.MEM_WRITE) & (header["length"] == 1),
+            "writes": writes,
             "place": place,
             **{f"{bell}_address": _same(_address(bell, place), _address(bell, self._places[bell])) for bell in _BELLS},
             **{f"{bell}_function": _same(_function(place), _function(self._places[bell])) for bell in _BELLS},
         }
         beat = {name: Signal.like(value, name=f"beat_{name}", reset_less=True) for name, value in values.items()}
-        came, fresh = Signal(name="came"), Signal(name="fresh")
+        beat |= {name: Signal(name=f"beat_{name}") for name in counts}
+        fresh = Signal(name="fresh")
         before: Any = Signal(_IDLE - 1, name="was_idle")
         m.d.sync += [
-            *(beat[name].eq(value) for name, value in values.items()),
-            came.eq(self.accepted),
+            *(beat[name].eq(value) for name, value in (counts | values).items()),
             before.eq(Cat(self.idle, before)),
             fresh.eq(self.idle & before.all()),
         ]
-        return SimpleNamespace(**beat, came=came, fresh=fresh)
+        return SimpleNamespace(**beat, fresh=fresh)
 
     def _follow(self, m: Any, beat: Any) -> tuple[Any, dict[str, Any]]:
         """Follow a candidate; return "it has come to its end", and whether its place is each of those that are kept."""
@@ -206,22 +214,21 @@ class Express(wiring.Component):
         address, function = (
             {bell: getattr(beat, f"{bell}_{part}").all() for bell in _BELLS} for part in ("address", "function")
         )
-        begins: Any = beat.came & beat.sop & ~beat.gone & beat.fresh & beat.enabled
-        ends: Any = beat.came & beat.last & ~beat.gone
-        starts = entered = beat.came & beat.sop
+        begins: Any = beat.opens & beat.fresh
+        entered: Any = beat.starts
         if self._lanes >= 8:
-            whole = begins & ends & beat.writes & beat.ends
+            whole = beat.whole & beat.fresh
             hits = {bell: address[bell] & function[bell] for bell in _BELLS}
         else:
             goes_on = ~beat.last & beat.full
             if self._lanes == 2:
                 opened = self._step(m, beat, "opened", begins & goes_on)
-                begins, entered = beat.came & ~beat.sop & ~beat.gone & opened, beat.came & opened
+                begins, entered = beat.came & ~beat.starts & ~beat.gone & opened, beat.came & opened
                 address = {bell: self._step(m, beat, f"{bell}_address", address[bell]) for bell in _BELLS}
             headed = self._step(m, beat, "headed", begins & goes_on & beat.writes)
             hits = {bell: self._step(m, beat, f"{bell}_hit", address[bell] & function[bell]) for bell in _BELLS}
-            whole = headed & ends & ~beat.sop & beat.ends
-        with m.If(starts):
+            whole = headed & beat.ends
+        with m.If(beat.starts):
             m.d.sync += [candidate.vector.eq(place.vector), candidate.block.eq(place.block)]
         with m.If(entered):
             m.d.sync += [candidate.bar.eq(place.bar), candidate.function.eq(place.function)]
@@ -237,13 +244,13 @@ class Express(wiring.Component):
         """Keep the place of a candidate that rings."""
         alone: Any = Signal()  # there is a candidate, and nothing has begun behind it
         made: Any = Signal(name="was_made")
-        stays = alone & ~(beat.came & beat.sop) & ~made
+        stays = alone & ~beat.starts & ~made
         m.d.sync += [alone.eq((whole | stays) & ~self._stirred), made.eq(self.made)]
         for bell, rings in (("mu", self.bells.rung_mu.any()), ("edma", self.bells.rung_edma)):
             rang: Any = Signal(name=f"{bell}_rang")
             known, learned = self._known[bell], alone & rang & ~self._stirred
             m.d.sync += [rang.eq(rings), known.eq((known & ~self.aimed) | learned)]
-            with m.If(learned):
+            with m.If(alone & rang):  # which place it is does not matter while none is known
                 m.d.sync += self._places[bell].eq(self._candidate)
 
     def _promise(self, m: Any, beat: Any, whole: Any, hits: dict[str, Any]) -> Any:
@@ -267,7 +274,7 @@ class Express(wiring.Component):
         bells = self.bells
         begun: Any = Signal()
         clocks: Any = Signal(range(HELD + 1))  # of the promise
-        begins = beat.came & beat.sop & beat.fresh
+        begins = beat.starts & beat.fresh
         rung: Any = Cat(bells.rung_mu, bells.rung_edma)
         m.d.sync += [
             begun.eq(begins),
@@ -285,10 +292,9 @@ class Express(wiring.Component):
             return
         age: Any = Signal(LATENCY_BITS + 1)  # in the highest bit, that it is more than the others can hold
         goes_on: Any = Signal(name="packet_goes_on")
-        starts, ends = beat.came & beat.sop, beat.came & beat.last
         m.d.sync += [
-            goes_on.eq((starts | goes_on) & ~ends),
-            age.eq(Mux(starts, AHEAD, age + (goes_on & ~age[LATENCY_BITS]))),
+            goes_on.eq((beat.starts | goes_on) & ~(beat.came & beat.last)),
+            age.eq(Mux(beat.starts, AHEAD, age + (goes_on & ~age[LATENCY_BITS]))),
         ]
         m.d.comb += self.bells.age.eq(shown(age))
 

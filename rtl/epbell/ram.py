@@ -29,7 +29,7 @@ class Ram(wiring.Component):
     In clock 0, that of the handshake, a master is chosen; in clock 1 the banks' rows are computed, and a write is
     turned to its banks; in clock 2 the banks are read, in 3 they are written. What is read goes from the block RAM into
     its own output register in clock 3, is replaced by what was just being written in clock 4 if it has to be, is turned
-    back in clock 5, and is there in clock 6.
+    back in clocks 4 and 5, and is there in clock 6.
 
     Parameters
     ----------
@@ -114,12 +114,15 @@ class Ram(wiring.Component):
         for index, rows in enumerate(zip(w_rows, r_rows, strict=True)):
             word, strobe = words.word_select(index, 32), strobes.word_select(index, 4)
             shown.append(self._bank(m, index, word, strobe, *rows))
-        r_data: Any = _rotate_up(m, Cat(*shown), back, 32, "r_data")
+        # By half of the lanes, or not, in the clock before: each clock has half of the multiplexers.
+        half = _rotate_up(m, Cat(*shown), back[-1:], 16 * self._lanes, "r_half")
+        half, rest = _later(m, half, 1, "r_half_turned"), _later(m, back[:-1], 1, "r_rest")
+        r_data: Any = _rotate_up(m, half, rest, 32, "r_data")
         m.d.comb += self.r_data.as_value().eq(_later(m, r_data, 1, "r_data_turned"))
         return m
 
     def _bank(self, m: Any, index: int, word: Any, strobe: Any, w_row: Any, r_row: Any) -> Any:
-        """Build a bank; return the dword of the read that was asked of it three clocks ago.
+        """Build a bank; return the dword of the read that was asked of it two clocks ago.
 
         In a clock with a write and a read of one row the bank gives anything for the bytes that are written. This read
         comes after the write, and gets these bytes from beside the bank.
@@ -139,18 +142,17 @@ class Ram(wiring.Component):
             read.addr.eq(r_row),
             read.en.eq(1),
         ]
-        right = Cat(Mux(newer[n], beside.word_select(n, 8), kept.word_select(n, 8)) for n in range(4))
-        return _later(m, right, 1, f"bank{index}_right")
+        return Cat(Mux(newer[n], beside.word_select(n, 8), kept.word_select(n, 8)) for n in range(4))
 
-    def _rows(self, m: Any, address: Any, name: str) -> list[Any]:
-        """Row of each bank, a clock later: the next one for the banks below the first dword's."""
+    def _rows(self, m: Any, address: Any, name: str, clocks: int) -> list[Any]:
+        """Row of each bank, so many clocks later: the next one for the banks below the first dword's."""
         shift = exact_log2(self._lanes)
-        found = []
-        for bank in range(self._lanes):
-            next_row = address[:shift] > bank if bank < self._lanes - 1 else 0
-            row: Any = (address[shift:] + next_row)[: len(address) - shift]
-            found.append(_later(m, row, 1, f"{name}_row{bank}"))
-        return found
+        row, lane = address[shift:], address[:shift]
+        below: Any = Cat(lane > bank for bank in range(self._lanes - 1))
+        then: Any = (row + 1)[: len(row)]
+        row, then, below = (_later(m, value, clocks - 1, f"{name}_rows") for value in (row, then, below))
+        chosen = [*(Mux(lower, then, row) for lower in below), row]
+        return [_later(m, value, 1, f"{name}_row{bank}") for bank, value in enumerate(chosen)]
 
     def _write_side(self, m: Any) -> tuple[Any, Any, list[Any]]:
         """Choose a master, turn its dwords to their banks, wait a clock; return words, strobes and rows for the banks.
@@ -160,7 +162,6 @@ class Ram(wiring.Component):
         m.submodules.w_share = share = Share(self._patience)
         shift = exact_log2(self._lanes)
         cpu = share.cpu_ready
-        host_strb = Mux(self.host_w_valid, self.host_w_strb.as_value(), 0)
         m.d.comb += [
             share.host_wants.eq(self.host_w_valid),
             share.cpu_wants.eq(self.cpu_w_valid),
@@ -168,16 +169,17 @@ class Ram(wiring.Component):
             self.cpu_w_ready.eq(cpu),
         ]
         address: Any = _later(m, Mux(cpu, self.cpu_w_addr, self.host_w_addr), 1, "w_addr")
-        strobes: Any = _later(m, Mux(cpu, self.cpu_w_strb, host_strb), 1, "w_strb")
+        strobes: Any = _later(m, Mux(cpu, self.cpu_w_strb, self.host_w_strb.as_value()), 1, "w_strb")
+        written = _later(m, cpu | self.host_w_valid, 2, "w_there")
         low = Mux(cpu, self.cpu_w_data, self.host_w_data[0])
         words: Any = _later(m, Cat(low, self.host_w_data.as_value()[32:]), 1, "w_data")
         words = _rotate_up(m, words, address[:shift], 32, "w_data")
         strobes = _rotate_up(m, strobes, address[:shift], 4, "w_strb")
-        rows = [_later(m, row, 1, f"{row.name}_late") for row in self._rows(m, address, "w")]
-        return _later(m, words, 2, "w_data_turned"), _later(m, strobes, 2, "w_strb_turned"), rows
+        strobes = _later(m, strobes, 1, "w_strb_turned") & written.replicate(len(strobes))
+        return _later(m, words, 2, "w_data_turned"), _later(m, strobes, 1, "w_strb_late"), self._rows(m, address, "w", 2)
 
     def _read_side(self, m: Any) -> tuple[list[Any], Any]:
-        """Choose a master; return rows for the banks, and three clocks later how far to turn the dwords."""
+        """Choose a master; return rows for the banks, and two clocks later how far to turn the dwords."""
         m.submodules.r_share = share = Share(self._patience)
         shift = exact_log2(self._lanes)
         m.d.comb += [
@@ -187,8 +189,8 @@ class Ram(wiring.Component):
             self.cpu_r_ready.eq(share.cpu_ready),
         ]
         address: Any = _later(m, Mux(share.cpu_ready, self.cpu_r_addr, self.host_r_addr), 1, "r_addr")
-        back = _later(m, (Const(0, shift) - address[:shift])[:shift], 4, "r_back")
-        return self._rows(m, address, "r"), back
+        back = _later(m, (Const(0, shift) - address[:shift])[:shift], 3, "r_back")
+        return self._rows(m, address, "r", 1), back
 
 
 def _later(m: Any, value: Any, clocks: int, name: str) -> Any:

@@ -28,9 +28,10 @@ handshake is in the same clock: :data:`WRITE_CLOCKS` later."""
 class RegisterPages(wiring.Component):
     """Connects the host and the CPU to the register ports of the pages.
 
-    The CPU reaches every page, the host those that are meant for it; only these need an arbiter, one for writing and
-    one for reading (:class:`Share`). Masters that access different pages, or the same page in different directions, do
-    not notice each other.
+    The CPU reaches every page, the host those that are meant for it. They meet where both want the same of these in the
+    same direction; an arbiter for each direction (:class:`Share`) sees to that. Masters that access different pages, or
+    the same page in different directions, do not notice each other, but that the host waits in the clock that becomes
+    the CPU's, whatever it wants in it.
 
     The handshakes define the order: a read finds what the writes whose handshake was in an earlier clock have left, and
     nothing of the others. Behind them is a pipeline that never stands, the same for all pages: the access is at the
@@ -56,8 +57,8 @@ class RegisterPages(wiring.Component):
     Attributes
     ----------
     host_w_valid, host_w_ready, host_w_pages, host_w_addr, host_w_data, host_w_strb
-        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on flip-flops and the
-        page only.
+        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on flip-flops only, and
+        on whether the page is one of `aside`: one LUT.
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
         Read of the host; ``host_r_ready`` as for writing. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
         handshake, for that clock only.
@@ -146,27 +147,27 @@ class RegisterPages(wiring.Component):
 
     def _merge(self, m: Any, way: str) -> None:
         """Grant one direction of every page, and put what is granted at its port in the next clock."""
-        host_may: list[Value] = []
-        cpu_waits: list[Value] = []
+        m.submodules[f"{way}_share"] = share = Share(self._patience)
+        cpu_valid, host_valid = getattr(self, f"cpu_{way}_valid"), getattr(self, f"host_{way}_valid")
+        beside: Any = Const(0)  # the host's access is one that never waits
+        meets: list[Value] = []
         for index, name in enumerate(self._names):
-            cpu_wants = getattr(self, f"cpu_{way}_valid") & getattr(self, f"cpu_{way}_pages")[index]
+            cpu_wants = cpu_valid & getattr(self, f"cpu_{way}_pages")[index]
             host_wants: Any = Const(0)
             if name in self._host_names:
                 page = getattr(self, f"host_{way}_pages")[self._host_names.index(name)]
                 if way == "w" and name in self._aside:
-                    host_may.append(page)
+                    beside |= page
                 else:
-                    m.submodules[f"{name}_{way}"] = share = Share(self._patience)
-                    wants = getattr(self, f"host_{way}_valid") & page
-                    host_wants = wants & share.host_ready
-                    m.d.comb += [share.host_wants.eq(wants), share.cpu_wants.eq(cpu_wants), share.hold.eq(self.hold)]
-                    host_may.append(page & share.host_ready)
-                    cpu_waits.append(cpu_wants & host_wants)
+                    host_wants = host_valid & page & share.host_ready
+                    meets.append(page & getattr(self, f"cpu_{way}_pages")[index])
             self._access(m, name, way, host_wants, cpu_wants & ~self.hold)
         m.d.comb += [
-            getattr(self, f"host_{way}_ready").eq(any_of(host_may)),
-            # Of two ORs behind each other the shorter one: it asks for a page that is shared, not for each.
-            getattr(self, f"cpu_{way}_ready").eq(getattr(self, f"cpu_{way}_valid") & ~self.hold & ~any_of(cpu_waits)),
+            share.host_wants.eq(host_valid & any_of(meets)),
+            share.cpu_wants.eq(cpu_valid),
+            share.hold.eq(self.hold),
+            getattr(self, f"host_{way}_ready").eq(share.host_ready | beside),
+            getattr(self, f"cpu_{way}_ready").eq(share.cpu_ready),
         ]
 
     def _access(self, m: Any, name: str, way: str, host: Any, cpu: Any) -> None:

@@ -40,7 +40,7 @@ class Queue(wiring.Component):
     Attributes
     ----------
     i_valid, i_ready, i_data : In(1), Out(1), In(layout)
-        Way in. ``i_ready`` depends on flip-flops only.
+        Way in. ``i_ready`` is a flip-flop; full, the queue is ready again two clocks after an entry has left.
     o_valid, o_ready, o_data : Out(1), In(1), Out(layout)
         Way out, out of flip-flops: an entry can leave in the clock after it came.
 
@@ -63,7 +63,7 @@ class Queue(wiring.Component):
         self._layout, self._depth = layout, depth
         super().__init__({
             "i_valid": In(1),
-            "i_ready": Out(1),
+            "i_ready": Out(1, init=1),
             "i_data": In(layout),
             "o_valid": Out(1),
             "o_ready": In(1),
@@ -76,17 +76,20 @@ class Queue(wiring.Component):
         m.submodules.fifo = fifo = SyncFIFO(width=self._layout.size, depth=self._depth)
         moves: Any = Signal()  # the register may take another entry
         shown: Any = Signal(self._layout, reset_less=True)
+        comes: Any = Signal()
+        last = fifo.w_level == self._depth - 1  # place
+        m.d.sync += self.i_ready.eq((fifo.w_level < self._depth - 1) | (last & ~comes))
         m.d.comb += [
+            comes.eq(self.i_valid & self.i_ready),
             moves.eq(~self.o_valid | self.o_ready),
-            self.i_ready.eq(fifo.w_rdy),
             fifo.w_data.eq(self.i_data.as_value()),
-            fifo.w_en.eq(self.i_valid & ~(moves & ~fifo.r_rdy)),
+            fifo.w_en.eq(comes & ~(moves & ~fifo.r_rdy)),
             fifo.r_en.eq(moves),
             self.o_data.eq(shown),
         ]
         with m.If(moves):
             m.d.sync += [
-                self.o_valid.eq(fifo.r_rdy | self.i_valid),
+                self.o_valid.eq(fifo.r_rdy | comes),
                 shown.as_value().eq(Mux(fifo.r_rdy, fifo.r_data, self.i_data.as_value())),
             ]
         return m
