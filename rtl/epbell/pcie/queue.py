@@ -40,7 +40,7 @@ class Queue(wiring.Component):
     Attributes
     ----------
     i_valid, i_ready, i_data : In(1), Out(1), In(layout)
-        Way in. ``i_ready`` is a flip-flop; full, the queue is ready again two clocks after an entry has left.
+        Way in. ``i_ready`` is a flip-flop.
     o_valid, o_ready, o_data : Out(1), In(1), Out(layout)
         Way out, out of flip-flops: an entry can leave in the clock after it came.
 
@@ -77,8 +77,8 @@ class Queue(wiring.Component):
         moves: Any = Signal()  # the register may take another entry
         shown: Any = Signal(self._layout, reset_less=True)
         comes: Any = Signal()
-        last = fifo.w_level == self._depth - 1  # place
-        m.d.sync += self.i_ready.eq((fifo.w_level < self._depth - 1) | (last & ~comes))
+        fills = (fifo.w_level == self._depth) | (comes & (fifo.w_level == self._depth - 1))
+        m.d.sync += self.i_ready.eq(moves | ~fills)
         m.d.comb += [
             comes.eq(self.i_valid & self.i_ready),
             moves.eq(~self.o_valid | self.o_ready),
