@@ -8,7 +8,7 @@ docs/endpoint.md has the whole story.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Assert, Cat, Module
+from amaranth.hdl import Assert, Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -293,16 +293,28 @@ class Endpoint(wiring.Component):
         pages: Any = self._pages
         unit = [cpu.w_pages[_PAGES.index(name)] for name in ("mu_a", "mu_b")]
         asked = cpu.w_page_valid & any_of(unit)
+        aimed: Any = Signal()  # beside the page's own enable, which is far away in an FPGA
+        m.d.sync += aimed.eq(self._aims())
         m.d.comb += [
             *(getattr(express, name).eq(getattr(cq, name)) for name in ("tdata", "tkeep", "tuser", "tlast")),
             express.accepted.eq(cq.tvalid & cq.tready),
             express.idle.eq(self._parser.idle & self._target.idle),
-            express.aimed.eq(pages.iatu.w_en & pages.iatu.w_addr[_INBOUND_BIT]),
+            express.aimed.eq(aimed),
             express.cpu_writes.eq(asked | pages.mu_a.w_en | pages.mu_b.w_en),
             express.made.eq(pages.host_made.any()),
             pages.hold.eq(express.outstanding),
         ]
         wiring.connect(m, express.bells, self._blocks.promises)
+
+    def _aims(self) -> Any:
+        """A write to a register of an inbound window is asked for, and may be at the page's port in the next clock."""
+        cpu, target = self._cpu, self._target
+        aims: Any = cpu.w_page_valid & cpu.w_pages[_PAGES.index("iatu")] & cpu.w_addr[_INBOUND_BIT]
+        aims &= ~self._express.outstanding
+        if "iatu" in self._host_names:
+            page = target.bus_pages[self._host_names.index("iatu")]
+            aims |= target.bus_valid & page & target.bus_addr[_INBOUND_BIT]
+        return aims
 
     def _answers(self, m: Any) -> None:
         """Way back: queue, read engine, completions."""

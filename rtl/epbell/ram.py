@@ -176,7 +176,8 @@ class Ram(wiring.Component):
         words = _rotate_up(m, words, address[:shift], 32, "w_data")
         strobes = _rotate_up(m, strobes, address[:shift], 4, "w_strb")
         strobes = _later(m, strobes, 1, "w_strb_turned") & written.replicate(len(strobes))
-        return _later(m, words, 2, "w_data_turned"), _later(m, strobes, 1, "w_strb_late"), self._rows(m, address, "w", 2)
+        rows = self._rows(m, address, "w", 2)
+        return _later(m, words, 2, "w_data_turned"), _later(m, strobes, 1, "w_strb_late"), rows
 
     def _read_side(self, m: Any) -> tuple[list[Any], Any]:
         """Choose a master; return rows for the banks, and two clocks later how far to turn the dwords."""

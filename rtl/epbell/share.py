@@ -29,7 +29,7 @@ class Share(wiring.Component):
     """Arbiter of one port between the host and the CPU.
 
     The host has the port whenever it wants it, unless the CPU has been kept waiting for `patience` clocks: then one
-    clock belongs to the CPU. ``host_ready`` depends on flip-flops only, and on ``hold``.
+    clock belongs to the CPU.
 
     Parameters
     ----------
@@ -41,13 +41,15 @@ class Share(wiring.Component):
     host_wants : In(1)
         The host would use the port in this cycle.
     host_ready : Out(1)
-        The host may.
+        The host may. A flip-flop.
     cpu_wants : In(1)
         The CPU would use the port in this cycle, and keeps asking until it may.
     cpu_ready : Out(1)
         The CPU may.
     hold : In(1)
-        The CPU may not, whoever else uses the port; it waits, and its clock comes when this is over.
+        The CPU may not, whoever else uses the port. In the first clock of this nobody may, if it was to be the CPU's;
+        from the second one on the port is the host's alone. The clocks count as waiting: the CPU's clock is the second
+        one behind this at the latest.
 
     Raises
     ------
@@ -78,10 +80,10 @@ class Share(wiring.Component):
         waited: Any = Signal(range(self._patience))
         refused = self.cpu_wants & ~self.cpu_ready
         m.d.comb += [
-            self.host_ready.eq(~turn | self.hold),
+            self.host_ready.eq(~turn),
             self.cpu_ready.eq(self.cpu_wants & ~self.hold & (turn | ~self.host_wants)),
         ]
-        m.d.sync += turn.eq(refused & (waited == self._patience - 1))
+        m.d.sync += turn.eq(refused & (waited == self._patience - 1) & ~self.hold)
         with m.If(~refused):
             m.d.sync += waited.eq(0)
         with m.Elif(waited != self._patience - 1):

@@ -105,19 +105,23 @@ class _Share(Bench):
             m.d.sync += waited.eq(0)
         alone = self.cpu_wants & ~self.host_wants & ~self.hold
         checks.forward("who wants the port alone has it", ~alone | cpu)
+        late = checks.past(self.hold, "held")  # not in its first clock
         checks.forward(
-            "the port does not stand idle while both want it", ~(self.cpu_wants & self.host_wants) | host | cpu
+            "the port does not stand idle while both want it",
+            ~(self.cpu_wants & self.host_wants) | host | cpu | (self.hold & ~late),
         )
         checks.backward("the port is never given to both", ~(host & cpu))
         checks.backward("the CPU may only when it wants", ~dut.cpu_ready | self.cpu_wants)
         inside, last = Inside(dut), self.patience - 1
         counted = Mux(waited < last, waited, last)
         checks.invariant("the clocks of its wait are counted", inside.signal("waited") == counted)
-        checks.invariant("then it has its turn", inside.signal("turn") == (waited == self.patience))
-        over = self.cpu_wants & (waited == self.patience) & ~self.hold
-        checks.forward("the CPU waits no longer than its patience, or until what holds it up is over", ~over | cpu)
-        checks.backward("nothing of the CPU's while that is so, and all of the host's",
-                        ~self.hold | (~dut.cpu_ready & dut.host_ready))  # fmt: skip
+        due = checks.past(self.cpu_wants & ~dut.cpu_ready & (waited >= last) & ~self.hold, "due")
+        checks.invariant("then it has its turn", inside.signal("turn") == due)
+        over = self.cpu_wants & (waited == self.patience) & ~self.hold & ~late
+        checks.forward("the CPU waits no longer than its patience, or than to the second clock behind what holds it up",
+                       ~over | cpu)  # fmt: skip
+        checks.backward("nothing of the CPU's while that is so, and from the second clock on all of the host's",
+                        ~self.hold | (~dut.cpu_ready & (dut.host_ready | ~late)))  # fmt: skip
         before = checks.past(~dut.host_ready, "host_refused")
         checks.backward(
             "the host is refused only for a CPU that waited",
@@ -125,7 +129,7 @@ class _Share(Bench):
         )
         checks.backward("the host is refused one clock at a time", ~(before & self.host_wants) | dut.host_ready)
         checks.cover("the host is refused", self.host_wants & ~dut.host_ready)
-        held = checks.past(self.hold & self.cpu_wants, "held_up")
+        held = checks.past(late & self.cpu_wants, "held_up")
         checks.cover("the CPU is held up, and has its turn then", held & self.host_wants & cpu)
 
 

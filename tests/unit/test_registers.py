@@ -103,7 +103,7 @@ def test_the_handshakes_are_the_order(tmp_path: Path, host: float, cpu: float) -
         held_up = met = hold = 0
         for clock in range(CLOCKS):
             # What holds the CPU up has gaps between, if only of a clock.
-            hold = hold - 1 if hold else rng.choice((0, 0, 0, 1, 9)) if clock % 16 == 0 else 0
+            was_held, hold = hold, hold - 1 if hold else rng.choice((0, 0, 0, 1, 9)) if clock % 16 == 0 else 0
             ctx.set(pages.hold, hold != 0)
             for (master, _), one in ways.items():
                 one.offer(host if master == "host" else cpu)
@@ -113,7 +113,8 @@ def test_the_handshakes_are_the_order(tmp_path: Path, host: float, cpu: float) -
                 held_up += one.waited == 1
                 if hold and key[0] == "cpu":
                     assert granted[key] is None, (clock, key, "granted beside a promise")
-                    continue
+                if (hold or was_held) and key[0] == "cpu":
+                    continue  # its turn may be in the next clock
                 assert one.waited <= (PATIENCE if key[0] == "cpu" else 1), (clock, key, "waits too long")
             for master in ("host", "cpu"):
                 if read := granted[master, "r"]:

@@ -56,9 +56,9 @@ def test_random_requests() -> None:
 
 @pytest.mark.parametrize("waits", [1, 3, 5, 9])
 def test_its_turn_waits_while_it_is_held_up(waits: int) -> None:
-    """The port is the host's alone meanwhile; the CPU's turn comes in the clock after, if it has waited for so long."""
+    """The port is the host's alone meanwhile; the CPU's turn comes in the second clock after, if it has waited enough."""
     dut, patience = Share(4), 4
-    turn = max(waits, patience)
+    turn = max(waits + 1, patience)
     grants: list[tuple[int, int]] = []
 
     async def bench(ctx: Any) -> None:
@@ -73,6 +73,23 @@ def test_its_turn_waits_while_it_is_held_up(waits: int) -> None:
 
     run(dut, bench)
     assert grants == [(int(clock != turn), int(clock == turn)) for clock in range(len(grants))]
+
+
+def test_held_up_in_its_turn() -> None:
+    """The CPU's clock is nobody's if it is held up in it; the port is the host's behind that, and then the CPU's."""
+    dut = Share(4)
+    grants: list[tuple[int, int]] = []
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.host_wants, 1)
+        ctx.set(dut.cpu_wants, 1)
+        for hold in (0, 0, 0, 0, 1, 1, 1, 0, 0, 0):
+            ctx.set(dut.hold, hold)
+            grants.append((ctx.get(dut.host_ready), ctx.get(dut.cpu_ready)))
+            await ctx.tick()
+
+    run(dut, bench)
+    assert grants == [*[(1, 0)] * 4, (0, 0), *[(1, 0)] * 3, (0, 1), (1, 0)]
 
 
 def test_held_up_alone() -> None:

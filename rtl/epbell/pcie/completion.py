@@ -201,8 +201,6 @@ class CompletionSender(wiring.Component):
 
 
 def _count(m: Any, number: Any, up: Any, down: Any) -> None:
-    """Count up and down, both from flip-flops: only the choice waits for what is to be counted."""
-    with m.If(up & ~down):
-        m.d.sync += number.eq(number + 1)
-    with m.Elif(down & ~up):
-        m.d.sync += number.eq(number - 1)
+    """Count up and down, both from flip-flops: only whether to count at all waits for `down`."""
+    with m.If(up ^ down):
+        m.d.sync += number.eq(Mux(up, number + 1, number - 1))
