@@ -307,7 +307,7 @@ class Endpoint(wiring.Component):
         wiring.connect(m, express.bells, self._blocks.promises)
 
     def _aims(self) -> Any:
-        """A write to a register of an inbound window is asked for, and may be at the page's port in the next clock."""
+        """Return "a write to a register of an inbound window is asked for": in the next clock it may be at the port."""
         cpu, target = self._cpu, self._target
         aims: Any = cpu.w_page_valid & cpu.w_pages[_PAGES.index("iatu")] & cpu.w_addr[_INBOUND_BIT]
         aims &= ~self._express.outstanding

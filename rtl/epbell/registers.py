@@ -57,8 +57,8 @@ class RegisterPages(wiring.Component):
     Attributes
     ----------
     host_w_valid, host_w_ready, host_w_pages, host_w_addr, host_w_data, host_w_strb
-        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on a flip-flop, and on
-        whether the page is one of `aside`.
+        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on a flip-flop,
+        and on whether the page is one of `aside`.
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
         Read of the host; ``host_r_ready`` as for writing. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
         handshake, for that clock only.

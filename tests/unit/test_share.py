@@ -56,7 +56,7 @@ def test_random_requests() -> None:
 
 @pytest.mark.parametrize("waits", [1, 3, 5, 9])
 def test_its_turn_waits_while_it_is_held_up(waits: int) -> None:
-    """The port is the host's alone meanwhile; the CPU's turn comes in the second clock after, if it has waited enough."""
+    """The port is the host's alone meanwhile; the CPU's turn comes in the second clock after, if it waited enough."""
     dut, patience = Share(4), 4
     turn = max(waits + 1, patience)
     grants: list[tuple[int, int]] = []
