@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -96,18 +96,18 @@ class ConfigReader(wiring.Component):
         m: Any = Module()
         hard, bars = self.hard, self.bars
         which: Any = Signal(range(BARS))
-        answered: Any = Signal()  # any read since the reset
+        turn: Any = Signal(BARS)  # the same, one-hot; zero until a read has been answered since the reset
+        answered = turn.any()
         rests: Any = Signal(range(self._rest + 2))  # clocks for which nothing is asked for
         m.d.comb += hard.addr.eq(_BAR0 + which)
         with m.If(hard.read & hard.read_write_done):
-            m.d.sync += [hard.read.eq(0), answered.eq(1)]
+            m.d.sync += [hard.read.eq(0), turn.eq(Mux(answered, turn.rotate_left(1), 1))]
+            for bar, loads in zip(bars, turn, strict=True):
+                with m.If(loads):
+                    m.d.sync += bar.eq(hard.read_data)
             with m.If(answered):
                 m.d.sync += which.eq(which + 1)
-                with m.Switch(which):
-                    for number, bar in enumerate(bars):
-                        with m.Case(number):
-                            m.d.sync += bar.eq(hard.read_data)
-                with m.If(which == BARS - 1):
+                with m.If(turn[-1]):
                     m.d.sync += [which.eq(0), rests.eq(self._rest)]
         with m.Elif(rests.any()):
             m.d.sync += rests.eq(rests - 1)
