@@ -90,13 +90,15 @@ class Fence(wiring.Component):
         took: Any = Signal()  # the oldest place has been left in the clock before
         ahead = [Signal(_BITS, name=f"ahead{n}") for n in range(self._depth)]
         waits: Any = Signal(self._depth)
-        front: Any = Signal(_BITS)  # ahead of the oldest
+        counted: Any = Signal(_BITS)  # ahead of the oldest, but for the one that left in the clock before
+        leaves: Any = Signal()
+        front: Any = Signal(_BITS)  # without that
         present: Any = Signal()
         before: Any = Signal(_BITS)  # ahead of what was marked, or taken early
         gone = self.flush | self.forget
         takes_early = self.taken & ~self.open
         fresh: Any = Signal(_BITS)  # ahead of what was raised, or marked
-        m.d.comb += fresh.eq(_less(recent, left))
+        m.d.comb += [fresh.eq(_less(recent, left)), front.eq(_less(counted, leaves))]
         puts = newest & raised.replicate(self._depth)
         looks = any_of([Mux(place, count, 0) for place, count in zip(oldest, ahead, strict=True)])
         m.d.sync += [
@@ -107,10 +109,11 @@ class Fence(wiring.Component):
             marked.eq(self.mark & ~gone),
             early.eq(takes_early & ~gone),
             took.eq(self.taken & ~gone),
-            front.eq(_less(looks, left)),
+            counted.eq(looks),
+            leaves.eq(left),
             present.eq((oldest & waits).any() & ~self.taken & ~gone),
             self.open.eq(present & ~front.any() & ~self.taken & ~gone),
-            before.eq(Mux(marked, fresh, _less(Mux(early, front, before), left))),
+            before.eq(Mux(marked, fresh, _less(_less(Mux(early, counted, before), early & leaves), left))),
             self.closed.eq((self.mark | takes_early | marked | early | before.any()) & ~gone),
             waits.eq((waits & ~(oldest & self.taken.replicate(self._depth))) | puts),
         ]
