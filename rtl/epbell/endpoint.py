@@ -377,7 +377,7 @@ class Endpoint(wiring.Component):
         wiring.connect(m, self._blocks.interrupts, interrupts.registers)
         for port, hard in (("_msi", interrupts.msi), ("_msix", interrupts.msix), ("", interrupts.intx)):
             wiring.connect(m, wiring.flipped(getattr(self, f"cfg_interrupt{port}")), hard)
-        for name in ("valid", "write", "addr", "data"):
+        for name in ("valid", "write", "addr", "data", "cancel"):
             m.d.comb += getattr(share, f"mem_{name}").eq(getattr(interrupts, f"mem_{name}"))
         for name in ("valid", "address", "data"):
             m.d.comb += getattr(outbound, f"i_{name}").eq(getattr(interrupts, f"i_{name}"))

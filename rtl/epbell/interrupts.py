@@ -149,7 +149,7 @@ class Interrupts(wiring.Component):
         certain when nothing was raised in the two clocks before.
     host_wrote, host_address, host_written
         The host's writes to the RAM, for :class:`Msix`: up to three clocks late.
-    mem_valid, mem_ready, mem_write, mem_addr, mem_data, mem_rvalid, mem_rdata
+    mem_valid, mem_ready, mem_write, mem_addr, mem_data, mem_cancel, mem_rvalid, mem_rdata
         The RAM, for :class:`Msix`.
     i_valid, i_ready, i_address, i_data : Out(1), In(1), Out(64), Out(32)
         MSI-X message as a memory write; never with ``msix="port"``.
@@ -182,6 +182,7 @@ class Interrupts(wiring.Component):
     mem_write: Any
     mem_addr: Any
     mem_data: Any
+    mem_cancel: Any
     mem_rvalid: Any
     mem_rdata: Any
     i_valid: Any
@@ -224,6 +225,7 @@ class Interrupts(wiring.Component):
             "mem_write": Out(1),
             "mem_addr": Out(self._address),
             "mem_data": Out(32),
+            "mem_cancel": Out(1),
             "mem_rvalid": In(1),
             "mem_rdata": In(32),
             "i_valid": Out(1),
@@ -323,6 +325,7 @@ class Interrupts(wiring.Component):
             self.mem_write.eq(engine.mem_write),
             self.mem_addr.eq(engine.mem_addr),
             self.mem_data.eq(engine.mem_data),
+            self.mem_cancel.eq(engine.mem_cancel),
             engine.mem_rvalid.eq(self.mem_rvalid),
             engine.mem_rdata.eq(self.mem_rdata),
             registers.msix_room.eq(engine.room),

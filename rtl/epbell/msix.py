@@ -99,7 +99,9 @@ class Msix(wiring.Component):
         of which it writes at least one byte.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data : Out(1), In(1), Out(1), Out, Out(32)
         Access to a dword of the RAM. Only ``set_up`` falling takes back a request, in the next clock. Up to four reads
-        are under way.
+        are under way. A write is done when it is ``mem_ready``, a read in that clock or later.
+    mem_cancel : Out(1)
+        There will be no access in the next clock.
     mem_rvalid, mem_rdata : In(1), In(32)
         Read data, in order, one clock after ``mem_ready`` or later.
     i_valid, i_ready, i_address, i_data : Out(1), In(1), Out(64), Out(32)
@@ -146,6 +148,7 @@ class Msix(wiring.Component):
     mem_write: Any
     mem_addr: Any
     mem_data: Any
+    mem_cancel: Any
     mem_rvalid: Any
     mem_rdata: Any
     i_valid: Any
@@ -197,6 +200,7 @@ class Msix(wiring.Component):
             "mem_write": Out(1),
             "mem_addr": Out(address),
             "mem_data": Out(32),
+            "mem_cancel": Out(1),
             "mem_rvalid": In(1),
             "mem_rdata": In(32),
             "i_valid": Out(1),
@@ -271,8 +275,10 @@ class Msix(wiring.Component):
         self._queue: Any = queue
         self._raising: Any = Signal()
         known: Any = Signal()
+        below, same, low = (Signal() for _ in range(3))  # its upper bits and the last one's, its lower bits
         self._oldest: Any = Signal(11)  # of the queue, when it was there in the clock before
         m.d.comb += [
+            known.eq(below | (same & low)),
             queue.w_en.eq(self._raising & known & self._up),
             self.queued.eq(queue.w_en & queue.w_rdy),
             self.taken.eq(queue.r_en & self._up),
@@ -281,10 +287,16 @@ class Msix(wiring.Component):
             self._raising.eq(self.raise_valid),
             queue.w_data.eq(self.raise_vector),
             self._oldest.eq(queue.r_data),
-            known.eq(self._up & (self.raise_vector <= self._last)),
+            below.eq(self._up & (self.raise_vector[5:] < self._last[5:])),
+            same.eq(self._up & (self.raise_vector[5:] == self._last[5:])),
+            low.eq(self.raise_vector[:5] <= self._last[:5]),
             self.refused.eq(self._raising & ~self.queued),
             self.room.eq(self._depth - queue.level),
-            self.full.eq((queue.level + self._raising + self.raise_valid) >= self._depth),
+            self.full.eq(
+                (queue.level >= self._depth)
+                | ((queue.level >= self._depth - 1) & (self._raising | self.raise_valid))
+                | ((queue.level >= self._depth - 2) & self._raising & self.raise_valid)
+            ),
         ]
 
     def _watch(self, m: Any) -> None:
@@ -327,16 +339,17 @@ class Msix(wiring.Component):
         m.submodules.reader = reader = self._reader
         in_table: Any = Signal(len(self.table))  # where its entry is
         word: Any = Signal(len(self.pba))  # of the PBA
-        turned: Any = Signal(32)  # that word, with the vector's bit turned
+        turned: Any = Signal(32)  # that word, with the vector's bit turned, or zero
+        row: Any = Signal(6)  # where that word is, in the PBA and among the pending bits
         reads: Any = Signal()
         wipes = self._state == _State.WIPE
         self._sets: Any = Signal()  # the machine writes a word, as soon as it may
         self._writes: Any = Signal()  # in this clock, the RAM's and our own word
-        row = Mux(wipes, self._wiped, self._vector[5:])
         m.d.sync += [
+            row.eq(Mux(wipes, self._wiped, self._vector[5:])),
             in_table.eq(self.table + (self._vector << 2)),
             word.eq(self.pba + row),
-            turned.eq(self._word ^ bits.bit),
+            turned.eq((self._word ^ bits.bit) & ~wipes.replicate(32)),
             reads.eq(self._up & (self._state == _State.FETCH) & ~reader.done),
         ]
         m.d.comb += [
@@ -349,7 +362,8 @@ class Msix(wiring.Component):
             self.mem_valid.eq((reader.mem_valid | self._sets) & self._up),
             self.mem_write.eq(self._sets),
             self.mem_addr.eq(Mux(self._sets, word, reader.mem_addr)),
-            self.mem_data.eq(turned & ~wipes.replicate(32)),
+            self.mem_data.eq(turned),
+            self.mem_cancel.eq(~self.set_up),
             self._writes.eq(self._sets & self.mem_ready & self._up),
             bits.w_en.eq(self._writes),
             bits.w_index.eq(row),
@@ -423,8 +437,8 @@ class Msix(wiring.Component):
     def _look(self, m: Any) -> None:
         """Merge a raise of a pending vector; pass over the unmasking of one that is not pending."""
         here = self._bits.here
+        m.d.sync += [self._word.eq(self._bits.word), self._held.eq(here)]
         with m.If(self._waited[LOOK - 1]):
-            m.d.sync += [self._word.eq(self._bits.word), self._held.eq(here)]
             m.d.sync += self.merged.eq(self._raised & here)
             with m.If(self._raised == here):
                 self._go(m, _State.IDLE)
@@ -437,8 +451,8 @@ class Msix(wiring.Component):
 
     def _search(self, m: Any) -> None:
         """Take the next pending vector of this word, or go on to the next word."""
+        m.d.sync += [self._word.eq(self._bits.word), self._held.eq(1)]
         with m.If(self._waited[SEARCH - 1]):
-            m.d.sync += [self._word.eq(self._bits.word), self._held.eq(1)]
             with m.If(self._bits.found):
                 m.d.sync += self._vector[:5].eq(self._bits.first)
                 self._go(m, _State.FOUND)

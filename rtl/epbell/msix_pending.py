@@ -39,7 +39,7 @@ class PendingBits(wiring.Component):
     found, first : Out(1), Out(5)
         and the lowest bit of the dword, from its own upwards, that is set: :data:`SEARCH` clocks later.
     w_en, w_index, w_word : In(1), In(6), In(32)
-        Replace a dword; seen by a look in the next clock.
+        Replace a dword; seen by a look two clocks later.
     """
 
     vector: Any
@@ -76,14 +76,20 @@ class PendingBits(wiring.Component):
         reached: Any = Signal(32)  # those of them that are set
         lowest: Any = Signal(32)
         some: Any = Signal()
+        replaces: Any = Signal()  # in this clock
+        index: Any = Signal(6)
+        new: Any = Signal(32)
         position = self.vector[:5]
         m.d.comb += [
-            write.en.eq(self.w_en),
-            write.addr.eq(self.w_index),
-            write.data.eq(self.w_word),
+            write.en.eq(replaces),
+            write.addr.eq(index),
+            write.data.eq(new),
             read.addr.eq(self.vector >> 5),
         ]
         m.d.sync += [
+            replaces.eq(self.w_en),
+            index.eq(self.w_index),
+            new.eq(self.w_word),
             self.word.eq(read.data),
             self.bit.eq(Const(1, 32) << position),
             upwards.eq(Const(0xFFFF_FFFF, 32) << position),

@@ -16,7 +16,7 @@ class RamShare(wiring.Component):
 
     Where both want a port, the one that was not served last goes first. An access is chosen in the clock in which it is
     first there, or after the one before was done, and asked for from the next clock on, until the RAM is ready: that is
-    when it is done. All that the RAM sees comes out of flip-flops, but for an engine that withdraws its access.
+    when it is done. All that the RAM and the engine see comes out of flip-flops.
 
     Parameters
     ----------
@@ -28,9 +28,13 @@ class RamShare(wiring.Component):
     cpu_w_valid, cpu_w_ready, cpu_w_addr, cpu_w_data, cpu_w_strb, cpu_r_valid, cpu_r_ready, cpu_r_addr
         Accesses of the CPU.
     mem_valid, mem_ready, mem_write, mem_addr, mem_data : In(1), Out(1), In(1), In, In(32)
-        Access of the engine, whole dwords. It may withdraw it; another one does not follow in the next clock.
+        Access of the engine, whole dwords. ``mem_ready`` comes in the clock after a read has been chosen, in which it
+        is done at the earliest, and in the clock after a write has been done.
+    mem_cancel : In(1)
+        The engine takes its access back, and offers none in the next clock. From then on it is not asked for, unless it
+        is a read that has been chosen before: that is done.
     mem_rvalid : Out(1)
-        The data of the engine's read are there: ``READ_CLOCKS`` clocks (:mod:`epbell.ram`) after ``mem_ready``.
+        The data of the engine's read are there: ``READ_CLOCKS`` clocks (:mod:`epbell.ram`) after it was done.
     w_valid, w_ready, w_addr, w_data, w_strb, r_valid, r_ready, r_addr
         The RAM's ports.
     """
@@ -48,6 +52,7 @@ class RamShare(wiring.Component):
     mem_write: Any
     mem_addr: Any
     mem_data: Any
+    mem_cancel: Any
     mem_rvalid: Any
     w_valid: Any
     w_ready: Any
@@ -65,6 +70,7 @@ class RamShare(wiring.Component):
             "mem_write": In(1),
             "mem_addr": In(address_width),
             "mem_data": In(32),
+            "mem_cancel": In(1),
             "mem_rvalid": Out(1),
         }
         for prefix, flow, back in (("cpu_", In, Out), ("", Out, In)):
@@ -80,36 +86,37 @@ class RamShare(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Choose for each port."""
         m: Any = Module()
-        writes = self._choose(m, "w", self.mem_valid & self.mem_write, ("data", "strb"))
-        reads = self._choose(m, "r", self.mem_valid & ~self.mem_write, ())
-        m.d.comb += self.mem_ready.eq((writes & self.w_ready) | (reads & self.r_ready))
+        wants = self.mem_valid & ~self.mem_ready
+        writes, _ = self._choose(m, "w", wants & self.mem_write, self.mem_cancel, ("data", "strb"))
+        reads, chosen = self._choose(m, "r", wants & ~self.mem_write, 0, ())
+        m.d.sync += self.mem_ready.eq((writes & self.w_ready) | chosen)
         under_way: Any = Signal(READ_CLOCKS)
-        m.d.sync += under_way.eq(Cat(reads & self.mem_valid & self.r_ready, under_way))
+        m.d.sync += under_way.eq(Cat(reads & self.r_ready, under_way))
         m.d.comb += self.mem_rvalid.eq(under_way[-1])
         return m
 
-    def _choose(self, m: Any, way: str, wants: Any, more: tuple[str, ...]) -> Any:
-        """Connect one direction; return "it is the engine's"."""
+    def _choose(self, m: Any, way: str, wants: Any, withdraws: Any, more: tuple[str, ...]) -> tuple[Any, Any]:
+        """Connect one direction; return "the engine's is asked for" and "the engine's is chosen"."""
         served: Any = Signal(name=f"{way}_served")  # the engine was, last
-        engine: Any = Signal(name=f"{way}_engine")  # one of these is, now
-        cpu: Any = Signal(name=f"{way}_cpu")
+        engine: Any = Signal(name=f"{way}_engine")  # whose access is asked for
         first: Any = Signal(name=f"{way}_first")  # the engine, if there is no other
-        cpu_wants, ready = getattr(self, f"cpu_{way}_valid"), getattr(self, f"{way}_ready")
-        idle = ~engine & ~cpu
+        valid, ready = getattr(self, f"{way}_valid"), getattr(self, f"{way}_ready")
+        cpu_wants = getattr(self, f"cpu_{way}_valid")
+        cpu = valid & ~engine
+        chosen = ~valid & first & ~self.mem_cancel
         m.d.comb += [
             first.eq(wants & ~(cpu_wants & served)),
-            getattr(self, f"{way}_valid").eq(cpu | (engine & self.mem_valid)),
             getattr(self, f"cpu_{way}_ready").eq(cpu & ready),
         ]
-        m.d.sync += [
-            cpu.eq(Mux(cpu, ~ready, idle & cpu_wants & ~first)),
-            engine.eq(Mux(engine, self.mem_valid & ~ready, idle & first)),
-        ]
-        with m.If(ready & (cpu | (engine & self.mem_valid))):
+        m.d.sync += valid.eq(Mux(valid, ~ready & ~(engine & withdraws), Mux(first, ~self.mem_cancel, cpu_wants)))
+        with m.If(valid & ready):
             m.d.sync += served.eq(engine)
-        with m.If(idle):
-            m.d.sync += getattr(self, f"{way}_addr").eq(Mux(first, self.mem_addr, getattr(self, f"cpu_{way}_addr")))
+        with m.If(~valid):
+            m.d.sync += [
+                engine.eq(first),
+                getattr(self, f"{way}_addr").eq(Mux(first, self.mem_addr, getattr(self, f"cpu_{way}_addr"))),
+            ]
             for name in more:
                 of_engine = self.mem_data if name == "data" else 0xF
                 m.d.sync += getattr(self, f"w_{name}").eq(Mux(first, of_engine, getattr(self, f"cpu_w_{name}")))
-        return engine
+        return valid & engine, chosen

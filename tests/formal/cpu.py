@@ -318,6 +318,7 @@ class _RamTurns(Bench):
         "mem_write",
         "mem_addr",
         "mem_data",
+        "mem_cancel",
         "w_ready",
         "r_ready",
     )
@@ -331,27 +332,36 @@ class _RamTurns(Bench):
         m.submodules.dut = dut = self.dut
         m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in self._INPUTS]
         request = Cat(self.mem_addr, self.mem_data, self.mem_write)
-        waits = checks.past(self.mem_valid & ~dut.mem_ready, "engine_waits")
+        waits = checks.past(self.mem_valid & ~dut.mem_ready & ~self.mem_cancel, "engine_waits")
         offered: Any = Signal(len(request), name="engine_offered")
         m.d.sync += offered.eq(request)
+        checks.assume("the engine goes on with what it offers", ~waits | (self.mem_valid & (request == offered)))
         checks.assume(
-            "the engine does not change what it goes on to offer", ~(waits & self.mem_valid) | (request == offered)
+            "it offers nothing after it has taken an access back",
+            ~checks.past(self.mem_cancel, "engine_cancelled") | ~self.mem_valid,
         )
-        of_engine = {"w": Cat(offered[:40], Const(15, 4)), "r": offered[:8]}
-        for way, wants in (("w", self.mem_valid & self.mem_write), ("r", self.mem_valid & ~self.mem_write)):
-            self._port(m, checks, inside, way, wants, waits & (offered[-1] == (way == "w")), of_engine[way])
-        writes, reads = inside.signal("w_engine"), inside.signal("r_engine")
-        checks.invariant("the engine has one access", ~(writes & reads))
+        wants = self.mem_valid & ~dut.mem_ready
+        done = [
+            self._port(m, checks, inside, way, wants & (self.mem_write == (way == "w")))
+            for way in ("w", "r")
+        ]
+        written, chosen = done[0][1], done[1][0]
+        asks = dut.w_valid & inside.signal("w_engine")
+        kept = Cat(dut.w_addr, dut.w_data, Const(1, 1))
+        checks.invariant("what is written is what is offered", ~asks | waits & ~dut.mem_ready & (kept == offered))
+        ready = checks.past(written | chosen, "engine_ready")
+        checks.forward("the engine is told when its write is done, and when its read is chosen", ~ready | dut.mem_ready)
+        checks.backward("of nothing else", ~dut.mem_ready | ready)
         came: Any = Signal(memory.READ_CLOCKS, name="engine_reads")
-        m.d.sync += came.eq(Cat(self.mem_valid & ~self.mem_write & dut.mem_ready, came))
+        m.d.sync += came.eq(Cat(done[1][1], came))
         checks.invariant("its reads under way", inside.signal("under_way") == came)
         checks.forward(
             "the engine's data are announced as long after its read as the RAM takes", ~came[-1] | dut.mem_rvalid
         )
         checks.backward("no others are", ~dut.mem_rvalid | came[-1])
 
-    def _port(self, m: Any, checks: Checks, inside: Inside, way: str, wants: Any, waits: Any, of_engine: Any) -> None:
-        """State it of one direction; the engine has waited (`waits`) with an access that is this."""
+    def _port(self, m: Any, checks: Checks, inside: Inside, way: str, wants: Any) -> tuple[Any, Any]:
+        """State it of one direction; return whether an access of the engine is chosen, and whether it is done."""
         dut = self.dut
         cpu, cpu_ready = getattr(self, f"cpu_{way}_valid"), getattr(dut, f"cpu_{way}_ready")
         words: Any = Cat(getattr(self, f"cpu_{way}_addr"), *([self.cpu_w_data, self.cpu_w_strb] if way == "w" else []))
@@ -364,34 +374,42 @@ class _RamTurns(Bench):
         )
         valid, ready = getattr(dut, f"{way}_valid"), getattr(self, f"{way}_ready")
         sent: Any = Cat(getattr(dut, f"{way}_addr"), *([dut.w_data, dut.w_strb] if way == "w" else []))
-        has_cpu, has_engine = inside.signal(f"{way}_cpu"), inside.signal(f"{way}_engine")
-        checks.invariant("one of them has it", ~(has_cpu & has_engine))
+        engine = inside.signal(f"{way}_engine")
+        has_cpu, has_engine = valid & ~engine, valid & engine
+        free = checks.past(~valid, f"{way}_free")
+        last: Any = Signal(2, name=f"{way}_last")  # who was served last, if anybody: 1 the CPU, 2 the engine
+        chooses = ~valid & wants & ~(cpu & (last == 2)) & ~self.mem_cancel
+        chosen: Any = Signal(name=f"{way}_chosen")  # an access of the engine, and neither done nor taken back since
+        kept: Any = Signal(len(sent), name=f"{way}_kept")
+        asked: Any = Cat(self.mem_addr, *([self.mem_data, Const(15, 4)] if way == "w" else []))
+        cpu_done, mine = cpu & cpu_ready, chosen & ready
+        taken_back = self.mem_cancel if way == "w" else 0
+        m.d.sync += chosen.eq(Mux(chosen, ~ready & ~taken_back, chooses))
+        with m.If(chooses):
+            m.d.sync += kept.eq(asked)
         checks.invariant("what the CPU asks for is its own", ~has_cpu | cpu_waits & (sent == cpu_words))
-        checks.invariant("and so of the engine", ~has_engine | waits & (sent == of_engine))
-        cpu_done, mine = cpu & cpu_ready, wants & dut.mem_ready
-        checks.forward(
-            "who wants the port that is free has it in the next clock",
-            ~checks.past(~has_cpu & ~has_engine & (cpu | wants), f"{way}_free") | has_cpu | has_engine,
-        )
-        checks.forward("and asks, unless it is withdrawn", (has_cpu | (has_engine & self.mem_valid)) == valid)
-        checks.backward("nothing is done that nobody wants", ~valid | cpu | wants)
+        checks.invariant("the engine has what it was chosen for", (has_engine == chosen) & (~chosen | (sent == kept)))
+        wanted = checks.past(cpu | (wants & ~self.mem_cancel), f"{way}_wanted")
+        refused = checks.past(wants & self.mem_cancel, f"{way}_taken_back")  # when it was its turn
+        checks.forward("who wants the port that is free asks in the next clock", ~(free & wanted) | refused | valid)
+        checks.forward("the engine asks from the clock after it was chosen on", has_engine == chosen)
+        checks.backward("nothing is done that nobody wants", ~valid | cpu | chosen)
         checks.forward("each access that the RAM does is somebody's", ~(valid & ready) | cpu_done | mine)
         checks.backward("and of one alone", ~(cpu_done & mine) & (~(cpu_done | mine) | valid & ready))
         checks.backward("the CPU is told so when it asked", ~cpu_ready | cpu)
         checks.forward("the CPU's access is as the CPU asked", ~cpu_done | (sent == words))
-        asked: Any = Cat(self.mem_addr, *([self.mem_data, Const(15, 4)] if way == "w" else []))
-        checks.forward("the engine's is as the engine asked, whole dwords", ~mine | (sent == asked))
-        last: Any = Signal(2, name=f"{way}_last")  # who was served last, if anybody: 1 the CPU, 2 the engine
+        checks.forward("the engine's is as the engine asked, whole dwords", ~mine | (sent == kept))
         with m.If(cpu_done | mine):
             m.d.sync += last.eq(Cat(cpu_done, mine))
         checks.invariant("who was served last is known", inside.signal(f"{way}_served") == (last == 2))
-        free = ~has_cpu & ~has_engine
+        engine_first = checks.past(wants & (last == 1), f"{way}_cpu_was")
+        cpu_first = checks.past(cpu & (last == 2), f"{way}_engine_was")
         checks.backward(
             "neither is chosen twice while the other waits",
-            ~(checks.past(free & wants & (last == 1), f"{way}_cpu_was") & has_cpu)
-            & ~(checks.past(free & cpu & (last == 2), f"{way}_engine_was") & has_engine),
+            ~(free & engine_first & has_cpu) & ~(free & cpu_first & has_engine),
         )
         checks.cover("in turns", cpu_done & wants & (last == 2))
+        return chooses, mine
 
 
 PROOFS = [

@@ -196,9 +196,12 @@ class Account(Bench):
         checks.invariant("zeroing has its turn", self.ready == ~among(s.WIPE))
         partly = (self.wiped[0] == dut._wiped) & ~self.wiped[1]
         checks.invariant("a word is zeroed after the other", ~among(s.WIPE) | partly)
+        replaces, index = bits.signal("replaces"), bits.signal("index")
         for n in range(2):
-            stored = bits.word(self.m, "memory", Const(n, 1))
+            stored = Mux(replaces & (index == n), bits.signal("new"), bits.word(self.m, "memory", Const(n, 1)))
             checks.invariant("bits are as in the PBA", ~self.wiped[n] | (stored == self.pba_kept[n]))
+        checks.invariant("those that there are", ~replaces | (index <= 1))
+        checks.invariant("a look comes later", ~replaces | among(s.WIPE, s.IDLE, s.OFFER))
         known = Mux(self.ready, ~self.pba_kept[0][2:].any() & ~self.pba_kept[1].any(), 1)
         checks.invariant("no other bit is set", known)
         checks.invariant("while zeroing none is", ~(among(s.WIPE) & self.wiped[0]) | ~self.bits.any())
@@ -207,10 +210,15 @@ class Account(Bench):
         word = self.inside.signal("word")
         writes = among(s.WIPE, s.HOLD, s.RELEASE)
         checks.invariant("it writes where it has something to write", ~dut._sets | writes)
-        checks.invariant("zeroing waits for its word", ~(among(s.WIPE) & dut._sets) | dut._waited[0])
-        row = Mux(among(s.WIPE), dut._wiped, 0)
-        stays = Mux(among(s.WIPE), dut._waited[0], ~among(s.IDLE))
-        checks.invariant("its word is known", ~(self.up & stays) | (word == (self.pba + row)[:4]))
+        zeroes = among(s.WIPE) & dut._sets
+        checks.invariant("zeroing waits for its word", ~zeroes | dut._waited[1])
+        checks.invariant("and for its data", ~zeroes | ~dut.mem_data.any())
+        row, wanted = self.inside.signal("row"), Mux(among(s.WIPE), dut._wiped, 0)
+        for known, what, place in (
+            (Mux(among(s.WIPE), dut._waited[0], ~among(s.IDLE)), row, wanted),
+            (Mux(among(s.WIPE), dut._waited[1], ~among(s.IDLE, s.PICK)), word, self.pba + wanted),
+        ):
+            checks.invariant("its word is known", ~(self.up & known) | (what == place[:4]))
         checks.invariant("all are in the PBA", ~(among(s.WIPE) & dut._waited[0]) | dut._in_pba)
 
     def _state_vectors(self, checks: Checks, among: Any, unmasked: Any) -> None:

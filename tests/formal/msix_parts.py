@@ -29,10 +29,13 @@ class _Pending(Bench):
         inside = Inside(dut)
         for name in self.signature.members:
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
+        went, where, new = (checks.past(getattr(self, f"w_{name}"), f"went_{name}") for name in ("en", "index", "word"))
+        for name, value in (("replaces", went), ("index", where), ("new", new)):
+            checks.invariant("what replaces a word is known", inside.signal(name) == value)
         kept = [Signal(32, name=f"kept{n}", reset_less=True) for n in range(2)]
         for n, word in enumerate(kept):
-            with m.If(self.w_en & (self.w_index == n)):
-                m.d.sync += word.eq(self.w_word)
+            with m.If(went & (where == n)):
+                m.d.sync += word.eq(new)
             checks.invariant("what is kept is kept", inside.word(m, "memory", Const(n, 1)) == word)
         # What was looked at, and where, one to four clocks ago.
         looked, place, known = [Array(kept)[self.vector[5]]], [self.vector[:5]], [Const(1)]
