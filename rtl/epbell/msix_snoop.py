@@ -87,23 +87,27 @@ class Snoop(wiring.Component):
         written: Any = Signal(self._lanes)
         entries = (self._lanes + 6) // 4  # that one write can reach into
         dwords: Any = Signal(4 * entries)
-        touched: Any = Signal(entries)
-        hits: Any = Signal(entries)
+        touched: Any = Signal(entries)  # the entry is one of those, and in the table
+        hits: Any = Signal(entries)  # the vector control of this one is, and it is in the table
+        same: Any = Signal(entries)
+        controls: Any = Signal(entries)
+        inside: Any = Signal(entries)
         m.d.sync += [
             offset.eq(self.address - self.table),
             written.eq(self.written & self.wrote.replicate(self._lanes)),
             dwords.eq(written << offset[:2]),
         ]
+        m.d.comb += [touched.eq(same & inside), hits.eq(controls & inside)]
         named = []
         for index in range(entries):
             number: Any = Signal(len(self.table) - 2, name=f"entry{index}")
             control: Any = Signal(11, name=f"control{index}")
-            in_table = number <= self.last
             m.d.sync += [
                 number.eq(offset[2:] + index),
                 control.eq(number),
-                touched[index].eq(dwords.word_select(index, 4).any() & (number == self.entry) & in_table),
-                hits[index].eq(dwords[4 * index + 3] & in_table),
+                same[index].eq(dwords.word_select(index, 4).any() & (number == self.entry)),
+                controls[index].eq(dwords[4 * index + 3]),
+                inside[index].eq(number <= self.last),
             ]
             named.append(control & hits[index].replicate(11))
         several = (hits & (hits - 1)[:entries]).any()
