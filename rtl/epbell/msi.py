@@ -128,7 +128,8 @@ class MsiSender(wiring.Component):
     idle : Out(1)
         No answer of the hard block is awaited.
     queued, taken : Out(1)
-        A vector enters the queue; the oldest one leaves it, the second clock after it came or later.
+        A vector enters the queue; the oldest one leaves it, the second clock after it came or later, which says nothing
+        while ``flush`` is high.
     sent, held, merged, refused : Out(1)
         An MSI has gone; a vector of the queue has become pending; a vector was pending already, when it was to become
         so; a vector has been refused. Each in the clock after it.
@@ -186,7 +187,6 @@ class MsiSender(wiring.Component):
         self._takes: Any = Signal()  # the oldest of the queue leaves it
         self._restarts: Any = Signal()  # another vector is to be looked at
         self._restarted: Any = Signal()  # since the clock before
-        self._known: Any = Signal()  # all is known of the vector that is looked at
         self._keeps: Any = Signal()  # the vector that is looked at becomes pending
         self._begins: Any = Signal()  # a pending vector is asked for
         self._sends: Any = Signal()  # the oldest of the queue is
@@ -194,10 +194,10 @@ class MsiSender(wiring.Component):
         self._look_at_front(m, queue)
         self._look_at_pending(m)
         m.d.comb += [
-            queue.w_en.eq(self.valid & ~self.flush),
+            queue.w_en.eq(self.valid),
             queue.w_data.eq(self.vector),
             queue.r_en.eq(self._takes),
-            self.queued.eq(queue.w_en & queue.w_rdy),
+            self.queued.eq(self.valid & queue.w_rdy & ~self.flush),
             self.taken.eq(self._takes),
             self.idle.eq(self._state == _State.IDLE),
         ]
@@ -239,33 +239,34 @@ class MsiSender(wiring.Component):
         number: Any = Signal(5)
         self._front: Any = Signal(VECTORS)
         self._hit: Any = Signal()  # it is pending already
-        self._sendable: Any = Signal()  # it is known, and not masked
-        self._keepable: Any = Signal()  # known, and masked
-        looked: Any = Signal(4)  # clocks since it is there
+        self._sendable: Any = Signal()  # all is known of the oldest one, and it is not masked
+        self._keepable: Any = Signal()  # and it is masked
+        self._returned: Any = Signal()  # all is known of the one that has come back
+        looked: Any = Signal(3)  # clocks since it is there
         masked: Any = Signal(_GROUPS)
         hit: Any = Signal(_GROUPS)
-        goes_on = ~self._restarted.replicate(3)
-        m.d.comb += self._known.eq(looked[3] & ~self._restarted)
+        known = looked[2] & ~self._restarted & ~self._restarts
         m.d.sync += [
             self._restarted.eq(self._restarts),
-            looked.eq(Cat(queue.r_rdy | back, looked[:3] & goes_on)),
+            looked.eq(Cat(queue.r_rdy | back, looked[:2] & ~self._restarted.replicate(2))),
             number.eq(Mux(back, self._owed, queue.r_data) & ~self._folds),
             self._front.eq(Const(1, VECTORS) << number),
             masked.eq(_by_group(self._front & self._mask)),
             hit.eq(_by_group(self._front & self._pending)),
-            self._sendable.eq(looked[2] & ~self._restarted & ~masked.any()),
-            self._keepable.eq(looked[2] & ~self._restarted & masked.any()),
+            self._sendable.eq(known & ~back & ~masked.any()),
+            self._keepable.eq(known & ~back & masked.any()),
+            self._returned.eq(known & back),
             self._hit.eq(hit.any()),
         ]
 
     def _look_at_pending(self, m: Any) -> None:
         """Let pending vectors move to granted ones, from half to half; find the lowest one that may be sent."""
-        self._any: Any = Signal()
+        self._any: Any = Signal()  # the pending ones have been looked at, and there is one
+        self._none: Any = Signal()  # and there is none
         self._lowest: Any = Signal(VECTORS)
         self._shown: Any = Signal()  # the lowest one has been asked for, and is shown as pending
         ready: Any = Signal(VECTORS)
         rested: Any = Signal()
-        self._rested: Any = Signal()  # the pending ones have been looked at
         rests = (self._state == _State.IDLE) & ~self._begins & ~self._sends
         moved = [self._pending[vector] & ~self._ungranted(vector) for vector in range(VECTORS)]
         for bit in range(len(self.vector)):
@@ -280,35 +281,35 @@ class MsiSender(wiring.Component):
         m.d.sync += [
             ready.eq(self._pending & ~self._mask & ~ungranted),
             rested.eq(rests & ~self.flush),
-            self._rested.eq(rested & rests),
+            self._none.eq(~ready.any() & rested & rests),
             self._any.eq(ready.any() & rested & rests & ~self.flush),
             self._pending.eq((Cat(moved) & ~leaves) | (self._front & self._keeps.replicate(VECTORS))),
         ]
         with m.If((self._state == _State.IDLE) & ~self._begins):
             m.d.sync += self._lowest.eq(ready & (-ready)[:VECTORS])
-        with m.If(self.flush):
-            m.d.sync += [self._pending.eq(0), self._shown.eq(0)]
 
     def _ungranted(self, vector: int) -> Any:
         return self._folds[vector.bit_length() - 1] if vector else Const(0, 1)
 
     def _send(self, m: Any, queue: Any) -> None:
-        """Decide what becomes of the vectors that have been looked at, and wait for the answer."""
+        """Decide what becomes of the vectors that have been looked at, and wait for the answer.
+
+        What is decided in a flush has no effect.
+        """
         m.submodules.patience = patience = Patience(self._patience)
         doubt: Any = Signal()  # MSI has been off since it was asked for
         forgotten: Any = Signal()  # what the answer is for
         asked = self._state == _State.ASKED
-        back = self._state == _State.BACK
         fails = asked & ~self.hard.sent & (self.hard.fail | patience.over)
-        turn = self._may & self._rested & ~self._any & ~self._restarted & ~self.hold & ~self.flush  # of the front
+        turn = self._may & self._none & ~self.hold  # of the front
         masks: Any = Signal()  # it becomes pending: it is masked, or nothing may be sent at all
         keeps_back: Any = Signal()
         numbers = [any_of([self._lowest[v] for v in range(VECTORS) if v >> bit & 1]) for bit in range(5)]
         m.d.comb += [
-            self._begins.eq(self._may & self._any & ~self.hold_pending & ~self.wait & ~self.flush),
+            self._begins.eq(self._may & self._any & ~self.hold_pending & ~self.wait),
             self._sends.eq(turn & self._sendable & ~self.wait),
-            masks.eq((self._known & self._off & ~back & ~self.flush) | (turn & self._keepable)),
-            keeps_back.eq(self._known & back & (self._may | self._off) & ~self.flush),
+            masks.eq(((self._sendable | self._keepable) & self._off) | (turn & self._keepable)),
+            keeps_back.eq(self._returned & (self._may | self._off)),
             self._keeps.eq(masks | keeps_back),
             self._takes.eq(self._sends | masks),
             self._restarts.eq(self._takes | self._begins | fails | keeps_back | self.flush),
@@ -318,8 +319,8 @@ class MsiSender(wiring.Component):
         m.d.sync += [
             self.hard.int.eq(gone | (self._front & self._sends.replicate(VECTORS))),
             self.sent.eq(asked & self.hard.sent),
-            self.held.eq(masks & ~self._hit),
-            self.merged.eq(self._keeps & self._hit),
+            self.held.eq(masks & ~self._hit & ~self.flush),
+            self.merged.eq(self._keeps & self._hit & ~self.flush),
             doubt.eq(asked & (doubt | ~self._enabled)),
             forgotten.eq((asked & forgotten) | self.flush),
         ]
@@ -328,7 +329,7 @@ class MsiSender(wiring.Component):
                 self._shown.eq(self._begins),
                 self._owed.eq(Mux(self._begins, Cat(numbers), queue.r_data)),
             ]
-            with m.If(self._begins | self._sends):
+            with m.If((self._begins | self._sends) & ~self.flush):
                 m.d.sync += self._state.eq(_State.ASKED)
         with m.Elif(asked):
             with m.If(self.hard.sent | fails):
@@ -337,6 +338,8 @@ class MsiSender(wiring.Component):
                 m.d.sync += self._shown.eq(0)
         with m.Elif(keeps_back | self.flush):
             m.d.sync += [self._shown.eq(0), self._state.eq(_State.IDLE)]
+        with m.If(self.flush):
+            m.d.sync += [self._pending.eq(0), self._shown.eq(0), self.hard.int.eq(0)]
 
 
 def _by_group(vectors: Any) -> Any:

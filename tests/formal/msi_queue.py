@@ -73,7 +73,8 @@ class _Queue(Bench):
         self.forgot, self.waited = self._keep(1, "forgotten"), self._keep(range(_PATIENCE + 1), "waited")
         self.began_pending, self.began_front = self._keep(1, "began_pending"), self._keep(1, "began_front")
         # Whether something is begun or kept is the unit's to say; of several pending vectors it chooses.
-        self.begins, self.sends, self.keeps = dut._begins, dut._sends, dut._keeps
+        # What is decided in a flush has no effect.
+        self.begins, self.sends, self.keeps = (one & ~self.flush for one in (dut._begins, dut._sends, dut._keeps))
         chosen = dut.hard.int & self.began_pending.replicate(_VECTORS)
         number = Cat(Cat(dut.hard.int[n] for n in range(_VECTORS) if n >> bit & 1).any() for bit in range(5))
         self.pending = self._wire(pending & ~chosen, "pending_now")
@@ -85,7 +86,7 @@ class _Queue(Bench):
         self.returns = self.answered & ~self.sent & ~self.forgot & ~self.flush
         ends_back = self.back & (self.keeps | self.flush)
         self.front = self._granted(Mux(self.back, self.owed, self.queue[0]), "front")
-        self.takes = dut.taken
+        self.takes = dut.taken & ~self.flush
         self.enters = self.valid & ~self.flush & (self.level != _DEPTH)
         kept, forget = self.keeps.replicate(_VECTORS), self.flush.replicate(_VECTORS)
         m.d.sync += [
@@ -182,13 +183,14 @@ class _Queue(Bench):
         checks.invariant("what may be sent is known", ready == self.could[1])
         checks.invariant("it is pending still", ~rested | (since == 0) | ~(ready & ~self.pending).any())
         lowest = dut._lowest
-        checks.invariant("nothing is out, then", ~(rested | dut._rested) | ~(self.out | self.back))
+        chose = dut._none | dut._any
+        checks.invariant("nothing is out, then", ~(rested | chose) | ~(self.out | self.back))
+        checks.invariant("not both", ~(dut._none & dut._any))
         checks.invariant("nothing has been forgotten", ~rested | ~self.flushed)
         looked_for = dut._any & (since >= 2)
         checks.invariant("a pending one is chosen", ~looked_for | (lowest.any() & ~(lowest & ~self.pending).any()))
         checks.invariant("one", ~dut._any | ~(lowest & (lowest - 1)[:_VECTORS]).any())
-        checks.invariant("there is one, when all has rested", ~dut._any | dut._rested)
-        none = dut._rested & ~dut._any & ~self.flushed
+        none = dut._none & ~self.flushed
         checks.invariant("none is chosen if there is none", ~none | ~self.could[2].any())
         checks.invariant("it was not masked", ~dut._any | ~(lowest & self.masks[3]).any())
         checks.invariant("it is granted", ~looked_for | ~(lowest & ~self._granted_mask()).any())
@@ -197,7 +199,7 @@ class _Queue(Bench):
     def _state_front(self, checks: Checks) -> None:
         dut, inside, since = self.dut, self.inside, self.since
         looked, new = inside.signal("looked"), dut._restarted
-        valid = [looked[n] & ~new for n in range(4)]
+        valid = [*(looked[n] & ~new for n in range(3)), dut._sendable | dut._keepable | dut._returned]
         number, front = inside.signal("number"), dut._front
         own = self.front
         there = self.any | self.back
@@ -215,9 +217,10 @@ class _Queue(Bench):
             checks.invariant("and pending ones", ~valid[2] | (since < 7) | hit)
         checks.invariant("it is pending, or not", ~valid[3] | (since < 7) | (dut._hit == (own & self.pending).any()))
         masked = (own & self.masks[3]).any()
-        checks.invariant("known is one of both", looked[3] == (dut._sendable | dut._keepable))
-        checks.invariant("not both", ~(dut._sendable & dut._keepable))
-        checks.invariant("it is masked, or not", ~valid[3] | (since < 4) | (dut._keepable == masked))
+        checks.invariant("nothing is known of another one", ~(valid[3] & new))
+        checks.invariant("one of three", (dut._sendable + dut._keepable + dut._returned) <= 1)
+        checks.invariant("it has come back, or not", ~valid[3] | (dut._returned == self.back))
+        checks.invariant("it is masked, or not", ~valid[3] | self.back | (since < 4) | (dut._keepable == masked))
 
     @staticmethod
     def _queue_signals(queue: Inside) -> tuple[Any, ...]:
@@ -230,7 +233,7 @@ class _Queue(Bench):
         refused = checks.past(self.valid & ~self.enters, "not_queued")
         checks.forward("what is not queued is refused", ~refused | dut.refused)
         checks.backward("nothing else is refused", ~dut.refused | refused)
-        checks.backward("one leaves that is there", ~dut.taken | self.any)
+        checks.backward("one leaves that is there", ~self.takes | self.any)
         left = checks.past(self.level, "level_before")
         begun = checks.past(Const(1, 1), "begun")
         checks.backward("room is what was left", ~begun | (dut.room == _DEPTH - left))
@@ -287,8 +290,8 @@ class _Queue(Bench):
         checks.backward("one that becomes pending was masked, or MSI or bus mastering off",
                         ~kept | masked | ~self.on[2])  # fmt: skip
         checks.backward("a masked one only when what it announces has left", ~(kept & self.on[2]) | ~self.hold)
-        checks.backward("none is taken from the queue, and neither sent nor kept", ~dut.taken | kept | self.sends)
-        checks.backward("none is kept that is not taken", ~kept | dut.taken)
+        checks.backward("none is taken from the queue, and neither sent nor kept", ~self.takes | kept | self.sends)
+        checks.backward("none is kept that is not taken", ~kept | self.takes)
         met = (self.pending & self.front).any()
         twice = checks.past(self.keeps & met, "kept_twice")
         checks.forward("each that meets itself pending is counted as merged", ~twice | dut.merged)
@@ -321,10 +324,10 @@ class _Queue(Bench):
             sends = ~self.out & ~self.back & self.on[1]
             checks.invariant("it is known whether it may", (clocks < 8) | (Mux(self.on[1], dut._may, dut._off)))
             checks.invariant("all rests", (clocks < 1) | ~sends | self.inside.signal("rested"))
-            checks.invariant("all has rested", (clocks < 2) | ~sends | dut._rested)
+            checks.invariant("all has rested", (clocks < 2) | ~sends | dut._none | dut._any)
             if what == "the front":
-                for n in range(4):
-                    checks.invariant("it is looked at", (clocks <= n) | looked[n])
+                for n, one in enumerate((*looked, dut._sendable | dut._keepable | dut._returned)):
+                    checks.invariant("it is looked at", (clocks <= n) | one)
             else:
                 checks.invariant("it is ready", (clocks < 1) | self.inside.signal("ready").any())
                 checks.invariant("it is chosen", (clocks < 3) | dut._any)
