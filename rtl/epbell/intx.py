@@ -143,6 +143,7 @@ class Intx(wiring.Component):
         doubt: Any = Signal()  # INTx was disabled since the line's change was asked for
         unheard: Any = Signal()  # the host may not have heard of the line's assertion
         places: Any = Signal(self._pulses)  # bit n: more than n pulses, with the one under way until it is done
+        enters: Any = Signal()  # unless there is a flush
         wanted: Any = Signal()
         moves: Any = Signal()
         some, all_places = places[0], places[self._pulses - 1]
@@ -160,8 +161,10 @@ class Intx(wiring.Component):
             self.idle.eq(~line & ~asked),
             self.asserted.eq(answered & line & sure),
             self.deasserted.eq(answered & ~line),
-            self.done.eq(self.asserted & pulsing & some),
-            self.queued.eq(self.pulse & ~merges & ~self.flush),
+            # Not with the end of the patience: that is in a flush, which forgets the pulses.
+            self.done.eq(asked & self.hard.sent & line & sure & pulsing & some),
+            enters.eq(self.pulse & ~merges),
+            self.queued.eq(enters & ~self.flush),
             self.merged.eq(self.pulse & merges & ~self.flush),
             self.busy.eq(asked | (line != wanted)),
             self.full.eq(all_places & ~self.level & ~self.disabled),
@@ -177,9 +180,9 @@ class Intx(wiring.Component):
             m.d.sync += pulsing.eq(~self.level & ~self.flush)
         with m.Elif(self.flush):
             m.d.sync += pulsing.eq(0)
-        with m.If(self.queued & ~self.done):
+        with m.If(enters & ~self.done):
             m.d.sync += [places.eq(Cat(Const(1, 1), places[:-1])), self.room.eq(self.room - 1)]
-        with m.Elif(self.done & ~self.queued):
+        with m.Elif(self.done & ~enters):
             m.d.sync += [places.eq(places[1:]), self.room.eq(self.room + 1)]
         with m.If(self.flush):
             m.d.sync += [places.eq(0), self.room.eq(self._pulses)]

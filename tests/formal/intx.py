@@ -150,7 +150,7 @@ class _Line(Bench):
         checks.backward("nothing else gets a place", ~dut.queued | self.enters)
         checks.forward("a pulse without a place is merged", ~self.merges | dut.merged)
         checks.backward("nothing else is merged", ~dut.merged | self.merges)
-        checks.forward("a pulse is done when the host has heard it", ~self.ends | dut.done)
+        checks.forward("a pulse is done when the host has heard it", ~self.ends | dut.done | self.flush)
         checks.backward("each pulse that is done has an assertion of its own", ~dut.done | (dut.asserted & self.ends))
         full = (self.waiting == _PULSES) & ~self.level & ~self.disabled
         checks.forward("full when no pulse finds a place, and one will", ~full | dut.full)
