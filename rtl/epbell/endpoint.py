@@ -416,10 +416,12 @@ class Endpoint(wiring.Component):
         function, blocks = self._function, self._blocks
         idle = self._parser.idle & self._target.idle & self._reader.idle
         answered = idle & ~self._queue.o_valid & self._sender.empty
+        settled: Any = Signal()  # in the clock before
+        m.d.sync += settled.eq(self._outbound.quiet & answered)
         m.d.comb += [
             function.in_process.eq(self.cfg_flr_in_process),
             function.power_state.eq(self.cfg_function_power_state),
-            function.quiet.eq(self._interrupts.quiet & self._outbound.quiet & answered),
+            function.quiet.eq(self._interrupts.quiet & settled),
             self._interrupts.awake.eq(function.awake),
             self._outbound.bus_master.eq(self.cfg_function_status[2] & function.awake),
             self._outbound.flush.eq(function.reset),
