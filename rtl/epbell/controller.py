@@ -35,7 +35,7 @@ _EDMA_EVENTS = {"edma_rung": 2, "edma_merged": 2, "edma_delivered": 1}  # at mos
 class Controller(wiring.Component):
     """Registers of the endpoint controller, map ``controller``.
 
-    Counters saturate at their largest value. An event is in its counter in the next clock; COUNTERS.CLEAR in the same
+    Counters saturate at their largest value. An event is in its counter three clocks later; COUNTERS.CLEAR in the same
     clock leaves it as the first.
 
     The latency is measured from the first beat of a request that rings the Messaging Unit, or the eDMA, to the clock in

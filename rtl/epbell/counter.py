@@ -13,8 +13,9 @@ __all__ = ["Counter"]
 class Counter(wiring.Component):
     """Counts events, up to the largest value.
 
-    The lowest bits count first, and those above them, with an adder of their own, in the next clock; until then the
-    lowest are shown as they were. A flip-flop knows in time that all bits above are 1: then the lowest stay at 1, too.
+    Events are taken into a flip-flop, since they come from far away. Then the lowest bits count, and those above them,
+    with an adder of their own, in the next clock; until then the lowest are shown as they were. A flip-flop knows in
+    time that all bits above are 1: then the lowest stay at 1, too.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ class Counter(wiring.Component):
     Attributes
     ----------
     event : In(range(most + 1))
-        Number of events in this clock; in ``count`` from the next but one on.
+        Number of events in this clock; in ``count`` from the third clock after it on.
     clear : In(1)
         Zero the count, from the next clock on. Events in the same clock are its first. The domain's reset does not
         reach the count: let ``clear`` be a flip-flop that is 1 in it, and so drives all bits without logic before them.
@@ -57,13 +58,15 @@ class Counter(wiring.Component):
         bits = min(len(self.count), ceil_log2(3 * ((1 << len(self.event)) - 1)))
         count: Any = Signal(len(self.count), reset_less=True)
         shown, upper = count[:bits], count[bits:]
+        event: Any = Signal(len(self.event), name="events")
         low: Any = Signal(bits, reset_less=True)
         carry: Any = Signal(reset_less=True)
         near: Any = Signal(init=len(upper) == 0, reset_less=True)
         total: Any = Signal(max(bits, len(self.event)) + 1)
         over = total[bits:].any()
-        m.d.comb += [total.eq(Mux(self.clear, 0, low) + self.event), self.count.eq(count)]
+        m.d.comb += [total.eq(Mux(self.clear, 0, low + event)), self.count.eq(count)]
         m.d.sync += [
+            event.eq(self.event),
             low.eq(total[:bits] | (near & over).replicate(bits)),
             carry.eq(over & ~near),
             near.eq(upper.all()),

@@ -29,8 +29,10 @@ class _Exact(Bench):
         m.d.comb += [dut.event.eq(event), dut.clear.eq(clear)]
         largest = (1 << self.width) - 1
         before = _through_resets(m, Mux(clear, 0, dut.count), "before")
-        # An event is in the count two clocks later: a clear in the clock between takes it as well.
-        came = _through_resets(m, Mux(clear, 0, _through_resets(m, event, "event_before")), "came")
+        # An event is in the count three clocks later: a clear in the clocks between takes it as well.
+        taken = _through_resets(m, event, "event_before")
+        added = _through_resets(m, Mux(clear, 0, taken), "event_added")
+        came = _through_resets(m, Mux(clear, 0, added), "came")
         reset = _through_resets(m, _through_resets(m, ResetSignal(), "reset_before"), "reset_then")
         checks.forward("a reset zeroes it, a clock later than a flip-flop", ~reset | (dut.count == 0))
         checks.forward(
@@ -40,7 +42,8 @@ class _Exact(Bench):
         checks.backward("the count falls only by a clear", (dut.count >= before) & (dut.count <= before + came))
         checks.cover(
             "events in the clock of a clear",
-            checks.past(checks.past(clear & (event == _MOST), "met"), "met_before") & (dut.count == _MOST),
+            checks.past(checks.past(checks.past(clear & (event == _MOST), "met"), "met_before"), "met_then")
+            & (dut.count == _MOST),
         )
         if self.width <= 4:
             checks.cover("more events at the largest value", (before == largest) & (came != 0))
@@ -58,7 +61,7 @@ PROOFS = [
         f"counter.exact.{width}",
         "each event counts once; at the largest value the count stays",
         partial(_Exact, width),
-        depth=4,
+        depth=5,
         cover_depth=12,
         mutant_depth=12,
     )
