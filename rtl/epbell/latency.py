@@ -62,6 +62,6 @@ class LatencyMeter(wiring.Component):
             m.d.sync += [self.last.eq(0), self.longest.eq(0)]
         with m.If(rang & high & ~was_high):
             m.d.sync += self.last.eq(latency)
-            with m.If(clears | (latency > self.longest)):
+            with m.If(clears | (self.longest < latency)):
                 m.d.sync += self.longest.eq(latency)
         return m
