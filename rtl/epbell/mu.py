@@ -195,7 +195,7 @@ class MessagingUnit(wiring.Component):
         ]
         if self._registered:
             promised = self.promised if far is self._side_a else 0
-            m.d.comb += far.arriving.eq((near.ring & ~mur.replicate(4)) | promised)
+            m.d.comb += [far.arriving.eq(near.ring), far.promised.eq(promised)]
         for n in range(4):
             m.d.comb += getattr(far, f"receive_word{n}").eq(getattr(near, f"stored_word{n}"))
         return full

@@ -66,9 +66,10 @@ class MuSide(wiring.Component):
         Register port.
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
-    arriving : In(4)
-        Registered only: the far side's word for RRn is being written in this clock, and stays, or is promised. Holds
-        the line as RFn does, so that this rises in the clock after the one in which the write was accepted.
+    arriving, promised : In(4)
+        Registered only: the far side's word for RRn is being written in this clock, or is promised. Holds the line as
+        RFn does, so that this rises in the clock after the one in which the write was accepted; but what is written in
+        the clock of ``reset`` does not stay.
     reset : In(1)
         Clears all registers at the next clock edge; wins over any access in the same clock. An access that has been
         accepted and not been made stays.
@@ -104,6 +105,7 @@ class MuSide(wiring.Component):
     bus: Any
     irq: Any
     arriving: Any
+    promised: Any
     reset: Any
     ring: Any
     take: Any
@@ -135,7 +137,7 @@ class MuSide(wiring.Component):
             {
                 "bus": In(self._registers.bus.signature.flip()),
                 "irq": Out(1),
-                **({"arriving": In(4), "mur_soon": Out(1)} if registered else {}),
+                **({"arriving": In(4), "promised": In(4), "mur_soon": Out(1)} if registered else {}),
                 "reset": In(1),
                 "ring": Out(4),
                 "take": Out(4),
@@ -178,7 +180,7 @@ class MuSide(wiring.Component):
             self._field("EP").value.eq(self.event_pending),
             self._field("FUP").value.eq(self.flags_pending),
         ]
-        waiting = self.receive_full | self.arriving if self._registered else self.receive_full
+        waiting = self.receive_full | self.promised if self._registered else self.receive_full
         if self._registered:
             register = (_SPLIT if self._split else _SHARED)["MUR"]
             m.d.comb += self.mur_soon.eq(self._registers.coming(m, register, "MUR"))
@@ -187,6 +189,8 @@ class MuSide(wiring.Component):
             self.transmit_empty & self._vector("TIE"),
             self._vector("GIP") & self._vector("GIE"),
         ]
+        if self._registered:
+            interrupts.append((self.arriving & self._vector("RIE")).any() & ~self.reset)
         if self._split:
             interrupts.append(self._connect_status(m))
         else:

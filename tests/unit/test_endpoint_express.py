@@ -37,8 +37,10 @@ class Lane:
             self.promised.append(self.rig.cycle)
         self._outstanding = outstanding
         unit = dut._blocks._mu
-        full = get(unit._side_a.receive_full) | get(unit._side_a.arriving)
-        enabled = get(unit._side_a._vector("RIE"))
+        side = unit._side_a
+        arriving = 0 if get(side.reset) else get(side.arriving)
+        full = get(side.receive_full) | get(side.promised) | arriving
+        enabled = get(side._vector("RIE"))
         assert self.rig.irq == bool(full & enabled), f"irq_mu in clock {self.rig.cycle}"
         if get(dut._express.bells.edma):
             assert self.rig.edma, f"irq_edma in clock {self.rig.cycle}"
