@@ -195,9 +195,8 @@ class Controller(wiring.Component):
         """Keep the last failure of an access to the host until software has seen it."""
         cause: Any = Signal(Cause)
         address: Any = Signal(32)
-        seen: Any = Signal(name="cause_seen")  # zero is being written to it
-        here = self.bus.w_addr[2:] == epbell_regs.offsets("controller")["OUTBOUND_CAUSE"] >> 2
-        m.d.sync += seen.eq(self.bus.w_en & here & self.bus.w_strb[0] & ~self.bus.w_data[:3].any())
+        write = self._block.made("OUTBOUND_CAUSE")
+        seen = write.strobes[0] & ~write.w_data[:3].any()
         with m.If(self.outbound_failed.any()):
             m.d.sync += [cause.eq(self.outbound_cause), address.eq(self.outbound_address)]
         with m.Elif(seen):

@@ -47,7 +47,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from epbell.csr_decoder import Decoder, RegisteredDecoder
+from epbell.csr_decoder import Access, Decoder, RegisteredDecoder
 from epbell.csr_field import Field, FieldSignature
 from epbell.csr_register import Register, registers_of
 
@@ -238,6 +238,7 @@ class Block(wiring.Component):
             if field.signature.members:
                 members[f"{register}__{name}"] = Out(field.signature)
         super().__init__(members)
+        self._after: dict[tuple[str, str], Any] = {}
         self._decoder = Decoder(self.bus) if decode is None else RegisteredDecoder(self.bus, self._registers, decode)
 
     def field(self, register: str, field: str) -> Any:
@@ -271,9 +272,49 @@ class Block(wiring.Component):
         """
         if not isinstance(self._decoder, RegisteredDecoder):
             raise TypeError(f"A block that tells what is coming must decode a clock ahead, not {register}.{field}'s")
-        found = self._fields[register, field]
-        (here,) = (each for each in self._registers if each.name == register)
+        found, here = self._fields[register, field], self._register(register)
         return self._decoder.now(here).ones(m, here, found)
+
+    def made(self, register: str) -> Access:
+        """Write of a register, to any of its bytes, that is made in this clock; only behind a registered port.
+
+        It comes out of flip-flops that the block builds: ask before it is elaborated.
+
+        Parameters
+        ----------
+        register : str
+            Name of a register.
+
+        Raises
+        ------
+        TypeError
+            If accesses are not decoded a clock ahead.
+        """
+        if not isinstance(self._decoder, RegisteredDecoder):
+            raise TypeError(f"A block that tells what is made must decode a clock ahead, not {register}'s")
+        return self._decoder.made(self._register(register))
+
+    def after(self, register: str, field: str) -> Any:
+        """Value of a storage from the next clock on: what a write that is made in this one leaves of it.
+
+        The block drives it: ask before it is elaborated.
+
+        Parameters
+        ----------
+        register, field : str
+            Names of a field that the hardware sees, and does not clear.
+
+        Raises
+        ------
+        KeyError
+            As for :meth:`field`.
+        """
+        value = self.field(register, field).value
+        return self._after.setdefault((register, field), Signal.like(value, name=f"{register}__{field}_after"))
+
+    def _register(self, name: str) -> Register:
+        (found,) = (each for each in self._registers if each.name == name)
+        return found
 
     def vector(self, register: str, prefix: str, member: str = "value") -> Any:
         """One member of the numbered fields ``prefix0``, ``prefix1``, ... as one value, field 0 in bit 0.
@@ -315,6 +356,8 @@ class Block(wiring.Component):
             value = field.elaborate(m, register, port, access)
             if value is not None:
                 values[field.name] = value
+            if (register.name, field.name) in self._after:
+                m.d.comb += self._after[register.name, field.name].eq(access.after(field, value))
         if not values:
             return None
         word: Any = Signal(32, name=f"{register.name}_word")

@@ -2,8 +2,9 @@
 
 Both decoders give each register an :class:`Access`, from which its fields are built, and join what the registers read
 as. A whole access in one clock is the address's comparison, the strobes and what the field does with both, one behind
-the other. A clock ahead, the comparison ends in flip-flops, one for each register and byte, and the access itself
-starts from these alone.
+the other. A clock ahead, the comparison ends in flip-flops, and the access itself starts from these alone.
+
+An address is a row and a column, as in a memory, each decoded once for all registers that share them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ __all__ = [
 
 GROUP = 8
 """Registers whose words are joined in one clock where the data of a read are held: two levels of logic."""
+
+_ROW = 6
+"""Lowest bit of an address that tells rows apart: a row has 16 words, since four bits are one LUT. Beyond the highest
+one that tells them apart all bits are zero; they are looked at with the column."""
 
 
 class Access:
@@ -61,6 +66,11 @@ class Access:
     def mask(self, field: Field) -> Any:
         """Bits of a field whose byte is being written."""
         return Cat(self.strobes[bit // 8] for bit in range(field.low, field.low + field.width))
+
+    def after(self, field: Field, value: Any) -> Any:
+        """Value of a storage from the next clock on, by the one that it has."""
+        mask = self.mask(field)
+        return (self.data(field) & mask) | (value & ~mask)
 
     def ones(self, m: Any, register: Register, field: Field) -> Any:
         """Bits of a field that are being written 1."""
@@ -110,6 +120,10 @@ class _Ahead(Access):
 class RegisteredDecoder:
     """An access is decoded in the clock in which it is at the port, and made in a later one.
 
+    A register that only stores what is written has no flip-flop of its own for that, but those of its row, one for each
+    byte, and that of its column: so they are few, and each drives few. Where the hardware is told of a write, each byte
+    of the register has one.
+
     Parameters
     ----------
     bus : interface
@@ -133,27 +147,38 @@ class RegisteredDecoder:
         self.selects: dict[str, Any] = {
             register.name: Signal(reset_less=True, name=f"{register.name}_selected") for register in registers
         }
+        self._beyond = max(_ROW, *(register.address.bit_length() for register in registers))
+        self._rows: dict[tuple[int, int], Any] = {}
+        self._columns: dict[int, Any] = {}
 
     def now(self, register: Register) -> Access:
         """Return the write at the port in this clock, which is made in the next one."""
         bus = self._bus
         # ANDs and no multiplexer: synthesis would make the comparison a synchronous reset of these, which is slower.
-        here = bus.w_en & (bus.w_addr[2:] == register.address >> 2)
-        bytes_ = bus.w_strb.all().replicate(4) if register.whole_word else bus.w_strb
-        return Access(writes=bus.w_en, w_data=bus.w_data, strobes=bytes_ & here.replicate(4), reads=C(0))
+        here = self._row(bus.w_addr, register) & self._column(bus.w_addr, register)
+        strobes = self._bytes(register) & bus.w_en.replicate(4) & here.replicate(4)
+        return Access(writes=bus.w_en, w_data=bus.w_data, strobes=strobes, reads=C(0))
+
+    def made(self, register: Register) -> Access:
+        """Return the write that is made in this clock, of any byte of a register whatever it has there."""
+        strobes: Any = Cat(self._in_row(register, lane) for lane in range(4))
+        here = self._in_column(register).replicate(4)
+        return Access(writes=C(1), w_data=self._w_data, strobes=strobes & here, reads=C(0))
 
     def access(self, m: Any, register: Register) -> Access:
         """Decode the accesses to one register into flip-flops; return what these make of it."""
         bus, domain, now = self._bus, self._domain, self.now(register)
         select = self.selects[register.name]
         with m.If(bus.r_load):
-            m.d[domain] += select.eq(bus.r_addr[2:] == register.address >> 2)
+            m.d[domain] += select.eq(self._row(bus.r_addr, register) & self._column(bus.r_addr, register))
         strobes = self._strobes(m, register, now.strobes)
         return _Ahead(now, domain=domain, w_data=self._w_data, strobes=strobes, reads=bus.r_en & select)
 
     def join(self, m: Any, words: Sequence[tuple[Register, Any]]) -> None:
-        """Join what the registers read as; no more than one is selected."""
+        """Join what the registers read as, no more than one of which is selected; decode rows and columns."""
         m.d[self._domain] += self._w_data.eq(self._bus.w_data)
+        for held, value in (*self._rows.values(), *self._columns.values()):
+            m.d[self._domain] += held.eq(value)
         chosen = [word & self.selects[register.name].replicate(32) for register, word in words]
         if not self._bus.signature.read_clocks:
             m.d.comb += self._bus.r_data.eq(any_of(chosen))
@@ -168,15 +193,43 @@ class RegisteredDecoder:
         m.d.comb += self._bus.r_data.eq(read)
 
     def _strobes(self, m: Any, register: Register, now: Any) -> Any:
-        """Flip-flops for the bytes that have something to store, one for all of them where only whole words count."""
+        """Return the bytes that have something to store and are being written."""
         stored = [field for field in register.fields if field.action in STORED]
         lanes = {bit // 8 for field in stored for bit in range(field.low, field.low + field.width)}
-        if register.whole_word and lanes:
-            whole: Any = Signal(name=f"{register.name}_w_held")
-            m.d[self._domain] += whole.eq(now[0])
-            return whole.replicate(4)
+        told = any("w_stb" in field.signature.members for field in stored)
         held: list[Any] = [C(0, 1)] * 4
-        for lane in sorted(lanes):
-            held[lane] = Signal(name=f"{register.name}_w_held{lane}")
+        for lane in sorted(lanes)[:1] if register.whole_word else sorted(lanes):
+            if not told:
+                held[lane] = self._in_row(register, lane) & self._in_column(register)
+                continue
+            held[lane] = Signal(name=f"{register.name}_w_held{'' if register.whole_word else lane}")
             m.d[self._domain] += held[lane].eq(now[lane])
-        return Cat(held)
+        return any_of(held).replicate(4) if register.whole_word else Cat(held)
+
+    def _in_row(self, register: Register, lane: int) -> Any:
+        """Return a flip-flop: this byte is being written, of some register in the row."""
+        bus, row = self._bus, register.address >> _ROW
+        key = row, 4 if register.whole_word else lane
+        if key not in self._rows:
+            held: Any = Signal(name=f"w_row{row:x}_{'word' if register.whole_word else lane}")
+            here = self._bytes(register)[lane] & bus.w_en & self._row(bus.w_addr, register)
+            self._rows[key] = held, here
+        return self._rows[key][0]
+
+    def _in_column(self, register: Register) -> Any:
+        """Return a flip-flop: what is being written, if anything is, is in the column."""
+        column = register.address % (1 << _ROW) >> 2
+        if column not in self._columns:
+            held: Any = Signal(reset_less=True, name=f"w_column{column:x}")
+            self._columns[column] = held, self._column(self._bus.w_addr, register)
+        return self._columns[column][0]
+
+    def _bytes(self, register: Register) -> Any:
+        bus = self._bus
+        return bus.w_strb.all().replicate(4) if register.whole_word else bus.w_strb
+
+    def _row(self, address: Any, register: Register) -> Any:
+        return address[_ROW : self._beyond] == register.address >> _ROW
+
+    def _column(self, address: Any, register: Register) -> Any:
+        return (address[2:_ROW] == register.address % (1 << _ROW) >> 2) & ~address[self._beyond :].any()

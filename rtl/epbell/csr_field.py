@@ -176,7 +176,7 @@ class Field:
         return value
 
     def _elaborate_storage(self, m: Any, port: Any, value: Any, access: Access) -> None:
-        data, mask = access.data(self), access.mask(self)
+        data = access.data(self)
         for lane in range(4):
             first = max(self.low, 8 * lane) - self.low
             last = min(self.low + self.width, 8 * lane + 8) - self.low
@@ -190,7 +190,7 @@ class Field:
         if "w_stb" in self.signature.members:
             m.d.comb += [
                 port.w_stb.eq(self._written(access.strobes)),
-                port.w_data.eq((data & mask) | (value & ~mask)),
+                port.w_data.eq(access.after(self, value)),
             ]
 
     def _elaborate_sticky(self, m: Any, port: Any, value: Any, ones: Any) -> None:

@@ -204,14 +204,9 @@ class Inbound(wiring.Component):
         """Copy of a window's registers that is in force."""
         window: Any = Signal(_ACTIVE, name=f"window{index}")
         region = f"IB{index}"
-        offset = epbell_regs.offsets("iatu", windows=self._windows)[f"{region}_CTRL2"]
         written: Any = Signal(name=f"written{index}")
-        here: Any = Signal(name=f"here{index}")
-        # The write is made in the clock after the one in which it is at the port; in the one after that it can be read.
-        m.d.sync += [
-            here.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any()),
-            written.eq(here),
-        ]
+        # What is being written can be read in the next clock.
+        m.d.sync += written.eq(self._block.made(f"{region}_CTRL2").strobes.any())
 
         bar = self._value(region, "CTRL2", "BAR")
         by_bar = self._value(region, "CTRL2", "BAR_MATCH")

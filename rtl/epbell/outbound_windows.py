@@ -122,14 +122,9 @@ class OutboundWindows(wiring.Component):
         """Return the copy of a window's registers that is in force, and "it is another one from the next clock on"."""
         window: Any = Signal(_ACTIVE, name=f"window{index}")
         region = f"OB{index}"
-        offset = epbell_regs.offsets("iatu_outbound", windows=self._windows)[f"{region}_CTRL2"]
         written: Any = Signal(name=f"written{index}")
-        here: Any = Signal(name=f"here{index}")
-        # The write is made in the clock after the one in which it is at the port; in the one after that it can be read.
-        m.d.sync += [
-            here.eq(self.bus.w_en & (self.bus.w_addr[2:] == offset >> 2) & self.bus.w_strb.any()),
-            written.eq(here),
-        ]
+        # What is being written can be read in the next clock.
+        m.d.sync += written.eq(self._block.made(f"{region}_CTRL2").strobes.any())
 
         elsewhere = (
             self._value(region, "CTRL1", "TYPE").any()
