@@ -90,18 +90,25 @@ class EdmaRegisters(ChannelRegisters):
         ]
 
     def _direction(self, m: Any, name: str, done: Any, abort: Any) -> Any:
-        """Keep the status of one direction; return which of its channels interrupt."""
-        field = self._block.field
-        enabled = Cat(field(f"{name}_CH{n}_CONTROL1", "LIE").value for n in range(len(done)))
+        """Keep the status of one direction; return which of its channels interrupt.
+
+        These are flip-flops: what each of them depends on is looked at as it is from the next clock on.
+        """
+        field, after = self._block.field, self._block.after
+        enabled = Cat(after(f"{name}_CH{n}_CONTROL1", "LIE") for n in range(len(done)))
         causes: Any = Const(0, len(done))
         for kind, event in (("DONE", done), ("ABORT", abort)):
             status: Any = Signal(len(event), name=f"{name.lower()}_{kind.lower()}")
+            next_status: Any = Signal.like(status, name=f"{name.lower()}_{kind.lower()}_after")
             cleared = field(f"{name}_INT_CLEAR", kind).w_data
             # Set wins: an end of a transfer in the clock of the acknowledge is one that no handler has seen.
-            m.d.sync += status.eq(status & ~cleared | event)
+            m.d.comb += next_status.eq(status & ~cleared | event)
+            m.d.sync += status.eq(next_status)
             m.d.comb += field(f"{name}_INT_STATUS", kind).value.eq(status)
-            causes |= status & ~field(f"{name}_INT_MASK", kind).value
+            causes |= next_status & ~after(f"{name}_INT_MASK", kind)
             if kind == "ABORT":
                 errors = "WRITE_ERR_STATUS" if name == "WRITE" else "READ_ERR_STATUS_LOW"
                 m.d.comb += field(errors, "ERROR").value.eq(status)
-        return causes & enabled
+        interrupts: Any = Signal(len(done), name=f"{name.lower()}_interrupts")
+        m.d.sync += interrupts.eq(causes & enabled)
+        return interrupts

@@ -213,6 +213,10 @@ class _Page(Bench):
                 wanted = (spec.status, spec.masked, spec.enabled)
                 agree = Cat(one == two for one, two in zip(inside, wanted, strict=True)).all()
                 checks.invariant("status, masks and enables are what they have to be", agree)
+            if self.personality != "hdma":
+                causes = self.kinds[way, "done"].causes | self.kinds[way, "abort"].causes
+                interrupts = self.inside.within("registers").signal(f"{name.lower()}_interrupts")
+                checks.invariant("the channels interrupt that have to", interrupts == causes)
         if self.personality == "legacy":
             view = Cat(field("VIEWPORT_SEL", "CHANNEL").value, field("VIEWPORT_SEL", "READ").value)
             checks.invariant("the viewport is what was written", view == self.viewport)
