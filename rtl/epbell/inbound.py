@@ -15,6 +15,7 @@ import epbell_regs
 from epbell import csr
 from epbell.address_map import PAGE_BITS
 from epbell.bar import MAX_BARS, Bar, FixedBar, check_bars, check_fixed_bar
+from epbell.compare import less
 from epbell.csr_register import any_of
 from epbell.pcie.tlp import BOUNDARY
 
@@ -22,6 +23,9 @@ __all__ = ["Inbound"]
 
 _PAGE = BOUNDARY.bit_length() - 1
 """Windows in address match begin and end on multiples of 4 KiB; these low bits of an address they do not look at."""
+
+_HALF = _PAGE + (64 - _PAGE) // 2
+"""Addresses are added in halves, the upper one from this bit on."""
 
 _LEAST_BAR_BITS = 7
 """No BAR is smaller than 128 bytes."""
@@ -35,7 +39,7 @@ _ACTIVE = data.StructLayout({
     "first": 64 - _PAGE,
     "last": 64 - _PAGE,
     "keep": 64,
-    "move": 64 - _PAGE,
+    "move": data.StructLayout({"lower": _HALF - _PAGE, "upper": 64 - _HALF}),
 })
 """A window as it is in force.
 
@@ -46,7 +50,7 @@ _ACTIVE = data.StructLayout({
 ``keep``
     The bits of the PCI address that count: the offset in the BAR, or all of them.
 ``move``
-    What is added to them, in pages.
+    What is added to them, in pages; in halves.
 """
 
 
@@ -139,12 +143,12 @@ class Inbound(wiring.Component):
         windows = [self._window(m, index, mask) for index in range(self._windows)]
         low, fits = self._stage(m, address1=self.address[:PAGE_BITS]), self._check_end(m)
 
-        free: Any = 1
+        hits = [hit for hit, _ in windows]
         claims: list[Any] = []
-        for index, (hit, _) in enumerate(windows):
+        for index, hit in enumerate(hits):
             wins: Any = Signal(name=f"wins{index}")
+            free = ~any_of(hits[:index]) if index else 1
             m.d.comb += wins.eq(hit & free)
-            free = free & ~hit
             claims.append(wins)
         if self._fixed is not None:
             asked, shown = self._fixed_bar(m, self._fixed, mask)
@@ -176,23 +180,24 @@ class Inbound(wiring.Component):
         """Return whether a window would claim the request, and to which address but for its lowest bits."""
         window = self._active(m, index)
         page = self.address[_PAGE:]
+        here = window.on & Mux(window.by_bar, window.bar == self.bar, mask.any())
         function_ok = ~window.match_function | (self.function == window.function)
-        asked: Any = window.on & function_ok
-        by_bar = self._stage(m, **{f"by_bar{index}": asked & window.by_bar & (window.bar == self.bar)})
-        by_page = self._stage(m, **{f"by_page{index}": asked & ~window.by_bar & mask.any()})
-        above = self._in_order(m, f"above{index}", window.first, page)
-        below = self._in_order(m, f"below{index}", page, window.last)
         kept = self.address & window.keep
-        moved = Cat(kept[_LEAST_BAR_BITS:_PAGE], (kept[_PAGE:] + window.move)[: 64 - _PAGE])
-        return by_bar | (by_page & above & below), self._stage(m, **{f"went{index}": moved})
-
-    def _in_order(self, m: Any, name: str, less: Any, more: Any) -> Any:
-        """Return whether a page is not behind another: halves are compared in the first stage, joined in the second."""
-        half = len(less) // 2
-        before = self._stage(m, **{f"{name}_before": less[half:] < more[half:]})
-        same = self._stage(m, **{f"{name}_same": less[half:] == more[half:]})
-        low = self._stage(m, **{f"{name}_low": less[:half] <= more[:half]})
-        return before | (same & low)
+        lower, upper = kept[_PAGE:_HALF] + window.move.lower, kept[_HALF:] + window.move.upper
+        found = {
+            "asked": here,
+            "function_ok": function_ok,
+            # In BAR match a page is neither: what it is compared with as if it had a bit more.
+            "before": less(Cat(page, window.by_bar), window.first),
+            "behind": less(Cat(window.last, window.by_bar), page),
+            "lower": Cat(kept[_LEAST_BAR_BITS:_PAGE], lower[:-1]),
+            "carry": lower[-1],
+            "upper": upper[:-1],
+        }
+        asked, function_ok, before, behind, lower, carry, upper = (
+            self._stage(m, **{f"{name}{index}": value}) for name, value in found.items()
+        )
+        return asked & function_ok & ~before & ~behind, Cat(lower, (upper + carry)[: 64 - _HALF])
 
     def _fixed_bar(self, m: Any, fixed: FixedBar, mask: Any) -> tuple[Any, Any]:
         """Whether the windows are asked, and whether the fixed BAR shows its page."""
@@ -217,6 +222,12 @@ class Inbound(wiring.Component):
         upper_limit = Mux(grows, self._value(region, "UPPER_LIMIT", "LIMIT"), upper_base)
         base: Any = Cat(self._value(region, "LOWER_BASE", "BASE"), upper_base)
         target: Any = Cat(self._value(region, "LOWER_TARGET", "TARGET"), self._value(region, "UPPER_TARGET", "TARGET"))
+        half = _HALF - _PAGE
+        # Of the registers in the clock before, in which no other one than CTRL2 was written.
+        borrow = self._stage(m, **{f"borrow{index}": less(target[:half], base[:half])})
+        upper: Any = Cat(Const(0, 1), target[half:])
+        upper -= Cat(borrow, base[half:])
+        distance = Cat((target[:half] - base[:half])[:half], upper[1 : 1 + 64 - _HALF])
         with m.If(written):
             m.d.sync += [
                 window.on.eq(self._value(region, "CTRL2", "ENABLE") & memory & (~by_bar | mask.any())),
@@ -227,7 +238,7 @@ class Inbound(wiring.Component):
                 window.first.eq(base),
                 window.last.eq(Cat(self._value(region, "LIMIT", "LIMIT"), upper_limit)),
                 window.keep.eq(mask | (~by_bar).replicate(64)),
-                window.move.eq(Mux(by_bar, target & ~(mask[_PAGE:] | Const(0, 64 - _PAGE)), target - base)),
+                window.move.eq(Mux(by_bar, target & ~(mask[_PAGE:] | Const(0, 64 - _PAGE)), distance)),
             ]
         return window
 

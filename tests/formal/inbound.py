@@ -210,9 +210,12 @@ class _Windows(Bench):
             & (window.first == base)
             & (window.last == last)
             & (window.keep == Mux(region.by_bar, mask, (1 << 64) - 1))
-            & (window.move == Mux(region.by_bar, aside, region.distance))
+            & (window.move.as_value() == Mux(region.by_bar, aside, region.distance))
         )
         checks.invariant("what is in force is what the registers were", ~region.enabled | prepared)
+        base, aim = (Cat(region.registers[at][12:], region.registers[at + 4])[:26] for at in (0x08, 0x14))
+        borrows = inside.signal(f"borrow{index}") == (aim < base)
+        checks.invariant("what the lower half of target minus base borrows", ~region.due | borrows)
 
 
     def _decoded(self, checks: Checks, index: int) -> None:
@@ -279,13 +282,11 @@ class _Claims(_Windows):
         """Say that the first two stages hold what the account says."""
         get, there = self.inside.signal, self.there
         for index in range(_WINDOWS):
-            above, below = (
-                get(f"{name}{index}_before") | (get(f"{name}{index}_same") & get(f"{name}{index}_low"))
-                for name in ("above", "below")
-            )
-            hit = get(f"by_bar{index}") | (get(f"by_page{index}") & above & below)
+            here = get(f"asked{index}") & get(f"function_ok{index}")
+            hit = here & ~get(f"before{index}") & ~get(f"behind{index}")
+            went = Cat(get(f"lower{index}"), (get(f"upper{index}") + get(f"carry{index}"))[:26])
             checks.invariant("whether each would claim it", ~there[1] | (hit == hits[index][1]))
-            checks.invariant("and to which address", ~there[1] | ~hit | (get(f"went{index}") == goes[index][1][7:]))
+            checks.invariant("and to which address", ~there[1] | ~hit | (went == goes[index][1][7:]))
             checks.invariant("which would go there", ~hits[index][1] | (goes[index][1][:7] == lows[1][:7]))
             checks.invariant("which would go there", ~hits[index][2] | (goes[index][2][:7] == lows[2][:7]))
             checks.invariant("which would go there", ~hits[index][3] | (goes[index][3][:7] == lows[3][:7]))
