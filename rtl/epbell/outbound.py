@@ -8,7 +8,7 @@ from typing import Any
 
 from amaranth.hdl import Assert, Module, Mux, ResetInserter, Signal
 from amaranth.lib import enum, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
@@ -193,12 +193,16 @@ class Outbound(wiring.Component):
         m.d.sync += [self._flush.eq(self.flush), self._allowed.eq(self.bus_master & ~self.flush)]
 
         self._state: Any = Signal(_State)
+        self._after: Any = Signal(_State)  # in the next clock
+        self._at_door: Any = Signal()  # it is TAKE
         self._write: Any = Signal()  # one of these is what is looked at
         self._read: Any = Signal()
         self._interrupt: Any = Signal()
         self._address: Any = Signal(32)  # local
         self._room: Any = Signal()
         self._taken: Any = Signal()
+        self._queue = _Queue()
+        m.d.comb += self._after.eq(self._state)
         self._choose(m)
         sends = self._take(m)
         self._answer(m)
@@ -217,66 +221,77 @@ class Outbound(wiring.Component):
         with m.If(self._state == _State.CHOOSE):
             m.d.sync += [
                 *(self._write.eq(write), self._read.eq(read), self._interrupt.eq(interrupt)),
-                self._address.eq(Mux(read, self.r_addr, self.w_addr)),
+                # Read or write: that an interrupt may be first changes nothing.
+                self._address.eq(Mux(r & (~w | last_w), self.r_addr, self.w_addr)),
             ]
             with m.If(interrupt):
-                m.d.sync += self._state.eq(_State.TAKE)
+                m.d.comb += self._after.eq(_State.TAKE)
             with m.Elif(write | read):
-                m.d.sync += self._state.eq(_State.COMPARE)
+                m.d.comb += self._after.eq(_State.COMPARE)
         with m.If(self._taken):
             m.d.sync += [last_w.eq(self._write), last_r.eq(self._read), last_i.eq(self._interrupt)]
 
     def _take(self, m: Any) -> Any:
         """Take it, or send it back to where it came from; return "there is a request to be sent"."""
-        windows, outstanding, state = self._windows, self._reads, self._state
-        at_door: Any = Signal()
+        windows, outstanding, state, at_door = self._windows, self._reads, self._state, self._at_door
         any_byte: Any = Signal()
-        offered: Any = Signal()
-        fails: Any = Signal()
-        goes: Any = Signal()
-        waits: Any = Signal()
+        claimed: Any = Signal()
+        fails: Any = Signal()  # it is refused
+        fits: Any = Signal()  # it is not, and there is room for it
+        passes: Any = Signal()  # one or the other: what is refused needs no room
+        stays: Any = Signal()
         refusal: Any = Signal(Cause)
         sends: Any = Signal()
-        m.d.sync += any_byte.eq(self.w_strb.any())
+        reading: Any = Signal()  # a read is at the door
+        w_offered, r_offered, i_taken = (Signal(name=name) for name in ("w_offered", "r_offered", "i_taken"))
+        good = windows.claimed & self.bus_master & ~self.flush
+        m.d.sync += [
+            any_byte.eq(self.w_strb.any()),
+            claimed.eq(windows.claimed),
+            fails.eq(~good),
+            fits.eq(good & self._queue.room),
+            passes.eq(~good | self._queue.room),
+            state.eq(self._after),
+            at_door.eq(self._after == _State.TAKE),
+            reading.eq((self._after == _State.TAKE) & (state != _State.CHOOSE) & self._read),
+        ]
         m.d.comb += [
             windows.address.eq(self._address),
-            at_door.eq(state == _State.TAKE),
-            fails.eq(~windows.claimed | ~self._allowed),
-            refusal.eq(Mux(windows.claimed, Mux(self._allowed, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
-            # What is refused needs no room.
-            self.w_ready.eq(at_door & self._write & (fails | self._room)),
-            self.r_ready.eq(at_door & self._read & outstanding.ready & (fails | self._room)),
+            refusal.eq(Mux(claimed, Mux(fails, Cause.BUS_MASTER_OFF, Cause.NONE), Cause.NO_WINDOW)),
+            self.w_ready.eq(at_door & self._write & passes),
+            self.r_ready.eq(reading & passes & outstanding.ready),
             self.i_ready.eq(at_door & self._interrupt & self._allowed & self._room),
             self.w_error.eq(_response(refusal)),
-            offered.eq((self._write & self.w_valid) | (self._read & self.r_valid) | (self._interrupt & self.i_valid)),
-            self._taken.eq((self.w_ready | self.r_ready | self.i_ready) & offered),
-            goes.eq(self._interrupt | (~fails & Mux(self._write, any_byte, outstanding.available))),
-            sends.eq(self._taken & goes),
+            w_offered.eq(at_door & self._write & self.w_valid),
+            r_offered.eq(reading & self.r_valid & outstanding.ready),
+            i_taken.eq(self.i_ready & self.i_valid),
+            self._taken.eq(((w_offered | r_offered) & passes) | i_taken),
+            sends.eq((((w_offered & any_byte) | (r_offered & outstanding.available)) & fits) | i_taken),
             # A read without room in the list of what is outstanding, an interrupt that is no more, let others go first.
-            waits.eq(offered & ~self._room & Mux(self._interrupt, self._allowed, ~fails)),
-            outstanding.valid.eq(self.r_ready & self.r_valid),
+            stays.eq(
+                (self._interrupt & self.i_valid & self._allowed & ~self._room) | ((w_offered | r_offered) & ~passes)
+            ),
+            outstanding.valid.eq(r_offered & passes),
             outstanding.address.eq(self._address),
             outstanding.refusal.eq(refusal),
         ]
         with m.Switch(state):
             with m.Case(_State.COMPARE):
-                m.d.sync += state.eq(_State.CLAIM)
+                m.d.comb += self._after.eq(Mux(windows.changing, _State.COMPARE, _State.CLAIM))
             with m.Case(_State.CLAIM):
-                m.d.sync += state.eq(_State.TAKE)
+                m.d.comb += self._after.eq(Mux(windows.changing, _State.COMPARE, _State.TAKE))
             with m.Case(_State.TAKE):
                 with m.If(sends):
-                    m.d.sync += state.eq(_State.ADD)
-                with m.Elif(~waits | (self._read & ~outstanding.ready)):
-                    m.d.sync += state.eq(_State.CHOOSE)
+                    m.d.comb += self._after.eq(_State.ADD)
+                with m.Elif(~stays):
+                    m.d.comb += self._after.eq(_State.CHOOSE)
                 with m.Elif(windows.changing & ~self._interrupt):
-                    m.d.sync += state.eq(_State.COMPARE)
+                    m.d.comb += self._after.eq(_State.COMPARE)
             with m.Case(_State.ADD):
-                m.d.sync += state.eq(Mux(self._flush, _State.CHOOSE, _State.QUEUE))
+                m.d.comb += self._after.eq(Mux(self._flush, _State.CHOOSE, _State.QUEUE))
             with m.Case(_State.QUEUE):
-                m.d.sync += state.eq(_State.CHOOSE)
-        with m.If(windows.changing & ((state == _State.COMPARE) | (state == _State.CLAIM))):
-            m.d.sync += state.eq(_State.COMPARE)
-        self._report(m, self.w_ready & self.w_valid & fails, refusal)
+                m.d.comb += self._after.eq(_State.CHOOSE)
+        self._report(m, w_offered & fails, refusal)
         return sends
 
     def _answer(self, m: Any) -> None:
@@ -297,43 +312,44 @@ class Outbound(wiring.Component):
 
     def _send(self, m: Any, sends: Any) -> None:
         """Put the request together, finish its address, queue it, and send it when it may be sent."""
-        m.submodules.queue = ResetInserter(self._flush)(queue := SyncFIFO(width=REQUEST.size, depth=_DEPTH))
+        queue = self._queue
+        m.submodules.queue = ResetInserter(self._flush)(queue)
         m.submodules.sender = sender = RequestSender(self._width)
         wiring.connect(m, wiring.flipped(self.rq), sender.rq)
         windows, interrupt = self._windows, self._interrupt
         request: Any = Signal(REQUEST)
         complete: Any = Signal()  # it is, in the state QUEUE
         first: Any = Signal(REQUEST)  # of the queue
+        distance: Any = Signal(64 - GRANULE_BITS)  # from the local address, in pages; of an interrupt, from 0
         waiting: Any = Signal()
         begins: Any = Signal()
         m.d.sync += [
-            self._room.eq(queue.w_rdy),
+            self._room.eq(queue.room),
             complete.eq((self._state == _State.ADD) & ~self._flush),
             self.entered.eq(sends),
             self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
             self.leaving.eq(self.rq.tvalid),
         ]
-        with m.If(self._state == _State.TAKE):
+        with m.If(self._at_door):
             m.d.sync += [
                 request.write.eq(~self._read),
-                request.address.eq(Mux(interrupt, self.i_address, self._address)),
+                request.address[:GRANULE_BITS].eq(Mux(interrupt, self.i_address, self._address)[:GRANULE_BITS]),
                 request.first_be.eq(self.w_strb | (~self._write).replicate(4)),
                 request.data.eq(Mux(interrupt, self.i_data, self.w_data)),
                 request.tag.eq(self._reads.tag & self._read.replicate(8)),
-            ]
-        with m.If(self._state == _State.ADD):
-            m.d.sync += [
-                request.address[GRANULE_BITS:].eq(
-                    request.address[GRANULE_BITS:] + (windows.shift & (~interrupt).replicate(len(windows.shift)))
-                ),
                 request.tc.eq(windows.tc & (~interrupt).replicate(3)),
                 request.attr.eq(windows.attr & (~interrupt).replicate(3)),
                 request.ecrc.eq(windows.ecrc & ~interrupt),
+                distance.eq(Mux(interrupt, self.i_address[GRANULE_BITS:], windows.shift)),
             ]
+            with m.If(interrupt):
+                m.d.sync += self._address.eq(0)
+        with m.If(self._state == _State.ADD):
+            m.d.sync += request.address[GRANULE_BITS:].eq(distance + self._address[GRANULE_BITS:])
         m.d.comb += [
-            queue.w_en.eq(complete),
-            queue.w_data.eq(request),
-            queue.r_en.eq(~waiting),
+            queue.i_valid.eq(complete),
+            queue.i_data.eq(request),
+            queue.o_ready.eq(~waiting),
             sender.valid.eq(waiting & self._allowed),
             sender.request.eq(first),
             begins.eq(sender.valid & sender.ready),
@@ -342,9 +358,9 @@ class Outbound(wiring.Component):
             self.quiet.eq(~self.rq.tvalid),
         ]
         with m.If(~waiting):
-            m.d.sync += first.as_value().eq(queue.r_data)
-        m.d.sync += waiting.eq(Mux(waiting, ~begins, queue.r_rdy) & ~self._flush)
-        m.d.sync += Assert(~queue.w_en | queue.w_rdy, "a request is taken without room for it")
+            m.d.sync += first.eq(queue.o_data)
+        m.d.sync += waiting.eq(Mux(waiting, ~begins, queue.o_valid) & ~self._flush)
+        m.d.sync += Assert(~queue.i_valid | queue.room, "a request is taken without room for it")
 
     def _report(self, m: Any, write_failed: Any, refusal: Any) -> None:
         """Keep the cause of the last failure; that of a read is known in the clock in which its answer appears."""
@@ -356,6 +372,60 @@ class Outbound(wiring.Component):
             m.d.sync += [self.cause.eq(outstanding.d_cause), self.cause_address.eq(outstanding.d_address)]
         with m.Elif(write_failed):
             m.d.sync += [self.cause.eq(refusal), self.cause_address.eq(self._address)]
+
+
+class _Queue(wiring.Component):
+    """FIFO of the requests that wait for the stream; who puts one in has seen that there is room for it.
+
+    Attributes
+    ----------
+    i_valid, i_data : In(1), In(REQUEST)
+        A request comes. Nothing is between this and the memory.
+    room : Out(1)
+        There is a place.
+    o_valid, o_ready, o_data : Out(1), In(1), Out(REQUEST)
+        Way out, from the clock after that in which it came on. ``o_valid`` is a flip-flop.
+    """
+
+    i_valid: Any
+    i_data: Any
+    room: Any
+    o_valid: Any
+    o_ready: Any
+    o_data: Any
+
+    def __init__(self) -> None:
+        super().__init__({
+            "i_valid": In(1),
+            "i_data": In(REQUEST),
+            "room": Out(1),
+            "o_valid": Out(1),
+            "o_ready": In(1),
+            "o_data": Out(REQUEST),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        """Keep the requests in a memory, between two places that go round."""
+        m: Any = Module()
+        m.submodules.requests = requests = Memory(shape=REQUEST, depth=_DEPTH, init=[])
+        write: Any = requests.write_port()
+        read: Any = requests.read_port(domain="comb")
+        level: Any = Signal(range(_DEPTH + 1))
+        leaves: Any = Signal()
+        m.d.comb += [
+            write.en.eq(self.i_valid),
+            write.data.eq(self.i_data),
+            self.o_data.eq(read.data),
+            self.room.eq(level != _DEPTH),
+            leaves.eq(self.o_valid & self.o_ready),
+        ]
+        m.d.sync += [
+            write.addr.eq(write.addr + self.i_valid),
+            read.addr.eq(read.addr + leaves),
+            level.eq(level + self.i_valid - leaves),
+            self.o_valid.eq(self.i_valid | Mux(leaves, level > 1, self.o_valid)),
+        ]
+        return m
 
 
 def _response(cause: Any) -> Any:

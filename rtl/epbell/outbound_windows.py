@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
+from epbell.compare import less
 from epbell.csr_register import any_of
 
 __all__ = ["OutboundWindows"]
@@ -31,7 +32,7 @@ _ACTIVE = data.StructLayout({
 
 
 class OutboundWindows(wiring.Component):
-    """Registers of the windows, and the translation of an address in three clocks.
+    """Registers of the windows, and the translation of an address.
 
     A window takes part while CTRL2 has ENABLE set, CTRL1.TYPE is memory, CTRL1.FUNCTION is 0 and UPPER_BASE is 0. It
     claims the local addresses from its base to its limit, both included; with INCREASE_REGION_SIZE and an UPPER_LIMIT
@@ -55,11 +56,12 @@ class OutboundWindows(wiring.Component):
     address : In(32)
         Local address.
     changing : Out(1)
-        Other registers are in force from the next clock on: an address of before has to be looked up anew.
+        Other registers are in force from the next clock on: an address of before has to be looked up anew. A flip-flop.
     claimed : Out(1)
-        A window claims the address of two clocks ago.
+        A window claims the address of the clock before. One OR behind flip-flops.
     shift : Out(52)
-        To be added to bits 31:12 of the local address of three clocks ago, to get bits 63:12 of that on the bus.
+        To be added to bits 31:12 of the local address of two clocks ago, to get bits 63:12 of that on the bus. An
+        AND-OR behind flip-flops.
     tc, attr, ecrc : Out(3), Out(3), Out(1)
         For the request, likewise.
 
@@ -105,32 +107,39 @@ class OutboundWindows(wiring.Component):
         chosen: list[Any] = []
         changes: list[Any] = []
         for index in range(self._windows):
-            window, written = self._active(m, index)
+            window, here = self._active(m, index)
+            below, above = less(page, window.base), less(window.limit, page)
             m.d.sync += [
-                hits[index].eq(window.on & (page >= window.base) & (window.endless | (page <= window.limit))),
+                hits[index].eq(window.on & ~below & (window.endless | ~above)),
                 wins[index].eq(hits[index] & ~hits[:index].any()),
             ]
             supplied: Any = Cat(window.shift, window.tc, window.attr, Const(0, 1), window.ecrc)
             chosen.append(supplied & wins[index].replicate(len(supplied)))
-            changes.append(written)
+            changes.append(here)
         supply: Any = Cat(self.shift, self.tc, self.attr, self.ecrc)
-        m.d.sync += [self.claimed.eq(hits.any()), supply.eq(any_of(chosen))]
-        m.d.comb += self.changing.eq(any_of(changes))
+        m.d.comb += [self.claimed.eq(hits.any()), supply.eq(any_of(chosen))]
+        m.d.sync += self.changing.eq(any_of(changes))
         return m
 
     def _active(self, m: Any, index: int) -> tuple[Any, Any]:
-        """Return the copy of a window's registers that is in force, and "it is another one from the next clock on"."""
+        """Return the copy of a window's registers that is in force, and "it is another one in two clocks"."""
         window: Any = Signal(_ACTIVE, name=f"window{index}")
         region = f"OB{index}"
         written: Any = Signal(name=f"written{index}")
         # What is being written can be read in the next clock.
         m.d.sync += written.eq(self._block.made(f"{region}_CTRL2").strobes.any())
 
-        elsewhere = (
-            self._value(region, "CTRL1", "TYPE").any()
-            | self._value(region, "CTRL1", "FUNCTION").any()
-            | self._value(region, "UPPER_BASE", "BASE").any()
-        )
+        # Of the registers in the clock before, in which no other one than CTRL2 was written.
+        elsewhere: Any = Signal(name=f"elsewhere{index}")
+        beyond: Any = Signal(name=f"beyond{index}")
+        m.d.sync += [
+            elsewhere.eq(
+                self._value(region, "CTRL1", "TYPE").any()
+                | self._value(region, "CTRL1", "FUNCTION").any()
+                | self._value(region, "UPPER_BASE", "BASE").any()
+            ),
+            beyond.eq(self._value(region, "UPPER_LIMIT", "LIMIT").any()),
+        ]
         base = self._value(region, "LOWER_BASE", "BASE")
         target = Cat(self._value(region, "LOWER_TARGET", "TARGET"), self._value(region, "UPPER_TARGET", "TARGET"))
         large = self._value(region, "CTRL1", "INCREASE_REGION_SIZE")
@@ -139,13 +148,13 @@ class OutboundWindows(wiring.Component):
                 window.on.eq(self._value(region, "CTRL2", "ENABLE") & ~elsewhere),
                 window.base.eq(base),
                 window.limit.eq(self._value(region, "LIMIT", "LIMIT")),
-                window.endless.eq(large & self._value(region, "UPPER_LIMIT", "LIMIT").any()),
+                window.endless.eq(large & beyond),
                 window.shift.eq(target - base),
                 window.tc.eq(self._value(region, "CTRL1", "TC")),
                 window.attr.eq(self._value(region, "CTRL1", "ATTR")),
                 window.ecrc.eq(self._value(region, "CTRL1", "TD")),
             ]
-        return window, written
+        return window, here
 
     def _value(self, region: str, register: str, field: str) -> Any:
         return self._block.field(f"{region}_{register}", field).value
