@@ -289,7 +289,7 @@ class Outstanding(wiring.Component):
             self.d_fresh.eq(answers),
             self.d_valid.eq(answers | (self.d_valid & ~self.d_ready)),
         ]
-        with m.If(answers):
+        with m.If(~self.d_valid):  # until there is an answer, whatever is in its place
             m.d.sync += [
                 self.d_data.eq(found.data.data & done.replicate(32)),
                 self.d_cause.eq(Mux(refused, oldest.refusal, Mux(done, found.data.cause, Cause.TIMEOUT))),

@@ -153,14 +153,13 @@ class RequestSender(wiring.Component):
                 words.eq(Mux(first, packet, rest)),
                 count.eq(Mux(first, whole, left)),
             ]
+            with m.If(load):
+                m.d.sync += rest.eq(words[32 * self._lanes :])
             with m.If(load & (~first | self.valid)):
-                m.d.sync += [
-                    rest.eq(words[32 * self._lanes :]),
-                    left.eq(Mux(count > self._lanes, count - self._lanes, 0)),
-                ]
+                m.d.sync += left.eq(Mux(count > self._lanes, count - self._lanes, 0))
         else:
             m.d.comb += [first.eq(1), words.eq(packet), count.eq(whole)]
-        with m.If(load & (~first | self.valid)):
+        with m.If(load):  # without a request, whatever is there: it does not count
             self._beat(m, words, count, first)
         return m
 
