@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -192,12 +192,10 @@ class CpuPort(wiring.Component):
                 m.d.sync += state.eq(_State.WAIT)
             with m.Case(_State.WAIT), m.If(goes):
                 m.d.sync += [state.eq(Mux(nowhere, _State.ANSWER, _State.ASK)), bus.bresp.eq(_DECERR)]
-            with m.Case(_State.ASK), m.If(done):
-                m.d.sync += [
-                    state.eq(Mux(self.w_page_valid, _State.FETCH, _State.ANSWER)),
-                    bus.bresp.eq(Mux(host, self.w_host_error, _OKAY)),
-                    settling.eq(1 << _SETTLE - 1),
-                ]
+            with m.Case(_State.ASK):
+                m.d.sync += [bus.bresp.eq(Mux(host, self.w_host_error, _OKAY)), settling.eq(1 << _SETTLE - 1)]
+                with m.If(done):
+                    m.d.sync += state.eq(Mux(self.w_page_valid, _State.FETCH, _State.ANSWER))
             with m.Case(_State.FETCH):
                 m.d.sync += settling.eq(settling >> 1)
                 with m.If(settling[0]):
@@ -211,7 +209,7 @@ class CpuPort(wiring.Component):
         ram_: Any = Signal(name="r_ram")
         host: Any = Signal(name="r_host")
         outstanding: Any = Signal(_OUTSTANDING_BITS)  # reads of the aperture
-        data: Any = Signal(32)
+        word: Any = Signal(data.StructLayout({"ram": 32, "page": 32}))  # from one of them, from the other zero
         error: Any = Signal(2)
         due: Any = Signal(max(ram.READ_CLOCKS, registers.READ_CLOCKS))  # bit 0: the data are there
         young: Any = Signal(range(_YOUNG + 1))
@@ -225,15 +223,19 @@ class CpuPort(wiring.Component):
             done.eq(self._done("r")),
             bus.arready.eq(state == _State.IDLE),
             bus.rvalid.eq(answer | self.d_valid),
-            bus.rdata.eq(Mux(answer, data, self.d_data)),
+            bus.rdata.eq(Mux(answer, word.ram | word.page, self.d_data)),
             bus.rresp.eq(Mux(answer, error, self.d_error)),
             self.d_ready.eq(bus.rready & ~answer),
         ]
         m.d.sync += [
-            outstanding.eq(outstanding + (self.r_host_valid & self.r_host_ready) - (self.d_valid & self.d_ready)),
             young.eq(Mux((state == _State.DECODE), _YOUNG, young - young.any())),
             self._read_first.eq((state == _State.DECODE) | (young.any() & host & ~(state == _State.IDLE))),
         ]
+        taken, answered = self.r_host_valid & self.r_host_ready, self.d_valid & self.d_ready
+        with m.If(taken & ~answered):
+            m.d.sync += outstanding.eq(outstanding + 1)
+        with m.Elif(answered & ~taken):
+            m.d.sync += outstanding.eq(outstanding - 1)
         with m.If(state == _State.IDLE):
             m.d.sync += self.r_addr.eq(bus.araddr)
         with m.If(state == _State.DECODE):
@@ -245,7 +247,7 @@ class CpuPort(wiring.Component):
             with m.Case(_State.DECODE):
                 m.d.sync += state.eq(_State.WAIT)
             with m.Case(_State.WAIT):
-                m.d.sync += [data.eq(0), error.eq(_DECERR)]
+                m.d.sync += [word.eq(0), error.eq(_DECERR)]
                 with m.If(goes):
                     m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
             with m.Case(_State.ASK):
@@ -253,7 +255,12 @@ class CpuPort(wiring.Component):
                 with m.If(done):
                     m.d.sync += state.eq(Mux(host, _State.IDLE, _State.FETCH))
             with m.Case(_State.FETCH):
-                m.d.sync += [data.eq(Mux(ram_, self.r_ram_data, self.r_page_data)), error.eq(_OKAY), due.eq(due >> 1)]
+                m.d.sync += [
+                    word.ram.eq(self.r_ram_data & ram_.replicate(32)),
+                    word.page.eq(self.r_page_data & (~ram_).replicate(32)),
+                    error.eq(_OKAY),
+                    due.eq(due >> 1),
+                ]
                 with m.If(due[0]):
                     m.d.sync += state.eq(_State.ANSWER)
             with m.Case(_State.ANSWER), m.If(bus.rready):
