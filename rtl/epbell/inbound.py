@@ -31,8 +31,8 @@ _LEAST_BAR_BITS = 7
 """No BAR is smaller than 128 bytes."""
 
 _ACTIVE = data.StructLayout({
-    "on": 1,
     "by_bar": 1,
+    "by_page": 1,
     "bar": 3,
     "match_function": 1,
     "function": 5,
@@ -43,8 +43,10 @@ _ACTIVE = data.StructLayout({
 })
 """A window as it is in force.
 
-``on``, ``by_bar``, ``bar``, ``match_function``, ``function``
-    It takes part; what it looks at.
+``by_bar``, ``by_page``
+    It takes part, in BAR match or in address match.
+``bar``, ``match_function``, ``function``
+    What it looks at.
 ``first``, ``last``
     First and last page of 4 KiB on the PCI bus, in address match.
 ``keep``
@@ -180,7 +182,7 @@ class Inbound(wiring.Component):
         """Return whether a window would claim the request, and to which address but for its lowest bits."""
         window = self._active(m, index)
         page = self.address[_PAGE:]
-        here = window.on & Mux(window.by_bar, window.bar == self.bar, mask.any())
+        here = (window.by_bar & (window.bar == self.bar)) | (window.by_page & mask.any())
         function_ok = ~window.match_function | (self.function == window.function)
         kept = self.address & window.keep
         lower, upper = kept[_PAGE:_HALF] + window.move.lower, kept[_HALF:] + window.move.upper
@@ -216,7 +218,7 @@ class Inbound(wiring.Component):
         bar = self._value(region, "CTRL2", "BAR")
         by_bar = self._value(region, "CTRL2", "BAR_MATCH")
         mask = self._mask(m, bar, f"window{index}")
-        memory = ~self._value(region, "CTRL1", "TYPE").any()
+        on = self._value(region, "CTRL2", "ENABLE") & ~self._value(region, "CTRL1", "TYPE").any()
         upper_base = self._value(region, "UPPER_BASE", "BASE")
         grows = self._value(region, "CTRL1", "INCREASE_REGION_SIZE")
         upper_limit = Mux(grows, self._value(region, "UPPER_LIMIT", "LIMIT"), upper_base)
@@ -230,8 +232,8 @@ class Inbound(wiring.Component):
         distance = Cat((target[:half] - base[:half])[:half], upper[1 : 1 + 64 - _HALF])
         with m.If(written):
             m.d.sync += [
-                window.on.eq(self._value(region, "CTRL2", "ENABLE") & memory & (~by_bar | mask.any())),
-                window.by_bar.eq(by_bar),
+                window.by_bar.eq(on & by_bar & mask.any()),
+                window.by_page.eq(on & ~by_bar),
                 window.bar.eq(bar),
                 window.match_function.eq(self._value(region, "CTRL2", "FUNCTION_MATCH")),
                 window.function.eq(self._value(region, "CTRL1", "FUNCTION")),

@@ -201,10 +201,10 @@ class _Windows(Bench):
         last = Cat(limit[12:], Mux(control_1[13], limit_high, high))
         aside = Cat(aim[:20] & ~mask[12:], aim[20:])
         on = region.enabled & (control_1[:5] == 0) & (~region.by_bar | (size != 0))
-        checks.invariant("a window is on if its registers say so", window.on == on)
+        ways = Cat(window.by_bar, window.by_page) == Cat(on & region.by_bar, on & ~region.by_bar)
+        checks.invariant("a window is on if its registers say so", ways)
         prepared = (
-            (window.by_bar == region.by_bar)
-            & (window.bar == control_2[8:11])
+            (window.bar == control_2[8:11])
             & (window.match_function == control_2[19])
             & (window.function == control_1[20:25])
             & (window.first == base)
