@@ -163,7 +163,7 @@ class CpuPort(wiring.Component):
         ram_: Any = Signal(name="w_ram")
         host: Any = Signal(name="w_host")
         raises: Any = Signal(max(1, len(self._raises)), name="w_raises")
-        settling: Any = Signal(_SETTLE, name="w_settling")
+        settling: Any = Signal(_SETTLE - 1, name="w_settling")
         nowhere: Any = Signal(name="w_nowhere")
         take: Any = Signal(name="w_take")
         goes: Any = Signal(name="w_goes")
@@ -175,7 +175,7 @@ class CpuPort(wiring.Component):
             bus.bvalid.eq(state == _State.ANSWER),
             nowhere.eq(~ram_ & ~host & ~self.w_pages.any()),
             goes.eq((state == _State.WAIT) & ~(raises & self.full).any() & ~(raises.any() & self._read_first)),
-            done.eq(self._done("w")),
+            done.eq(self._done("w", "ram", "host")),
         ]
         with m.If(state == _State.IDLE):
             m.d.sync += [self.w_addr.eq(bus.awaddr), self.w_data.eq(bus.wdata), self.w_strb.eq(bus.wstrb)]
@@ -193,9 +193,11 @@ class CpuPort(wiring.Component):
             with m.Case(_State.WAIT), m.If(goes):
                 m.d.sync += [state.eq(Mux(nowhere, _State.ANSWER, _State.ASK)), bus.bresp.eq(_DECERR)]
             with m.Case(_State.ASK):
-                m.d.sync += [bus.bresp.eq(Mux(host, self.w_host_error, _OKAY)), settling.eq(1 << _SETTLE - 1)]
+                m.d.sync += [bus.bresp.eq(Mux(host, self.w_host_error, _OKAY)), settling.eq(1 << _SETTLE - 2)]
                 with m.If(done):
-                    m.d.sync += state.eq(Mux(self.w_page_valid, _State.FETCH, _State.ANSWER))
+                    m.d.sync += state.eq(_State.ANSWER)
+                with m.Elif(self._asked_before("w")):
+                    m.d.sync += state.eq(_State.FETCH)
             with m.Case(_State.FETCH):
                 m.d.sync += settling.eq(settling >> 1)
                 with m.If(settling[0]):
@@ -211,7 +213,7 @@ class CpuPort(wiring.Component):
         outstanding: Any = Signal(_OUTSTANDING_BITS)  # reads of the aperture
         word: Any = Signal(data.StructLayout({"ram": 32, "page": 32}))  # from one of them, from the other zero
         error: Any = Signal(2)
-        due: Any = Signal(max(ram.READ_CLOCKS, registers.READ_CLOCKS))  # bit 0: the data are there
+        due: Any = Signal(max(ram.READ_CLOCKS, registers.READ_CLOCKS) - 1)  # bit 0: the data are there
         young: Any = Signal(range(_YOUNG + 1))
         nowhere: Any = Signal(name="r_nowhere")
         goes: Any = Signal(name="r_goes")
@@ -220,7 +222,7 @@ class CpuPort(wiring.Component):
         m.d.comb += [
             nowhere.eq(~ram_ & ~host & ~self.r_pages.any()),
             goes.eq((state == _State.WAIT) & (host | ~outstanding.any())),
-            done.eq(self._done("r")),
+            done.eq(self._done("r", "host")),
             bus.arready.eq(state == _State.IDLE),
             bus.rvalid.eq(answer | self.d_valid),
             bus.rdata.eq(Mux(answer, word.ram | word.page, self.d_data)),
@@ -251,9 +253,11 @@ class CpuPort(wiring.Component):
                 with m.If(goes):
                     m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
             with m.Case(_State.ASK):
-                m.d.sync += due.eq(Mux(ram_, 1 << ram.READ_CLOCKS - 1, 1 << registers.READ_CLOCKS - 1))
+                m.d.sync += due.eq(Mux(ram_, 1 << ram.READ_CLOCKS - 2, 1 << registers.READ_CLOCKS - 2))
                 with m.If(done):
-                    m.d.sync += state.eq(Mux(host, _State.IDLE, _State.FETCH))
+                    m.d.sync += state.eq(_State.IDLE)
+                with m.Elif(self._asked_before("r")):
+                    m.d.sync += state.eq(_State.FETCH)
             with m.Case(_State.FETCH):
                 m.d.sync += [
                     word.ram.eq(self.r_ram_data & ram_.replicate(32)),
@@ -280,6 +284,10 @@ class CpuPort(wiring.Component):
             valid, ready = getattr(self, f"{way}_{name}_valid"), getattr(self, f"{way}_{name}_ready")
             m.d.sync += valid.eq((goes & wanted) | (valid & ~ready))
 
-    def _done(self, way: str) -> Any:
-        names = [f"{way}_{name}" for name in ("ram", "page", "host")]
+    def _done(self, way: str, *whom: str) -> Any:
+        names = [f"{way}_{name}" for name in whom]
         return any_of([getattr(self, f"{name}_valid") & getattr(self, f"{name}_ready") for name in names])
+
+    def _asked_before(self, way: str) -> Any:
+        """Nobody is asked any more: in the state ASK, what was asked for was done in the clock before."""
+        return ~any_of([getattr(self, f"{way}_{name}_valid") for name in ("ram", "page", "host")])

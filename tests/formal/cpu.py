@@ -115,16 +115,17 @@ class _Writes(_Cpu):
             m.d.sync += wanted.eq(Mux(host, self.w_host_error, _OKAY))
         places = Cat(decoding, waiting, asked, settling, owed)
         checks.invariant("it is in one place", (places & (places - 1)) == 0)
-        states = ((decoding, _DECODE), (waiting, _WAIT), (asked, _ASK), (settling.any(), _FETCH), (owed, _ANSWER))
+        asking, fetching = asked | settling[2], settling[:2]
+        states = ((decoding, _DECODE), (waiting, _WAIT), (asking, _ASK), (fetching.any(), _FETCH), (owed, _ANSWER))
         state = inside.signal("w_state")
         for place, name in states:
             checks.invariant("the state is its place", ~place | (state == name))
         checks.invariant("no state without a write", places.any() | (state == _IDLE))
-        checks.invariant("it settles", ~settling.any() | (inside.signal("w_settling") == settling))
+        checks.invariant("it settles", ~fetching.any() | (inside.signal("w_settling") == fetching))
         decoded = Cat(inside.signal("w_ram"), dut.w_pages, inside.signal("w_host"), inside.signal("w_raises"))
         checks.invariant("decoded", ~places[1:].any() | (decoded == Cat(ram, pages, host, raises)))
         checks.invariant("what is asked for is somewhere", ~asked | ~nowhere)
-        checks.invariant("what settles is of a page", ~settling.any() | pages.any())
+        checks.invariant("what settles is of a page", ~settling.any() | pages.any() & (wanted == _OKAY))
         asks = Cat(dut.w_ram_valid, dut.w_page_valid, dut.w_host_valid)
         checks.forward(
             "a write is asked for in the clock after it may be, and until it is done",
@@ -194,7 +195,8 @@ class _Writes(_Cpu):
             "a read waits and asks where its address says",
             ~((state == _WAIT) | (state == _ASK)) | (decoded == Cat(ram, pages, host)),
         )
-        checks.invariant("a read asks", asks == Cat(ram, pages.any(), host) & (state == _ASK).replicate(3))
+        checks.invariant("a read of the aperture asks", asks[2] == (host & (state == _ASK)))
+        checks.invariant("a read asks", asks & ~(Cat(ram, pages.any(), host) & (state == _ASK).replicate(3)) == 0)
         checks.invariant("its address", ~held | (dut.r_addr == address))
         checks.invariant("it is decoded", ~held | (age < 2) | inside.signal("r_host"))
         checks.invariant("it is asked for", ~held | (dut.r_host_valid == (age >= 3)))
@@ -258,12 +260,17 @@ class _Reads(_Cpu):
             m.d.sync += word.eq(Mux(ram, self.r_ram_data, self.r_page_data))
         places = Cat(decoding, waiting, asked, due, owed)
         checks.invariant("it is in one place", (places & (places - 1)) == 0)
-        states = ((decoding, _DECODE), (waiting, _WAIT), (asked, _ASK), (due.any(), _FETCH), (owed, _ANSWER))
+        fresh: Any = Signal(name="done_before")  # in the clock before
+        m.d.sync += fresh.eq(ram_done | page_done)
+        asking, fetching = asked | fresh, due.any() & ~fresh
+        states = ((decoding, _DECODE), (waiting, _WAIT), (asking, _ASK), (fetching, _FETCH), (owed, _ANSWER))
         state = inside.signal("r_state")
         for place, name in states:
             checks.invariant("the state is its place", ~place | (state == name))
         checks.invariant("no state without a read", places.any() | (state == _IDLE))
-        checks.invariant("it is due when it is there", ~due.any() | (inside.signal("due") == due))
+        checks.invariant("it is due when it is there", ~fetching | (inside.signal("due") == due))
+        clocks = Mux(ram, 1 << memory.READ_CLOCKS - 1, 1 << registers.READ_CLOCKS - 1)
+        checks.invariant("what was done in the clock before is due", ~fresh | (due == clocks))
         decoded = Cat(inside.signal("r_ram"), dut.r_pages, inside.signal("r_host"))
         checks.invariant("decoded", ~places[1:].any() | (decoded == Cat(ram, pages, host)))
         checks.invariant("the count of the reads of the aperture", inside.signal("outstanding") == outstanding)
