@@ -8,13 +8,13 @@ from typing import Any
 
 from amaranth.hdl import Assert, Module, Mux, ResetInserter, Signal
 from amaranth.lib import enum, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
 from epbell.outbound_windows import GRANULE_BITS, OutboundWindows
 from epbell.pcie import usp
 from epbell.pcie import usp_requester as requester
+from epbell.pcie.fifo import Fifo
 from epbell.pcie.outstanding import DEFAULT_TIMEOUT, Outstanding
 from epbell.pcie.requester import REQUEST, Cause, CompletionParser, RequestSender
 
@@ -199,9 +199,8 @@ class Outbound(wiring.Component):
         self._read: Any = Signal()
         self._interrupt: Any = Signal()
         self._address: Any = Signal(32)  # local
-        self._room: Any = Signal()
         self._taken: Any = Signal()
-        self._queue = _Queue()
+        self._queue = Fifo(REQUEST, _DEPTH)
         m.d.comb += self._after.eq(self._state)
         self._choose(m)
         sends = self._take(m)
@@ -236,40 +235,42 @@ class Outbound(wiring.Component):
         windows, outstanding, state, at_door = self._windows, self._reads, self._state, self._at_door
         any_byte: Any = Signal()
         claimed: Any = Signal()
-        fails: Any = Signal()  # it is refused
-        fits: Any = Signal()  # it is not, and there is room for it
-        passes: Any = Signal()  # one or the other: what is refused needs no room
+        clear: Any = Signal()  # it may leave, and there is room for it
+        free: Any = Signal()  # it may not, or there is: what is refused needs no room
+        fails: Any = Signal()
+        passes: Any = Signal()
         stays: Any = Signal()
         refusal: Any = Signal(Cause)
         sends: Any = Signal()
         reading: Any = Signal()  # a read is at the door
         w_offered, r_offered, i_taken = (Signal(name=name) for name in ("w_offered", "r_offered", "i_taken"))
-        good = windows.claimed & self.bus_master & ~self.flush
+        allowed = self.bus_master & ~self.flush
         m.d.sync += [
             any_byte.eq(self.w_strb.any()),
             claimed.eq(windows.claimed),
-            fails.eq(~good),
-            fits.eq(good & self._queue.room),
-            passes.eq(~good | self._queue.room),
+            clear.eq(allowed & self._queue.room),
+            free.eq(~allowed | self._queue.room),
             state.eq(self._after),
             at_door.eq(self._after == _State.TAKE),
             reading.eq((self._after == _State.TAKE) & (state != _State.CHOOSE) & self._read),
         ]
         m.d.comb += [
             windows.address.eq(self._address),
-            refusal.eq(Mux(claimed, Mux(fails, Cause.BUS_MASTER_OFF, Cause.NONE), Cause.NO_WINDOW)),
+            fails.eq(~claimed | ~self._allowed),
+            passes.eq(~claimed | free),
+            refusal.eq(Mux(claimed, Mux(self._allowed, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
             self.w_ready.eq(at_door & self._write & passes),
             self.r_ready.eq(reading & passes & outstanding.ready),
-            self.i_ready.eq(at_door & self._interrupt & self._allowed & self._room),
+            self.i_ready.eq(at_door & self._interrupt & clear),
             self.w_error.eq(_response(refusal)),
             w_offered.eq(at_door & self._write & self.w_valid),
             r_offered.eq(reading & self.r_valid & outstanding.ready),
             i_taken.eq(self.i_ready & self.i_valid),
             self._taken.eq(((w_offered | r_offered) & passes) | i_taken),
-            sends.eq((((w_offered & any_byte) | (r_offered & outstanding.available)) & fits) | i_taken),
+            sends.eq((((w_offered & any_byte) | (r_offered & outstanding.available)) & claimed & clear) | i_taken),
             # A read without room in the list of what is outstanding, an interrupt that is no more, let others go first.
             stays.eq(
-                (self._interrupt & self.i_valid & self._allowed & ~self._room) | ((w_offered | r_offered) & ~passes)
+                (self._interrupt & self.i_valid & self._allowed & ~clear) | ((w_offered | r_offered) & ~passes)
             ),
             outstanding.valid.eq(r_offered & passes),
             outstanding.address.eq(self._address),
@@ -324,7 +325,6 @@ class Outbound(wiring.Component):
         waiting: Any = Signal()
         begins: Any = Signal()
         m.d.sync += [
-            self._room.eq(queue.room),
             complete.eq((self._state == _State.ADD) & ~self._flush),
             self.entered.eq(sends),
             self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
@@ -372,60 +372,6 @@ class Outbound(wiring.Component):
             m.d.sync += [self.cause.eq(outstanding.d_cause), self.cause_address.eq(outstanding.d_address)]
         with m.Elif(write_failed):
             m.d.sync += [self.cause.eq(refusal), self.cause_address.eq(self._address)]
-
-
-class _Queue(wiring.Component):
-    """FIFO of the requests that wait for the stream; who puts one in has seen that there is room for it.
-
-    Attributes
-    ----------
-    i_valid, i_data : In(1), In(REQUEST)
-        A request comes. Nothing is between this and the memory.
-    room : Out(1)
-        There is a place.
-    o_valid, o_ready, o_data : Out(1), In(1), Out(REQUEST)
-        Way out, from the clock after that in which it came on. ``o_valid`` is a flip-flop.
-    """
-
-    i_valid: Any
-    i_data: Any
-    room: Any
-    o_valid: Any
-    o_ready: Any
-    o_data: Any
-
-    def __init__(self) -> None:
-        super().__init__({
-            "i_valid": In(1),
-            "i_data": In(REQUEST),
-            "room": Out(1),
-            "o_valid": Out(1),
-            "o_ready": In(1),
-            "o_data": Out(REQUEST),
-        })
-
-    def elaborate(self, platform: object) -> Module:
-        """Keep the requests in a memory, between two places that go round."""
-        m: Any = Module()
-        m.submodules.requests = requests = Memory(shape=REQUEST, depth=_DEPTH, init=[])
-        write: Any = requests.write_port()
-        read: Any = requests.read_port(domain="comb")
-        level: Any = Signal(range(_DEPTH + 1))
-        leaves: Any = Signal()
-        m.d.comb += [
-            write.en.eq(self.i_valid),
-            write.data.eq(self.i_data),
-            self.o_data.eq(read.data),
-            self.room.eq(level != _DEPTH),
-            leaves.eq(self.o_valid & self.o_ready),
-        ]
-        m.d.sync += [
-            write.addr.eq(write.addr + self.i_valid),
-            read.addr.eq(read.addr + leaves),
-            level.eq(level + self.i_valid - leaves),
-            self.o_valid.eq(self.i_valid | Mux(leaves, level > 1, self.o_valid)),
-        ]
-        return m
 
 
 def _response(cause: Any) -> Any:

@@ -86,8 +86,10 @@ class _Tags(Bench):
         taken = of["waiting"] | of["done"] | of["lost"]
         begins, begun = inside.signal("begins"), inside.signal("begun")
         looked, free = inside.signal("looked"), inside.signal("free")
+        checks.invariant("one is next", (of["next"] == 1) | (of["next"] == 2))
         checks.invariant(
-            "one is next", (of["next"] == 1) & (self.dut.tag == 0) | (of["next"] == 2) & (self.dut.tag == 1)
+            "its number is known when it is looked at",
+            ~(looked | self.dut.available) | (self.dut.tag == of["next"][1]),
         )
         checks.invariant("what is available is free", ~self.dut.available | ~(taken & of["next"]).any())
         checks.invariant("what was found free is", ~(looked & free) | ~(taken & of["next"]).any())

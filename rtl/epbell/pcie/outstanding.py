@@ -15,12 +15,13 @@ changes its state by itself, and to look one up is an AND-OR.
 
 from typing import Any
 
-from amaranth.hdl import Assert, Cat, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, enum, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from epbell.csr_register import any_of
+from epbell.pcie.fifo import Fifo
 from epbell.pcie.requester import COMPLETION, Cause
 
 __all__ = [
@@ -186,7 +187,7 @@ class Outstanding(wiring.Component):
         entry: Any = Signal(layout)
         oldest: Any = Signal(layout)
         pending: Any = Signal(range(self._reads + 1))  # reads that have not been answered
-        m.submodules.order = order = SyncFIFO(width=layout.size, depth=self._reads)
+        m.submodules.order = order = Fifo(layout, self._reads)
         with m.If(self.valid | pending.any()):  # without reads there is nothing to measure, and nothing moves
             m.d.sync += [now.eq(now + 1), limit.eq(limit + 1)]
         m.d.comb += [
@@ -195,16 +196,16 @@ class Outstanding(wiring.Component):
             entry.refusal.eq(Mux((self.refusal == Cause.NONE) & ~self.available, Cause.TIMEOUT, self.refusal)),
             entry.address.eq(self.address[2:]),
             entry.taken.eq(now),
-            order.w_data.eq(entry.as_value()),
-            order.w_en.eq(self.valid),
-            order.r_en.eq(self._state == _State.EMPTY),
+            order.i_data.eq(entry),
+            order.i_valid.eq(self.valid),
+            order.o_ready.eq(self._state == _State.EMPTY),
         ]
-        with m.If(order.r_en):
-            m.d.sync += oldest.as_value().eq(order.r_data)
+        with m.If(order.o_ready):
+            m.d.sync += oldest.eq(order.o_data)
         m.d.sync += pending.eq(pending + self.valid - self.d_fresh)
         self._late: Any = Signal()
         m.d.sync += self._late.eq(~(limit - oldest.taken)[clock_bits - 1])
-        self._there: Any = order.r_rdy
+        self._there: Any = order.o_valid
 
         flushed: Any = Signal(_FLUSH_DELAY)  # in the clocks before, the latest in bit 0
         ending: Any = Signal()  # reads from before a flush have not been answered yet
@@ -240,7 +241,9 @@ class Outstanding(wiring.Component):
             self.available.eq((self.available & ~takes) | (looked & free)),
         ]
         with m.If(goes_on):
-            m.d.sync += [of["next"].eq(of["next"].rotate_left(1)), number.eq(Mux(of["next"][-1], 0, number + 1))]
+            m.d.sync += of["next"].eq(of["next"].rotate_left(1))
+        # It is known that the next one is available two clocks after it is the next at the soonest.
+        m.d.sync += number.eq(any_of([Mux(bit, Const(tag, len(number)), 0) for tag, bit in enumerate(of["next"])]))
 
     def _step(self, m: Any, takes: Any) -> None:
         """Take each tag from state to state."""
