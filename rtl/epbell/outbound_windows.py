@@ -107,7 +107,7 @@ class OutboundWindows(wiring.Component):
         chosen: list[Any] = []
         changes: list[Any] = []
         for index in range(self._windows):
-            window, here = self._active(m, index)
+            window, made = self._active(m, index)
             below, above = less(page, window.base), less(window.limit, page)
             m.d.sync += [
                 hits[index].eq(window.on & ~below & (window.endless | ~above)),
@@ -115,7 +115,7 @@ class OutboundWindows(wiring.Component):
             ]
             supplied: Any = Cat(window.shift, window.tc, window.attr, Const(0, 1), window.ecrc)
             chosen.append(supplied & wins[index].replicate(len(supplied)))
-            changes.append(here)
+            changes.append(made)
         supply: Any = Cat(self.shift, self.tc, self.attr, self.ecrc)
         m.d.comb += [self.claimed.eq(hits.any()), supply.eq(any_of(chosen))]
         m.d.sync += self.changing.eq(any_of(changes))
@@ -127,7 +127,8 @@ class OutboundWindows(wiring.Component):
         region = f"OB{index}"
         written: Any = Signal(name=f"written{index}")
         # What is being written can be read in the next clock.
-        m.d.sync += written.eq(self._block.made(f"{region}_CTRL2").strobes.any())
+        made: Any = self._block.made(f"{region}_CTRL2").strobes.any()
+        m.d.sync += written.eq(made)
 
         # Of the registers in the clock before, in which no other one than CTRL2 was written.
         elsewhere: Any = Signal(name=f"elsewhere{index}")
@@ -154,7 +155,7 @@ class OutboundWindows(wiring.Component):
                 window.attr.eq(self._value(region, "CTRL1", "ATTR")),
                 window.ecrc.eq(self._value(region, "CTRL1", "TD")),
             ]
-        return window, here
+        return window, made
 
     def _value(self, region: str, register: str, field: str) -> Any:
         return self._block.field(f"{region}_{register}", field).value
