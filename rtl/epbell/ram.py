@@ -116,8 +116,9 @@ class Ram(wiring.Component):
             shown.append(self._bank(m, index, word, strobe, *rows))
         # By half of the lanes, or not, in the clock before: each clock has half of the multiplexers.
         half = _rotate_up(m, Cat(*shown), back[-1:], 16 * self._lanes, "r_half")
-        half, rest = _later(m, half, 1, "r_half_turned"), _later(m, back[:-1], 1, "r_rest")
-        r_data: Any = _rotate_up(m, half, rest, 32, "r_data")
+        r_data: Any = _later(m, half, 1, "r_half_turned")
+        if self._lanes > 2:
+            r_data = _rotate_up(m, r_data, _later(m, back[:-1], 1, "r_rest"), 32, "r_data")
         m.d.comb += self.r_data.as_value().eq(_later(m, r_data, 1, "r_data_turned"))
         return m
 

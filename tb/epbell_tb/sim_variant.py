@@ -29,7 +29,7 @@ _DEFAULTS: dict[str, object] = {
     "msix": "rq",
 }
 
-_ASKING = {"config": ("hard__read", "which", "answered", "rests")}
+_ASKING = {"config": ("hard__read", "which", "turn", "rests")}
 """Registers that never rest: the endpoint asks for the base address registers, round after round (`ConfigReader`)."""
 
 
