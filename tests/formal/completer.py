@@ -45,20 +45,16 @@ class _Queue(Bench):
         for n in range(places):
             kept = Mux(goes, held[n + 1], held[n]) if n + 1 < places else held[n]
             m.d.sync += held[n].eq(Mux(comes & (at == n), self.i_data, kept))
-        consume, produce = fifo.signal("consume"), fifo.signal("produce")
-        level = fifo.signal("level")
+        oldest, newest, level = (fifo.signal(name) for name in ("oldest", "newest", "level"))
         checks.invariant(
             "as many are kept as came and did not go", (level + dut.o_valid == count) & (count <= places)
         )
+        checks.invariant("it knows whether it is empty", fifo.signal("o_valid") == level.any())
         checks.invariant("none is behind an empty register", dut.o_valid | (level == 0))
-        checks.invariant("places are in range", (consume < depth) & (produce < depth))
-        checks.invariant(
-            "kept in a ring", produce == Mux(consume + level >= depth, consume + level - depth, consume + level)
-        )
+        checks.invariant("kept in a ring", newest == (oldest + level)[: len(newest)])
         for n in range(depth):
-            place = Mux(consume + n >= depth, consume + n - depth, consume + n)
-            word = fifo.word(m, "storage", place)
-            checks.invariant("each is where it has to be", (level <= n) | (word == held[n + 1]))
+            word = fifo.word(m, "entries", (oldest + n)[: len(oldest)])
+            checks.invariant("each is where it has to be", (level <= n) | (word.as_value() == held[n + 1]))
         checks.forward(
             "the oldest is on its way out, from the clock after it came on",
             ~count.any() | dut.o_valid & (shown == held[0]),

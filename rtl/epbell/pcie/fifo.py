@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -14,7 +14,9 @@ __all__ = ["Fifo"]
 class Fifo(wiring.Component):
     """FIFO that takes whatever comes: who puts something in has seen that there is room for it.
 
-    Unlike in :class:`amaranth.lib.fifo.SyncFIFO`, nothing is between ``i_valid`` and the memory.
+    Unlike in :class:`amaranth.lib.fifo.SyncFIFO`, the memory is written without a look at ``i_valid`` or ``o_ready``,
+    and nothing has more than one LUT behind ``o_ready``: both may come late in their clock. An entry can go in the
+    clock after the one in which it comes.
 
     Parameters
     ----------
@@ -22,16 +24,19 @@ class Fifo(wiring.Component):
         An entry.
     depth : int
         Entries, 1 or more.
+    under_way : int
+        How many entries may come from the last clock with ``room`` on, 1 to `depth`.
 
     Attributes
     ----------
     i_valid, i_data : In(1), In(layout)
-        An entry comes; only while there is ``room``, which who puts it in asserts.
+        An entry comes; not into a FIFO that is full, which who puts it in asserts.
     room : Out(1)
-        There is a place. One level behind flip-flops.
+        More may begin. One level behind flip-flops.
     o_valid, o_ready, o_data : Out(1), In(1), Out(layout)
-        Way out, for an entry from the clock after that in which it came on. ``o_valid`` is a flip-flop, ``o_data`` the
-        output of a memory of LUTs.
+        Way out. ``o_valid`` is a flip-flop, ``o_data`` the output of a memory of LUTs.
+    level : Out(range(depth + 1))
+        How many entries there are, a flip-flop.
     """
 
     i_valid: Any
@@ -40,9 +45,10 @@ class Fifo(wiring.Component):
     o_valid: Any
     o_ready: Any
     o_data: Any
+    level: Any
 
-    def __init__(self, layout: data.StructLayout, depth: int) -> None:
-        self._layout, self._depth = layout, depth
+    def __init__(self, layout: data.StructLayout, depth: int, *, under_way: int = 1) -> None:
+        self._layout, self._depth, self._under_way = layout, depth, under_way
         super().__init__({
             "i_valid": In(1),
             "i_data": In(layout),
@@ -50,6 +56,7 @@ class Fifo(wiring.Component):
             "o_valid": Out(1),
             "o_ready": In(1),
             "o_data": Out(layout),
+            "level": Out(range(depth + 1)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -59,19 +66,23 @@ class Fifo(wiring.Component):
         m.submodules.entries = entries = Memory(shape=self._layout, depth=1 << bits, init=[])
         write: Any = entries.write_port()
         read: Any = entries.read_port(domain="comb")
-        level: Any = Signal(range(self._depth + 1))
-        leaves: Any = Signal()
+        newest: Any = Signal(bits)  # the place of the next one to come, which is free unless all are taken
+        oldest: Any = Signal(bits)
         m.d.comb += [
-            write.en.eq(self.i_valid),
+            write.en.eq(self.level != self._depth),
+            write.addr.eq(newest),
             write.data.eq(self.i_data),
+            read.addr.eq(oldest),
             self.o_data.eq(read.data),
-            self.room.eq(level != self._depth),
-            leaves.eq(self.o_valid & self.o_ready),
+            self.room.eq(self.level <= self._depth - self._under_way),
         ]
         m.d.sync += [
-            write.addr.eq(write.addr + self.i_valid),
-            read.addr.eq(read.addr + leaves),
-            level.eq(level + self.i_valid - leaves),
-            self.o_valid.eq(self.i_valid | Mux(leaves, level > 1, self.o_valid)),
+            newest.eq(newest + self.i_valid),
+            self.level.eq(self.level + self.i_valid),
+            self.o_valid.eq(self.i_valid | (self.o_valid & ~(self.o_ready & (self.level == 1)))),
         ]
+        with m.If(self.o_ready):
+            m.d.sync += oldest.eq(oldest + self.o_valid)
+        with m.If(self.o_ready & self.o_valid):
+            m.d.sync += self.level.eq(self.level - ~self.i_valid)
         return m

@@ -4,8 +4,9 @@ from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
+
+from epbell.pcie.fifo import Fifo
 
 __all__ = [
     "Credits",
@@ -73,24 +74,24 @@ class Queue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build a FIFO, the register, and a way from outside into that."""
         m: Any = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=self._layout.size, depth=self._depth)
+        m.submodules.fifo = fifo = Fifo(self._layout, self._depth)
         moves: Any = Signal()  # the register may take another entry
         shown: Any = Signal(self._layout, reset_less=True)
         comes: Any = Signal()
-        fills = (fifo.w_level == self._depth) | (comes & (fifo.w_level == self._depth - 1))
+        fills = (fifo.level == self._depth) | (comes & (fifo.level == self._depth - 1))
         m.d.sync += self.i_ready.eq(moves | ~fills)
         m.d.comb += [
             comes.eq(self.i_valid & self.i_ready),
             moves.eq(~self.o_valid | self.o_ready),
-            fifo.w_data.eq(self.i_data.as_value()),
-            fifo.w_en.eq(comes & ~(moves & ~fifo.r_rdy)),
-            fifo.r_en.eq(moves),
+            fifo.i_data.eq(self.i_data),
+            fifo.i_valid.eq(comes & ~(moves & ~fifo.o_valid)),
+            fifo.o_ready.eq(moves),
             self.o_data.eq(shown),
         ]
         with m.If(moves):
             m.d.sync += [
-                self.o_valid.eq(fifo.r_rdy | comes),
-                shown.as_value().eq(Mux(fifo.r_rdy, fifo.r_data, self.i_data.as_value())),
+                self.o_valid.eq(fifo.o_valid | comes),
+                shown.eq(Mux(fifo.o_valid, fifo.o_data, self.i_data)),
             ]
         return m
 
