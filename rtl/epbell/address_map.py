@@ -110,6 +110,8 @@ class HostPage:
         Local address.
     words : tuple of int, optional
         Offsets of the only words that it may reach: a request must be for exactly one of them. None: the whole page.
+    waits : bool
+        Whether a write there may have to wait, or is always taken.
 
     Raises
     ------
@@ -119,6 +121,7 @@ class HostPage:
 
     base: int
     words: tuple[int, ...] | None = None
+    waits: bool = True
 
     def __post_init__(self) -> None:
         for word in self.words or ():

@@ -270,10 +270,8 @@ class Block(wiring.Component):
         TypeError
             If accesses are not decoded a clock ahead.
         """
-        if not isinstance(self._decoder, RegisteredDecoder):
-            raise TypeError(f"A block that tells what is coming must decode a clock ahead, not {register}.{field}'s")
         found, here = self._fields[register, field], self._register(register)
-        return self._decoder.now(here).ones(m, here, found)
+        return self._ahead(f"coming, not {register}.{field}'s").now(here).ones(m, here, found)
 
     def made(self, register: str) -> Access:
         """Write of a register, to any of its bytes, that is made in this clock; only behind a registered port.
@@ -290,9 +288,12 @@ class Block(wiring.Component):
         TypeError
             If accesses are not decoded a clock ahead.
         """
+        return self._ahead(f"made, not {register}'s").made(self._register(register))
+
+    def _ahead(self, told: str) -> RegisteredDecoder:
         if not isinstance(self._decoder, RegisteredDecoder):
-            raise TypeError(f"A block that tells what is made must decode a clock ahead, not {register}'s")
-        return self._decoder.made(self._register(register))
+            raise TypeError(f"A block must decode a clock ahead to tell what is {told}")
+        return self._decoder
 
     def after(self, register: str, field: str) -> Any:
         """Value of a storage from the next clock on: what a write that is made in this one leaves of it.

@@ -203,7 +203,10 @@ class Endpoint(wiring.Component):
         # A write of a doorbell word is an event. With the whole page open to the host, its writes need the port.
         self._aside = ("edma",) if guard else ()
         words = {"edma": self._shape.doorbells} if guard else {}
-        host_pages = [HostPage(getattr(self._map, name), words.get(name)) for name in self._host_names]
+        host_pages = [
+            HostPage(getattr(self._map, name), words.get(name), waits=name not in self._aside)
+            for name in self._host_names
+        ]
         ram: dict[str, Any] = {"ram_base": self._map.ram, "ram_size": ram_size}
         lanes = width // 32
         controller = epbell_regs.offsets("controller")

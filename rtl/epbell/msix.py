@@ -8,6 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from epbell.compare import less
 from epbell.csr_register import any_of
 from epbell.msix_entry import EntryReader
 from epbell.msix_pending import LOOK, SEARCH, PendingBits
@@ -275,10 +276,8 @@ class Msix(wiring.Component):
         self._queue: Any = queue
         self._raising: Any = Signal()
         known: Any = Signal()
-        below, same, low = (Signal() for _ in range(3))  # its upper bits and the last one's, its lower bits
         self._oldest: Any = Signal(11)  # of the queue, when it was there in the clock before
         m.d.comb += [
-            known.eq(below | (same & low)),
             queue.w_en.eq(self._raising & known & self._up),
             self.queued.eq(queue.w_en & queue.w_rdy),
             self.taken.eq(queue.r_en & self._up),
@@ -287,9 +286,7 @@ class Msix(wiring.Component):
             self._raising.eq(self.raise_valid),
             queue.w_data.eq(self.raise_vector),
             self._oldest.eq(queue.r_data),
-            below.eq(self._up & (self.raise_vector[5:] < self._last[5:])),
-            same.eq(self._up & (self.raise_vector[5:] == self._last[5:])),
-            low.eq(self.raise_vector[:5] <= self._last[:5]),
+            known.eq(self._up & ~less(self._last, self.raise_vector)),
             self.refused.eq(self._raising & ~self.queued),
             self.room.eq(self._depth - queue.level),
             self.full.eq(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,10 +57,10 @@ class RegisterPages(wiring.Component):
     Attributes
     ----------
     host_w_valid, host_w_ready, host_w_pages, host_w_addr, host_w_data, host_w_strb
-        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready`` depends on a flip-flop,
-        and on whether the page is one of `aside`.
+        Write of the host. ``host_w_pages`` is one-hot over `host_names`. ``host_w_ready``, a flip-flop, is of no
+        account to a page of `aside`: such a write is always taken.
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
-        Read of the host; ``host_r_ready`` as for writing. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
+        Read of the host; ``host_r_ready`` is a flip-flop. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
         handshake, for that clock only.
     cpu_w_valid, cpu_w_ready, cpu_w_pages, cpu_w_addr, cpu_w_data, cpu_w_strb
         Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``, which is low without it.
@@ -149,16 +149,13 @@ class RegisterPages(wiring.Component):
         """Grant one direction of every page, and put what is granted at its port in the next clock."""
         m.submodules[f"{way}_share"] = share = Share(self._patience)
         cpu_valid, host_valid = getattr(self, f"cpu_{way}_valid"), getattr(self, f"host_{way}_valid")
-        beside: Any = Const(0)  # the host's access is one that never waits
         meets: list[Value] = []
         for index, name in enumerate(self._names):
             cpu_wants = cpu_valid & getattr(self, f"cpu_{way}_pages")[index]
             host_wants: Any = Const(0)
             if name in self._host_names:
                 page = getattr(self, f"host_{way}_pages")[self._host_names.index(name)]
-                if way == "w" and name in self._aside:
-                    beside |= page
-                else:
+                if way == "r" or name not in self._aside:
                     host_wants = host_valid & page & share.host_ready
                     meets.append(page & getattr(self, f"cpu_{way}_pages")[index])
             self._access(m, name, way, host_wants, cpu_wants & ~self.hold)
@@ -166,7 +163,7 @@ class RegisterPages(wiring.Component):
             share.host_wants.eq(host_valid & any_of(meets)),
             share.cpu_wants.eq(cpu_valid),
             share.hold.eq(self.hold),
-            getattr(self, f"host_{way}_ready").eq(share.host_ready | beside),
+            getattr(self, f"host_{way}_ready").eq(share.host_ready),
             getattr(self, f"cpu_{way}_ready").eq(share.cpu_ready),
         ]
 
@@ -184,7 +181,8 @@ class RegisterPages(wiring.Component):
 
     def _tell(self, m: Any) -> None:
         """Delay what is to be known of the host's writes by as much as the writes."""
-        made: Any = self.host_w_pages & (self.host_w_valid & self.host_w_ready).replicate(len(self._host_names))
+        taken = [self.host_w_valid & (self.host_w_ready | (name in self._aside)) for name in self._host_names]
+        made: Any = self.host_w_pages & Cat(taken)
         for clock in range(WRITE_CLOCKS):
             made = _held(m, made, f"host_made{clock}")
         m.d.comb += self.host_made.eq(made)

@@ -73,7 +73,7 @@ class WayIn(Bench):
     def check(self, m: Any, checks: Checks) -> None:
         self.m = m
         parser: Any = RequestParser(self.width)
-        pages = [HostPage(SIDE_B, None), HostPage(EDMA, DOORBELLS)]
+        pages = [HostPage(SIDE_B, None), HostPage(EDMA, DOORBELLS, waits=False)]
         target: Any = Target(self.lanes, ram_base=RAM, ram_size=RAM_SIZE, pages=pages)
         self.in_parser, self.in_target = Inside(parser), Inside(target)
         m.submodules.parser, m.submodules.target = parser, target
@@ -457,6 +457,8 @@ class WayIn(Bench):
         checks.invariant("one is to come if one waits", self.following == level.any())
         under_way = sum((step.came for step in self.steps), self.decoder_valid)
         room = self.parser.cq.tready + self.target.room
+        side_b = self.target.bus_valid & self.target.bus_pages[0]
+        checks.invariant("what may have to wait is for side B", target.signal("shared") == side_b)
         checks.invariant("there is a place for each beat under way", level + under_way + room <= len(places))
         held: Any = self._as_value(target.signal("held"))
         self.now = data.View(decoder.action.shape(), held[: decoder.action.shape().size])

@@ -186,7 +186,7 @@ class _Writes(WayIn):
         due, steps, leaves = Signal(name="due"), Signal(name="steps"), Signal(name="leaves")
         m.d.comb += [
             due.eq(page & may_go & ~badly & (strobe != 0)),
-            steps.eq(page & may_go & ~badly & ((strobe == 0) | self.bus_ready)),
+            steps.eq(page & may_go & ~badly & ((strobe == 0) | spec.edma | self.bus_ready)),
             leaves.eq(
                 Mux(page, badly | (steps & (lane + 1 == now.count)), Mux(ram, self.ram_ready, 1))
                 & (~target.read_valid | self.read_ready)

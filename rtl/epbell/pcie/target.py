@@ -79,7 +79,8 @@ class Target(wiring.Component):
     ram_wrote, ram_wrote_addr, ram_wrote_dwords : Out(1), Out, Out(lanes)
         A clock after the handshake: a write has been taken, its dword address, and which dwords have a strobe.
     bus_valid, bus_ready, bus_pages, bus_addr, bus_data, bus_strb
-        Write of a dword to a register page, ``bus_pages`` one-hot.
+        Write of a dword to a register page, ``bus_pages`` one-hot; ``bus_ready`` is of no account to those that do not
+        wait.
     bus_age : Out(LATENCY_BITS)
         In the clock in which a register write is made (:data:`~epbell.registers.WRITE_CLOCKS` after its handshake):
         clocks since the first beat of its request, at most 65535.
@@ -131,6 +132,7 @@ class Target(wiring.Component):
     ) -> None:
         self._lanes, self._ram_bits = lanes, exact_log2(ram_size)
         place_bits = max(self._ram_bits, PAGE_BITS) - 2
+        self._waiting = sum(page.waits << index for index, page in enumerate(pages))
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
         # What waits: the action, and what is to be added to the time to get its age.
         action = action_layout(lanes, place_bits, len(pages))
@@ -214,10 +216,11 @@ class Target(wiring.Component):
         now, new, steps = held.action, waiting.action, min(lanes, MAX_REGISTER_WRITE)
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
+        shared: Any = Signal()  # what is at a page's port may have to wait
         free: Any = Signal()  # two LUTs, since it enables all that is held
         takes: Any = Signal()
-        stands = (self.ram_valid & ~self.ram_ready) | (self.bus_valid & ~self.bus_ready)
-        stands |= self.read_valid & ~self.read_ready
+        stands = (self.ram_valid & ~self.ram_ready) | (shared & ~self.bus_ready) | (self.read_valid & ~self.read_ready)
+        may_wait, next_may = ((action.pages & self._waiting).any() for action in (now, new))
         m.d.comb += [free.eq(~(stands | waits)), takes.eq(free & ~more)]
         with m.If(free):
             m.d.sync += [
@@ -225,6 +228,7 @@ class Target(wiring.Component):
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
                 self.bus_valid.eq(there & new.begins),
+                shared.eq(there & new.begins & next_may),
                 more.eq(there & new.more),
                 waits.eq(there & new.waits),
             ]
@@ -239,12 +243,14 @@ class Target(wiring.Component):
                     *(kept.eq(kept) for kept in (now.pages, held.since)),
                     *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, waits)),
                     self.bus_valid.eq(now.bytes[1]),
+                    shared.eq(now.bytes[1] & may_wait),
                     more.eq(now.steps != 1),
                 ]
         with m.Elif(waits & there):
             m.d.sync += [
                 waits.eq(0),
                 self.bus_valid.eq(new.ends_well & now.bytes[0]),
+                shared.eq(new.ends_well & now.bytes[0] & may_wait),
                 more.eq(new.ends_well & more),
             ]
         m.d.comb += [
