@@ -86,7 +86,7 @@ class Function(wiring.Component):
         others: Any = Signal(3)
         patience: Any = Signal(range(max(2, self._timeout - 1)))  # clocks left to wait for quiet
         expired: Any = Signal(init=1)  # there are none
-        over = under_way & (self.quiet | expired)
+        over = under_way & (self.quiet | expired | done)
         m.d.comb += [
             self.begins.eq(asked & ~was_asked),
             self.reset.eq(asked | under_way),

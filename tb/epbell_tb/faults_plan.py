@@ -90,7 +90,7 @@ STATES: dict[str, State] = {
 """By name."""
 
 _ALL = tuple(STATES)
-SWEEPS = {"sweep": 90, "msix": 60, "windows": 60}
+SWEEPS = dict.fromkeys(("sweep", "msix", "windows"), 90)
 """States of what comes in each clock of accesses both ways, and in how many clocks: with MSIs, with MSI-X messages,
 with a window that moves; so every state of every state machine that they go through sees one."""
 RATIOS = ("1:1", "1:3", "3:1", "7:2", "2:7", "drifting", "drifting back")
@@ -134,7 +134,8 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             "flr", "a function-level reset in each clock of the same", "endpoint_faults_resets", 60, 2000,
-            "cfg_flr_done within 100 clocks; reads given up after 1.5 us; the host restores it", tuple(SWEEPS),
+            "cfg_flr_done within 100 clocks, 300 with MSI-X; reads given up after 1.5 us; the host restores it",
+            tuple(SWEEPS),
         ),
         Family(
             "stopped_clock", "one clock of the two-clock Messaging Unit stops, and goes on", "mu_stopped_clock", 12, 0,

@@ -32,6 +32,7 @@ CASES = {
     "quiet in the first clock only": ("0111111100", "1100001111", "0100000000", "0111111110", "0000000110"),
     # Told once, it is told until the hard block takes the request back.
     "noise after it": ("0111111000", "1110100111", "0100000000", "0111111100", "0001111100"),
+    "noise when it is taken back": ("0111111000", "1110111011", "0100000000", "0111111100", "0001111100"),
     # Taken back too early: it goes on, and is never told.
     "taken back": ("0110000000", "0000000110", "0100000000", "0111111100", "0000000000"),
     "again before it is quiet": ("0110111110", "0000001111", "0100100000", "0111111111", "0000000111"),

@@ -23,6 +23,8 @@ _ANSWER_NS = 80
 _HOST = 0x100
 _FLR_DONE = 100
 """Clocks until `cfg_flr_done` with RQ and CC ready (docs/endpoint.md, "Resets and power"): the streams may pause."""
+_WIPED = 200
+"""As many more where MSI-X is on, whose pending bits are zeroed: three clocks for each of 64 words, in RAM a few more."""
 _NAMES = ("BELL0", "BELL1", "BELL2", "BELL3", "EDMA")
 
 
@@ -135,6 +137,7 @@ async def _flr(env, state):
     await resets.restore()
     env.memory.completion_timeout = _GIVEN_UP_NS
     env.to_host.delay = lambda: _ANSWER_NS
+    most = _FLR_DONE + (_WIPED if state == "msix" else 0)
 
     async def once(clocks, row):
         flrs = await env.counters.read("FLRS")
@@ -143,7 +146,7 @@ async def _flr(env, state):
         states = _states(env) + besides.states()
         began = cycle()
         await function.pcie_cap.initiate_function_level_reset()
-        await env.until(lambda: not env.block.in_flr, "cfg_flr_done", _FLR_DONE)
+        await env.until(lambda: not env.block.in_flr, "cfg_flr_done", most)
         for task in tasks:
             await task
         await resets.restore()
