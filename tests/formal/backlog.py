@@ -51,6 +51,7 @@ class _Backlog(Bench):
             kept = Mux(goes, held[n + 1], held[n]) if n + 1 < places else held[n]
             m.d.sync += held[n].eq(Mux(comes & (count - goes == n), self.i_data, kept))
         checks.invariant("as many are kept as came and did not go", level == count)
+        checks.invariant("it knows whether there is a place", inside.signal("free") == (level != places))
         checks.invariant("kept in a ring", newest == (oldest + level)[: len(oldest)])
         checks.invariant("there is a place for what may come", dut.room | (level + left <= places))
         for n in range(places):

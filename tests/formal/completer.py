@@ -49,7 +49,10 @@ class _Queue(Bench):
         checks.invariant(
             "as many are kept as came and did not go", (level + dut.o_valid == count) & (count <= places)
         )
-        checks.invariant("it knows whether it is empty", fifo.signal("o_valid") == level.any())
+        checks.invariant(
+            "it knows whether it is empty, and whether it is full",
+            (fifo.signal("o_valid") == level.any()) & (fifo.signal("free") == (level != depth)),
+        )
         checks.invariant("none is behind an empty register", dut.o_valid | (level == 0))
         checks.invariant("kept in a ring", newest == (oldest + level)[: len(newest)])
         for n in range(depth):

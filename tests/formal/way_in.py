@@ -455,6 +455,7 @@ class WayIn(Bench):
         self.following = target.module.submodules.backlog.o_valid  # there is one to be executed next
         checks.invariant("kept in a ring", newest == (oldest + level)[: len(oldest)])
         checks.invariant("one is to come if one waits", self.following == level.any())
+        checks.invariant("it knows whether there is a place", backlog.signal("free") == (level != len(places)))
         under_way = sum((step.came for step in self.steps), self.decoder_valid)
         room = self.parser.cq.tready + self.target.room
         side_b = self.target.bus_valid & self.target.bus_pages[0]

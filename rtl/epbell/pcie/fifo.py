@@ -14,9 +14,9 @@ __all__ = ["Fifo"]
 class Fifo(wiring.Component):
     """FIFO that takes whatever comes: who puts something in has seen that there is room for it.
 
-    Unlike in :class:`amaranth.lib.fifo.SyncFIFO`, the memory is written without a look at ``i_valid`` or ``o_ready``,
-    and nothing has more than one LUT behind ``o_ready``: both may come late in their clock. An entry can go in the
-    clock after the one in which it comes.
+    Unlike in :class:`amaranth.lib.fifo.SyncFIFO`, a flip-flop enables the memory's writes, whoever comes or goes, and
+    nothing has more than one LUT behind ``o_ready``: both may come late in their clock. An entry can go in the clock
+    after the one in which it comes.
 
     Parameters
     ----------
@@ -68,8 +68,9 @@ class Fifo(wiring.Component):
         read: Any = entries.read_port(domain="comb")
         newest: Any = Signal(bits)  # the place of the next one to come, which is free unless all are taken
         oldest: Any = Signal(bits)
+        free: Any = Signal(init=1)  # there is a place
         m.d.comb += [
-            write.en.eq(self.level != self._depth),
+            write.en.eq(free),
             write.addr.eq(newest),
             write.data.eq(self.i_data),
             read.addr.eq(oldest),
@@ -79,10 +80,11 @@ class Fifo(wiring.Component):
         m.d.sync += [
             newest.eq(newest + self.i_valid),
             self.level.eq(self.level + self.i_valid),
+            free.eq(free & ~(self.i_valid & (self.level == self._depth - 1))),
             self.o_valid.eq(self.i_valid | (self.o_valid & ~(self.o_ready & (self.level == 1)))),
         ]
         with m.If(self.o_ready):
             m.d.sync += oldest.eq(oldest + self.o_valid)
         with m.If(self.o_ready & self.o_valid):
-            m.d.sync += self.level.eq(self.level - ~self.i_valid)
+            m.d.sync += [self.level.eq(self.level - ~self.i_valid), free.eq(1)]
         return m

@@ -24,7 +24,7 @@ _HOST = 0x100
 _FLR_DONE = 100
 """Clocks until `cfg_flr_done` with RQ and CC ready (docs/endpoint.md, "Resets and power"): the streams may pause."""
 _WIPED = 200
-"""As many more where MSI-X is on, whose pending bits are zeroed: three clocks for each of 64 words, in RAM a few more."""
+"""As many more where MSI-X is on, whose pending bits are zeroed: three clocks for each of 64 words, more in RAM."""
 _NAMES = ("BELL0", "BELL1", "BELL2", "BELL3", "EDMA")
 
 
