@@ -7,7 +7,7 @@ multiple of 4 KiB.
 from typing import Any
 
 from amaranth.hdl import Assert, Module, Mux, ResetInserter, Signal
-from amaranth.lib import enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell import csr
@@ -21,16 +21,8 @@ from epbell.pcie.requester import REQUEST, Cause, CompletionParser, RequestSende
 __all__ = ["Outbound"]
 
 _DEPTH = 4  # requests that wait for the stream, beside the one at its door
+_DOORS = data.StructLayout({"write": 1, "read": 1, "interrupt": 1})
 _OKAY, _SLVERR, _DECERR = 0b00, 0b10, 0b11  # AXI4 responses
-
-
-class _State(enum.Enum):
-    CHOOSE = 0  # who is next
-    COMPARE = 1  # the address with the windows
-    CLAIM = 2  # by the first of them
-    TAKE = 3  # or refuse, and look up what the window says
-    ADD = 4  # that to the address
-    QUEUE = 5
 
 
 class Outbound(wiring.Component):
@@ -192,107 +184,106 @@ class Outbound(wiring.Component):
         self._allowed: Any = Signal()  # likewise
         m.d.sync += [self._flush.eq(self.flush), self._allowed.eq(self.bus_master & ~self.flush)]
 
-        self._state: Any = Signal(_State)
-        self._after: Any = Signal(_State)  # in the next clock
-        self._at_door: Any = Signal()  # it is TAKE
+        # One of these is on: where what is looked at is.
+        self._choose: Any = Signal(init=1)  # who is next
+        self._compare: Any = Signal()  # its address with the windows
+        self._claim: Any = Signal()  # by the first of them
+        self._door: Any = Signal(_DOORS)  # take or refuse it, and look up what the window says
+        self._add: Any = self.entered  # that to the address
+        self._enter: Any = Signal()  # the queue
         self._write: Any = Signal()  # one of these is what is looked at
         self._read: Any = Signal()
         self._interrupt: Any = Signal()
         self._address: Any = Signal(32)  # local
         self._taken: Any = Signal()
         self._queue = Fifo(REQUEST, _DEPTH)
-        m.d.comb += self._after.eq(self._state)
-        self._choose(m)
+        self._look(m)
         sends = self._take(m)
         self._answer(m)
         self._send(m, sends)
         return m
 
-    def _choose(self, m: Any) -> None:
-        """Take what is offered under consideration; what was taken last comes last."""
+    def _look(self, m: Any) -> None:
+        """Take what is offered under consideration, what was taken last last; follow it to the queue, or back."""
+        changing, door = self._windows.changing, self._door
         w, r, i = self.w_valid, self.r_valid & self._reads.ready, self.i_valid & self._allowed
         last_w: Any = Signal()
         last_r: Any = Signal()
         last_i: Any = Signal(init=1)
+        took: Any = Signal()  # it was taken, in the clock before
         write = w & ~(last_w & (r | i)) & ~(last_r & i)
         read = r & ~(last_r & (i | w)) & ~(last_i & w)
         interrupt = i & ~(last_i & (w | r)) & ~(last_w & r)
-        with m.If(self._state == _State.CHOOSE):
+        self._stays: Any = Signal(_DOORS)  # what is at the door, and waits for room
+        self._leaves: Any = Signal(_DOORS)  # what is there, and is not sent
+        again = self._stays.write | self._stays.read
+        m.d.sync += [
+            self._choose.eq(self._enter | self._leaves.as_value().any() | (self._choose & ~(w | r | i))),
+            self._compare.eq(
+                (self._choose & (write | read)) | (changing & (self._compare | self._claim | again))
+            ),
+            self._claim.eq(self._compare & ~changing),
+            door.write.eq(((self._claim & self._write) | self._stays.write) & ~changing),
+            door.read.eq(((self._claim & self._read) | self._stays.read) & ~changing),
+            door.interrupt.eq((self._choose & interrupt) | self._stays.interrupt),
+            self._enter.eq(self._add),
+            took.eq(self._taken),
+        ]
+        with m.If(self._choose):
             m.d.sync += [
                 *(self._write.eq(write), self._read.eq(read), self._interrupt.eq(interrupt)),
                 # Read or write: that an interrupt may be first changes nothing.
                 self._address.eq(Mux(r & (~w | last_w), self.r_addr, self.w_addr)),
             ]
-            with m.If(interrupt):
-                m.d.comb += self._after.eq(_State.TAKE)
-            with m.Elif(write | read):
-                m.d.comb += self._after.eq(_State.COMPARE)
-        with m.If(self._taken):
+        with m.If(door.interrupt):
+            m.d.sync += self._address.eq(0)
+        with m.If(took):
             m.d.sync += [last_w.eq(self._write), last_r.eq(self._read), last_i.eq(self._interrupt)]
 
     def _take(self, m: Any) -> Any:
         """Take it, or send it back to where it came from; return "there is a request to be sent"."""
-        windows, outstanding, state, at_door = self._windows, self._reads, self._state, self._at_door
+        windows, outstanding, door = self._windows, self._reads, self._door
+        stays, leaves = self._stays, self._leaves
         any_byte: Any = Signal()
         claimed: Any = Signal()
         clear: Any = Signal()  # it may leave, and there is room for it
-        free: Any = Signal()  # it may not, or there is: what is refused needs no room
-        fails: Any = Signal()
+        full: Any = Signal()  # it may leave, and there is none; what is refused needs no room
         passes: Any = Signal()
-        stays: Any = Signal()
         refusal: Any = Signal(Cause)
         sends: Any = Signal()
-        reading: Any = Signal()  # a read is at the door
         w_offered, r_offered, i_taken = (Signal(name=name) for name in ("w_offered", "r_offered", "i_taken"))
         allowed = self.bus_master & ~self.flush
         m.d.sync += [
             any_byte.eq(self.w_strb.any()),
             claimed.eq(windows.claimed),
             clear.eq(allowed & self._queue.room),
-            free.eq(~allowed | self._queue.room),
-            state.eq(self._after),
-            at_door.eq(self._after == _State.TAKE),
-            reading.eq((self._after == _State.TAKE) & (state != _State.CHOOSE) & self._read),
+            full.eq(allowed & ~self._queue.room),
         ]
         m.d.comb += [
             windows.address.eq(self._address),
-            fails.eq(~claimed | ~self._allowed),
-            passes.eq(~claimed | free),
+            passes.eq(~(claimed & full)),
             refusal.eq(Mux(claimed, Mux(self._allowed, Cause.NONE, Cause.BUS_MASTER_OFF), Cause.NO_WINDOW)),
-            self.w_ready.eq(at_door & self._write & passes),
-            self.r_ready.eq(reading & passes & outstanding.ready),
-            self.i_ready.eq(at_door & self._interrupt & clear),
+            self.w_ready.eq(door.write & passes),
+            self.r_ready.eq(door.read & passes & outstanding.ready),
+            self.i_ready.eq(door.interrupt & clear),
             self.w_error.eq(_response(refusal)),
-            w_offered.eq(at_door & self._write & self.w_valid),
-            r_offered.eq(reading & self.r_valid & outstanding.ready),
+            w_offered.eq(door.write & self.w_valid),
+            r_offered.eq(door.read & self.r_valid & outstanding.ready),
             i_taken.eq(self.i_ready & self.i_valid),
             self._taken.eq(((w_offered | r_offered) & passes) | i_taken),
             sends.eq((((w_offered & any_byte) | (r_offered & outstanding.available)) & claimed & clear) | i_taken),
             # A read without room in the list of what is outstanding, an interrupt that is no more, let others go first.
-            stays.eq(
-                (self._interrupt & self.i_valid & self._allowed & ~clear) | ((w_offered | r_offered) & ~passes)
-            ),
+            stays.write.eq(w_offered & ~passes),
+            stays.read.eq(r_offered & ~passes),
+            stays.interrupt.eq(door.interrupt & self.i_valid & full),
+            leaves.write.eq(door.write & ~(self.w_valid & claimed & (full | (any_byte & clear)))),
+            leaves.read.eq(door.read & ~(r_offered & claimed & (full | (outstanding.available & clear)))),
+            leaves.interrupt.eq(door.interrupt & ~(self.i_valid & self._allowed)),
             outstanding.valid.eq(r_offered & passes),
             outstanding.address.eq(self._address),
             outstanding.refusal.eq(refusal),
         ]
-        with m.Switch(state):
-            with m.Case(_State.COMPARE):
-                m.d.comb += self._after.eq(Mux(windows.changing, _State.COMPARE, _State.CLAIM))
-            with m.Case(_State.CLAIM):
-                m.d.comb += self._after.eq(Mux(windows.changing, _State.COMPARE, _State.TAKE))
-            with m.Case(_State.TAKE):
-                with m.If(sends):
-                    m.d.comb += self._after.eq(_State.ADD)
-                with m.Elif(~stays):
-                    m.d.comb += self._after.eq(_State.CHOOSE)
-                with m.Elif(windows.changing & ~self._interrupt):
-                    m.d.comb += self._after.eq(_State.COMPARE)
-            with m.Case(_State.ADD):
-                m.d.comb += self._after.eq(Mux(self._flush, _State.CHOOSE, _State.QUEUE))
-            with m.Case(_State.QUEUE):
-                m.d.comb += self._after.eq(_State.CHOOSE)
-        self._report(m, w_offered & fails, refusal)
+        self._report(m, w_offered & (~claimed | ~self._allowed), refusal)
         return sends
 
     def _answer(self, m: Any) -> None:
@@ -319,18 +310,18 @@ class Outbound(wiring.Component):
         wiring.connect(m, wiring.flipped(self.rq), sender.rq)
         windows, interrupt = self._windows, self._interrupt
         request: Any = Signal(REQUEST)
-        complete: Any = Signal()  # it is, in the state QUEUE
+        complete: Any = Signal()  # it is, and it may enter the queue
         first: Any = Signal(REQUEST)  # of the queue
         distance: Any = Signal(64 - GRANULE_BITS)  # from the local address, in pages; of an interrupt, from 0
         waiting: Any = Signal()
         begins: Any = Signal()
         m.d.sync += [
-            complete.eq((self._state == _State.ADD) & ~self._flush),
+            complete.eq(self.entered & ~self._flush),
             self.entered.eq(sends),
             self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
             self.leaving.eq(self.rq.tvalid),
         ]
-        with m.If(self._at_door):
+        with m.If(~self._add):  # before the door whatever is there
             m.d.sync += [
                 request.write.eq(~self._read),
                 request.address[:GRANULE_BITS].eq(Mux(interrupt, self.i_address, self._address)[:GRANULE_BITS]),
@@ -342,9 +333,7 @@ class Outbound(wiring.Component):
                 request.ecrc.eq(windows.ecrc & ~interrupt),
                 distance.eq(Mux(interrupt, self.i_address[GRANULE_BITS:], windows.shift)),
             ]
-            with m.If(interrupt):
-                m.d.sync += self._address.eq(0)
-        with m.If(self._state == _State.ADD):
+        with m.If(self._add):
             m.d.sync += request.address[GRANULE_BITS:].eq(distance + self._address[GRANULE_BITS:])
         m.d.comb += [
             queue.i_valid.eq(complete),

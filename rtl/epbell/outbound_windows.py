@@ -58,7 +58,7 @@ class OutboundWindows(wiring.Component):
     changing : Out(1)
         Other registers are in force from the next clock on: an address of before has to be looked up anew. A flip-flop.
     claimed : Out(1)
-        A window claims the address of the clock before. One OR behind flip-flops.
+        A window claims the address of the clock before. Three levels behind flip-flops.
     shift : Out(52)
         To be added to bits 31:12 of the local address of two clocks ago, to get bits 63:12 of that on the bus. An
         AND-OR behind flip-flops.
@@ -108,11 +108,11 @@ class OutboundWindows(wiring.Component):
         changes: list[Any] = []
         for index in range(self._windows):
             window, made = self._active(m, index)
-            below, above = less(page, window.base), less(window.limit, page)
-            m.d.sync += [
-                hits[index].eq(window.on & ~below & (window.endless | ~above)),
-                wins[index].eq(hits[index] & ~hits[:index].any()),
-            ]
+            below: Any = Signal(name=f"below{index}")  # the address of the clock before
+            above: Any = Signal(name=f"above{index}")
+            m.d.sync += [below.eq(less(page, window.base)), above.eq(less(window.limit, page))]
+            m.d.comb += hits[index].eq(window.on & ~below & (window.endless | ~above))
+            m.d.sync += wins[index].eq(hits[index] & ~hits[:index].any())
             supplied: Any = Cat(window.shift, window.tc, window.attr, Const(0, 1), window.ecrc)
             chosen.append(supplied & wins[index].replicate(len(supplied)))
             changes.append(made)
@@ -131,14 +131,14 @@ class OutboundWindows(wiring.Component):
         m.d.sync += written.eq(made)
 
         # Of the registers in the clock before, in which no other one than CTRL2 was written.
-        elsewhere: Any = Signal(name=f"elsewhere{index}")
+        elsewhere: Any = Signal(3, name=f"elsewhere{index}")
         beyond: Any = Signal(name=f"beyond{index}")
+        upper_base = self._value(region, "UPPER_BASE", "BASE")
         m.d.sync += [
-            elsewhere.eq(
-                self._value(region, "CTRL1", "TYPE").any()
-                | self._value(region, "CTRL1", "FUNCTION").any()
-                | self._value(region, "UPPER_BASE", "BASE").any()
+            elsewhere[0].eq(
+                self._value(region, "CTRL1", "TYPE").any() | self._value(region, "CTRL1", "FUNCTION").any()
             ),
+            elsewhere[1:].eq(Cat(upper_base[:16].any(), upper_base[16:].any())),
             beyond.eq(self._value(region, "UPPER_LIMIT", "LIMIT").any()),
         ]
         base = self._value(region, "LOWER_BASE", "BASE")
@@ -146,7 +146,7 @@ class OutboundWindows(wiring.Component):
         large = self._value(region, "CTRL1", "INCREASE_REGION_SIZE")
         with m.If(written):
             m.d.sync += [
-                window.on.eq(self._value(region, "CTRL2", "ENABLE") & ~elsewhere),
+                window.on.eq(self._value(region, "CTRL2", "ENABLE") & ~elsewhere.any()),
                 window.base.eq(base),
                 window.limit.eq(self._value(region, "LIMIT", "LIMIT")),
                 window.endless.eq(large & beyond),
