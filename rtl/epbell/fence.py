@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,16 +10,16 @@ from epbell.csr_register import any_of
 
 __all__ = ["Fence"]
 
-_BITS = 4  # of the requests that are under way
+_BITS = 4  # of the number of a request; fewer than 16 are under way
 
 
 class Fence(wiring.Component):
     """Tells whether requests that were taken before an interrupt was raised have not left yet.
 
-    Each interrupt that waits in a queue has a count of its own, of the requests that are ahead of it, which later ones
-    do not move: whatever is raised after it, it may go when the requests before it have left.
+    Each interrupt that waits in a queue has a boundary of its own, behind the requests that are ahead of it, which
+    later ones do not move: whatever is raised after it, it may go when the requests before it have left.
 
-    One that leaves the queue early, while it is not ``open``, leaves its count to ``closed``; or, of interrupts that
+    One that leaves the queue early, while it is not ``open``, leaves its boundary to ``closed``; or, of interrupts that
     are merged with each other, one that is (``mark``): what it has been merged with must not go before that. Both are
     for times in which nothing can be sent, for ``closed`` moves with each of them. A queue has one sort or the other.
 
@@ -77,58 +77,54 @@ class Fence(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Count what is under way, and of it what is ahead of each interrupt; look at the oldest one."""
+        """Give the requests numbers; compare that of the next one to leave with each interrupt's boundary."""
         m: Any = Module()
-        left: Any = Signal()
-        under_way: Any = Signal(_BITS)
-        recent: Any = Signal(_BITS)  # of these, what had been taken before the clock before
+        next_in: Any = Signal(_BITS)  # the number of the next request that is taken
+        next_out: Any = Signal(_BITS)  # of the next one that leaves
+        recent: Any = Signal(_BITS)  # `next_in` in the clock before
         raised: Any = Signal()  # in the clock before
         marked: Any = Signal()
         early: Any = Signal()
         newest: Any = Signal(self._depth, init=1)  # where the next one is put
         oldest: Any = Signal(self._depth, init=1)
         took: Any = Signal()  # the oldest place has been left in the clock before
-        ahead = [Signal(_BITS, name=f"ahead{n}") for n in range(self._depth)]
+        ends = [Signal(_BITS, name=f"ends{n}") for n in range(self._depth)]  # of the requests ahead of it
+        behind: Any = Signal(self._depth)  # not all of these had left in the clock before
         waits: Any = Signal(self._depth)
-        counted: Any = Signal(_BITS)  # ahead of the oldest, but for the one that left in the clock before
-        leaves: Any = Signal()
-        front: Any = Signal(_BITS)  # without that
-        present: Any = Signal()
-        before: Any = Signal(_BITS)  # ahead of what was marked, or taken early
+        looked: Any = Signal(_BITS)  # where those ahead of the oldest end
+        present: Any = Signal()  # there was an oldest one, and nothing was ahead of it
+        end: Any = Signal(_BITS)  # of the requests ahead of what was marked, or taken early
+        shut: Any = Signal()  # not all of these had left in the clock before
         gone = self.flush | self.forget
         takes_early = self.taken & ~self.open
-        fresh: Any = Signal(_BITS)  # ahead of what was raised, or marked
-        m.d.comb += [fresh.eq(_less(recent, left)), front.eq(_less(counted, leaves))]
         puts = newest & raised.replicate(self._depth)
-        looks = any_of([Mux(place, count, 0) for place, count in zip(oldest, ahead, strict=True)])
         m.d.sync += [
-            left.eq(self.left & ~self.flush),
-            under_way.eq(Mux(self.flush, self.leaving & ~self.left, under_way + self.entered - left)),
-            recent.eq(under_way - left),
+            next_in.eq(Mux(self.flush, next_out, next_in) + Mux(self.flush, self.leaving & ~self.left, self.entered)),
+            next_out.eq(next_out + (self.left & ~self.flush)),
+            recent.eq(next_in),
             raised.eq(self.raised & ~gone),
             marked.eq(self.mark & ~gone),
             early.eq(takes_early & ~gone),
             took.eq(self.taken & ~gone),
-            counted.eq(looks),
-            leaves.eq(left),
-            present.eq((oldest & waits).any() & ~self.taken & ~gone),
-            self.open.eq(present & ~front.any() & ~self.taken & ~gone),
-            before.eq(Mux(marked, fresh, _less(_less(Mux(early, counted, before), early & leaves), left))),
-            self.closed.eq((self.mark | takes_early | marked | early | before.any()) & ~gone),
+            looked.eq(any_of([Mux(place, last, 0) for place, last in zip(oldest, ends, strict=True)])),
+            present.eq((oldest & waits & ~behind).any() & ~gone),
+            self.open.eq(present & ~self.taken & ~took & ~gone),
+            shut.eq(shut & (end != next_out)),
+            self.closed.eq((self.mark | takes_early | marked | early | shut) & ~gone),
             waits.eq((waits & ~(oldest & self.taken.replicate(self._depth))) | puts),
         ]
-        for put, count in zip(puts, ahead, strict=True):
-            m.d.sync += count.eq(Mux(put, fresh, _less(count, left)))
+        for place, (put, last) in enumerate(zip(puts, ends, strict=True)):
+            m.d.sync += behind[place].eq(Mux(put, recent != next_out, behind[place] & (last != next_out)))
+            with m.If(put):
+                m.d.sync += last.eq(recent)
+        with m.If(marked):
+            m.d.sync += [end.eq(recent), shut.eq(recent != next_out)]
+        with m.Elif(early):
+            m.d.sync += [end.eq(looked), shut.eq((oldest & behind).any() & (looked != next_out))]
         with m.If(raised):
             m.d.sync += newest.eq(newest.rotate_left(1))
         with m.If(took):
             m.d.sync += oldest.eq(oldest.rotate_left(1))
         with m.If(gone):
-            m.d.sync += [before.eq(0), waits.eq(0), newest.eq(1), oldest.eq(1)]
+            m.d.sync += [shut.eq(0), waits.eq(0), newest.eq(1), oldest.eq(1)]
         return m
-
-
-def _less(count: Any, left: Any) -> Any:
-    """Return a count without the request that has left, if it is among those that are counted."""
-    falls = [left & ~count[:bit].any() & count[bit:].any() for bit in range(_BITS)]
-    return count ^ Cat(falls)

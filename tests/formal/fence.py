@@ -109,10 +109,11 @@ class _Fence(Bench):
         checks.invariant("what was taken early was behind no more", merges | ~present | (marked <= ahead[0]))
         checks.invariant("it is one sort or the other", ~(merges & takes))
         self._look_inside(m, checks, inside)
-        checks.invariant("what was behind requests is", inside.signal("before") == marked_before)
+        checks.invariant("what was behind requests is", inside.signal("shut") == (marked_before != 0))
         checks.invariant("an interrupt that is free is looked at", (free < 2) | inside.signal("present"))
-        checks.invariant("nothing is ahead of it", (free < 2) | (inside.signal("front") == 0))
-        checks.invariant("it has its place", (free < 1) | (inside.signal("oldest") & inside.signal("waits")).any())
+        places = inside.signal("oldest") & inside.signal("waits")
+        checks.invariant("it has its place", (free < 1) | places.any() & ~inside.signal("took"))
+        checks.invariant("nothing is ahead of it", (free < 1) | (places & ~inside.signal("behind")).any())
         checks.forward("the oldest interrupt may go in the fourth clock after the requests before it have left, "
                        "it was raised, and the one before it was taken", (free != 3) | dut.open)  # fmt: skip
         checks.backward("it may not go before", ~dut.open | (present & (ahead[0] == 0)))
@@ -125,13 +126,13 @@ class _Fence(Bench):
         checks.cover("a request leaves beside a flush", self.flush & self.leaving & (under_way == 2))
 
     def _look_inside(self, m: Any, checks: Checks, inside: Any) -> None:
-        left, raised, marked, early, took = (inside.signal(n) for n in ("left", "raised", "marked", "early", "took"))
-        newest, oldest, waits = (inside.signal(n) for n in ("newest", "oldest", "waits"))
-        recent, front, before = (inside.signal(n) for n in ("recent", "front", "before"))
-        counts = [inside.signal(f"ahead{n}") for n in range(self.depth)]
+        raised, marked, early, took = (inside.signal(n) for n in ("raised", "marked", "early", "took"))
+        newest, oldest, waits, behind = (inside.signal(n) for n in ("newest", "oldest", "waits", "behind"))
+        recent, next_in, next_out = (inside.signal(n) for n in ("recent", "next_in", "next_out"))
+        ends = [inside.signal(f"ends{n}") for n in range(self.depth)]
 
-        def less(count: Any) -> Any:
-            return Mux(count != 0, count - left, 0)[:4]
+        def ahead(end: Any) -> Any:
+            return (end - next_out)[:4]
 
         first: Any = Signal(self.depth, name="first")  # the place of the oldest one
         loaded: Any = Signal(range(self.depth + 1), name="loaded")
@@ -139,7 +140,7 @@ class _Fence(Bench):
             first.eq(Mux(took, oldest.rotate_left(1), oldest)),
             loaded.eq(sum(waits)),
         ]
-        checks.invariant("requests under way are counted", inside.signal("under_way") == self.under_way + left)
+        checks.invariant("requests under way are counted", ahead(next_in) == self.under_way)
         checks.invariant("no more are under way than there is room for", self.under_way <= _MOST)
         checks.invariant("a place is one", sum(newest) == 1)
         checks.invariant("a place is one", sum(oldest) == 1)
@@ -153,19 +154,21 @@ class _Fence(Bench):
             expected, place = expected | place, place.rotate_left(1)
         place = first
         for n, one in enumerate(self.ahead):
-            held = sum(Mux(bit, less(count), 0) for bit, count in zip(place, counts, strict=True))
-            own = Mux(n < loaded, held, less(recent))
+            held = sum(Mux(bit & shut, ahead(end), 0) for bit, shut, end in zip(place, behind, ends, strict=True))
+            own = Mux(n < loaded, held, ahead(recent))
             checks.invariant("each knows what is ahead of it", (n >= self.waits) | (own == one))
             checks.invariant("no more are ahead than are under way", (n >= self.waits) | (one <= self.under_way))
             if n:
                 checks.invariant("a later one is behind as many", (n >= self.waits) | (self.ahead[n - 1] <= one))
             place = place.rotate_left(1)
-        last = Mux(marked, recent, Mux(early, front, before))
-        checks.invariant("those merged or gone early are behind so many", less(last) == self.marked)
+        left_early = Mux((oldest & behind).any(), ahead(inside.signal("looked")), 0)
+        stays = Mux(inside.signal("shut"), ahead(inside.signal("end")), 0)
+        last = Mux(marked, ahead(recent), Mux(early, left_early, stays))
+        checks.invariant("those merged or gone early are behind so many", last == self.marked)
         checks.invariant("no more are ahead than are under way", self.marked <= self.under_way)
-        seen = (oldest & waits).any() & ~took & (less(front) == self.ahead[0])
-        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | seen)
-        checks.invariant("what is open is looked at", ~inside.signal("open") | inside.signal("present"))
+        seen = (oldest & waits & ~behind).any() & (self.ahead[0] == 0)
+        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | took | seen)
+        checks.invariant("what is open is looked at", ~inside.signal("open") | inside.signal("present") & ~took)
 
 
 PROOFS = [
