@@ -3,12 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import enum, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell.csr_register import any_of
 from epbell.patience import PATIENCE, Patience, check_answers
+from epbell.pcie.fifo import Fifo
 
 __all__ = [
     "HardMsi",
@@ -23,6 +23,7 @@ _SETTLES = 7
 
 
 _GROUPS = 4  # of vectors, in which one is searched
+_ENTRY = data.StructLayout({"vector": 5})
 
 
 class HardMsi(wiring.Signature):
@@ -180,7 +181,7 @@ class MsiSender(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build a queue, what looks at the vectors, and a machine that waits for the answer."""
         m: Any = Module()
-        m.submodules.queue = ResetInserter(self.flush)(queue := SyncFIFO(width=5, depth=self._depth))
+        m.submodules.queue = ResetInserter(self.flush)(queue := Fifo(_ENTRY, self._depth))
         self._state: Any = Signal(_State)
         self._pending: Any = Signal(VECTORS)
         self._owed: Any = Signal(5)  # what the answer is for: neither in the queue nor pending
@@ -194,18 +195,18 @@ class MsiSender(wiring.Component):
         self._look_at_front(m, queue)
         self._look_at_pending(m)
         m.d.comb += [
-            queue.w_en.eq(self.valid),
-            queue.w_data.eq(self.vector),
-            queue.r_en.eq(self._takes),
-            self.queued.eq(self.valid & queue.w_rdy & ~self.flush),
+            queue.i_valid.eq(self.valid & queue.room),
+            queue.i_data.vector.eq(self.vector),
+            queue.o_ready.eq(self._takes),
+            self.queued.eq(queue.i_valid & ~self.flush),
             self.taken.eq(self._takes),
             self.idle.eq(self._state == _State.IDLE),
         ]
         m.d.sync += [
             self.room.eq(self._depth - queue.level),
             self.full.eq((queue.level + self.valid) >= self._depth),
-            self.refused.eq(self.valid & (self.flush | ~queue.w_rdy)),
-            self.busy.eq(queue.r_rdy | self._any | (self._state != _State.IDLE) | ~(self._may | self._off)),
+            self.refused.eq(self.valid & (self.flush | ~queue.room)),
+            self.busy.eq(queue.o_valid | self._any | (self._state != _State.IDLE) | ~(self._may | self._off)),
         ]
         self._send(m, queue)
         return m
@@ -239,17 +240,18 @@ class MsiSender(wiring.Component):
         number: Any = Signal(5)
         self._front: Any = Signal(VECTORS)
         self._hit: Any = Signal()  # it is pending already
+        # Each with `restarted`: of one that has gone meanwhile.
         self._sendable: Any = Signal()  # all is known of the oldest one, and it is not masked
         self._keepable: Any = Signal()  # and it is masked
         self._returned: Any = Signal()  # all is known of the one that has come back
         looked: Any = Signal(3)  # clocks since it is there
         masked: Any = Signal(_GROUPS)
         hit: Any = Signal(_GROUPS)
-        known = looked[2] & ~self._restarted & ~self._restarts
+        known = looked[2] & ~self._restarted
         m.d.sync += [
             self._restarted.eq(self._restarts),
-            looked.eq(Cat(queue.r_rdy | back, looked[:2] & ~self._restarted.replicate(2))),
-            number.eq(Mux(back, self._owed, queue.r_data) & ~self._folds),
+            looked.eq(Cat(queue.o_valid | back, looked[:2] & ~self._restarted.replicate(2))),
+            number.eq(Mux(back, self._owed, queue.o_data.vector) & ~self._folds),
             self._front.eq(Const(1, VECTORS) << number),
             masked.eq(_by_group(self._front & self._mask)),
             hit.eq(_by_group(self._front & self._pending)),
@@ -266,7 +268,9 @@ class MsiSender(wiring.Component):
         self._lowest: Any = Signal(VECTORS)
         self._shown: Any = Signal()  # the lowest one has been asked for, and is shown as pending
         ready: Any = Signal(VECTORS)
+        some: Any = Signal()  # `ready` was not zero
         rested: Any = Signal()
+        chosen: Any = Signal()  # all has rested for two clocks
         rests = (self._state == _State.IDLE) & ~self._begins & ~self._sends
         moved = [self._pending[vector] & ~self._ungranted(vector) for vector in range(VECTORS)]
         for bit in range(len(self.vector)):
@@ -277,12 +281,14 @@ class MsiSender(wiring.Component):
         m.d.comb += [
             self.hard.pending_status.eq(self._pending | (self._lowest & self._shown.replicate(VECTORS))),
             self.hard.pending_status_data_enable.eq(1),
+            self._any.eq(chosen & some),
+            self._none.eq(chosen & ~some),
         ]
         m.d.sync += [
             ready.eq(self._pending & ~self._mask & ~ungranted),
             rested.eq(rests & ~self.flush),
-            self._none.eq(~ready.any() & rested & rests),
-            self._any.eq(ready.any() & rested & rests & ~self.flush),
+            some.eq(ready.any()),
+            chosen.eq(rested & rests & ~self.flush),
             self._pending.eq((Cat(moved) & ~leaves) | (self._front & self._keeps.replicate(VECTORS))),
         ]
         with m.If((self._state == _State.IDLE) & ~self._begins):
@@ -301,15 +307,16 @@ class MsiSender(wiring.Component):
         forgotten: Any = Signal()  # what the answer is for
         asked = self._state == _State.ASKED
         fails = asked & ~self.hard.sent & (self.hard.fail | patience.over)
-        turn = self._may & self._none & ~self.hold  # of the front
+        fresh = ~self._restarted
+        turn = self._may & self._none & ~self.hold & fresh  # of the front
         masks: Any = Signal()  # it becomes pending: it is masked, or nothing may be sent at all
         keeps_back: Any = Signal()
         numbers = [any_of([self._lowest[v] for v in range(VECTORS) if v >> bit & 1]) for bit in range(5)]
         m.d.comb += [
             self._begins.eq(self._may & self._any & ~self.hold_pending & ~self.wait),
             self._sends.eq(turn & self._sendable & ~self.wait),
-            masks.eq(((self._sendable | self._keepable) & self._off) | (turn & self._keepable)),
-            keeps_back.eq(self._returned & (self._may | self._off)),
+            masks.eq(((self._sendable | self._keepable) & self._off & fresh) | (turn & self._keepable)),
+            keeps_back.eq(self._returned & (self._may | self._off) & fresh),
             self._keeps.eq(masks | keeps_back),
             self._takes.eq(self._sends | masks),
             self._restarts.eq(self._takes | self._begins | fails | keeps_back | self.flush),
@@ -327,7 +334,7 @@ class MsiSender(wiring.Component):
         with m.If(self._state == _State.IDLE):
             m.d.sync += [
                 self._shown.eq(self._begins),
-                self._owed.eq(Mux(self._begins, Cat(numbers), queue.r_data)),
+                self._owed.eq(Mux(self._begins, Cat(numbers), queue.o_data.vector)),
             ]
             with m.If((self._begins | self._sends) & ~self.flush):
                 m.d.sync += self._state.eq(_State.ASKED)

@@ -147,11 +147,12 @@ class _Queue(Bench):
         checks.invariant("one begins at a time", ~(self.began_pending & self.began_front))
         checks.invariant("none comes back while one is out", ~(self.out & self.back))
         checks.invariant("the host is followed", self.dut._folds == Cat(self.width[2] <= bit for bit in range(5)))
-        level, consume, produce = self._queue_signals(queue)
+        level, oldest, newest = (queue.signal(name) for name in ("level", "oldest", "newest"))
         checks.invariant("entries are counted", (level == self.level) & (level <= _DEPTH))
-        checks.invariant("places are places", produce == (consume + level)[0])
+        checks.invariant("one is there", queue.signal("o_valid") == self.any)
+        checks.invariant("places are places", newest == (oldest + level)[0])
         for n in range(_DEPTH):
-            word = queue.word(self.m, "storage", (consume + n)[0])
+            word = queue.word(self.m, "entries", (oldest + n)[0]).vector
             checks.invariant("entries are what was queued", (n >= level) | (word == self.queue[n]))
 
     def _state_stages(self, checks: Checks) -> None:
@@ -199,7 +200,7 @@ class _Queue(Bench):
     def _state_front(self, checks: Checks) -> None:
         dut, inside, since = self.dut, self.inside, self.since
         looked, new = inside.signal("looked"), dut._restarted
-        valid = [*(looked[n] & ~new for n in range(3)), dut._sendable | dut._keepable | dut._returned]
+        valid = [one & ~new for one in (*looked, dut._sendable | dut._keepable | dut._returned)]
         number, front = inside.signal("number"), dut._front
         own = self.front
         there = self.any | self.back
@@ -217,14 +218,9 @@ class _Queue(Bench):
             checks.invariant("and pending ones", ~valid[2] | (since < 7) | hit)
         checks.invariant("it is pending, or not", ~valid[3] | (since < 7) | (dut._hit == (own & self.pending).any()))
         masked = (own & self.masks[3]).any()
-        checks.invariant("nothing is known of another one", ~(valid[3] & new))
         checks.invariant("one of three", (dut._sendable + dut._keepable + dut._returned) <= 1)
         checks.invariant("it has come back, or not", ~valid[3] | (dut._returned == self.back))
         checks.invariant("it is masked, or not", ~valid[3] | self.back | (since < 4) | (dut._keepable == masked))
-
-    @staticmethod
-    def _queue_signals(queue: Inside) -> tuple[Any, ...]:
-        return tuple(queue.signal(name) for name in ("level", "consume", "produce"))
 
     def _state_queue(self, checks: Checks) -> None:
         dut = self.dut
