@@ -6,6 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.compare import less
+
 __all__ = [
     "DEFAULT_FLR_TIMEOUT",
     "Function",
@@ -99,6 +101,6 @@ class Function(wiring.Component):
             done.eq(asked & (done | over)),
             others.eq(self.in_process[1:]),
             patience.eq(Mux(self.begins, self._timeout - 2, patience - (under_way & ~expired))),
-            expired.eq(Mux(self.begins, self._timeout == 2, expired | (patience == 1))),
+            expired.eq(Mux(self.begins, self._timeout == 2, expired | less(patience, 2))),
         ]
         return m
