@@ -3,8 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import enum, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -13,9 +12,11 @@ from epbell.csr_register import any_of
 from epbell.msix_entry import EntryReader
 from epbell.msix_pending import LOOK, SEARCH, PendingBits
 from epbell.msix_snoop import SNOOPED, Snoop
+from epbell.pcie.fifo import Fifo
 
 __all__ = ["Msix"]
 
+_ENTRY = data.StructLayout({"vector": 11})
 _CHECKS = 4
 """Unmasked vectors that can wait to be looked at; with more, every pending one is looked at."""
 
@@ -218,7 +219,9 @@ class Msix(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build a machine that works on one vector at a time, and what it looks at."""
         m: Any = Module()
-        self._state: Any = Signal(_State)
+        self._state: Any = Signal(len(_State), init=1 << _State.WIPE.value)  # a flip-flop for each
+        self._leaves: Any = Signal(len(_State))
+        self._enters: Any = Signal(len(_State))
         self._up: Any = Signal()
         self._last: Any = Signal(11)
         self._job: Any = Signal(_Job)
@@ -242,50 +245,51 @@ class Msix(wiring.Component):
         self._watch(m)
         self._memory(m)
         self._number(m)
-        waiting = self._raising | self._queue.r_rdy | self._checks.r_rdy | self._scanning | self._again
-        m.d.comb += self.busy.eq(self.set_up & (~self._up | (self._state != _State.IDLE) | waiting))
-        with m.Switch(self._state):
-            for state, build in (
-                (_State.WIPE, self._wipe),
-                (_State.IDLE, self._choose),
-                (_State.PICK, self._pick),
-                (_State.LOOK, self._look),
-                (_State.SEARCH, self._search),
-                (_State.FOUND, lambda m: self._go(m, _State.BEHIND)),
-                (_State.BEHIND, self._goes_on),
-                (_State.FETCH, self._fetch),
-                (_State.HOLD, self._hold),
-                (_State.RELEASE, self._release),
-                (_State.OFFER, self._offer),
-                (_State.ANSWER, self._answer),
-                (_State.RETRY, self._retry),
-            ):
-                with m.Case(state):
-                    build(m)
+        waiting = self._raising | self._queue.o_valid | self._checks.o_valid | self._scanning | self._again
+        m.d.comb += self.busy.eq(self.set_up & (~self._up | ~self._at(_State.IDLE) | waiting))
+        for state, build in (
+            (_State.WIPE, self._wipe),
+            (_State.IDLE, self._choose),
+            (_State.PICK, self._pick),
+            (_State.LOOK, self._look),
+            (_State.SEARCH, self._search),
+            (_State.FOUND, lambda m: self._go(m, _State.BEHIND)),
+            (_State.BEHIND, self._goes_on),
+            (_State.FETCH, self._fetch),
+            (_State.HOLD, self._hold),
+            (_State.RELEASE, self._release),
+            (_State.OFFER, self._offer),
+            (_State.ANSWER, self._answer),
+            (_State.RETRY, self._retry),
+        ):
+            self._built = state
+            with m.If(self._at(state)):
+                build(m)
+        m.d.sync += self._state.eq((self._state & ~self._leaves) | self._enters)
         self._rescan(m)
         with m.If(~self._up):
-            self._go(m, _State.WIPE)
-            m.d.sync += [self._wiped.eq(0), self._waited.eq(0), self._sets.eq(0)]
+            m.d.sync += [self._state.eq(1 << _State.WIPE.value), self._sets.eq(0)]
+            m.d.sync += [self._wiped.eq(0), self._waited.eq(0)]
             m.d.sync += [self.pending.eq(0), self._offered.eq(0), self.merged.eq(0)]
             m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
         return m
 
     def _raises(self, m: Any) -> None:
         """Look whether there is such a vector; queue it in the next clock."""
-        m.submodules.queue = ResetInserter(~self._up)(queue := SyncFIFO(width=11, depth=self._depth))
+        m.submodules.queue = ResetInserter(~self._up)(queue := Fifo(_ENTRY, self._depth))
         self._queue: Any = queue
         self._raising: Any = Signal()
         known: Any = Signal()
         self._oldest: Any = Signal(11)  # of the queue, when it was there in the clock before
         m.d.comb += [
-            queue.w_en.eq(self._raising & known & self._up),
-            self.queued.eq(queue.w_en & queue.w_rdy),
-            self.taken.eq(queue.r_en & self._up),
+            queue.i_valid.eq(self._raising & known & queue.room),
+            self.queued.eq(queue.i_valid & self._up),
+            self.taken.eq(queue.o_ready & self._up),
         ]
         m.d.sync += [
             self._raising.eq(self.raise_valid),
-            queue.w_data.eq(self.raise_vector),
-            self._oldest.eq(queue.r_data),
+            queue.i_data.vector.eq(self.raise_vector),
+            self._oldest.eq(queue.o_data.vector),
             known.eq(self._up & ~less(self._last, self.raise_vector)),
             self.refused.eq(self._raising & ~self.queued),
             self.room.eq(self._depth - queue.level),
@@ -299,7 +303,7 @@ class Msix(wiring.Component):
     def _watch(self, m: Any) -> None:
         """Follow the host's writes: the entry in hand goes stale, vectors that are unmasked are looked at."""
         m.submodules.snoop = snoop = self._snoop
-        m.submodules.checks = ResetInserter(~self._up)(checks := SyncFIFO(width=11, depth=_CHECKS))
+        m.submodules.checks = ResetInserter(~self._up)(checks := Fifo(_ENTRY, _CHECKS))
         self._checks: Any = checks
         self._scanning: Any = Signal()  # all pending vectors are being looked at, those from `scan` on are left
         self._again: Any = Signal()  # and then once more
@@ -313,12 +317,12 @@ class Msix(wiring.Component):
             snoop.address.eq(self.host_address),
             snoop.written.eq(self.host_written),
             snoop.entry.eq(self._vector),
-            checks.w_data.eq(snoop.control),
-            checks.w_en.eq(snoop.control_valid),
+            checks.i_data.vector.eq(snoop.control),
+            checks.i_valid.eq(snoop.control_valid & checks.room),
         ]
-        begins = (self._state == _State.FETCH) & self._reader.fresh
+        begins = self._at(_State.FETCH) & self._reader.fresh
         m.d.sync += [
-            self._unmasked.eq(checks.r_data),
+            self._unmasked.eq(checks.o_data.vector),
             self._stale.eq((self._stale | snoop.touched) & ~begins),
         ]
 
@@ -326,7 +330,7 @@ class Msix(wiring.Component):
         """Look at every pending vector after the host has opened the way, or has unmasked too many in a short time."""
         was_open: Any = Signal()
         m.d.sync += was_open.eq(self._open)
-        lost = self._snoop.control_many | (self._snoop.control_valid & ~self._checks.w_rdy)
+        lost = self._snoop.control_many | (self._snoop.control_valid & ~self._checks.room)
         with m.If((self._open & ~was_open) | lost):
             m.d.sync += self._again.eq(1)
 
@@ -339,7 +343,7 @@ class Msix(wiring.Component):
         turned: Any = Signal(32)  # that word, with the vector's bit turned, or zero
         row: Any = Signal(6)  # where that word is, in the PBA and among the pending bits
         reads: Any = Signal()
-        wipes = self._state == _State.WIPE
+        wipes = self._at(_State.WIPE)
         self._sets: Any = Signal()  # the machine writes a word, as soon as it may
         self._writes: Any = Signal()  # in this clock, the RAM's and our own word
         m.d.sync += [
@@ -347,7 +351,7 @@ class Msix(wiring.Component):
             in_table.eq(self.table + (self._vector << 2)),
             word.eq(self.pba + row),
             turned.eq((self._word ^ bits.bit) & ~wipes.replicate(32)),
-            reads.eq(self._up & (self._state == _State.FETCH) & ~reader.done),
+            reads.eq(self._up & self._at(_State.FETCH) & ~reader.done),
         ]
         m.d.comb += [
             bits.vector.eq(self._vector),
@@ -399,7 +403,7 @@ class Msix(wiring.Component):
     def _choose(self, m: Any) -> None:
         """Take what has waited: the pending vectors, the raises and the unmasked vectors in turn."""
         scan = self._scanning | self._again
-        wanted = (scan, self._queue.r_rdy & ~(self.hold & self._open), self._checks.r_rdy)
+        wanted = (scan, self._queue.o_valid & ~(self.hold & self._open), self._checks.o_valid)
         with m.Switch(self._job):
             for turn in range(3):
                 with m.Case(turn):
@@ -412,13 +416,14 @@ class Msix(wiring.Component):
     def _pick(self, m: Any) -> None:
         """Take the vector in hand."""
         m.d.sync += [self._raised.eq(self._job == _Job.RAISE), self._waited.eq(0)]
-        self._go(m, _State.LOOK)
         with m.Switch(self._job):
             with m.Case(_Job.RAISE):
-                m.d.comb += self._queue.r_en.eq(1)
+                self._go(m, _State.LOOK)
+                m.d.comb += self._queue.o_ready.eq(1)
                 m.d.sync += self._vector.eq(self._oldest)
             with m.Case(_Job.CHECK):
-                m.d.comb += self._checks.r_en.eq(1)
+                self._go(m, _State.LOOK)
+                m.d.comb += self._checks.o_ready.eq(1)
                 m.d.sync += self._vector.eq(self._unmasked)
             with m.Default():
                 m.d.sync += self._vector.eq(self._scan)
@@ -520,5 +525,9 @@ class Msix(wiring.Component):
         with m.Else():
             self._keep(m)
 
+    def _at(self, state: _State) -> Any:
+        return self._state[state.value]
+
     def _go(self, m: Any, state: _State) -> None:
-        m.d.sync += self._state.eq(state)
+        """Go from the state that is being built to another one."""
+        m.d.comb += [self._leaves[self._built.value].eq(1), self._enters[state.value].eq(1)]

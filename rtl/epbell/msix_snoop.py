@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.compare import less
 from epbell.csr_register import any_of
 
 __all__ = ["SNOOPED", "Snoop"]
@@ -89,7 +90,8 @@ class Snoop(wiring.Component):
         dwords: Any = Signal(4 * entries)
         touched: Any = Signal(entries)  # the entry is one of those, and in the table
         hits: Any = Signal(entries)  # the vector control of this one is, and it is in the table
-        same: Any = Signal(entries)
+        near: Any = Signal(entries)  # any dword of this one is, whether there is such an entry or not
+        same: Any = Signal(entries)  # it is the entry that is asked for
         controls: Any = Signal(entries)
         inside: Any = Signal(entries)
         m.d.sync += [
@@ -97,7 +99,7 @@ class Snoop(wiring.Component):
             written.eq(self.written & self.wrote.replicate(self._lanes)),
             dwords.eq(written << offset[:2]),
         ]
-        m.d.comb += [touched.eq(same & inside), hits.eq(controls & inside)]
+        m.d.comb += [touched.eq(near & same & inside), hits.eq(controls & inside)]
         named = []
         for index in range(entries):
             number: Any = Signal(len(self.table) - 2, name=f"entry{index}")
@@ -105,9 +107,10 @@ class Snoop(wiring.Component):
             m.d.sync += [
                 number.eq(offset[2:] + index),
                 control.eq(number),
-                same[index].eq(dwords.word_select(index, 4).any() & (number == self.entry)),
+                near[index].eq(dwords.word_select(index, 4).any()),
+                same[index].eq(number == self.entry),
                 controls[index].eq(dwords[4 * index + 3]),
-                inside[index].eq(number <= self.last),
+                inside[index].eq(~less(self.last, number)),
             ]
             named.append(control & hits[index].replicate(11))
         several = (hits & (hits - 1)[:entries]).any()

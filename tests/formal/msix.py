@@ -175,9 +175,9 @@ class Account(Bench):
         reader, bits, queue, unmasked = (self.inside.within(name) for name in ("reader", "bits", "queue", "checks"))
 
         def among(*states: _State) -> Any:
-            return Cat(*(dut._state == one for one in states)).any()
+            return Cat(*(dut._state[one.value] for one in states)).any()
 
-        checks.invariant("states are those", dut._state <= s.RETRY.value)
+        checks.invariant("states are those", dut._state.any() & ~(dut._state & (dut._state - 1)[: len(s)]).any())
         checks.invariant("it was set up a clock ago", dut._up == self.up)
         checks.invariant("it was open", dut._open == self.was_open)
         last = checks.past(self.most, "last_before")
@@ -213,10 +213,11 @@ class Account(Bench):
         zeroes = among(s.WIPE) & dut._sets
         checks.invariant("zeroing waits for its word", ~zeroes | dut._waited[1])
         checks.invariant("and for its data", ~zeroes | ~dut.mem_data.any())
+        begins = among(s.WIPE, s.LOOK, s.SEARCH)
         row, wanted = self.inside.signal("row"), Mux(among(s.WIPE), dut._wiped, 0)
         for known, what, place in (
-            (Mux(among(s.WIPE), dut._waited[0], ~among(s.IDLE)), row, wanted),
-            (Mux(among(s.WIPE), dut._waited[1], ~among(s.IDLE, s.PICK)), word, self.pba + wanted),
+            (Mux(begins, dut._waited[0], ~among(s.IDLE, s.PICK)), row, wanted),
+            (Mux(begins, dut._waited[1], ~among(s.IDLE, s.PICK)), word, self.pba + wanted),
         ):
             checks.invariant("its word is known", ~(self.up & known) | (what == place[:4]))
         checks.invariant("all are in the PBA", ~(among(s.WIPE) & dut._waited[0]) | dut._in_pba)
@@ -230,8 +231,8 @@ class Account(Bench):
             checks.invariant("vector controls are those", ~named | (snoop.signal(f"control{n}") <= 1))
         checks.invariant("those that are named are", dut._snoop.control <= 1)
         for n in range(4):
-            checks.invariant("unmasked ones are those", unmasked.word(self.m, "storage", Const(n, 2)) <= 1)
-        checks.invariant("vectors are those", (vector <= 1) & (dut._oldest <= 1) & (dut._unmasked <= 1))
+            checks.invariant("unmasked ones are those", unmasked.word(self.m, "entries", Const(n, 2)).vector <= 1)
+        checks.invariant("vectors are those", (among(s.WIPE, s.IDLE, s.PICK) | (vector <= 1)) & (dut._unmasked <= 1))
         checks.invariant("the search is among those", (scan <= 1) & (~self.up | (scan <= self.most)))
         after = (dut._next == vector + 1) & (dut._is_last == (vector == dut._last))
         checks.invariant("the next one is", ~(among(s.BEHIND) & self.up) | after)
@@ -293,13 +294,14 @@ class Account(Bench):
 
     def _state_queue(self, checks: Checks, queue: Any) -> None:
         dut = self.dut
-        level, consume, produce = (queue.signal(name) for name in ("level", "consume", "produce"))
+        level, oldest, newest = (queue.signal(name) for name in ("level", "oldest", "newest"))
         checks.invariant("entries are counted", (level == self.level) & (level <= _DEPTH))
-        checks.invariant("places are places", produce == (consume + level)[0])
+        checks.invariant("one is there", queue.signal("o_valid") == (level != 0))
+        checks.invariant("places are places", newest == (oldest + level)[0])
         checks.invariant("a place is left where it is not full", dut.full | ((level + dut._raising) < _DEPTH))
         for n in range(_DEPTH):
-            stored = queue.word(self.m, "storage", (consume + n)[0])
-            checks.invariant("those that were queued are", stored <= 1)
+            stored = queue.word(self.m, "entries", (oldest + n)[0]).vector
+            checks.invariant("those that were queued are", (n >= level) | (stored <= 1))
             checks.invariant("entries are what was queued", (n >= level) | (stored == self.queue[n]))
             there = (n < level) & self.up
             checks.invariant("vectors are those that there are", ~there | (self.queue[n] <= self.most))
@@ -307,12 +309,12 @@ class Account(Bench):
         checks.invariant("what was raised is remembered", dut._raising == raised)
         fits = checks.past(self.up & (self.raise_vector <= self.most), "fits_now")
         checks.invariant("so is whether there is such", known == fits)
-        checks.invariant("it is the one", ~known | (dut._queue.w_data == self.raised))
+        checks.invariant("it is the one", ~known | (dut._queue.i_data.vector == self.raised))
         checks.invariant("it is one of those", ~known | (self.raised <= 1) & (~self.up | (self.raised <= self.most)))
-        picks = dut._state == _State.PICK
+        picks = dut._state[_State.PICK.value]
         takes = picks & (dut._job == _Job.RAISE)
-        oldest = (self.level != 0) & (dut._oldest == self.queue[0])
-        checks.invariant("what is taken is there", ~(takes & self.up) | oldest)
+        there = (self.level != 0) & (dut._oldest == self.queue[0])
+        checks.invariant("what is taken is there", ~(takes & self.up) | there)
         free = checks.past((self.level != 0) & ~(self.hold & self.was_open), "could_be_picked")
         checks.invariant("and was not held", ~(takes & self.up) | free)
 

@@ -56,8 +56,8 @@ class _Served(Account):
         super().check(m, known)
         self._search(checks)
         s, dut = _State, self.dut
-        self.state = dut._state
-        self.works, self.idle = {one: self.state == one for one in s}, self.state == s.IDLE
+        self.works = {one: dut._state[one.value] for one in s}
+        self.idle = self.works[s.IDLE]
         self.reader, self.unmasked = self.inside.within("reader"), self.inside.within("checks")
         self.job: Any = dut._job.as_value()
         self._look_at_host(checks)
@@ -113,23 +113,22 @@ class _Served(Account):
         fetch = Mux(dut._reader.done, 1, 6 - _ones(since)) + self.owed + ((4 - asked) << 1) + begins
         word = 4 - Mux(dut._sets, 3, waited[0] + waited[1])
         self.left: Any = Signal(6, name="left_in_hand")
-        with m.Switch(self.state):
-            for state, left in (
-                (s.WIPE, word + Mux(self.wiped[0], 0, 4) + self.owed),
-                (s.PICK, _JOB - 1),
-                (s.SEARCH, 3 + _FETCH + _BEHIND_FETCH + 4 - _ones(waited[:4])),
-                (s.FOUND, 2 + _FETCH + _BEHIND_FETCH),
-                (s.BEHIND, 1 + _FETCH + _BEHIND_FETCH),
-                (s.LOOK, 3 + _FETCH + _BEHIND_FETCH - _ones(waited[:2])),
-                (s.FETCH, fetch + Mux(dut._stale & (asked != 0), _AGAIN, _BEHIND_FETCH)),
-                (s.HOLD, 2 - dut._sets),
-                (s.RELEASE, 2 - dut._sets + Mux(again, 1 + _AGAIN, 3)),
-                (s.OFFER, Mux(again, 1 + _AGAIN, 3 - offered)),
-                (s.ANSWER, 1),
-                (s.RETRY, _AGAIN),
-            ):
-                with m.Case(state):
-                    m.d.comb += self.left.eq(left)
+        for state, left in (
+            (s.WIPE, word + Mux(self.wiped[0], 0, 4) + self.owed),
+            (s.PICK, _JOB - 1),
+            (s.SEARCH, 3 + _FETCH + _BEHIND_FETCH + 4 - _ones(waited[:4])),
+            (s.FOUND, 2 + _FETCH + _BEHIND_FETCH),
+            (s.BEHIND, 1 + _FETCH + _BEHIND_FETCH),
+            (s.LOOK, 3 + _FETCH + _BEHIND_FETCH - _ones(waited[:2])),
+            (s.FETCH, fetch + Mux(dut._stale & (asked != 0), _AGAIN, _BEHIND_FETCH)),
+            (s.HOLD, 2 - dut._sets),
+            (s.RELEASE, 2 - dut._sets + Mux(again, 1 + _AGAIN, 3)),
+            (s.OFFER, Mux(again, 1 + _AGAIN, 3 - offered)),
+            (s.ANSWER, 1),
+            (s.RETRY, _AGAIN),
+        ):
+            with m.If(self.works[state]):
+                m.d.comb += self.left.eq(left)
 
     def _count(self, checks: Checks) -> None:
         """Count the clocks in which nothing was in the way, since something was."""
@@ -237,11 +236,12 @@ class _Served(Account):
         picks = self.works[s.PICK] & up
         scan = dut._scanning | dut._again
         checks.invariant("what is picked waits", ~(picks & (self.job == 0)) | scan)
-        level, consume, produce = (self.unmasked.signal(name) for name in ("level", "consume", "produce"))
-        checks.invariant("unmasked ones are counted", (level <= _CHECKS) & (produce == (consume + level)[:2]))
-        oldest = self.unmasked.word(self.m, "storage", consume)
+        level, oldest, newest = (self.unmasked.signal(name) for name in ("level", "oldest", "newest"))
+        checks.invariant("unmasked ones are counted", (level <= _CHECKS) & (newest == (oldest + level)[:2]))
+        checks.invariant("one is there", self.unmasked.signal("o_valid") == (level != 0))
+        first = self.unmasked.word(self.m, "entries", oldest).vector
         mine = picks & (self.job == 2)
-        checks.invariant("an unmasked one that is picked is", ~mine | (level != 0) & (dut._unmasked == oldest))
+        checks.invariant("an unmasked one that is picked is", ~mine | (level != 0) & (dut._unmasked == first))
         looks = self.works[s.LOOK] & up
         checks.invariant("a raise is looked at as one", ~looks | (dut._raised == (self.job == 1)))
         reads, fetches = self.inside.signal("reads"), self.works[s.FETCH] & up
@@ -255,10 +255,10 @@ class _Served(Account):
     def _ahead(self, vector: int) -> tuple[Any, Any, Any, Any]:
         """Return place and presence of a vector among the unmasked ones, and steps of the search and presence there."""
         m, dut = self.m, self.dut
-        level, consume = self.unmasked.signal("level"), self.unmasked.signal("consume")
+        level, oldest = self.unmasked.signal("level"), self.unmasked.signal("oldest")
         place, listed = Signal(2, name=f"place{vector}"), Signal(name=f"listed{vector}")
         for n in reversed(range(_CHECKS)):
-            with m.If((n < level) & (self.unmasked.word(m, "storage", (consume + n)[:2]) == vector)):
+            with m.If((n < level) & (self.unmasked.word(m, "entries", (oldest + n)[:2]).vector == vector)):
                 m.d.comb += [place.eq(n), listed.eq(1)]
         steps, found = Signal(3, name=f"steps{vector}"), Signal(name=f"found{vector}")
         below = dut._scanning & (dut._scan <= vector)
