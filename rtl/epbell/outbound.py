@@ -214,13 +214,14 @@ class Outbound(wiring.Component):
         write = w & ~(last_w & (r | i)) & ~(last_r & i)
         read = r & ~(last_r & (i | w)) & ~(last_i & w)
         interrupt = i & ~(last_i & (w | r)) & ~(last_w & r)
+        access = (w | r) & (~i | last_i | (last_w & r))  # one of the others
         self._stays: Any = Signal(_DOORS)  # what is at the door, and waits for room
         self._leaves: Any = Signal(_DOORS)  # what is there, and is not sent
         again = self._stays.write | self._stays.read
         m.d.sync += [
             self._choose.eq(self._enter | self._leaves.as_value().any() | (self._choose & ~(w | r | i))),
             self._compare.eq(
-                (self._choose & (write | read)) | (changing & (self._compare | self._claim | again))
+                (self._choose & access) | (changing & (self._compare | self._claim | again))
             ),
             self._claim.eq(self._compare & ~changing),
             door.write.eq(((self._claim & self._write) | self._stays.write) & ~changing),
