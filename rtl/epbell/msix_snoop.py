@@ -108,7 +108,7 @@ class Snoop(wiring.Component):
                 number.eq(offset[2:] + index),
                 control.eq(number),
                 near[index].eq(dwords.word_select(index, 4).any()),
-                same[index].eq(number == self.entry),
+                same[index].eq(number[:11] == self.entry),  # of one in the table, that is all of it
                 controls[index].eq(dwords[4 * index + 3]),
                 inside[index].eq(~less(self.last, number)),
             ]
