@@ -181,20 +181,36 @@ class Decoder(wiring.Component):
         m.d.sync += held.eq(value)
         return held
 
+    def _found(self, name: str, m: Any, value: Any) -> Any:
+        """Return a flip-flop of this stage, which takes a value of the segment that is first."""
+        found: Any = Signal(name=name, reset_less=True)
+        with m.If(self.valid & self.segment.first):
+            m.d.sync += found.eq(value)
+        return found
+
+    def _at(self, m: Any, name: str, bits: int, base: int) -> Any:
+        """Return "the address is in what begins at this base, so many bits wide", out of two flip-flops."""
+        lower, upper = (self.local[low:high] == (base & (1 << high) - 1) >> low for low, high in ((bits, 32), (32, 64)))
+        return self._found(f"{name}_lower", m, lower) & self._found(f"{name}_upper", m, upper)
+
     def _find(self, m: Any) -> tuple[Any, Any]:
-        """Find the RAM, or which page (one-hot); neither when no window claims the request."""
+        """Find the RAM, or which page (one-hot); neither when no window claims the request.
+
+        Of an address, halves are compared, and a page's words beside them; this is joined behind the flip-flops.
+        """
         segment, local = self.segment, self.local
         function, known = segment.header.function, ceil_log2(self._functions)
         here: Any = self.claimed & self.fits & ~function[known:].any() & (function[:known] < self._functions)
-        ram: Any = Signal(reset_less=True)
-        pages: Any = Signal(len(self._pages), reset_less=True)
-        with m.If(self.valid & segment.first):
-            m.d.sync += ram.eq(here & (local[self._ram_bits :] == self._ram_base >> self._ram_bits))
-            for index, page in enumerate(self._pages):
-                at = here & (local[PAGE_BITS:] == page.base >> PAGE_BITS)
-                if page.words is not None:
-                    at &= segment.single & any_of([local[2:PAGE_BITS] == word >> 2 for word in page.words])
-                m.d.sync += pages[index].eq(at)
+        ram: Any = Signal()
+        pages: Any = Signal(len(self._pages))
+        claimed = self._found("claimed", m, here)
+        m.d.comb += ram.eq(claimed & self._at(m, "ram", self._ram_bits, self._ram_base))
+        for index, page in enumerate(self._pages):
+            at = claimed & self._at(m, f"page{index}", PAGE_BITS, page.base)
+            if page.words is not None:
+                word = any_of([local[2:PAGE_BITS] == word >> 2 for word in page.words])
+                at &= self._found(f"page{index}_word", m, segment.single & word)
+            m.d.comb += pages[index].eq(at)
         return ram, pages
 
     def _walk(self, m: Any) -> None:
@@ -260,7 +276,7 @@ class Decoder(wiring.Component):
         memory: Any = (kind == RequestType.MEM_READ) | (kind == RequestType.MEM_READ_LOCKED)
         beside = tlp.bytes_beside(segment.header, segment.single)
         dwords = self._held("dwords", m, Mux(memory, segment.header.length, 1)[:11])
-        aside = self._held("aside", m, beside & memory.replicate(3))
+        aside = self._held("aside", m, beside) & self._held("memory", m, memory).replicate(3)
         lower = Cat(tlp.first_offset(segment.header.first_be), segment.header.address[2:7])
         m.d.comb += [
             action.read.eq(answers),

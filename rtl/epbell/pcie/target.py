@@ -217,20 +217,23 @@ class Target(wiring.Component):
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
         shared: Any = Signal()  # what is at a page's port may have to wait
-        free: Any = Signal()  # two LUTs, since it enables all that is held
+        moves: Any = Signal()  # no write stands: this, and "no read stands", enable what is held, a LUT each
+        free: Any = Signal()
         takes: Any = Signal()
-        stands = (self.ram_valid & ~self.ram_ready) | (shared & ~self.bus_ready) | (self.read_valid & ~self.read_ready)
+        reads = ~self.read_valid | self.read_ready
         may_wait, next_may = ((action.pages & self._waiting).any() for action in (now, new))
-        m.d.comb += [free.eq(~(stands | waits)), takes.eq(free & ~more)]
-        with m.If(free):
+        m.d.comb += [
+            moves.eq(~((self.ram_valid & ~self.ram_ready) | (shared & ~self.bus_ready) | waits)),
+            free.eq(moves & reads),
+            takes.eq(free & ~more),
+        ]
+        # What is next is held again and again, beside the one thing that stands, until it is taken.
+        with m.If(reads):
+            m.d.sync += now.request.eq(new.request)
+        with m.If(moves):
             m.d.sync += [
-                held.eq(waiting),
-                self.ram_valid.eq(there & new.ram),
-                self.read_valid.eq(there & new.read),
-                self.bus_valid.eq(there & new.begins),
-                shared.eq(there & new.begins & next_may),
-                more.eq(there & new.more),
-                waits.eq(there & new.waits),
+                held.since.eq(waiting.since),
+                *(now[name].eq(new[name]) for name in now.shape().members if name != "request"),
             ]
             # With more, the next dword of the same request; what a page does not look at may change.
             with m.If(more):
@@ -241,6 +244,18 @@ class Target(wiring.Component):
                     now.place[: PAGE_BITS - 2].eq(now.place[: PAGE_BITS - 2] + 1),
                     now.steps.eq(now.steps - 1),
                     *(kept.eq(kept) for kept in (now.pages, held.since)),
+                ]
+        with m.If(free):
+            m.d.sync += [
+                self.ram_valid.eq(there & new.ram),
+                self.read_valid.eq(there & new.read),
+                self.bus_valid.eq(there & new.begins),
+                shared.eq(there & new.begins & next_may),
+                more.eq(there & new.more),
+                waits.eq(there & new.waits),
+            ]
+            with m.If(more):
+                m.d.sync += [
                     *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, waits)),
                     self.bus_valid.eq(now.bytes[1]),
                     shared.eq(now.bytes[1] & may_wait),
