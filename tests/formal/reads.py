@@ -368,7 +368,7 @@ class _Engine(Bench):
         checks.invariant("and for this beat", ~paged | (seen + self.left == now.chunk + place))
         due = paged & ~self.bare
         checks.invariant("what to do: read", inside.signal("asks_bus") == (due & enabled))
-        checks.invariant("what to do: pass over", inside.signal("skips") == (due & ~enabled))
+        checks.invariant("what to do: go on", inside.signal("pages_on") == due)
         checks.cover("a read of no byte reads nothing", step.beat & paged & self.final & ~dut.bus_valid & ~self.bare)
         checks.cover("a read of a page waits for it", dut.bus_valid & ~self.bus_ready)
 
@@ -422,6 +422,11 @@ class _Engine(Bench):
         checks.invariant("refused", ~holds | (refused == is_refused))
         checks.invariant("the first", ~holds | (opens == coming.first))
         checks.invariant("the last", ~holds | (final == (is_refused | (coming.chunk == coming.rest))))
+        chunk = coming.chunk
+        sizes = (self.port.single == (chunk == 1)) & (self.port.short == (chunk <= max(0, self.lanes - HEAD)))
+        first_wanted = Mux(coming.first, hand.first_be.any(), (coming.rest != 1) | hand.last_be.any())
+        checks.invariant("its size", ~holds | is_refused | sizes)
+        checks.invariant("its first dword", ~holds | is_refused | (self.port.wanted == first_wanted))
         checks.invariant("to be held on to", ~holds | self.awaits | ~final | is_refused)
         checks.invariant("while it is sent", ~(holds & ~self.awaits & is_refused) | self.busy & (self.sent == hand))
         checks.invariant("one refusal", ~(self.busy & (self.sent.to == _REFUSED)) | holds & ~self.awaits & is_refused)

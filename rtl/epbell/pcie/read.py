@@ -121,7 +121,7 @@ class ReadEngine(wiring.Component):
         """Walk over the beats of the completion in progress."""
         m: Any = Module()
         lanes = self._lanes
-        m.submodules.plan = plan = ReadPlan(self._address_width, self._pages)
+        m.submodules.plan = plan = ReadPlan(self._address_width, self._pages, max(0, lanes - DESCRIPTOR))
         m.submodules.beats = beats = ReadBeats(lanes)
         self._active: Any = Signal(name="active")
         self._origin: Any = Signal(self._address_width, name="origin")  # address of what is in lane 0 of this beat
@@ -133,29 +133,32 @@ class ReadEngine(wiring.Component):
         self._from_ram: Any = Signal(name="from_ram")
         self._paged: Any = Signal(name="paged")
         self._descriptor: Any = Signal(96, name="descriptor")
-        # What there is to do for this beat, one at most: read the RAM, read a dword of a page or pass over one, nothing
-        # since there is but a descriptor, or a part of a refusal.
+        # What there is to do for this beat, one at most: read the RAM, go on to the next dword of a page, and if it is
+        # wanted read it, nothing since there is but a descriptor, or a part of a refusal.
         self._asks_ram: Any = Signal(name="asks_ram")
+        self._pages_on: Any = Signal(name="pages_on")
         self._asks_bus: Any = Signal(name="asks_bus")
-        self._skips: Any = Signal(name="skips")
         self._bare: Any = Signal(name="bare")
         self._refuses: Any = Signal(name="refuses")
         begins: Any = Signal()
+        stands: Any = Signal()  # who is asked is not ready
         paging: Any = Signal()  # a dword of a page is read or passed over
         whole: Any = Signal()  # a beat that needs no more than one step is complete
         complete: Any = Signal()
         repeats: Any = Signal()
         alone: Any = Signal()  # a refusal's beat, after all that was under way
         word = self._page(m, plan, begins, paging)
+        single = alone | self._bare | self._asks_ram
         m.d.comb += [
             plan.max_payload.eq(self.max_payload),
             plan.i_valid.eq(self.i_valid),
             plan.i_data.eq(self.i_data),
             self.i_ready.eq(plan.i_ready),
             repeats.eq(alone & self.room),
-            paging.eq(self.room & (self._skips | (self._asks_bus & self.bus_ready))),
-            whole.eq(repeats | (self.room & (self._bare | (self._asks_ram & self.ram_ready)))),
-            complete.eq(whole | (paging & word.ends)),
+            stands.eq((self._asks_ram & ~self.ram_ready) | (self._asks_bus & ~self.bus_ready)),
+            paging.eq(self.room & ~stands & self._pages_on),
+            whole.eq(self.room & ~stands & single),
+            complete.eq(self.room & ~stands & (single | (self._pages_on & word.ends))),
             begins.eq(plan.valid & (~self._active | (whole & self._last))),
             plan.begins.eq(begins),
             plan.refusal_ends.eq(repeats & self._last),
@@ -180,7 +183,7 @@ class ReadEngine(wiring.Component):
                 self._active.eq(1),
                 self._origin.eq(shown.either.fetch.origin),
                 self._left.eq(Mux(plan.refused, REFUSED + DESCRIPTOR, chunk + DESCRIPTOR)),
-                self._last.eq(Mux(plan.refused, lanes >= REFUSED + DESCRIPTOR, chunk <= max(0, lanes - DESCRIPTOR))),
+                self._last.eq(Mux(plan.refused, lanes >= REFUSED + DESCRIPTOR, plan.short)),
                 self._first.eq(1),
                 self._second.eq(0),
                 self._final.eq(plan.final),
@@ -201,25 +204,23 @@ class ReadEngine(wiring.Component):
     def _page(self, m: Any, plan: ReadPlan, begins: Any, paging: Any) -> Any:
         """Go from dword to dword of a page; return what is known of the one that is next."""
         lanes, shown = self._lanes, plan.shown
-        chunk = shown.either.fetch.chunk
         word: Any = Signal(data.StructLayout({"lane": range(lanes), "closes": 1, "ends": 1, "enabled": 1}), name="word")
         then: Any = Signal(word.shape(), name="word_then")
         dword: Any = Signal(14, name="page_dword")
         togo: Any = Signal(range(MAX_PAYLOAD + 1), name="page_dwords")  # of the packet
         last_counts: Any = Signal(name="last_counts")  # of its last dword a byte is wanted
-        counts = ~plan.final | shown.last_be.any()
         m.d.comb += [self.bus_addr.eq(Cat(Const(0, 2), dword)), then.ends.eq(then.closes | (then.lane == lanes - 1))]
         with m.If(begins):
             m.d.comb += [
                 then.lane.eq(DESCRIPTOR if lanes > DESCRIPTOR else DESCRIPTOR - lanes),
-                then.closes.eq(chunk == 1),
-                then.enabled.eq(Mux(plan.opens, shown.first_be.any(), (chunk != 1) | counts)),
+                then.closes.eq(plan.single),
+                then.enabled.eq(plan.wanted),
             ]
             m.d.sync += [
                 self.bus_pages.eq(shown.pages),
                 dword.eq(shown.either.fetch.origin + DESCRIPTOR),
-                togo.eq(chunk),
-                last_counts.eq(counts),
+                togo.eq(shown.either.fetch.chunk),
+                last_counts.eq(~plan.final | shown.last_be.any()),
                 word.eq(then),
             ]
         with m.Else():
@@ -241,23 +242,23 @@ class ReadEngine(wiring.Component):
         with m.If(begins):
             m.d.sync += [
                 self._asks_ram.eq(0 if split else shown.ram),
+                self._pages_on.eq(0 if split else paged),
                 self._asks_bus.eq(0 if split else paged & then.enabled),
-                self._skips.eq(0 if split else paged & ~then.enabled),
                 self._bare.eq(~plan.refused if split else 0),
                 self._refuses.eq(plan.refused),
             ]
         with m.Elif(whole):
             m.d.sync += [
                 self._asks_ram.eq(self._from_ram & ~self._last),
+                self._pages_on.eq(self._bare & self._paged),
                 self._asks_bus.eq(self._bare & self._paged & word.enabled),
-                self._skips.eq(self._bare & self._paged & ~word.enabled),
                 self._bare.eq(0),
                 self._refuses.eq(self._refuses & ~self._last),
             ]
         with m.Elif(paging):
             m.d.sync += [
+                self._pages_on.eq(~word.closes),
                 self._asks_bus.eq(then.enabled & ~word.closes),
-                self._skips.eq(~then.enabled & ~word.closes),
             ]
 
     def _send(self, m: Any, plan: ReadPlan, beats: ReadBeats, paging: Any, complete: Any, word: Any) -> None:

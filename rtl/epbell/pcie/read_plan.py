@@ -21,6 +21,8 @@ class ReadPlan(wiring.Component):
     ----------
     address_width, pages : int
         As of :func:`read_request_layout`.
+    one_beat : int
+        Data dwords of a completion's first beat.
 
     Attributes
     ----------
@@ -35,6 +37,8 @@ class ReadPlan(wiring.Component):
         is being sent.
     refused, opens, final : Out(1)
         It is a refusal; the request's first completion; the last one.
+    single, short, wanted : Out(1)
+        Of what is no refusal: it has one dword; it has one beat; of its first dword a byte is wanted.
     begins : In(1)
         The completion that is shown begins, in a clock with ``valid``.
     refusal_ends : In(1)
@@ -50,10 +54,14 @@ class ReadPlan(wiring.Component):
     refused: Any
     opens: Any
     final: Any
+    single: Any
+    short: Any
+    wanted: Any
     begins: Any
     refusal_ends: Any
 
-    def __init__(self, address_width: int, pages: int) -> None:
+    def __init__(self, address_width: int, pages: int, one_beat: int) -> None:
+        self._one_beat = one_beat
         layout = read_request_layout(address_width, pages)
         super().__init__({
             "max_payload": In(2),
@@ -65,6 +73,9 @@ class ReadPlan(wiring.Component):
             "refused": Out(1),
             "opens": Out(1),
             "final": Out(1),
+            "single": Out(1),
+            "short": Out(1),
+            "wanted": Out(1),
             "begins": In(1),
             "refusal_ends": In(1),
         })
@@ -86,10 +97,16 @@ class ReadPlan(wiring.Component):
         with m.If(~planned | goes_on):
             given = self.i_data
             refused = ~(given.ram | given.pages.any())
+            chunk = Mux(planned, following.either.fetch.chunk, given.either.fetch.chunk)
+            # Of a later completion, all dwords but the request's last one are wanted.
+            later = (following.either.fetch.chunk != 1) | more | shown.last_be.any()
             m.d.sync += [
                 shown.eq(Mux(planned, following.as_value(), given.as_value())),
                 self.opens.eq(~planned),
                 self.refused.eq(~planned & refused),
+                self.single.eq(chunk == 1),
+                self.short.eq(chunk <= self._one_beat),
+                self.wanted.eq(Mux(planned, later, given.first_be.any())),
                 self.final.eq(Mux(planned, ~more, refused | ~given.either.fetch.rest.any())),
             ]
         with m.If(~planned):
