@@ -140,26 +140,30 @@ class ReadEngine(wiring.Component):
         self._asks_bus: Any = Signal(name="asks_bus")
         self._bare: Any = Signal(name="bare")
         self._refuses: Any = Signal(name="refuses")
+        starts: Any = Signal()  # a completion begins that has none before it
+        turns: Any = Signal()  # or it is its turn, if anything is done
         begins: Any = Signal()
-        stands: Any = Signal()  # who is asked is not ready
+        goes: Any = Signal()  # there is room, and who is asked is ready
         paging: Any = Signal()  # a dword of a page is read or passed over
-        whole: Any = Signal()  # a beat that needs no more than one step is complete
         complete: Any = Signal()
         repeats: Any = Signal()
         alone: Any = Signal()  # a refusal's beat, after all that was under way
-        word = self._page(m, plan, begins, paging)
-        single = alone | self._bare | self._asks_ram
+        single: Any = alone | self._bare | self._asks_ram
+        stands = (self._asks_ram & ~self.ram_ready) | (self._asks_bus & ~self.bus_ready)
+        # What comes next is chosen out of flip-flops alone; what is ready, which comes late, only enables it.
+        word = self._page(m, plan, turns, begins, starts | (goes & (turns | self._pages_on)))
         m.d.comb += [
             plan.max_payload.eq(self.max_payload),
             plan.i_valid.eq(self.i_valid),
             plan.i_data.eq(self.i_data),
             self.i_ready.eq(plan.i_ready),
             repeats.eq(alone & self.room),
-            stands.eq((self._asks_ram & ~self.ram_ready) | (self._asks_bus & ~self.bus_ready)),
-            paging.eq(self.room & ~stands & self._pages_on),
-            whole.eq(self.room & ~stands & single),
-            complete.eq(self.room & ~stands & (single | (self._pages_on & word.ends))),
-            begins.eq(plan.valid & (~self._active | (whole & self._last))),
+            goes.eq(self.room & ~stands),
+            paging.eq(goes & self._pages_on),
+            complete.eq(goes & (single | (self._pages_on & word.ends))),
+            starts.eq(plan.valid & ~self._active),
+            turns.eq(starts | (plan.valid & single & self._last)),
+            begins.eq(starts | (goes & turns)),
             plan.begins.eq(begins),
             plan.refusal_ends.eq(repeats & self._last),
             self.ram_valid.eq(self._asks_ram & self.room),
@@ -168,40 +172,39 @@ class ReadEngine(wiring.Component):
         ]
         m.d.sync += alone.eq(self._refuses & beats.clear & ~repeats)
         m.d.sync += self.idle.eq(~(self.i_valid | ~plan.i_ready | self._active | ~beats.clear))
-        self._walk(m, plan, begins, complete)
-        self._choose(m, plan, begins, paging, whole, word)
+        self._walk(m, plan, turns, begins, starts | complete)
+        self._choose(m, plan, turns, starts | (goes & (single | self._pages_on)), single, word)
         self._send(m, plan, beats, paging, complete, word)
         self._repeat(m, plan.shown, beats, repeats)
         return m
 
-    def _walk(self, m: Any, plan: ReadPlan, begins: Any, complete: Any) -> None:
+    def _walk(self, m: Any, plan: ReadPlan, turns: Any, begins: Any, moves: Any) -> None:
         """Go from beat to beat, and to the next packet."""
         lanes, shown = self._lanes, plan.shown
         chunk = shown.either.fetch.chunk
         with m.If(begins):
             m.d.sync += [
-                self._active.eq(1),
-                self._origin.eq(shown.either.fetch.origin),
-                self._left.eq(Mux(plan.refused, REFUSED + DESCRIPTOR, chunk + DESCRIPTOR)),
-                self._last.eq(Mux(plan.refused, lanes >= REFUSED + DESCRIPTOR, plan.short)),
-                self._first.eq(1),
-                self._second.eq(0),
                 self._final.eq(plan.final),
                 self._from_ram.eq(shown.ram),
                 self._paged.eq(shown.pages.any()),
                 self._descriptor.eq(_descriptor(shown, plan.refused)),
             ]
-        with m.Elif(complete):
+        with m.If(moves):
             m.d.sync += [
-                self._active.eq(~self._last),
-                self._origin.eq(self._origin + lanes),
-                self._left.eq(self._left - lanes),
-                self._last.eq(self._left <= 2 * lanes),
-                self._first.eq(0),
-                self._second.eq(self._first),
+                self._active.eq(turns | ~self._last),
+                self._origin.eq(Mux(turns, shown.either.fetch.origin, self._origin + lanes)),
+                self._first.eq(turns),
+                self._second.eq(~turns & self._first),
             ]
+            with m.If(turns):
+                m.d.sync += [
+                    self._left.eq(Mux(plan.refused, REFUSED + DESCRIPTOR, chunk + DESCRIPTOR)),
+                    self._last.eq(Mux(plan.refused, lanes >= REFUSED + DESCRIPTOR, plan.short)),
+                ]
+            with m.Else():
+                m.d.sync += [self._left.eq(self._left - lanes), self._last.eq(self._left <= 2 * lanes)]
 
-    def _page(self, m: Any, plan: ReadPlan, begins: Any, paging: Any) -> Any:
+    def _page(self, m: Any, plan: ReadPlan, turns: Any, begins: Any, moves: Any) -> Any:
         """Go from dword to dword of a page; return what is known of the one that is next."""
         lanes, shown = self._lanes, plan.shown
         word: Any = Signal(data.StructLayout({"lane": range(lanes), "closes": 1, "ends": 1, "enabled": 1}), name="word")
@@ -210,18 +213,11 @@ class ReadEngine(wiring.Component):
         togo: Any = Signal(range(MAX_PAYLOAD + 1), name="page_dwords")  # of the packet
         last_counts: Any = Signal(name="last_counts")  # of its last dword a byte is wanted
         m.d.comb += [self.bus_addr.eq(Cat(Const(0, 2), dword)), then.ends.eq(then.closes | (then.lane == lanes - 1))]
-        with m.If(begins):
+        with m.If(turns):
             m.d.comb += [
                 then.lane.eq(DESCRIPTOR if lanes > DESCRIPTOR else DESCRIPTOR - lanes),
                 then.closes.eq(plan.single),
                 then.enabled.eq(plan.wanted),
-            ]
-            m.d.sync += [
-                self.bus_pages.eq(shown.pages),
-                dword.eq(shown.either.fetch.origin + DESCRIPTOR),
-                togo.eq(shown.either.fetch.chunk),
-                last_counts.eq(~plan.final | shown.last_be.any()),
-                word.eq(then),
             ]
         with m.Else():
             m.d.comb += [
@@ -229,37 +225,44 @@ class ReadEngine(wiring.Component):
                 then.closes.eq(togo == 2),
                 then.enabled.eq(~then.closes | last_counts),
             ]
-            with m.If(paging):
-                m.d.sync += [dword.eq(dword + 1), togo.eq(togo - 1), word.eq(then)]
+        with m.If(begins):
+            m.d.sync += [self.bus_pages.eq(shown.pages), last_counts.eq(~plan.final | shown.last_be.any())]
+        with m.If(moves):
+            m.d.sync += [
+                dword.eq(Mux(turns, shown.either.fetch.origin + DESCRIPTOR, dword + 1)),
+                togo.eq(Mux(turns, shown.either.fetch.chunk, togo - 1)),
+                word.eq(then),
+            ]
         self._word_then = then
         return word
 
-    def _choose(self, m: Any, plan: ReadPlan, begins: Any, paging: Any, whole: Any, word: Any) -> None:
+    def _choose(self, m: Any, plan: ReadPlan, turns: Any, moves: Any, single: Any, word: Any) -> None:
         """Say what there is to do for the next beat, or for the next dword of this one."""
         split = self._lanes == 2  # the first beat has no data
         shown, then = plan.shown, self._word_then
         paged = shown.pages.any()
-        with m.If(begins):
-            m.d.sync += [
-                self._asks_ram.eq(0 if split else shown.ram),
-                self._pages_on.eq(0 if split else paged),
-                self._asks_bus.eq(0 if split else paged & then.enabled),
-                self._bare.eq(~plan.refused if split else 0),
-                self._refuses.eq(plan.refused),
-            ]
-        with m.Elif(whole):
-            m.d.sync += [
-                self._asks_ram.eq(self._from_ram & ~self._last),
-                self._pages_on.eq(self._bare & self._paged),
-                self._asks_bus.eq(self._bare & self._paged & word.enabled),
-                self._bare.eq(0),
-                self._refuses.eq(self._refuses & ~self._last),
-            ]
-        with m.Elif(paging):
-            m.d.sync += [
-                self._pages_on.eq(~word.closes),
-                self._asks_bus.eq(then.enabled & ~word.closes),
-            ]
+        with m.If(moves):
+            with m.If(turns):
+                m.d.sync += [
+                    self._asks_ram.eq(0 if split else shown.ram),
+                    self._pages_on.eq(0 if split else paged),
+                    self._asks_bus.eq(0 if split else paged & then.enabled),
+                    self._bare.eq(~plan.refused if split else 0),
+                    self._refuses.eq(plan.refused),
+                ]
+            with m.Elif(single):
+                m.d.sync += [
+                    self._asks_ram.eq(self._from_ram & ~self._last),
+                    self._pages_on.eq(self._bare & self._paged),
+                    self._asks_bus.eq(self._bare & self._paged & word.enabled),
+                    self._bare.eq(0),
+                    self._refuses.eq(self._refuses & ~self._last),
+                ]
+            with m.Else():
+                m.d.sync += [
+                    self._pages_on.eq(~word.closes),
+                    self._asks_bus.eq(then.enabled & ~word.closes),
+                ]
 
     def _send(self, m: Any, plan: ReadPlan, beats: ReadBeats, paging: Any, complete: Any, word: Any) -> None:
         """Say what is done in this clock."""
