@@ -120,11 +120,13 @@ class CompletionSender(wiring.Component):
         places = beats + _ON_THE_WAY
         come: Any = Signal(layout)
         shown: Any = Signal(layout, reset_less=True)
+        may: Any = Signal()  # what is in the head may go
         goes: Any = Signal()  # out of the head to the stream
-        level, waits, head = self._keep(m, places, come, goes)
+        level, waits, head = self._keep(m, places, come, may)
         free = ~cc.tvalid | cc.tready
         m.d.comb += [
-            goes.eq(waits & self._is_whole(m, places, come, goes & head.tlast) & free),
+            may.eq(self._is_whole(m, places, come, goes & head.tlast) & free),
+            goes.eq(waits & may),
             *(getattr(cc, name).eq(shown[name]) for name in ("tdata", "tkeep", "tlast")),
             cc.tuser.eq(usp.completion_user(self._width, sop=shown.first, eop=shown.tlast, last_lane=shown.last_lane)),
         ]
@@ -137,7 +139,7 @@ class CompletionSender(wiring.Component):
         self._assemble(m, come)
         return m
 
-    def _keep(self, m: Any, places: int, come: Any, goes: Any) -> tuple[Any, Any, Any]:
+    def _keep(self, m: Any, places: int, come: Any, may: Any) -> tuple[Any, Any, Any]:
         """Keep the beats in a memory behind which there are two registers, its own and the head.
 
         Returns
@@ -159,7 +161,7 @@ class CompletionSender(wiring.Component):
         m.d.comb += [
             write.en.eq(self.valid),
             write.data.eq(come),
-            read.en.eq(~has_read | ~has_head | goes),
+            read.en.eq(~has_read | ~has_head | may),
             reads.eq(read.en & stored),
         ]
         with m.If(self.valid):
@@ -173,7 +175,7 @@ class CompletionSender(wiring.Component):
         ]
         with m.If(read.en):
             m.d.sync += has_read.eq(stored)
-        with m.If(~has_head | goes):
+        with m.If(~has_head | may):
             m.d.sync += [head.as_value().eq(read.data), has_head.eq(has_read)]
         return level, has_head, head
 
