@@ -47,11 +47,15 @@ class _Starts(WayIn):
         for one, action in self.entries(account):
             self._numbers(checks, one, action.request, checks.invariant)
             checks.invariant("what is offered", ~(one.there & action.read) | one.ended)
+            checks.invariant("one thing", ~one.there | (action.ram + action.page + action.read <= 1))
+            checks.invariant("of a page", ~one.there | action.page | ~(action.begins | action.more | action.waits))
         now, target = account.now, self.target
         inside = self.in_target
         checks.invariant("something is being done", inside.signal("holds") == now.there)
         checks.invariant("what is decoded", self.decoder_valid == account.decoded.there)
         checks.invariant("what is offered", ~target.read_valid | now.there & now.ended)
+        writes = target.ram_valid | target.bus_valid | inside.signal("more") | inside.signal("waits")
+        checks.invariant("no write stands beside it", ~(target.read_valid & writes))
         shown: Any = Signal(layout, name="shown")
         m.d.comb += shown.eq(now)
         with m.If(~target.read_valid):

@@ -412,9 +412,9 @@ class WayIn(Bench):
         self._words(checks, step, get("words3"))
         behind = self.behind[3]
         checks.invariant("it was wrong", ~self._begun(behind.at) | (get("broken") == behind.wrong))
-        self._segment(checks, last, self.parser.segment, get("says4"))
+        self._segment(checks, last, self.parser.segment)
 
-    def _segment(self, checks: Checks, step: Any, segment: Any, says: Any) -> None:
+    def _segment(self, checks: Checks, step: Any, segment: Any) -> None:
         """Say what a segment is."""
         known, kind, number = step.came & step.known, step.header[75:79], self._number(step)
         writes = known & (kind == WRITE) & ~step.withdrawn & ~step.wrong & (number != 0)
@@ -430,7 +430,8 @@ class WayIn(Bench):
         )
         checks.invariant("what writes", ~step.came | (segment.write == writes))
         checks.invariant("the first of it", ~step.came | (segment.first == step.fresh))
-        checks.invariant("what there is to say", ~step.came | (says == (step.last | writes | step.torn)))
+        says = step.came & (step.last | writes | step.torn)
+        checks.invariant("what there is to say", self.parser.valid == says)
         checks.invariant("a single dword", ~known | (segment.single == (step.header[64:75] == 1)))
         checks.invariant("its payload", ~writes | (segment.count == number) & (segment.tail == (rest <= self.lanes)))
         self._same_header(checks, step, segment.header)

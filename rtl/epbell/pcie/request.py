@@ -316,10 +316,9 @@ class RequestParser(wiring.Component):
             **{name: getattr(c, name) for name in ("header", "count", "first", "tail", "single", "known", "torn")},
             **{"data": c.words, "write": write, "final": final, "discontinued": c.gone},
             malformed=(bad | ~c.known) & ~c.gone,
-            says=final | write | c.torn,
         )
         m.d.comb += [self.segment[name].eq(getattr(segment, name)) for name in self.segment.shape().members]
-        m.d.comb += self.valid.eq(self._valid[4] & segment.says)
+        m.d.sync += self.valid.eq(came & (c.last | write | c.torn))
 
     def _watch(self, m: Any) -> None:
         """See whether anything of a packet is there, and where packets begin."""
