@@ -196,9 +196,11 @@ class Target(wiring.Component):
         """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
         m.submodules.clock = clock = AgeClock()
         since: Any = Signal(time_shape(), reset_less=True)
-        still: Any = Signal(1 + WRITE_CLOCKS)  # for so many clocks; what was executed last has been made by then
-        m.d.sync += still.eq(Cat(self.idle & self.rests, still))
-        m.d.comb += [clock.begins.eq(self.begins), clock.rests.eq(still.all())]
+        still: Any = Signal(WRITE_CLOCKS)  # for so many clocks, and one: what was executed last has been made by then
+        rests: Any = Signal()
+        now = Cat(self.idle & self.rests, still)
+        m.d.sync += [still.eq(now), rests.eq(now.all())]
+        m.d.comb += [clock.begins.eq(self.begins), clock.rests.eq(rests)]
         with m.If(self.begins):
             m.d.sync += since.eq(STAGES + WRITE_CLOCKS - clock.time)
         whole: Any = Signal(time_shape(), reset_less=True)
@@ -261,13 +263,14 @@ class Target(wiring.Component):
                     shared.eq(now.bytes[1] & may_wait),
                     more.eq(now.steps != 1),
                 ]
-        with m.Elif(waits & there):
-            m.d.sync += [
-                waits.eq(0),
-                self.bus_valid.eq(new.ends_well & now.bytes[0]),
-                shared.eq(new.ends_well & now.bytes[0] & may_wait),
-                more.eq(new.ends_well & more),
-            ]
+        if lanes < MAX_REGISTER_WRITE:
+            with m.Elif(waits & there):
+                m.d.sync += [
+                    waits.eq(0),
+                    self.bus_valid.eq(new.ends_well & now.bytes[0]),
+                    shared.eq(new.ends_well & now.bytes[0] & may_wait),
+                    more.eq(new.ends_well & more),
+                ]
         m.d.comb += [
             self.ram_addr.eq(now.place[: self._ram_bits - 2]),
             self.ram_data.eq(now.data),
