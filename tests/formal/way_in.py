@@ -270,12 +270,14 @@ class WayIn(Bench):
         at = self.at
         begun = self._begun(at)
         checks.invariant("dwords come in beats", at[: lanes.bit_length() - 1] == 0)
-        descriptor, sideband = get("descriptor"), get("sideband")
+        descriptor, outside, sideband = get("descriptor"), get("outside"), get("sideband")
         checks.invariant("the descriptor", ~begun | (descriptor == Cat(self.low, self.held)))
+        checks.invariant("the same for the windows", ~begun | (outside == descriptor))
         checks.invariant("the byte enables", (at == 0) | (sideband[:8] == self.enables))
         if lanes == 2:
             checks.invariant("half a descriptor", get("early") == (at == 2))
             checks.invariant("the first half", (at != 2) | (descriptor[:64] == self.low))
+            checks.invariant("the same for the windows", (at != 2) | (outside[:64] == self.low))
         checks.invariant("what goes on has a header", ~begun | self.headed)
         total: Any = Signal(12, name="old_whole")
         self.m.d.comb += total.eq(4 + Mux(_carries(self.held[11:15]), self.held[:11], 0))
@@ -284,6 +286,7 @@ class WayIn(Bench):
             ~begun | (at < total) | self.was_wrong | (self.held[11:15] >= 12),
         )
         checks.invariant("its upper half", ~self.headed | (descriptor[64:] == self.held))
+        checks.invariant("the same for the windows", ~self.headed | (outside[64:] == self.held))
         self._foreseen(checks)
         flags = Cat(get(name) for name in ("sop1", "last1", "gone1"))
         checks.invariant("as it came", ~step.came | (flags == Cat(step.sop, step.last, step.gone)))
@@ -292,6 +295,7 @@ class WayIn(Bench):
             checks.invariant("its words", ~step.came | (get("words1") == step.words))
         of_header = ~(step.came & step.known) | (descriptor == step.header) & (sideband[:8] == step.enables)
         checks.invariant("its header", of_header)
+        self._same_header(checks, step, self.parser.header)
         half = step.torn & (self.behind[1].at == 2) if lanes == 2 else Const(0)
         checks.invariant("torn after half a descriptor", ~step.came | (get("torn1") == half))
         packed = Cat(step.keep == (1 << n) - 1 for n in range(lanes + 1)).any()

@@ -186,6 +186,8 @@ class RequestParser(wiring.Component):
         early: Any = Signal()  # half a descriptor has passed, and the packet goes on (64 bits only)
         head: Any = Signal()  # the header is complete with this beat
         descriptor: Any = Signal(128, reset_less=True)
+        # For the windows, which are many, one of its own; with its other initial value it is not made one with that.
+        outside: Any = Signal(128, init=-1, reset_less=True)
         sideband: Any = Signal(19, reset_less=True)
         with m.If(came & beat.sop):
             m.d.sync += sideband.eq(beat.sideband)
@@ -194,15 +196,17 @@ class RequestParser(wiring.Component):
             with m.If(came):
                 m.d.sync += early.eq(beat.sop & ~beat.last)
             with m.If(came & beat.sop):
-                m.d.sync += descriptor[:64].eq(beat.words)
+                m.d.sync += [one[:64].eq(beat.words) for one in (descriptor, outside)]
             with m.If(head):
-                m.d.sync += descriptor[64:].eq(beat.words)
+                m.d.sync += [one[64:].eq(beat.words) for one in (descriptor, outside)]
         else:
             m.d.comb += head.eq(came & beat.sop)
             with m.If(head):
-                m.d.sync += descriptor.eq(beat.words[:128])
-        for name, value in usp.request_header(descriptor, sideband[:4], sideband[4:8], sideband[8:]).items():
-            m.d.comb += self.header[name].eq(value)
+                m.d.sync += [one.eq(beat.words[:128]) for one in (descriptor, outside)]
+        self._header: Any = Signal(HEADER, name="header1")
+        for header, one in ((self._header, descriptor), (self.header, outside)):
+            fields = usp.request_header(one, sideband[:4], sideband[4:8], sideband[8:])
+            m.d.comb += [header[name].eq(value) for name, value in fields.items()]
         upper = beat.words[:64] if lanes == 2 else beat.words[64:128]
         packet = self._foresee(m, head, upper[:11], upper[11:15])
         # Lanes in use, if they are the lower ones, and how many.
@@ -281,7 +285,7 @@ class RequestParser(wiring.Component):
             m,
             2,
             **{name: getattr(packet, name) for name in ("empty", "single", "writes", "message")},
-            **{"header": self.header, "words": words, "head": head, "ending": ending, "last": passed.last},
+            **{"header": self._header, "words": words, "head": head, "ending": ending, "last": passed.last},
             **{"known": known, "gone": withdrawn, "tail": tail, "count": count, "gaps": passed.gaps},
             first=head | (fresh if lanes < 8 else 0),
             torn=passed.torn | (came & passed.sop & active),
