@@ -47,7 +47,7 @@ class _Starts(WayIn):
         for one, action in self.entries(account):
             self._numbers(checks, one, action.request, checks.invariant)
             checks.invariant("what is offered", ~(one.there & action.read) | one.ended)
-            checks.invariant("one thing", ~one.there | (action.ram + action.page + action.read <= 1))
+            checks.invariant("a read is no write", ~one.there | ~(action.read & (action.ram | action.page)))
             checks.invariant("of a page", ~one.there | action.page | ~(action.begins | action.more | action.waits))
         now, target = account.now, self.target
         inside = self.in_target
