@@ -186,13 +186,13 @@ class Express(wiring.Component):
             "starts": starts,  # a packet
             "opens": opens,  # it may be a candidate
             "ends": ends & ended & ~starts,
-            "whole": opens & ends & ended & writes,  # it is one, all in this beat, if the way in was empty
         }
         values = {
             "last": self.tlast,
             "gone": user.discontinue,
             "full": self.tkeep.all(),
             "writes": writes,
+            "single": self.tlast & ended & writes,  # if it opens, it is a candidate, all in this beat
             "place": place,
             **{f"{bell}_address": _same(_address(bell, place), _address(bell, self._places[bell])) for bell in _BELLS},
             **{f"{bell}_function": _same(_function(place), _function(self._places[bell])) for bell in _BELLS},
@@ -217,7 +217,7 @@ class Express(wiring.Component):
         begins: Any = beat.opens & beat.fresh
         entered: Any = beat.starts
         if self._lanes >= 8:
-            whole = beat.whole & beat.fresh
+            whole = beat.opens & beat.single & beat.fresh
             hits = {bell: address[bell] & function[bell] for bell in _BELLS}
         else:
             goes_on = ~beat.last & beat.full
@@ -309,8 +309,8 @@ def _function(place: Any) -> Any:
 
 
 def _same(one: Any, other: Any) -> Any:
-    """Whether two values are the same, for each eight bits: two LUTs behind each other in front of a flip-flop."""
-    return Cat(one[low : low + 8] == other[low : low + 8] for low in range(0, len(one), 8))
+    """Whether two values are the same, for each 32 bits: three LUTs behind each other in front of a flip-flop."""
+    return Cat(one[low : low + 32] == other[low : low + 32] for low in range(0, len(one), 32))
 
 
 def _header(descriptor: Any) -> dict[str, Any]:
