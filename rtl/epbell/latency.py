@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.compare import less
 from epbell.pcie.target import LATENCY_BITS
 
 __all__ = ["LatencyMeter"]
@@ -47,21 +48,26 @@ class LatencyMeter(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
-        """Look at all inputs a clock later."""
+        """Look at all inputs a clock later; but whether a time is the longest is known then.
+
+        A line does not rise in two clocks behind each other: nothing is measured that was compared with another time.
+        """
         m: Any = Module()
         high, was_high, rang, clears = (Signal(name=name) for name in ("high", "was_high", "rang", "clears"))
         latency: Any = Signal(LATENCY_BITS)
+        longer: Any = Signal()
         m.d.sync += [
             high.eq(self.irq),
             was_high.eq(high),
             rang.eq(self.ring),
             latency.eq(self.ring_age),
             clears.eq(self.clear),
+            longer.eq(clears | less(self.longest, self.ring_age)),
         ]
         with m.If(clears):
             m.d.sync += [self.last.eq(0), self.longest.eq(0)]
         with m.If(rang & high & ~was_high):
             m.d.sync += self.last.eq(latency)
-            with m.If(clears | (self.longest < latency)):
+            with m.If(clears | longer):
                 m.d.sync += self.longest.eq(latency)
         return m
