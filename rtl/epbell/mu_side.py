@@ -180,8 +180,9 @@ class MuSide(wiring.Component):
             self._field("EP").value.eq(self.event_pending),
             self._field("FUP").value.eq(self.flags_pending),
         ]
-        waiting = self.receive_full | self.promised if self._registered else self.receive_full
+        waiting = self.receive_full
         if self._registered:
+            waiting = waiting | self.promised | (self.arriving & ~self.reset.replicate(4))
             register = (_SPLIT if self._split else _SHARED)["MUR"]
             m.d.comb += self.mur_soon.eq(self._registers.coming(m, register, "MUR"))
         interrupts = [
@@ -189,8 +190,6 @@ class MuSide(wiring.Component):
             self.transmit_empty & self._vector("TIE"),
             self._vector("GIP") & self._vector("GIE"),
         ]
-        if self._registered:
-            interrupts.append((self.arriving & self._vector("RIE")).any() & ~self.reset)
         if self._split:
             interrupts.append(self._connect_status(m))
         else:
