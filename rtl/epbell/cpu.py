@@ -167,15 +167,15 @@ class CpuPort(wiring.Component):
         nowhere: Any = Signal(name="w_nowhere")
         take: Any = Signal(name="w_take")
         goes: Any = Signal(name="w_goes")
-        done: Any = Signal(name="w_done")
+        done: Any = Signal(name="w_done")  # in the clock before, and of no page
         m.d.comb += [
             take.eq((state == _State.IDLE) & bus.awvalid & bus.wvalid),
             bus.awready.eq(take),
             bus.wready.eq(take),
-            bus.bvalid.eq(state == _State.ANSWER),
+            bus.bvalid.eq((state == _State.ANSWER) | done),
             nowhere.eq(~ram_ & ~host & ~self.w_pages.any()),
             goes.eq((state == _State.WAIT) & ~(raises & self.full).any() & ~(raises.any() & self._read_first)),
-            done.eq(self._done("w", "ram", "host")),
+            done.eq((state == _State.ASK) & ((ram_ & ~self.w_ram_valid) | (host & ~self.w_host_valid))),
         ]
         with m.If(state == _State.IDLE):
             m.d.sync += [self.w_addr.eq(bus.awaddr), self.w_data.eq(bus.wdata), self.w_strb.eq(bus.wstrb)]
@@ -190,12 +190,14 @@ class CpuPort(wiring.Component):
                 m.d.sync += state.eq(_State.DECODE)
             with m.Case(_State.DECODE):
                 m.d.sync += state.eq(_State.WAIT)
-            with m.Case(_State.WAIT), m.If(goes):
-                m.d.sync += [state.eq(Mux(nowhere, _State.ANSWER, _State.ASK)), bus.bresp.eq(_DECERR)]
+            with m.Case(_State.WAIT):
+                m.d.sync += bus.bresp.eq(Mux(nowhere, _DECERR, _OKAY))
+                with m.If(goes):
+                    m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
             with m.Case(_State.ASK):
-                m.d.sync += [bus.bresp.eq(Mux(host, self.w_host_error, _OKAY)), settling.eq(1 << _SETTLE - 2)]
+                m.d.sync += settling.eq(1 << _SETTLE - 2)
                 with m.If(done):
-                    m.d.sync += state.eq(_State.ANSWER)
+                    m.d.sync += state.eq(Mux(bus.bready, _State.IDLE, _State.ANSWER))
                 with m.Elif(self._asked_before("w")):
                     m.d.sync += state.eq(_State.FETCH)
             with m.Case(_State.FETCH):
@@ -204,6 +206,8 @@ class CpuPort(wiring.Component):
                     m.d.sync += state.eq(_State.ANSWER)
             with m.Case(_State.ANSWER), m.If(bus.bready):
                 m.d.sync += state.eq(_State.IDLE)
+        with m.If(self.w_host_valid):
+            m.d.sync += bus.bresp.eq(self.w_host_error)
 
     def _read(self, m: Any) -> None:
         bus = self.axil
@@ -217,13 +221,16 @@ class CpuPort(wiring.Component):
         young: Any = Signal(range(_YOUNG + 1))
         nowhere: Any = Signal(name="r_nowhere")
         goes: Any = Signal(name="r_goes")
-        done: Any = Signal(name="r_done")
+        done: Any = Signal(name="r_done")  # in the clock before, and of the aperture
+        idle: Any = Signal(name="r_idle")
+        answered_all: Any = Signal(init=1)  # those of the aperture; of account in the state WAIT
         answer = state == _State.ANSWER
         m.d.comb += [
             nowhere.eq(~ram_ & ~host & ~self.r_pages.any()),
-            goes.eq((state == _State.WAIT) & (host | ~outstanding.any())),
-            done.eq(self._done("r", "host")),
-            bus.arready.eq(state == _State.IDLE),
+            goes.eq((state == _State.WAIT) & (host | answered_all)),
+            done.eq((state == _State.ASK) & host & ~self.r_host_valid),
+            idle.eq((state == _State.IDLE) | done),
+            bus.arready.eq(idle),
             bus.rvalid.eq(answer | self.d_valid),
             bus.rdata.eq(Mux(answer, word.ram | word.page, self.d_data)),
             bus.rresp.eq(Mux(answer, error, self.d_error)),
@@ -231,14 +238,15 @@ class CpuPort(wiring.Component):
         ]
         m.d.sync += [
             young.eq(Mux((state == _State.DECODE), _YOUNG, young - young.any())),
-            self._read_first.eq((state == _State.DECODE) | (young.any() & host & ~(state == _State.IDLE))),
+            self._read_first.eq((state == _State.DECODE) | (young.any() & host & ~idle)),
         ]
-        taken, answered = self.r_host_valid & self.r_host_ready, self.d_valid & self.d_ready
-        with m.If(taken & ~answered):
+        answered = self.d_valid & self.d_ready
+        m.d.sync += answered_all.eq(~outstanding[1:].any() & (~outstanding[0] | answered))
+        with m.If(done & ~answered):
             m.d.sync += outstanding.eq(outstanding + 1)
-        with m.Elif(answered & ~taken):
+        with m.Elif(answered & ~done):
             m.d.sync += outstanding.eq(outstanding - 1)
-        with m.If(state == _State.IDLE):
+        with m.If(idle):
             m.d.sync += self.r_addr.eq(bus.araddr)
         with m.If(state == _State.DECODE):
             self._decode(m, self.r_addr, ram_, self.r_pages, host)
@@ -255,7 +263,7 @@ class CpuPort(wiring.Component):
             with m.Case(_State.ASK):
                 m.d.sync += due.eq(Mux(ram_, 1 << ram.READ_CLOCKS - 2, 1 << registers.READ_CLOCKS - 2))
                 with m.If(done):
-                    m.d.sync += state.eq(_State.IDLE)
+                    m.d.sync += state.eq(Mux(bus.arvalid, _State.DECODE, _State.IDLE))
                 with m.Elif(self._asked_before("r")):
                     m.d.sync += state.eq(_State.FETCH)
             with m.Case(_State.FETCH):
@@ -283,10 +291,6 @@ class CpuPort(wiring.Component):
         for name, wanted in (("ram", ram_), ("page", pages.any()), ("host", host)):
             valid, ready = getattr(self, f"{way}_{name}_valid"), getattr(self, f"{way}_{name}_ready")
             m.d.sync += valid.eq((goes & wanted) | (valid & ~ready))
-
-    def _done(self, way: str, *whom: str) -> Any:
-        names = [f"{way}_{name}" for name in whom]
-        return any_of([getattr(self, f"{name}_valid") & getattr(self, f"{name}_ready") for name in names])
 
     def _asked_before(self, way: str) -> Any:
         """Nobody is asked any more: in the state ASK, what was asked for was done in the clock before."""

@@ -115,8 +115,11 @@ class _Writes(_Cpu):
             m.d.sync += wanted.eq(Mux(host, self.w_host_error, _OKAY))
         places = Cat(decoding, waiting, asked, settling, owed)
         checks.invariant("it is in one place", (places & (places - 1)) == 0)
-        asking, fetching = asked | settling[2], settling[:2]
-        states = ((decoding, _DECODE), (waiting, _WAIT), (asking, _ASK), (fetching.any(), _FETCH), (owed, _ANSWER))
+        fresh: Any = Signal(name="done_before")  # in the clock before, and owed
+        m.d.sync += fresh.eq(done & ~pages.any())
+        checks.invariant("what was done in the clock before is owed", ~fresh | owed & (ram | host))
+        asking, fetching, answering = asked | settling[2] | fresh, settling[:2], owed & ~fresh
+        states = ((decoding, _DECODE), (waiting, _WAIT), (asking, _ASK), (fetching.any(), _FETCH), (answering, _ANSWER))
         state = inside.signal("w_state")
         for place, name in states:
             checks.invariant("the state is its place", ~place | (state == name))
@@ -125,6 +128,7 @@ class _Writes(_Cpu):
         decoded = Cat(inside.signal("w_ram"), dut.w_pages, inside.signal("w_host"), inside.signal("w_raises"))
         checks.invariant("decoded", ~places[1:].any() | (decoded == Cat(ram, pages, host, raises)))
         checks.invariant("what is asked for is somewhere", ~asked | ~nowhere)
+        checks.invariant("the answer is OKAY, if not the host's side's", ~asked | host | (port.bresp == _OKAY))
         checks.invariant("what settles is of a page", ~settling.any() | pages.any() & (wanted == _OKAY))
         asks = Cat(dut.w_ram_valid, dut.w_page_valid, dut.w_host_valid)
         checks.forward(
@@ -195,7 +199,8 @@ class _Writes(_Cpu):
             "a read waits and asks where its address says",
             ~((state == _WAIT) | (state == _ASK)) | (decoded == Cat(ram, pages, host)),
         )
-        checks.invariant("a read of the aperture asks", asks[2] == (host & (state == _ASK)))
+        checks.invariant("a read of the aperture asks", ~held | (asks[2] == (state == _ASK)))
+        checks.invariant("nothing else of it does", ~asks[2] | host & (state == _ASK))
         checks.invariant("a read asks", asks & ~(Cat(ram, pages.any(), host) & (state == _ASK).replicate(3)) == 0)
         checks.invariant("its address", ~held | (dut.r_addr == address))
         checks.invariant("it is decoded", ~held | (age < 2) | inside.signal("r_host"))
@@ -267,13 +272,21 @@ class _Reads(_Cpu):
         state = inside.signal("r_state")
         for place, name in states:
             checks.invariant("the state is its place", ~place | (state == name))
-        checks.invariant("no state without a read", places.any() | (state == _IDLE))
+        taken_before: Any = Signal(name="taken_before")  # by the host's side, in the clock before
+        m.d.sync += taken_before.eq(host_done)
+        checks.invariant("no state without a read", places.any() | (state == Mux(taken_before, _ASK, _IDLE)))
+        checks.invariant("what was taken is of the aperture", ~taken_before | ~places.any() & inside.signal("r_host"))
+        checks.invariant(
+            "whether the aperture owes nothing",
+            ~waiting | (inside.signal("answered_all") == ~outstanding.any()),
+        )
         checks.invariant("it is due when it is there", ~fetching | (inside.signal("due") == due))
         clocks = Mux(ram, 1 << memory.READ_CLOCKS - 1, 1 << registers.READ_CLOCKS - 1)
         checks.invariant("what was done in the clock before is due", ~fresh | (due == clocks))
         decoded = Cat(inside.signal("r_ram"), dut.r_pages, inside.signal("r_host"))
         checks.invariant("decoded", ~places[1:].any() | (decoded == Cat(ram, pages, host)))
-        checks.invariant("the count of the reads of the aperture", inside.signal("outstanding") == outstanding)
+        counted = (inside.signal("outstanding") + taken_before)[:9]
+        checks.invariant("the count of the reads of the aperture, a clock later", counted == outstanding)
         kept = data.View(data.StructLayout({"ram": 32, "page": 32}), inside.signal("word"))
         checks.invariant("the word is kept", ~owed | (kept.ram | kept.page == word))
         checks.invariant("what is asked for is somewhere", ~asked | ~nowhere)
