@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amaranth.hdl import C, Cat, Signal
+from amaranth.hdl import C, Cat, Mux, Signal
 
-from epbell.csr_field import STORED
+from epbell.csr_field import STORED, Action
 from epbell.csr_register import any_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ __all__ = [
 
 
 GROUP = 8
-"""Registers whose words are joined in one clock where the data of a read are held: two levels of logic."""
+"""Registers of a row whose words are joined in one clock where the data of a read are held: two levels of logic."""
 
 _ROW = 6
 """Lowest bit of an address that tells rows apart: a row has 16 words, since four bits are one LUT. Beyond the highest
@@ -104,7 +104,7 @@ class Decoder:
 
 
 class _Ahead(Access):
-    """An access out of flip-flops; bits written as 1 have their own, and nothing between them and the field."""
+    """An access out of flip-flops; pulses have their own, and nothing between them and the field."""
 
     def __init__(self, now: Access, *, domain: str, w_data: Any, strobes: Any, reads: Any) -> None:
         super().__init__(writes=C(1), w_data=w_data, strobes=strobes, reads=reads)
@@ -112,6 +112,8 @@ class _Ahead(Access):
         self._domain = domain
 
     def ones(self, m: Any, register: Register, field: Field) -> Any:
+        if field.action is not Action.PULSE:
+            return super().ones(m, register, field)
         ones: Any = Signal(field.width, name=f"{register.name}__{field.name}_ones")
         m.d[self._domain] += ones.eq(self._now.ones(m, register, field))
         return ones
@@ -122,7 +124,8 @@ class RegisteredDecoder:
 
     A register that only stores what is written has no flip-flop of its own for that, but those of its row, one for each
     byte, and that of its column: so they are few, and each drives few. Where the hardware is told of a write, each byte
-    of the register has one.
+    of the register has one. Reads are decoded in the same way where their data come later: a row's flip-flop lets the
+    words of the row through behind the columns'. Else each register has one for its reads.
 
     Parameters
     ----------
@@ -135,7 +138,7 @@ class RegisteredDecoder:
 
     Attributes
     ----------
-    selects : dict of str to Signal(1)
+    selects : dict of str to Value(1)
         For each register, by its name, whether it is what the address that was loaded last is of.
     """
 
@@ -144,12 +147,11 @@ class RegisteredDecoder:
         self._domain = domain
         # What these hold means nothing without a strobe, or without r_en.
         self._w_data: Any = Signal(32, reset_less=True, name="w_data_held")
-        self.selects: dict[str, Any] = {
-            register.name: Signal(reset_less=True, name=f"{register.name}_selected") for register in registers
-        }
         self._beyond = max(_ROW, *(register.address.bit_length() for register in registers))
         self._rows: dict[tuple[int, int], Any] = {}
         self._columns: dict[int, Any] = {}
+        self._loads: dict[str, Any] = {}
+        self.selects: dict[str, Any] = {register.name: self._select(register) for register in registers}
 
     def now(self, register: Register) -> Access:
         """Return the write at the port in this clock, which is made in the next one."""
@@ -167,30 +169,57 @@ class RegisteredDecoder:
 
     def access(self, m: Any, register: Register) -> Access:
         """Decode the accesses to one register into flip-flops; return what these make of it."""
-        bus, domain, now = self._bus, self._domain, self.now(register)
-        select = self.selects[register.name]
-        with m.If(bus.r_load):
-            m.d[domain] += select.eq(self._row(bus.r_addr, register) & self._column(bus.r_addr, register))
-        strobes = self._strobes(m, register, now.strobes)
-        return _Ahead(now, domain=domain, w_data=self._w_data, strobes=strobes, reads=bus.r_en & select)
+        now = self.now(register)
+        strobes, reads = self._strobes(m, register, now.strobes), self._bus.r_en & self.selects[register.name]
+        return _Ahead(now, domain=self._domain, w_data=self._w_data, strobes=strobes, reads=reads)
 
     def join(self, m: Any, words: Sequence[tuple[Register, Any]]) -> None:
         """Join what the registers read as, no more than one of which is selected; decode rows and columns."""
         m.d[self._domain] += self._w_data.eq(self._bus.w_data)
         for held, value in (*self._rows.values(), *self._columns.values()):
             m.d[self._domain] += held.eq(value)
-        chosen = [word & self.selects[register.name].replicate(32) for register, word in words]
+        with m.If(self._bus.r_load):
+            for held, value in self._loads.values():
+                m.d[self._domain] += held.eq(value)
         if not self._bus.signature.read_clocks:
+            chosen = [word & self.selects[register.name].replicate(32) for register, word in words]
             m.d.comb += self._bus.r_data.eq(any_of(chosen))
             return
+        rows: dict[int, list[tuple[Register, Any]]] = {}
+        for register, word in words:
+            rows.setdefault(register.address >> _ROW, []).append((register, word))
         groups: list[Any] = []
-        for first in range(0, len(chosen), GROUP):
-            group: Any = Signal(32, reset_less=True, name=f"words_from{first}")
-            m.d[self._domain] += group.eq(any_of(chosen[first : first + GROUP]))
-            groups.append(group)
+        for row, there in rows.items():
+            chosen = [word & self._of_column(register).replicate(32) for register, word in there]
+            for first in range(0, len(chosen), GROUP):
+                groups.append(Signal(32, reset_less=True, name=f"words_of{row:x}_{first}"))
+                group = any_of(chosen[first : first + GROUP])
+                # A multiplexer: synthesis makes the row the synchronous reset of these, which costs no logic.
+                m.d[self._domain] += groups[-1].eq(Mux(self._of_row(there[0][0]), group, 0))
         read: Any = Signal(32, reset_less=True, name="word_read")
         m.d[self._domain] += read.eq(any_of(groups))
         m.d.comb += self._bus.r_data.eq(read)
+
+    def _select(self, register: Register) -> Any:
+        """Return whether what was loaded last is the address of a register."""
+        if self._bus.signature.read_clocks:
+            return self._of_row(register) & self._of_column(register)
+        address = self._bus.r_addr
+        return self._loaded(f"{register.name}_selected", self._row(address, register) & self._column(address, register))
+
+    def _of_row(self, register: Register) -> Any:
+        """Return a flip-flop: what was loaded last is in the row."""
+        row = register.address >> _ROW
+        return self._loaded(f"r_row{row:x}", self._bus.r_addr[_ROW:] == row)
+
+    def _of_column(self, register: Register) -> Any:
+        """Return a flip-flop: what was loaded last is in the column."""
+        column = register.address % (1 << _ROW) >> 2
+        return self._loaded(f"r_column{column:x}", self._bus.r_addr[2:_ROW] == column)
+
+    def _loaded(self, name: str, value: Any) -> Any:
+        """Return a flip-flop of this name for what is true of the address that is loaded."""
+        return self._loads.setdefault(name, (Signal(reset_less=True, name=name), value))[0]
 
     def _strobes(self, m: Any, register: Register, now: Any) -> Any:
         """Return the bytes that have something to store and are being written."""

@@ -43,8 +43,8 @@ class Action(enum.Enum):
     WRITE_ACTION = "a write is seen by the hardware and stored nowhere"
 
 
-STORED = (Action.STORAGE, Action.WRITE_ACTION)
-"""Actions that take what is written byte by byte, zeros as well as ones."""
+STORED = (Action.STORAGE, Action.ONE_TO_CLEAR, Action.ONE_TO_SET, Action.WRITE_ACTION)
+"""Actions that look at what is written byte by byte when the write is made."""
 
 
 class FieldSignature(wiring.Signature):

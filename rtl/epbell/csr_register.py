@@ -77,12 +77,15 @@ def registers_of(top: AddrmapNode) -> tuple[Register, ...]:
 
 
 def any_of(words: Sequence[Value]) -> Value:
-    """OR of any number of values as a balanced tree: a chain of a hundred would overflow Python's stack."""
+    """OR of any number of values as a tree: a chain of a hundred would overflow Python's stack.
+
+    Its parts are powers of two, which fill the LUTs.
+    """
     if not words:
         return C(0, 32)
     if len(words) == 1:
         return words[0]
-    half = len(words) // 2
+    half = 1 << (len(words) - 1).bit_length() - 1
     return any_of(words[:half]) | any_of(words[half:])
 
 

@@ -16,7 +16,6 @@ from amaranth.lib.wiring import In
 from inside import Inside
 
 from epbell.bar import DEFAULT_BARS, Bar, FixedBar
-from epbell.csr_decoder import GROUP
 from epbell.inbound import _ACTIVE, Inbound
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
@@ -334,15 +333,14 @@ class _InForce(_Windows):
                 here = loaded & (at[2:] == (_STEP * index + _FIRST + offset) >> 2)
                 checks.invariant("what is selected was loaded", selects[f"IB{index}_{register}"] == here)
                 words.append((region.registers[offset] | ones) & here.replicate(32))
-        # What it reads as is there two clocks later: eight registers first, then all.
+        # What it reads as is there two clocks later: each row of registers first, then all.
         stages: list[Any] = [reduce(or_, words)]
         for clock in range(dut.bus.signature.read_clocks):
             stages.append(Signal(32, reset_less=True, name=f"read{clock}"))
             self.m.d.sync += stages[-1].eq(stages[-2])
-        groups = [
-            self.inside.within("registers").signal(f"words_from{first}") for first in range(0, len(words), GROUP)
-        ]
-        checks.invariant("each eight of them", reduce(or_, groups) == stages[1])
+        rows = {(_STEP * index + _FIRST) >> 6 for index in range(len(self.regions))}
+        groups = [self.inside.within("registers").signal(f"words_of{row:x}_0") for row in rows]
+        checks.invariant("each row of them", reduce(or_, groups) == stages[1])
         checks.forward("a register reads what was written to it", ~stages[-1] & dut.bus.r_data == 0)
         checks.backward("everything else reads as zero", stages[-1] & ~dut.bus.r_data == 0)
         checks.cover("a word is read that was written", stages[-1][31])
