@@ -45,7 +45,11 @@ class _Starts(WayIn):
         checks.invariant("the payload", self.in_target.within("decoder").signal("limit") == _reach(was.payload))
         account = self.follow(said, "said")
         for one, action in self.entries(account):
-            self._numbers(checks, one, action.request, checks.invariant)
+            asked: Any = Signal.like(action.request, name="asked")
+            m.d.comb += asked.eq(action.request)
+            with m.If(action.fetches):
+                m.d.comb += asked.either.fetch.eq(action.fetch)
+            self._numbers(checks, one, asked, checks.invariant)
             checks.invariant("what is offered", ~(one.there & action.read) | one.ended)
             checks.invariant("a read is no write", ~one.there | ~(action.read & (action.ram | action.page)))
             checks.invariant("of a page", ~one.there | action.page | ~(action.begins | action.more | action.waits))

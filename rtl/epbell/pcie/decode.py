@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.csr_register import any_of
 from epbell.pcie import tlp
-from epbell.pcie.read_layout import DESCRIPTOR, REPEATED, read_request_layout
+from epbell.pcie.read_layout import DESCRIPTOR, REPEATED, fetch_layout, read_request_layout
 from epbell.pcie.request import segment_layout
 from epbell.pcie.tlp import RequestType
 
@@ -65,7 +65,9 @@ def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
     final, ends_well : 1
         The request is over with this; it is one of which a payload came before, and good to its end.
     request : read_request_layout(place_bits, pages)
-        For the read engine.
+        For the read engine; but for ``fetch``, which is to take its place in it if ``fetches``.
+    fetches, fetch : 1, fetch_layout(place_bits)
+        The request is to be done, and what is to be read. On its way beside the other, the choice is not late.
     events : EVENTS
         What is to be reported when this is done.
     torn : 1
@@ -87,6 +89,8 @@ def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
         "final": 1,
         "ends_well": 1,
         "request": read_request_layout(place_bits, pages),
+        "fetches": 1,
+        "fetch": fetch_layout(place_bits),
         "events": data.StructLayout(dict.fromkeys(EVENTS, 1)),
         "torn": 1,
     })
@@ -262,7 +266,7 @@ class Decoder(wiring.Component):
         """Put together what the read engine is to do about a non-posted request."""
         segment, action, local = self.segment, self.action, self.local
         request, kind = action.request, segment.header.kind
-        fetch, refused = request.either.fetch, request.either.refused
+        fetch, refused = action.fetch, request.either.refused
         posted = (kind == RequestType.MEM_WRITE) | kind.as_value()[2:].all()
         answers = self._held("answers", m, self.valid & segment.final & segment.known & ~posted)
         header: Any = Signal(tlp.HEADER, reset_less=True)
@@ -285,13 +289,11 @@ class Decoder(wiring.Component):
             request.byte_count.eq((dwords << 2) - aside),
             request.lower.eq(self._held("lower", m, lower & memory.replicate(7))),
             *(request[name].eq(header[name]) for name in _SENT),
+            refused.address.eq(header.address[2:]),
+            *(refused[name].eq(header[name]) for name in REPEATED),
+            action.fetches.eq(good & (ram | at_page)),
             beyond.eq(header.length - to_end),
+            fetch.origin.eq(origin),
+            fetch.chunk.eq(Mux(beyond[11], header.length, to_end)),
+            fetch.rest.eq(Mux(beyond[11], 0, beyond)),
         ]
-        with m.If(good & (ram | at_page)):
-            m.d.comb += [
-                fetch.origin.eq(origin),
-                fetch.chunk.eq(Mux(beyond[11], header.length, to_end)),
-                fetch.rest.eq(Mux(beyond[11], 0, beyond)),
-            ]
-        with m.Else():
-            m.d.comb += [refused.address.eq(header.address[2:]), *(refused[name].eq(header[name]) for name in REPEATED)]

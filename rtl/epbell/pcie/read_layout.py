@@ -12,6 +12,7 @@ __all__ = [
     "MAX_PAYLOAD",
     "REFUSED",
     "REPEATED",
+    "fetch_layout",
     "payload_dwords",
     "read_request_layout",
 ]
@@ -27,6 +28,11 @@ MAX_PAYLOAD = 256
 
 REPEATED = ("length", "kind", "bar", "aperture", "spare", "tph")
 """What a refusal repeats of the header besides what every completion needs, and the address."""
+
+
+def fetch_layout(address_width: int) -> data.StructLayout:
+    """Layout of what is to be read, ``either.fetch`` of `read_request_layout`."""
+    return data.StructLayout({"origin": address_width, "chunk": range(MAX_PAYLOAD + 1), "rest": 11})
 
 
 def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
@@ -57,12 +63,11 @@ def read_request_layout(address_width: int, pages: int) -> data.StructLayout:
     first_be, last_be, at, tc, attr, tag, requester, function
         As in the request.
     """
-    fetch = data.StructLayout({"origin": address_width, "chunk": range(MAX_PAYLOAD + 1), "rest": 11})
     return data.StructLayout({
         "ram": 1,
         "pages": pages,
         "either": data.UnionLayout({
-            "fetch": fetch,
+            "fetch": fetch_layout(address_width),
             "refused": data.StructLayout({"address": 62, **{name: tlp.HEADER[name].shape for name in REPEATED}}),
         }),
         "byte_count": 13,

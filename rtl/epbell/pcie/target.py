@@ -223,6 +223,7 @@ class Target(wiring.Component):
         free: Any = Signal()
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
+        apart = ("request", "fetches", "fetch")
         may_wait, next_may = ((action.pages & self._waiting).any() for action in (now, new))
         m.d.comb += [
             moves.eq(~((self.ram_valid & ~self.ram_ready) | (shared & ~self.bus_ready) | waits)),
@@ -232,10 +233,12 @@ class Target(wiring.Component):
         # What is next is held again and again, beside the one thing that stands, until it is taken.
         with m.If(reads):
             m.d.sync += now.request.eq(new.request)
+            with m.If(new.fetches):
+                m.d.sync += now.request.either.fetch.eq(new.fetch)
         with m.If(moves):
             m.d.sync += [
                 held.since.eq(waiting.since),
-                *(now[name].eq(new[name]) for name in now.shape().members if name != "request"),
+                *(now[name].eq(new[name]) for name in now.shape().members if name not in apart),
             ]
             # With more, the next dword of the same request; what a page does not look at may change.
             with m.If(more):
