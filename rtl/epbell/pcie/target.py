@@ -198,7 +198,7 @@ class Target(wiring.Component):
         since: Any = Signal(time_shape(), reset_less=True)
         still: Any = Signal(WRITE_CLOCKS)  # for so many clocks, and one: what was executed last has been made by then
         rests: Any = Signal()
-        now = Cat(self.idle & self.rests, still)
+        now: Any = Cat(self.idle & self.rests, still)
         m.d.sync += [still.eq(now), rests.eq(now.all())]
         m.d.comb += [clock.begins.eq(self.begins), clock.rests.eq(rests)]
         with m.If(self.begins):
