@@ -1,8 +1,8 @@
 """An output for a simulation that says: the clock changes nothing.
 
 It is added to the RTLIL of a whole design, on its way to SystemVerilog. It is 1 while every flip-flop has at its input
-what it has at its output, no memory is written, and every registered read of a memory gives what it gave in the clock
-before. Once it has been 1 for two clocks in which no input has changed, no clock edge can change anything until an
+what it has at its output, no memory is written but with the word that was written to the same place in the clock
+before, and every registered read of a memory gives what it gave in the clock before. Once it has been 1 for two clocks in which no input has changed, no clock edge can change anything until an
 input does: whoever simulates may leave them out. Nothing of the design itself is touched.
 """
 
@@ -81,6 +81,7 @@ class _Module:
         self._body: list[str] = []
         self._added: list[str] = []
         self._terms = 0
+        self._writes: dict[str, list[dict[str, str]]] = {}
 
     def take(self, line: str) -> None:
         """Read a line."""
@@ -102,6 +103,10 @@ class _Module:
 
     def end(self) -> list[str]:
         """Return the lines of the module, with what is added to them."""
+        for ports in self._writes.values():
+            for port in ports:
+                # Only where no other port can have written over it in between.
+                self._writes_nothing_new(port) if len(ports) == 1 else self._none(int(port["\\WIDTH"]), port["\\EN"])
         lines = [f"  wire width 1 output {self._ports} \\{AT_REST}"]
         if not self._terms:
             return [*lines, *self._body, f"  connect \\{AT_REST} 1'1"]
@@ -117,7 +122,7 @@ class _Module:
             else:
                 self._same(int(fields["\\WIDTH"]), fields["\\D"], register)
         elif kind == "$memwr_v2":
-            self._none(int(fields["\\WIDTH"]), fields["\\EN"])
+            self._writes.setdefault(fields["\\MEMID"], []).append(fields)
         elif kind == "$memrd_v2":
             if int(fields["\\CLK_ENABLE"]):
                 self._as_before(int(fields["\\WIDTH"]), fields["\\CLK"], fields["\\DATA"])
@@ -142,8 +147,25 @@ class _Module:
         term = self._term()
         self._added += _cell("$logic_not", f"$rest{self._terms}", width, bits, term)
 
+    def _writes_nothing_new(self, port: dict[str, str]) -> None:
+        """Nothing is enabled, or all is as it was in the clock before."""
+        width = int(port["\\WIDTH"])
+        whole = "{ " + " ".join(port[one] for one in ("\\EN", "\\ADDR", "\\DATA")) + " }"
+        term = self._term()
+        number = self._terms
+        none, same = f"$none{number}", f"$same{number}"
+        self._added += [f"  wire width 1 {none}", f"  wire width 1 {same}"]
+        self._added += _cell("$logic_not", f"$none_of{number}", width, port["\\EN"], none)
+        before = self._before(2 * width + int(port["\\ABITS"]), port["\\CLK"], whole)
+        self._added += _cell("$eq", f"$same_as{number}", 2 * width + int(port["\\ABITS"]), whole, same, before)
+        self._added += _cell("$or", f"$rest{number}", 1, none, term, same)
+
     def _as_before(self, width: int, clock: str, word: str) -> None:
-        before = f"$before{self._terms}"
+        self._same(width, word, self._before(width, clock, word))
+
+    def _before(self, width: int, clock: str, word: str) -> str:
+        """Return what a word was in the clock before."""
+        before = f"$before{len(self._added)}"
         self._added += [
             f"  wire width {width} {before}",
             f"  cell $dff {before}_register",
@@ -154,7 +176,7 @@ class _Module:
             f"    connect \\Q {before}",
             "  end",
         ]
-        self._same(width, word, before)
+        return before
 
 
 def _cell(kind: str, name: str, width: int, first: str, result: str, second: str | None = None) -> list[str]:

@@ -47,7 +47,7 @@ class Resting(wiring.Component):
         m = Module()
         m.submodules.below = below = Below()
         m.submodules.small = small = Memory(shape=8, depth=4, init=[3, 5, 7, 9])
-        m.submodules.large = large = Memory(shape=32, depth=1024, init=[])
+        m.submodules.large = large = Memory(shape=32, depth=1024, init=[], attrs={"no_rw_check": 1})
         kept = Signal(3)
         m.d.sync += kept.eq(self.limit)
         m.d.comb += [below.go.eq(self.go), below.limit.eq(self.limit)]
