@@ -2,8 +2,9 @@
 
 It is added to the RTLIL of a whole design, on its way to SystemVerilog. It is 1 while every flip-flop has at its input
 what it has at its output, no memory is written but with the word that was written to the same place in the clock
-before, and every registered read of a memory gives what it gave in the clock before. Once it has been 1 for two clocks in which no input has changed, no clock edge can change anything until an
-input does: whoever simulates may leave them out. Nothing of the design itself is touched.
+before, and every registered read of a memory gives what it gave then. Once it has been 1 for two clocks in which no
+input has changed, no clock edge can change anything until an input does: whoever simulates may leave them out. Nothing
+of the design itself is touched.
 """
 
 import re

@@ -40,7 +40,7 @@ async def rests(dut):
         write = look(dut, ("write", "address")) | {"word": before["count"]}
         await Timer(1, "ns")
         after = look(dut, STATE)
-        # What is exported as it is counts as written whatever the word; the other memory, if it was not the same before.
+        # What is exported as it is counts as written whatever the word; the other memory, if the word was another one.
         written = int(dut.store.value) or (write["write"] and write != wrote)
         wrote = write
         assert not (rest and written), "at rest, and a memory is written"

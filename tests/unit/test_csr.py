@@ -2,78 +2,15 @@
 
 """Registers elaborated from SystemRDL: what each access does, in which cycle, and what is refused."""
 
-import random
-from collections import Counter
-
 import pytest
-from amaranth.hdl import DomainRenamer, Elaboratable, Module, ResetInserter, Signal
-from amaranth.lib.wiring import In, Out
-from quick_engine import Simulator
-from systemrdl import RDLCompiler
-from systemrdl.messages import MessagePrinter
+from csr_rig import EVERY_ACCESS, compile_rdl, offer, run, write
 
 from epbell import csr
-
-EVERY_ACCESS = """
-addrmap every {
-    default regwidth = 32;
-    default accesswidth = 8;
-    reg { field { sw = rw; hw = r; } F[27:4] = 0x123456; } STORAGE @ 0x00;
-    reg { field { sw = r; hw = na; } F[15:8] = 0xa5; } CONSTANT @ 0x04;
-    reg { field { sw = r; hw = w; } F[31:28]; } STATUS @ 0x08;
-    reg { field { sw = rw; hw = r; onwrite = woclr; hwset; hwclr; } F[11:4] = 0x0f; } W1C @ 0x0c;
-    reg { field { sw = rw; hw = r; onwrite = woset; hwset; hwclr; } F[11:4] = 0; } W1S @ 0x10;
-    reg { field { sw = w; hw = r; singlepulse; } F[9:9] = 0; } PULSE @ 0x14;
-    reg { field { sw = w; hw = r; swmod; } F[11:4]; } ACTION @ 0x18;
-    reg { accesswidth = 32; field { sw = rw; hw = r; swmod; } F[31:0] = 0; } WORD @ 0x1c;
-    reg { field { sw = rw; hw = r; swmod; } F[19:4] = 0; } BYTES @ 0x20;
-    reg { field { sw = r; hw = w; swacc; } F[31:0] = 0; } POP @ 0x24;
-    reg { field { sw = rw; hw = na; } F[7:0] = 0x77; } UNSEEN @ 0x28;
-    reg { field { sw = rw; hw = r; hwclr; } F[11:4] = 0x0f; } CLEARED @ 0x30;
-    reg { default sw = rw; default hw = r; field {} N0[3:3] = 1; field {} N1[1:1] = 0; field {} N2[2:2] = 0; }
-    MANY @ 0x2c;
-    regfile { reg { field { sw = rw; hw = r; } F[31:0] = 0; } R[2] @ 0x8; } GROUP[2] @ 0x100 += 0x20;
-};
-"""
-
-
-class Quiet(MessagePrinter):
-    def print_message(self, severity, text, src_ref):
-        pass
-
-
-def compile_rdl(tmp_path, text, top):
-    path = tmp_path / f"{top}.rdl"
-    path.write_text(text)
-    compiler = RDLCompiler(message_printer=Quiet())
-    compiler.compile_file(str(path))
-    return compiler.elaborate(top).top
 
 
 @pytest.fixture
 def block(tmp_path):
     return csr.Block(compile_rdl(tmp_path, EVERY_ACCESS, "every"))
-
-
-def run(block, testbench):
-    sim = Simulator(block)
-    sim.add_clock(1e-6)
-    sim.add_testbench(testbench)
-    sim.run()
-
-
-def offer(ctx, block, address, data, strobes=0xF):
-    """Put a write on the bus; the caller looks at this cycle and then ends it."""
-    ctx.set(block.bus.w_en, 1)
-    ctx.set(block.bus.w_addr, address)
-    ctx.set(block.bus.w_data, data)
-    ctx.set(block.bus.w_strb, strobes)
-
-
-async def write(ctx, block, address, data, strobes=0xF):
-    offer(ctx, block, address, data, strobes)
-    await ctx.tick()
-    ctx.set(block.bus.w_en, 0)
 
 
 def peek(ctx, block, address):
@@ -365,98 +302,6 @@ def test_address_map_larger_than_the_bus(tmp_path):
     with pytest.raises(ValueError, match=r"needs 0x140 bytes; .* not 8$"):
         csr.Block(node, addr_width=8)
     csr.Block(node, addr_width=9)
-
-
-class Late(Elaboratable):
-    """Two blocks of one map: one decodes a clock ahead, the other has each access a clock later."""
-
-    def __init__(self, node):
-        self.ahead, self.plain = csr.Block(node, decode="decode"), csr.Block(node)
-        self.reset = Signal()
-
-    def elaborate(self, platform):
-        m = Module()
-        ahead, plain = self.ahead, self.plain
-        m.submodules.ahead = DomainRenamer({"decode": "sync"})(ResetInserter(self.reset)(ahead))
-        m.submodules.plain = ResetInserter(self.reset)(plain)
-        for name in ("w_en", "w_addr", "w_data", "w_strb"):
-            m.d.sync += getattr(plain.bus, name).eq(getattr(ahead.bus, name))
-        with m.If(ahead.bus.r_load):
-            m.d.sync += plain.bus.r_addr.eq(ahead.bus.r_addr)
-        m.d.comb += plain.bus.r_en.eq(ahead.bus.r_en)
-        return m
-
-
-def members(block, direction):
-    """Path and ports of all members of the fields of a direction, in one order for every block of a map."""
-    for name in sorted(block.signature.members):
-        if name != "bus":
-            interface = getattr(block, name)
-            for member, port in interface.signature.members.items():
-                if port.flow is direction:
-                    yield f"{name}.{member}", getattr(interface, member)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_decoded_ahead_every_access_is_the_same_a_clock_later(tmp_path, seed):
-    dut = Late(compile_rdl(tmp_path, EVERY_ACCESS, "every"))
-    rng = random.Random(seed)
-    addresses = [*range(0, 0x38, 4), *range(0x100, 0x140, 4), 0x8000]
-
-    async def testbench(ctx):
-        bus = dut.ahead.bus
-        seen, hits = Counter(), 0
-        for clock in range(3000):
-            together = [
-                (bus.w_en, rng.random() < 0.8),
-                (bus.w_addr, rng.choice(addresses) | rng.randrange(4)),
-                (bus.w_data, rng.choice((0xFFFF_FFFF, rng.getrandbits(32)))),
-                (bus.w_strb, rng.choice((0xF, rng.getrandbits(4)))),
-                (bus.r_load, clock == 0 or rng.random() < 0.7),
-                (bus.r_addr, rng.choice(addresses)),
-                (bus.r_en, clock > 0 and rng.random() < 0.7),
-                (dut.reset, rng.random() < 0.02),
-            ]
-            for (_, ahead), (_, plain) in zip(members(dut.ahead, In), members(dut.plain, In), strict=True):
-                value = rng.getrandbits(len(ahead)) & rng.getrandbits(len(ahead))
-                together += [(ahead, value), (plain, value)]
-            for port, value in together:
-                ctx.set(port, value)
-            for (name, ahead), (_, plain) in zip(members(dut.ahead, Out), members(dut.plain, Out), strict=True):
-                value = ctx.get(ahead)
-                assert value == ctx.get(plain), (clock, name)
-                seen[name] += bool(value)
-            if ctx.get(bus.r_en):
-                assert ctx.get(bus.r_data) == ctx.get(dut.plain.bus.r_data), clock
-                hits += ctx.get(bus.r_data) != 0
-            await ctx.tick()
-        assert min(seen.values()) > 5, seen
-        assert hits > 500
-
-    run(dut, testbench)
-
-
-def test_decoded_ahead_an_accepted_write_outlives_a_reset_of_the_registers_but_not_of_all(tmp_path):
-    dut = Late(compile_rdl(tmp_path, EVERY_ACCESS, "every"))
-    rst = Signal()
-
-    async def testbench(ctx):
-        value = dut.ahead.field("STORAGE", "F").value
-        for reset, expected in ((dut.reset, 0xFFFFFF), (rst, 0x123456)):
-            ctx.set(reset, 1)
-            await write(ctx, dut.ahead, 0, 0xFFFF_FFFF)  # accepted in the clock of the reset
-            ctx.set(reset, 0)
-            assert ctx.get(value) == 0x123456
-            await ctx.tick()
-            assert ctx.get(value) == expected
-        await write(ctx, dut.ahead, 0, 0xFFFF_FFFF)
-        ctx.set(dut.reset, 1)  # in the clock in which it is made
-        await ctx.tick()
-        ctx.set(dut.reset, 0)
-        await ctx.tick()
-        assert ctx.get(value) == 0x123456
-
-    run(ResetInserter(rst)(dut), testbench)
 
 
 def test_signature_is_a_value():

@@ -3,23 +3,9 @@
 """What the elaboration of SystemRDL refuses, by name and before anything is built."""
 
 import pytest
-from systemrdl import RDLCompiler
-from systemrdl.messages import MessagePrinter
+from csr_rig import compile_rdl
 
 from epbell import csr
-
-
-class Quiet(MessagePrinter):
-    def print_message(self, severity, text, src_ref):
-        pass
-
-
-def compile_rdl(tmp_path, text):
-    path = tmp_path / "bad.rdl"
-    path.write_text(text)
-    compiler = RDLCompiler(message_printer=Quiet())
-    compiler.compile_file(str(path))
-    return compiler.elaborate("bad").top
 
 
 def one_register(inner, *, outer="", reg=""):
@@ -61,7 +47,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_property_that_is_not_implemented(tmp_path, name):
-    node = compile_rdl(tmp_path, REFUSED[name])
+    node = compile_rdl(tmp_path, REFUSED[name], "bad")
     with pytest.raises(ValueError, match=r"must be one that this elaborator implements .* not '[a-z ]*'$") as error:
         csr.Block(node)
     named = str(error.value).rpartition("not ")[2].strip("'")
@@ -131,4 +117,4 @@ MALFORMED = {
 def test_declaration_that_is_refused(tmp_path, name):
     text, message = MALFORMED[name]
     with pytest.raises(ValueError, match=message):
-        csr.Block(compile_rdl(tmp_path, text))
+        csr.Block(compile_rdl(tmp_path, text, "bad"))
