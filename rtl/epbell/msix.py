@@ -7,10 +7,10 @@ from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from epbell.compare import less
 from epbell.csr_register import any_of
 from epbell.msix_entry import EntryReader
 from epbell.msix_pending import LOOK, SEARCH, PendingBits
+from epbell.msix_raises import Raises
 from epbell.msix_snoop import SNOOPED, Snoop
 from epbell.pcie.fifo import Fifo
 
@@ -179,7 +179,8 @@ class Msix(wiring.Component):
         if not isinstance(queue, int) or not 1 <= queue <= 63:
             raise ValueError(f"The depth of the MSI-X queue must be 1 to 63, not {queue!r}")
         address = exact_log2(ram_size // 4)
-        self._vectors, self._words, self._depth = vectors, words, queue
+        self._vectors, self._words = vectors, words
+        self._queue = Raises(queue)
         self._snoop = Snoop(address, lanes)
         self._reader = EntryReader(address, late=SNOOPED)
         self._bits = PendingBits(words)
@@ -245,7 +246,7 @@ class Msix(wiring.Component):
         self._watch(m)
         self._memory(m)
         self._number(m)
-        waiting = self._raising | self._queue.o_valid | self._checks.o_valid | self._scanning | self._again
+        waiting = self._queue.busy | self._checks.o_valid | self._scanning | self._again
         m.d.comb += self.busy.eq(self.set_up & (~self._up | ~self._at(_State.IDLE) | waiting))
         for state, build in (
             (_State.WIPE, self._wipe),
@@ -275,29 +276,15 @@ class Msix(wiring.Component):
         return m
 
     def _raises(self, m: Any) -> None:
-        """Look whether there is such a vector; queue it in the next clock."""
-        m.submodules.queue = ResetInserter(~self._up)(queue := Fifo(_ENTRY, self._depth))
-        self._queue: Any = queue
-        self._raising: Any = Signal()
-        known: Any = Signal()
-        self._oldest: Any = Signal(11)  # of the queue, when it was there in the clock before
+        """Queue what is raised."""
+        m.submodules.raises = raises = self._queue
         m.d.comb += [
-            queue.i_valid.eq(self._raising & known & queue.room),
-            self.queued.eq(queue.i_valid & self._up),
-            self.taken.eq(queue.o_ready & self._up),
-        ]
-        m.d.sync += [
-            self._raising.eq(self.raise_valid),
-            queue.i_data.vector.eq(self.raise_vector),
-            self._oldest.eq(queue.o_data.vector),
-            known.eq(self._up & ~less(self._last, self.raise_vector)),
-            self.refused.eq(self._raising & ~self.queued),
-            self.room.eq(self._depth - queue.level),
-            self.full.eq(
-                (queue.level >= self._depth)
-                | ((queue.level >= self._depth - 1) & (self._raising | self.raise_valid))
-                | ((queue.level >= self._depth - 2) & self._raising & self.raise_valid)
-            ),
+            raises.run.eq(self._up),
+            raises.last.eq(self._last),
+            raises.raise_valid.eq(self.raise_valid),
+            raises.raise_vector.eq(self.raise_vector),
+            *(getattr(self, name).eq(getattr(raises, name)) for name in ("room", "full", "queued", "refused")),
+            self.taken.eq(raises.take & self._up),
         ]
 
     def _watch(self, m: Any) -> None:
@@ -403,7 +390,7 @@ class Msix(wiring.Component):
     def _choose(self, m: Any) -> None:
         """Take what has waited: the pending vectors, the raises and the unmasked vectors in turn."""
         scan = self._scanning | self._again
-        wanted = (scan, self._queue.o_valid & ~(self.hold & self._open), self._checks.o_valid)
+        wanted = (scan, self._queue.waits & ~(self.hold & self._open), self._checks.o_valid)
         with m.Switch(self._job):
             for turn in range(3):
                 with m.Case(turn):
@@ -419,8 +406,8 @@ class Msix(wiring.Component):
         with m.Switch(self._job):
             with m.Case(_Job.RAISE):
                 self._go(m, _State.LOOK)
-                m.d.comb += self._queue.o_ready.eq(1)
-                m.d.sync += self._vector.eq(self._oldest)
+                m.d.comb += self._queue.take.eq(1)
+                m.d.sync += self._vector.eq(self._queue.vector)
             with m.Case(_Job.CHECK):
                 self._go(m, _State.LOOK)
                 m.d.comb += self._checks.o_ready.eq(1)

@@ -172,7 +172,7 @@ class Account(Bench):
 
     def _state_invariants(self, checks: Checks) -> None:
         dut, s = self.dut, _State
-        reader, bits, queue, unmasked = (self.inside.within(name) for name in ("reader", "bits", "queue", "checks"))
+        reader, bits, raises, unmasked = (self.inside.within(name) for name in ("reader", "bits", "raises", "checks"))
 
         def among(*states: _State) -> Any:
             return Cat(*(dut._state[one.value] for one in states)).any()
@@ -187,7 +187,7 @@ class Account(Bench):
         self._state_vectors(checks, among, unmasked)
         self._state_looks(checks, among, bits)
         self._state_work(checks, among)
-        self._state_queue(checks, queue)
+        self._state_queue(checks, raises)
         self._state_reader(checks, among, reader)
         self._state_snoop(checks, among)
 
@@ -292,28 +292,29 @@ class Account(Bench):
         checks.invariant("an answer is awaited", self.out == among(s.ANSWER))
         checks.invariant("an offer is one", ~dut._offered | among(s.OFFER))
 
-    def _state_queue(self, checks: Checks, queue: Any) -> None:
-        dut = self.dut
+    def _state_queue(self, checks: Checks, raises: Any) -> None:
+        dut, queue = self.dut, raises.within("queue")
         level, oldest, newest = (queue.signal(name) for name in ("level", "oldest", "newest"))
         checks.invariant("entries are counted", (level == self.level) & (level <= _DEPTH))
         checks.invariant("one is there", queue.signal("o_valid") == (level != 0))
         checks.invariant("places are places", newest == (oldest + level)[0])
-        checks.invariant("a place is left where it is not full", dut.full | ((level + dut._raising) < _DEPTH))
+        raising = raises.signal("raising")
+        checks.invariant("a place is left where it is not full", dut.full | ((level + raising) < _DEPTH))
         for n in range(_DEPTH):
             stored = queue.word(self.m, "entries", (oldest + n)[0]).vector
             checks.invariant("those that were queued are", (n >= level) | (stored <= 1))
             checks.invariant("entries are what was queued", (n >= level) | (stored == self.queue[n]))
             there = (n < level) & self.up
             checks.invariant("vectors are those that there are", ~there | (self.queue[n] <= self.most))
-        raised, known = checks.past(self.raise_valid, "raised_now"), self.inside.signal("known")
-        checks.invariant("what was raised is remembered", dut._raising == raised)
+        raised, known = checks.past(self.raise_valid, "raised_now"), raises.signal("known")
+        checks.invariant("what was raised is remembered", raising == raised)
         fits = checks.past(self.up & (self.raise_vector <= self.most), "fits_now")
         checks.invariant("so is whether there is such", known == fits)
-        checks.invariant("it is the one", ~known | (dut._queue.i_data.vector == self.raised))
+        checks.invariant("it is the one", ~known | (raises.component("queue").i_data.vector == self.raised))
         checks.invariant("it is one of those", ~known | (self.raised <= 1) & (~self.up | (self.raised <= self.most)))
         picks = dut._state[_State.PICK.value]
         takes = picks & (dut._job == _Job.RAISE)
-        there = (self.level != 0) & (dut._oldest == self.queue[0])
+        there = (self.level != 0) & (dut._queue.vector == self.queue[0])
         checks.invariant("what is taken is there", ~(takes & self.up) | there)
         free = checks.past((self.level != 0) & ~(self.hold & self.was_open), "could_be_picked")
         checks.invariant("and was not held", ~(takes & self.up) | free)
