@@ -14,7 +14,7 @@ from epbell_tb import runner
 MODULE = "epbell_mu_imx8ulp"
 NAME = r"\\\S+|[A-Za-z_][\w$]*"
 BLOCK = re.compile(r"^  always_comb\b.*?(?=^  \S|\Z)", re.MULTILINE | re.DOTALL)
-STORE = re.compile(rf"^(?:[^;]*?:\s*)?({NAME})\s*(?:\[[^\]]*\]\s*)?=\s*(.*);$")
+STORE = re.compile(rf"^(?:[^;]*?:\s*)?((?:{NAME})\s*(?:\[[^\]]*\]\s*)?|{{[^}}]*}}\s*)=\s*(.*);$")
 NOISE = re.compile(r"\(\*.*?\*\)|/\*.*?\*/|\d+'s?[bdh][\w?]+|//[^\n]*", re.DOTALL)
 
 
@@ -27,7 +27,7 @@ def reads_of_its_own(text):
             for line in NOISE.sub("", block).splitlines():
                 store = STORE.match(line.strip())
                 if store:
-                    driven.add(store[1])
+                    driven |= set(re.findall(NAME, store[1]))
                 read |= set(re.findall(NAME, store[2] if store else line))
             found += [(module.split("(")[0].split()[1], name) for name in sorted(driven & read)]
     return found
@@ -54,12 +54,22 @@ def planted(*lines):
         (r"\b.c = 1'h0;", r"d = \b.c ;"),
         ("casez (a)", "1'h1:", "b = b;", "endcase"),
         ("casez (a)", "2'h1: b = a;", "default: c = b;", "endcase"),
+        ("{ b[3], b[1:0] } = { a[3], a[1:0] };", "c = b;"),
+        ("{ b[1], b[0] } = { a, b[0] };",),
     ],
 )
 def test_planted_block_is_found(lines):
     assert len(reads_of_its_own(planted(*lines))) == 1
 
 
-@pytest.mark.parametrize("lines", [("b = a;", "c = 4'hb;"), ("b = a;", "b = d;"), (r"(* src = 'b = b;' *)", "b = a;")])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("b = a;", "c = 4'hb;"),
+        ("{ b[2], b[0] } = { a[2], a[0] };",),
+        ("b = a;", "b = d;"),
+        (r"(* src = 'b = b;' *)", "b = a;"),
+    ],
+)
 def test_other_block_is_not(lines):
     assert reads_of_its_own(planted(*lines)) == []
