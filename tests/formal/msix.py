@@ -230,6 +230,8 @@ class Account(Bench):
             named = snoop.signal("hits")[n]
             checks.invariant("vector controls are those", ~named | (snoop.signal(f"control{n}") <= 1))
         checks.invariant("those that are named are", dut._snoop.control <= 1)
+        room = unmasked.signal("level") != 4
+        checks.invariant("it is known whether one more is looked at", unmasked.signal("free") == room)
         for n in range(4):
             checks.invariant("unmasked ones are those", unmasked.word(self.m, "entries", Const(n, 2)).vector <= 1)
         checks.invariant("vectors are those", (among(s.WIPE, s.IDLE, s.PICK) | (vector <= 1)) & (dut._unmasked <= 1))
@@ -298,6 +300,7 @@ class Account(Bench):
         checks.invariant("entries are counted", (level == self.level) & (level <= _DEPTH))
         checks.invariant("one is there", queue.signal("o_valid") == (level != 0))
         checks.invariant("places are places", newest == (oldest + level)[0])
+        checks.invariant("it knows whether there is a place", queue.signal("free") == (level != _DEPTH))
         raising = raises.signal("raising")
         checks.invariant("a place is left where it is not full", dut.full | ((level + raising) < _DEPTH))
         for n in range(_DEPTH):
