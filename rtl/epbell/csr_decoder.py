@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from amaranth.hdl import C, Cat, Mux, Signal
 
-from epbell.csr_field import STORED, Action
+from epbell.csr_field import BYTEWISE, Action
 from epbell.csr_register import any_of
 
 if TYPE_CHECKING:
@@ -122,10 +122,10 @@ class _Ahead(Access):
 class RegisteredDecoder:
     """An access is decoded in the clock in which it is at the port, and made in a later one.
 
-    A register that only stores what is written has no flip-flop of its own for that, but those of its row, one for each
-    byte, and that of its column: so they are few, and each drives few. Where the hardware is told of a write, each byte
-    of the register has one. Reads are decoded in the same way where their data come later: a row's flip-flop lets the
-    words of the row through behind the columns'. Else each register has one for its reads.
+    A register that keeps to itself what is written has no flip-flop of its own for that, but those of its row, one for
+    each byte, and that of its column: so they are few, and each drives few. Where the hardware is told of a write, each
+    byte of the register has one, and each bit of a pulse. Reads are decoded in the same way where their data come later:
+    a row's flip-flop lets the words of the row through behind the columns'. Else each register has one for its reads.
 
     Parameters
     ----------
@@ -222,10 +222,10 @@ class RegisteredDecoder:
         return self._loads.setdefault(name, (Signal(reset_less=True, name=name), value))[0]
 
     def _strobes(self, m: Any, register: Register, now: Any) -> Any:
-        """Return the bytes that have something to store and are being written."""
-        stored = [field for field in register.fields if field.action in STORED]
-        lanes = {bit // 8 for field in stored for bit in range(field.low, field.low + field.width)}
-        told = any("w_stb" in field.signature.members for field in stored)
+        """Return the bytes of a register that are looked at when they are written, and are being written."""
+        bytewise = [field for field in register.fields if field.action in BYTEWISE]
+        lanes = {bit // 8 for field in bytewise for bit in range(field.low, field.low + field.width)}
+        told = any("w_stb" in field.signature.members for field in bytewise)
         held: list[Any] = [C(0, 1)] * 4
         for lane in sorted(lanes)[:1] if register.whole_word else sorted(lanes):
             if not told:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from epbell.csr_register import Register
 
 __all__ = [
-    "STORED",
+    "BYTEWISE",
     "Action",
     "Field",
     "FieldSignature",
@@ -43,7 +43,7 @@ class Action(enum.Enum):
     WRITE_ACTION = "a write is seen by the hardware and stored nowhere"
 
 
-STORED = (Action.STORAGE, Action.ONE_TO_CLEAR, Action.ONE_TO_SET, Action.WRITE_ACTION)
+BYTEWISE = (Action.STORAGE, Action.ONE_TO_CLEAR, Action.ONE_TO_SET, Action.WRITE_ACTION)
 """Actions that look at what is written byte by byte when the write is made."""
 
 

@@ -106,8 +106,10 @@ class _Module:
         """Return the lines of the module, with what is added to them."""
         for ports in self._writes.values():
             for port in ports:
-                # Only where no other port can have written over it in between.
-                self._writes_nothing_new(port) if len(ports) == 1 else self._none(int(port["\\WIDTH"]), port["\\EN"])
+                if len(ports) == 1:
+                    self._nothing_new(port)
+                else:  # another port may have written over it in between
+                    self._none(int(port["\\WIDTH"]), port["\\EN"])
         lines = [f"  wire width 1 output {self._ports} \\{AT_REST}"]
         if not self._terms:
             return [*lines, *self._body, f"  connect \\{AT_REST} 1'1"]
@@ -148,7 +150,7 @@ class _Module:
         term = self._term()
         self._added += _cell("$logic_not", f"$rest{self._terms}", width, bits, term)
 
-    def _writes_nothing_new(self, port: dict[str, str]) -> None:
+    def _nothing_new(self, port: dict[str, str]) -> None:
         """Nothing is enabled, or all is as it was in the clock before."""
         width = int(port["\\WIDTH"])
         whole = "{ " + " ".join(port[one] for one in ("\\EN", "\\ADDR", "\\DATA")) + " }"

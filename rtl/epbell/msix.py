@@ -3,20 +3,19 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from epbell.csr_register import any_of
 from epbell.msix_entry import EntryReader
 from epbell.msix_pending import LOOK, SEARCH, PendingBits
-from epbell.msix_raises import Raises
+from epbell.msix_raises import VECTOR, Raises
 from epbell.msix_snoop import SNOOPED, Snoop
 from epbell.pcie.fifo import Fifo
 
 __all__ = ["Msix"]
 
-_ENTRY = data.StructLayout({"vector": 11})
 _CHECKS = 4
 """Unmasked vectors that can wait to be looked at; with more, every pending one is looked at."""
 
@@ -290,7 +289,7 @@ class Msix(wiring.Component):
     def _watch(self, m: Any) -> None:
         """Follow the host's writes: the entry in hand goes stale, vectors that are unmasked are looked at."""
         m.submodules.snoop = snoop = self._snoop
-        m.submodules.checks = ResetInserter(~self._up)(checks := Fifo(_ENTRY, _CHECKS))
+        m.submodules.checks = ResetInserter(~self._up)(checks := Fifo(VECTOR, _CHECKS))
         self._checks: Any = checks
         self._scanning: Any = Signal()  # all pending vectors are being looked at, those from `scan` on are left
         self._again: Any = Signal()  # and then once more

@@ -9,7 +9,10 @@ from amaranth.lib.wiring import In, Out
 from epbell.compare import less
 from epbell.pcie.fifo import Fifo
 
-__all__ = ["Raises"]
+__all__ = ["VECTOR", "Raises"]
+
+VECTOR = data.StructLayout({"vector": 11})
+"""A vector in a queue."""
 
 
 class Raises(wiring.Component):
@@ -70,8 +73,7 @@ class Raises(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Look whether there is such a vector; queue it in the next clock."""
         m: Any = Module()
-        entry = data.StructLayout({"vector": 11})
-        m.submodules.queue = ResetInserter(~self.run)(queue := Fifo(entry, self._depth))
+        m.submodules.queue = ResetInserter(~self.run)(queue := Fifo(VECTOR, self._depth))
         raising: Any = Signal()
         known: Any = Signal()
         m.d.comb += [

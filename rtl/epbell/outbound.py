@@ -220,9 +220,7 @@ class Outbound(wiring.Component):
         again = self._stays.write | self._stays.read
         m.d.sync += [
             self._choose.eq(self._enter | self._leaves.as_value().any() | (self._choose & ~(w | r | i))),
-            self._compare.eq(
-                (self._choose & access) | (changing & (self._compare | self._claim | again))
-            ),
+            self._compare.eq((self._choose & access) | (changing & (self._compare | self._claim | again))),
             self._claim.eq(self._compare & ~changing),
             door.write.eq(((self._claim & self._write) | self._stays.write) & ~changing),
             door.read.eq(((self._claim & self._read) | self._stays.read) & ~changing),

@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 from inside import Inside
-from reads import HEAD
+from read_spec import HEAD
 
 from epbell import registers
 from epbell.pcie.read_beats import ReadBeats, step_layout

@@ -1,8 +1,8 @@
 """Proof of the read engine: each request becomes one series of completions, cut as PCI Express allows.
 
 Requests are free, but say of themselves what `completer.packets` shows that they say. The account keeps the request in
-hand, how much of it has been answered, and where in its packet the next beat is; the descriptor is typed in from PG213
-("Completer Completion Descriptor"), byte count and lower address from the base specification (2.2.9).
+hand, how much of it has been answered, and where in its packet the next beat is; what the completions have to say is in
+`read_spec`.
 """
 
 from functools import partial
@@ -12,93 +12,28 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 from inside import Inside
+from read_spec import (
+    ADDRESS,
+    HEAD,
+    LOGGED,
+    RAM,
+    REFUSED,
+    REPEATED,
+    REQUEST,
+    WHO,
+    bytes_left,
+    completion_head,
+    first_dwords,
+    limit_of,
+    lower_address,
+    refused_head,
+)
 
 from epbell.pcie.read import ReadEngine
 from epbell.ram import READ_CLOCKS
 from epbell_tb.formal_checks import Bench, Checks, Proof
 
-__all__ = ["HEAD", "PROOFS", "REQUEST", "bytes_left", "first_dwords", "lower_address"]
-
-_ADDRESS = 14
-HEAD = 3
-_LOGGED = 5
-_BOUNDARY = 32  # dwords between read completion boundaries, at most
-_REFUSED, _RAM = range(2)  # what a request is for; above: a page
-_LOCKED, _SUCCESS, _UNSUPPORTED = 7, 0, 1
-
-_REPEATED = {"length": 11, "kind": 4, "bar": 3, "aperture": 6, "spare": 2, "tph": 11}
-_WHO = {"at": 2, "tc": 3, "attr": 3, "tag": 8, "requester": 16, "function": 8}
-REQUEST = data.StructLayout(
-    {
-        "to": 2,
-        "dword": _ADDRESS,  # address of the first dword that is wanted
-        "dwords": 11,
-        "first_be": 4,
-        "last_be": 4,
-        "payload": 2,  # maximum payload when the request was cut
-        "address": 62,
-        "byte_count": 13,  # of a refusal
-        "lower": 7,
-        **_REPEATED,
-        **_WHO,
-    }
-)
-
-
-def _limit(code: Any) -> Any:
-    """Dwords of the maximum payload."""
-    return Mux(code == 0, 32, Mux(code == 1, 64, Mux(code == 2, 128, 256)))
-
-
-def _skipped(enables: Any) -> Any:
-    """Bytes before the first one that is enabled."""
-    return Mux(enables[0], 0, Mux(enables[1], 1, Mux(enables[2], 2, Mux(enables[3], 3, 0))))
-
-
-def first_dwords(request: Any) -> Any:
-    """Dwords of the first completion: up to a multiple of the maximum payload."""
-    to_end = Mux(request.payload == 0, 32 - request.dword[:5], Mux(request.payload == 1, 64 - request.dword[:6],
-        Mux(request.payload == 2, 128 - request.dword[:7], 256 - request.dword[:8])))  # fmt: skip
-    return Mux(request.dwords < to_end, request.dwords, to_end)
-
-
-def bytes_left(request: Any, first: Any, rest: Any) -> Any:
-    """Byte count when `rest` dwords are left: from the first byte that is enabled to the last one."""
-    single = request.dwords == 1
-    last = Mux(single, request.first_be, request.last_be)
-    after = _skipped(Cat(*reversed(list(last))))
-    in_all = (request.dwords << 2) - _skipped(request.first_be) - after
-    total = Mux(first, Mux(single & (request.first_be == 0), 1, in_all), (rest << 2) - after)
-    return Mux(request.to == _REFUSED, request.byte_count, total)[:13]
-
-
-def lower_address(request: Any, first: Any, where: Any) -> Any:
-    """Lower address of a completion whose data begin in dword `where`."""
-    offset: Any = Mux(first, _skipped(request.first_be), Const(0, 2))
-    return Mux(request.to == _REFUSED, request.lower, Cat(offset[:2], where[:5]))
-
-
-def _head(request: Any, first: Any, where: Any, rest: Any, dwords: Any) -> Any:
-    """Descriptor of a completion."""
-    refused = request.to == _REFUSED
-    low = Cat(
-        lower_address(request, first, where), Const(0, 1), request.at, Const(0, 6), bytes_left(request, first, rest),
-        refused & (request.kind == _LOCKED), Const(0, 2),
-    )  # fmt: skip
-    status = Cat(Mux(refused, _UNSUPPORTED, _SUCCESS), Const(0, 3))[:3]
-    middle = Cat(Mux(refused, 0, dwords[:9]), Const(0, 2), status, Const(0, 2), request.requester)
-    high = Cat(request.tag, request.function, Const(0, 9), request.tc, request.attr, Const(0, 1))
-    return Cat(low, middle, high)
-
-
-def _logged(request: Any) -> Any:
-    """What follows the descriptor of a refusal: byte enables, hint, and the descriptor of the request."""
-    r = request
-    return Cat(
-        r.first_be, r.last_be, r.tph[:3], Const(0, 5), r.tph[3:], Const(0, 8),
-        r.at, r.address,
-        r.length, r.kind, r.spare[0], r.requester, r.tag, r.function, r.bar, r.aperture, r.tc, r.attr, r.spare[1],
-    )  # fmt: skip
+__all__ = ["PROOFS"]
 
 
 class _Engine(Bench):
@@ -110,7 +45,7 @@ class _Engine(Bench):
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
-        self.dut: Any = ReadEngine(lanes, _ADDRESS, 2)
+        self.dut: Any = ReadEngine(lanes, ADDRESS, 2)
         super().__init__(
             {
                 "asked": In(REQUEST),
@@ -147,15 +82,15 @@ class _Engine(Bench):
             (asked.dwords >= 1) & (asked.dwords <= 1024),
         )
         m.d.comb += [
-            given.ram.eq(asked.to == _RAM),
+            given.ram.eq(asked.to == RAM),
             given.pages.eq(Cat(asked.to == 2, asked.to == 3)),
             given.byte_count.eq(bytes_left(asked, Const(1, 1), asked.dwords)),
             given.lower.eq(lower_address(asked, Const(1, 1), asked.dword)),
-            *(given[name].eq(asked[name]) for name in ("first_be", "last_be", *_WHO)),
+            *(given[name].eq(asked[name]) for name in ("first_be", "last_be", *WHO)),
         ]
         fetch, refused = given.either.fetch, given.either.refused
-        with m.If(asked.to == _REFUSED):
-            m.d.comb += [refused[name].eq(asked[name]) for name in ("address", *_REPEATED)]
+        with m.If(asked.to == REFUSED):
+            m.d.comb += [refused[name].eq(asked[name]) for name in ("address", *REPEATED)]
         with m.Else():
             m.d.comb += [
                 fetch.origin.eq(asked.dword - HEAD),
@@ -169,7 +104,7 @@ class _Engine(Bench):
         taken = dut.i_valid & dut.i_ready
         begins = self.begins = self.port.begins
         # Of a completion: is it the first, where its data begin, dwords of the request from there on, and its own.
-        shape = data.StructLayout({"first": 1, "where": _ADDRESS, "rest": 11, "chunk": 9})
+        shape = data.StructLayout({"first": 1, "where": ADDRESS, "rest": 11, "chunk": 9})
         self.hand: Any = Signal(REQUEST, name="hand")
         self.sent: Any = Signal(REQUEST, name="sent")
         self.coming: Any = Signal(shape, name="coming")
@@ -178,7 +113,7 @@ class _Engine(Bench):
         # and the address of what is in lane 0.
         self.left: Any = Signal(9, name="left_now")
         self.nth: Any = Signal(2, name="nth")
-        self.spot: Any = Signal(_ADDRESS, name="spot")
+        self.spot: Any = Signal(ADDRESS, name="spot")
         self.holds: Any = Signal(name="holds")  # a request is planned
         self.awaits: Any = Signal(name="awaits")  # and its next completion has not begun
         self.busy: Any = Signal(name="busy")  # a completion is in progress
@@ -188,17 +123,17 @@ class _Engine(Bench):
         self.turn = turn
         ago = checks.past(self.max_payload, "payload_1_ago")
         self.payload = [ago, checks.past(ago, "payload_2_ago")]
-        over = (hand.to == _REFUSED) | (coming.chunk == coming.rest)
-        self.final: Any = (self.sent.to == _REFUSED) | (now.chunk == now.rest)
+        over = (hand.to == REFUSED) | (coming.chunk == coming.rest)
+        self.final: Any = (self.sent.to == REFUSED) | (now.chunk == now.rest)
         self.last: Any = Signal(name="is_last")
         self.refusal_ends: Any = Signal(name="refusal_is_over")
         after: Any = Signal(11, name="after")
         limit: Any = Signal(9, name="limit")
         m.d.comb += [
             self.last.eq(self.left <= self.lanes),
-            self.refusal_ends.eq(step.beat & self.last & (self.sent.to == _REFUSED)),
+            self.refusal_ends.eq(step.beat & self.last & (self.sent.to == REFUSED)),
             after.eq(coming.rest - coming.chunk),
-            limit.eq(_limit(self.payload[1])),
+            limit.eq(limit_of(self.payload[1])),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -211,7 +146,7 @@ class _Engine(Bench):
                 coming.chunk.eq(first_dwords(self.asked)),
             ]
         with m.Elif(begins):
-            m.d.sync += [self.awaits.eq(0), self.holds.eq((hand.to == _REFUSED) | ~over)]
+            m.d.sync += [self.awaits.eq(0), self.holds.eq((hand.to == REFUSED) | ~over)]
         with m.Elif(turn):
             m.d.sync += [
                 self.awaits.eq(1),
@@ -227,7 +162,7 @@ class _Engine(Bench):
                 self.busy.eq(1),
                 self.sent.eq(hand),
                 now.eq(coming),
-                self.left.eq(HEAD + Mux(hand.to == _REFUSED, _LOGGED, coming.chunk)),
+                self.left.eq(HEAD + Mux(hand.to == REFUSED, LOGGED, coming.chunk)),
                 self.nth.eq(0),
                 self.spot.eq(coming.where - HEAD),
             ]
@@ -251,7 +186,7 @@ class _Engine(Bench):
             ~(self.awaits & free) | begins,
         )
         checks.backward("none begins that has not been planned, and one at a time", ~begins | self.awaits & free)
-        waits = checks.past(self.holds & ~self.awaits & (self.hand.to != _REFUSED), "between")
+        waits = checks.past(self.holds & ~self.awaits & (self.hand.to != REFUSED), "between")
         checks.forward("the next one is planned within two clocks", ~waits | ~self.holds | self.awaits | self.turn)
         checks.backward("no beat without a completion", ~step.beat | self.busy)
         checks.forward("the end of an answer is announced", ~(step.beat & self.last & self.final) | step.final)
@@ -273,37 +208,37 @@ class _Engine(Bench):
         head = happens & ((self.nth < 2) if lanes == 2 else (self.nth == 0))
         checks.forward(
             "the descriptor: status, length, byte count and lower address of what is left, and who asked",
-            ~head | (step.descriptor == _head(sent, now.first, now.where, now.rest, now.chunk)),
+            ~head | (step.descriptor == completion_head(sent, now.first, now.where, now.rest, now.chunk)),
         )
         checks.backward(
             "a completion ends on a read completion boundary, or is the last",
             ~shown | self.final | ((now.where + now.chunk)[:5] == 0),
         )
         some = (now.chunk != 0) & (now.chunk <= now.rest)
-        checks.backward("it has at least a dword and no more than is left", ~shown | (sent.to == _REFUSED) | some)
-        ram = self.busy & (sent.to == _RAM)
+        checks.backward("it has at least a dword and no more than is left", ~shown | (sent.to == REFUSED) | some)
+        ram = self.busy & (sent.to == RAM)
         read = dut.ram_valid & self.ram_ready
         checks.forward("the RAM is read when there is room", ~(ram & self.room & ~self.bare) | dut.ram_valid)
         checks.backward("and not else", ~dut.ram_valid | ram & self.room & ~self.bare)
         checks.forward("where the beat belongs, which is complete with it", ~read | shown & (dut.ram_addr == self.spot))
         checks.backward("a beat of the RAM is read", ~(shown & ram & ~self.bare) | read)
-        checks.backward("nothing else is of the RAM", ~shown | (step.ram == (sent.to == _RAM)))
-        bare = self.busy & self.bare & self.room & (sent.to != _REFUSED)
+        checks.backward("nothing else is of the RAM", ~shown | (step.ram == (sent.to == RAM)))
+        bare = self.busy & self.bare & self.room & (sent.to != REFUSED)
         checks.forward("a beat without data is complete at once", ~bare | shown & ~step.word)
 
     def _refusals(self, m: Any, checks: Checks) -> None:
         """State that a refusal's beats go alone, and what they repeat."""
         step, sent = self.step, self.sent
         port = self.inside.component("beats")
-        due = self.busy & (sent.to == _REFUSED)
+        due = self.busy & (sent.to == REFUSED)
         waited = checks.past(due & self.clear & ~step.beat, "alone_ago")
         checks.forward("a refusal's beat goes when nothing is under way", ~(waited & due & self.room) | step.beat)
         checks.backward("and not before", ~(step.beat & due) | self.clear)
         checks.backward("with what it repeats, and nothing else has that", port.repeats == (step.beat & due))
-        logged = _logged(sent)
-        for dword in range(HEAD, HEAD + _LOGGED):
+        logged = refused_head(sent)
+        for dword in range(HEAD, HEAD + LOGGED):
             word = port.repeated[dword % self.lanes]
-            here = port.repeats & (self.left == HEAD + _LOGGED - dword // self.lanes * self.lanes)
+            here = port.repeats & (self.left == HEAD + LOGGED - dword // self.lanes * self.lanes)
             checks.forward(
                 "a refusal repeats the request for the log", ~here | (word == logged.word_select(dword - HEAD, 32))
             )
@@ -320,7 +255,7 @@ class _Engine(Bench):
         """State which dwords of a page are read, and when a beat is complete."""
         dut, lanes, sent, now, step = self.dut, self.lanes, self.sent, self.now, self.step
         seen: Any = Signal(9, name="seen")  # dwords of the completion that were read or passed over
-        paged = self.busy & (sent.to > _RAM)
+        paged = self.busy & (sent.to > RAM)
         turn: Any = Signal(name="page_turn")
         enabled: Any = Signal(name="enabled")
         steps: Any = Signal(name="steps")
@@ -375,19 +310,19 @@ class _Engine(Bench):
     def _same(self, request: Any, hand: Any, now: Any) -> list[tuple[str, Any]]:
         """What the engine holds of a request and a completion, as the account says."""
         fetch, refused = request.either.fetch, request.either.refused
-        is_refused = hand.to == _REFUSED
-        same, names = ("first_be", "last_be", *_WHO), ("address", *_REPEATED)
+        is_refused = hand.to == REFUSED
+        same, names = ("first_be", "last_be", *WHO), ("address", *REPEATED)
         return [
             (
                 "as it was asked",
-                (Cat(request.ram, request.pages) == Cat(hand.to == _RAM, hand.to == 2, hand.to == 3))
+                (Cat(request.ram, request.pages) == Cat(hand.to == RAM, hand.to == 2, hand.to == 3))
                 & (Cat(request[name] for name in same) == Cat(hand[name] for name in same)),
             ),
             (
                 "what a refusal repeats",
                 ~is_refused | (Cat(refused[name] for name in names) == Cat(hand[name] for name in names)),
             ),
-            ("where its data begin", is_refused | (fetch.origin == (now.where - HEAD)[:_ADDRESS])),
+            ("where its data begin", is_refused | (fetch.origin == (now.where - HEAD)[:ADDRESS])),
             ("how many they are", is_refused | (fetch.chunk == now.chunk)),
             ("how many come later", is_refused | (fetch.rest == (now.rest - now.chunk)[:11])),
             ("what it says", request.byte_count == bytes_left(hand, now.first, now.rest)),
@@ -396,7 +331,7 @@ class _Engine(Bench):
 
     def _sizes(self, checks: Checks, valid: Any, hand: Any, now: Any) -> None:
         """Completions are cut as they may be."""
-        reads = valid & (hand.to != _REFUSED)
+        reads = valid & (hand.to != REFUSED)
         checks.invariant("at first, all", ~(reads & now.first) | (now.rest == hand.dwords) & (now.where == hand.dword))
         checks.invariant("cut at boundaries", ~reads | now.first | (now.where[:5] == 0))
         checks.invariant("and to be cut", ~reads | (now.chunk == now.rest) | ((now.where + now.chunk)[:5] == 0))
@@ -414,7 +349,7 @@ class _Engine(Bench):
             checks.invariant(name, ~holds | holding)
         self._sizes(checks, holds, hand, coming)
         settled = plan.signal("settled") & holds
-        is_refused = hand.to == _REFUSED
+        is_refused = hand.to == REFUSED
         checks.invariant("in hand", plan.signal("planned") == holds)
         checks.invariant("to begin", self.port.valid == self.awaits)
         checks.invariant("of what is in hand", holds | ~self.awaits)
@@ -429,16 +364,16 @@ class _Engine(Bench):
         checks.invariant("its first dword", ~holds | is_refused | (self.port.wanted == first_wanted))
         checks.invariant("to be held on to", ~holds | self.awaits | ~final | is_refused)
         checks.invariant("while it is sent", ~(holds & ~self.awaits & is_refused) | self.busy & (self.sent == hand))
-        checks.invariant("one refusal", ~(self.busy & (self.sent.to == _REFUSED)) | holds & ~self.awaits & is_refused)
+        checks.invariant("one refusal", ~(self.busy & (self.sent.to == REFUSED)) | holds & ~self.awaits & is_refused)
         signal = plan.signal
         limit, then, rest = signal("payload_dwords"), signal("payload_dwords_then"), request.either.fetch.rest
-        checks.invariant("the limit", ~holds | (limit == _limit(self.payload[0])))
-        checks.invariant("the limit before", ~settled | (then == _limit(self.payload[1])))
+        checks.invariant("the limit", ~holds | (limit == limit_of(self.payload[0])))
+        checks.invariant("the limit before", ~settled | (then == limit_of(self.payload[1])))
         reads = settled & ~is_refused
         checks.invariant("more than one", ~reads | (signal("rest_is_long") == (rest > then)))
         checks.invariant("how much more", ~reads | (signal("rest_beyond") == (rest - then)[:11]))
         checks.invariant(
-            "where the next begins", ~reads | (signal("next_origin") == (coming.where + coming.chunk - HEAD)[:_ADDRESS])
+            "where the next begins", ~reads | (signal("next_origin") == (coming.where + coming.chunk - HEAD)[:ADDRESS])
         )
         left = bytes_left(hand, Const(0, 1), (coming.rest - coming.chunk)[:11])
         checks.invariant(
@@ -449,16 +384,16 @@ class _Engine(Bench):
         """What is in the engine of the completion in progress is what the account says."""
         inside, sent, now, busy = self.inside, self.sent, self.now, self.busy
         self._sizes(checks, busy, sent, now)
-        is_refused = sent.to == _REFUSED
+        is_refused = sent.to == REFUSED
         reads = busy & ~is_refused
         checks.invariant("in progress", inside.signal("active") == busy)
-        checks.invariant("its kind", ~busy | (inside.signal("from_ram") == (sent.to == _RAM)))
-        checks.invariant("or the other", ~busy | (inside.signal("paged") == (sent.to > _RAM)))
+        checks.invariant("its kind", ~busy | (inside.signal("from_ram") == (sent.to == RAM)))
+        checks.invariant("or the other", ~busy | (inside.signal("paged") == (sent.to > RAM)))
         checks.invariant("the beat's address", ~reads | (inside.signal("origin") == self.spot))
         checks.invariant(
-            "as far from its end", ~reads | ((self.spot + self.left)[:_ADDRESS] == (now.where + now.chunk)[:_ADDRESS])
+            "as far from its end", ~reads | ((self.spot + self.left)[:ADDRESS] == (now.where + now.chunk)[:ADDRESS])
         )
-        whole = HEAD + Mux(is_refused, _LOGGED, now.chunk)
+        whole = HEAD + Mux(is_refused, LOGGED, now.chunk)
         checks.invariant(
             "what is to come of the packet",
             ~busy | (inside.signal("left") == self.left) & (self.left != 0) & (self.left <= whole),
@@ -472,9 +407,9 @@ class _Engine(Bench):
         checks.invariant("beats are full", ~busy | ((whole - self.left)[: self.lanes.bit_length() - 1] == 0))
         checks.invariant(
             "the descriptor",
-            ~busy | (inside.signal("descriptor") == _head(sent, now.first, now.where, now.rest, now.chunk)),
+            ~busy | (inside.signal("descriptor") == completion_head(sent, now.first, now.where, now.rest, now.chunk)),
         )
-        ram = busy & (sent.to == _RAM) & ~self.bare
+        ram = busy & (sent.to == RAM) & ~self.bare
         checks.invariant("what to do: read the RAM", inside.signal("asks_ram") == ram)
         checks.invariant("what to do: nothing", inside.signal("bare") == (reads & self.bare))
         checks.invariant("what to do: refuse", inside.signal("refuses") == (busy & is_refused))
@@ -485,8 +420,8 @@ class _Engine(Bench):
         later = shown & ~now.first
         checks.cover("the second completion of a read of the RAM ends it", later & self.last & self.final)
         checks.cover("the second of a page", later & (sent.to == 3) & (self.nth != 0))
-        if self.lanes < HEAD + _LOGGED:
-            checks.cover("a refusal's second beat", shown & (self.nth == 1) & (sent.to == _REFUSED))
+        if self.lanes < HEAD + LOGGED:
+            checks.cover("a refusal's second beat", shown & (self.nth == 1) & (sent.to == REFUSED))
         checks.cover("there is no room", self.busy & ~self.room)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import data
-from reads import HEAD, REQUEST, bytes_left, first_dwords, lower_address
+from read_spec import HEAD, REQUEST, bytes_left, first_dwords, lower_address
 from way_in import READ, WayIn
 
 from epbell_tb.formal_checks import Checks, Proof

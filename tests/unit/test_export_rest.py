@@ -3,6 +3,7 @@
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.lib.memory import Memory
 
 from epbell import export
 from epbell.export_rest import add_at_rest
@@ -45,6 +46,21 @@ def test_register_that_is_not_there():
     text = counter().replace("module \\top", "module \\a.b")
     with pytest.raises(ValueError, match=r"must be the design's, not a\.b\.counts"):
         add_at_rest(text, "a", {"b": ["counts", "count"]})
+
+
+@pytest.mark.parametrize("ports", [1, 2])
+def test_word_that_is_written_again(ports):
+    """It rests if nothing else can have been written there in between: with one port."""
+    m = Module()
+    m.submodules.memory = memory = Memory(shape=8, depth=4, init=[])
+    together = []
+    for _ in range(ports):
+        write = memory.write_port()
+        together += [write.en, write.addr, write.data]
+    read = memory.read_port(domain="comb")
+    added = add_at_rest(converted(m, *together, read.addr, read.data), "top")
+    assert added.count("cell $logic_not") == ports
+    assert added.count("cell $eq") == added.count("cell $or") == (ports == 1)
 
 
 def test_cell_that_is_not_known():
