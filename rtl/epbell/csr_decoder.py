@@ -124,8 +124,8 @@ class RegisteredDecoder:
 
     A register that keeps to itself what is written has no flip-flop of its own for that, but those of its row, one for
     each byte, and that of its column: so they are few, and each drives few. Where the hardware is told of a write, each
-    byte of the register has one, and each bit of a pulse. Reads are decoded in the same way where their data come later:
-    a row's flip-flop lets the words of the row through behind the columns'. Else each register has one for its reads.
+    byte of the register has one, and each bit of a pulse. Reads are decoded like this, too, where their data come
+    later: a row's flip-flop lets the words of the row through behind the columns'. Else each register has one for them.
 
     Parameters
     ----------

@@ -75,6 +75,22 @@ def test_a_measurement_survives_the_clear_of_its_clock() -> None:
     simulate(bench)
 
 
+def test_a_shorter_one_behind_a_clear_is_the_longest() -> None:
+    async def bench(dut: LatencyMeter, ctx: Any) -> None:
+        for early in range(1, 4):
+            assert await ring(dut, ctx, 100) == (100, 100)
+            await fall(dut, ctx)
+            ctx.set(dut.clear, 1)
+            await ctx.tick()
+            ctx.set(dut.clear, 0)
+            for _ in range(early - 1):
+                await ctx.tick()
+            assert await ring(dut, ctx, 5) == (5, 5), f"{early} clocks behind the clear"
+            await fall(dut, ctx)
+
+    simulate(bench)
+
+
 def test_largest_value() -> None:
     async def bench(dut: LatencyMeter, ctx: Any) -> None:
         assert await ring(dut, ctx, 0xFFFE) == (0xFFFE, 0xFFFE)
