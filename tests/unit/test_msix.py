@@ -126,6 +126,22 @@ def test_no_such_vector() -> None:
     rig.run(bench)
 
 
+def test_busy_from_the_clock_after_a_raise() -> None:
+    """Whoever waits for an idle one sees a raise at once, before its queue shows it; a vector that is not there, too."""
+    rig = Rig()
+
+    async def bench() -> None:
+        for vector in (5, 2047):
+            await rig.settle()
+            assert rig.ctx.get(rig.dut.busy) == 0
+            await rig.clock(vector=vector)
+            assert rig.ctx.get(rig.dut.busy) == 1
+        await rig.settle()
+        assert rig.counts == Counter(sent=1, refused=1)
+
+    rig.run(bench)
+
+
 def test_queue() -> None:
     """Raises wait while the taker does not take; none is lost, and `room` says how many more can wait."""
     rig = Rig(queue=5)
