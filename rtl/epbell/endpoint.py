@@ -343,13 +343,19 @@ class Endpoint(wiring.Component):
         target, reader, cpu, ram, pages = self._target, self._reader, self._cpu, self._ram, self._pages
         share = self._ram_share
         _drive(m, ram, "host_w_", target, "ram_", "valid", "addr", "data", "strb", back="ready")
-        _drive(m, ram, "host_r_", reader, "ram_", "valid", "addr", back="ready")
+        _drive(m, ram, "host_r_", reader, "ram_", "addr")
         _drive(m, share, "cpu_w_", cpu, "w_", "data", "strb")
         _drive(m, ram, "cpu_w_", share, "w_", "data", "strb")
         _drive(m, pages, "host_w_", target, "bus_", "valid", "pages", "addr", "data", "strb", back="ready")
-        _drive(m, pages, "host_r_", reader, "bus_", "valid", "pages", "addr", back="ready")
+        _drive(m, pages, "host_r_", reader, "bus_", "pages", "addr")
         _drive(m, pages, "cpu_w_", cpu, "w_", "data", "strb")
+        # One flip-flop that says "go on" to the read engine: it waits for either where it is the CPU's turn at one.
+        free: Any = Signal(init=1)
+        m.d.sync += free.eq(ram.host_r_next & pages.host_r_next)
         m.d.comb += [
+            *(ready.eq(free) for ready in (reader.ram_ready, reader.bus_ready)),
+            ram.host_r_valid.eq(reader.ram_valid & free),
+            pages.host_r_valid.eq(reader.bus_valid & free),
             reader.bus_data.eq(pages.host_r_data),
             cpu.r_ram_data.eq(ram.r_data[0]),
             cpu.r_page_data.eq(pages.cpu_r_data),

@@ -15,6 +15,8 @@ __all__ = ["READ_CLOCKS", "Ram"]
 READ_CLOCKS = 6
 """Clocks from the handshake of a read to its data."""
 
+_PART = 4  # bits of a row's number that are compared at a time
+
 
 class Ram(wiring.Component):
     """Dword-interleaved banks with one write port and one read port, each shared by the host and the CPU.
@@ -47,6 +49,8 @@ class Ram(wiring.Component):
         on flip-flops only.
     host_r_valid, host_r_ready, host_r_addr
         Read of the host: dword address of lane 0.
+    host_r_next : Out(1)
+        ``host_r_ready`` of the next clock.
     cpu_w_valid, cpu_w_ready, cpu_w_addr, cpu_w_data, cpu_w_strb
         Write of the CPU, one dword. Hold ``valid`` until ``ready``.
     cpu_r_valid, cpu_r_ready, cpu_r_addr
@@ -68,6 +72,7 @@ class Ram(wiring.Component):
     host_r_valid: Any
     host_r_ready: Any
     host_r_addr: Any
+    host_r_next: Any
     cpu_w_valid: Any
     cpu_w_ready: Any
     cpu_w_addr: Any
@@ -94,6 +99,7 @@ class Ram(wiring.Component):
             "host_r_valid": In(1),
             "host_r_ready": Out(1),
             "host_r_addr": In(address),
+            "host_r_next": Out(1),
             "cpu_w_valid": In(1),
             "cpu_w_ready": Out(1),
             "cpu_w_addr": In(address),
@@ -133,9 +139,11 @@ class Ram(wiring.Component):
         write: Any = memory.write_port(granularity=8)
         read: Any = memory.read_port()
         kept: Any = _later(m, read.data, 1, f"bank{index}_kept")
-        met: Any = _later(m, w_row == r_row, 1, f"bank{index}_met")
+        # The two rows are one if all parts of them are; these are put together a clock later.
+        parts = range(0, len(w_row), _PART)
+        met: Any = _later(m, Cat(w_row[n : n + _PART] == r_row[n : n + _PART] for n in parts), 1, f"bank{index}_met")
         beside: Any = _later(m, word, 2, f"bank{index}_beside")
-        newer: Any = _later(m, _later(m, strobe, 1, f"bank{index}_strb") & met.replicate(4), 1, f"bank{index}_newer")
+        newer: Any = _later(m, _later(m, strobe, 1, f"bank{index}_strb") & met.all().replicate(4), 1, f"bank{index}_newer")
         m.d.comb += [
             write.addr.eq(w_row),
             write.data.eq(word),
@@ -171,7 +179,7 @@ class Ram(wiring.Component):
         ]
         address: Any = _later(m, Mux(cpu, self.cpu_w_addr, self.host_w_addr), 1, "w_addr")
         strobes: Any = _later(m, Mux(cpu, self.cpu_w_strb, self.host_w_strb.as_value()), 1, "w_strb")
-        written = _later(m, cpu | self.host_w_valid, 2, "w_there")
+        written = _later(m, cpu | (self.host_w_valid & share.host_ready), 2, "w_there")
         low = Mux(cpu, self.cpu_w_data, self.host_w_data[0])
         words: Any = _later(m, Cat(low, self.host_w_data.as_value()[32:]), 1, "w_data")
         words = _rotate_up(m, words, address[:shift], 32, "w_data")
@@ -188,6 +196,7 @@ class Ram(wiring.Component):
             share.host_wants.eq(self.host_r_valid),
             share.cpu_wants.eq(self.cpu_r_valid),
             self.host_r_ready.eq(share.host_ready),
+            self.host_r_next.eq(share.host_next),
             self.cpu_r_ready.eq(share.cpu_ready),
         ]
         address: Any = _later(m, Mux(share.cpu_ready, self.cpu_r_addr, self.host_r_addr), 1, "r_addr")

@@ -62,6 +62,8 @@ class RegisterPages(wiring.Component):
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
         Read of the host; ``host_r_ready`` is a flip-flop. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
         handshake, for that clock only.
+    host_r_next : Out(1)
+        ``host_r_ready`` of the next clock.
     cpu_w_valid, cpu_w_ready, cpu_w_pages, cpu_w_addr, cpu_w_data, cpu_w_strb
         Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``, which is low without it.
     cpu_r_valid, cpu_r_ready, cpu_r_pages, cpu_r_addr, cpu_r_data
@@ -92,6 +94,7 @@ class RegisterPages(wiring.Component):
     host_r_pages: Any
     host_r_addr: Any
     host_r_data: Any
+    host_r_next: Any
     cpu_w_valid: Any
     cpu_w_ready: Any
     cpu_w_pages: Any
@@ -133,7 +136,7 @@ class RegisterPages(wiring.Component):
                 f"{master}_r_data": Out(32),
             }
         members |= {f"{name}_aside": Out(1) for name in aside}
-        members |= {"hold": In(1), "host_made": Out(len(host_names))}
+        members |= {"host_r_next": Out(1), "hold": In(1), "host_made": Out(len(host_names))}
         super().__init__(members | {name: Out(csr.PAGE) for name in names})
 
     def elaborate(self, platform: object) -> Module:
@@ -153,12 +156,12 @@ class RegisterPages(wiring.Component):
         for index, name in enumerate(self._names):
             cpu_wants = cpu_valid & getattr(self, f"cpu_{way}_pages")[index]
             host_wants: Any = Const(0)
-            if name in self._host_names:
+            if name in self._host_names and (way == "r" or name not in self._aside):
                 page = getattr(self, f"host_{way}_pages")[self._host_names.index(name)]
-                if way == "r" or name not in self._aside:
-                    host_wants = host_valid & page & share.host_ready
-                    meets.append(page & getattr(self, f"cpu_{way}_pages")[index])
-            self._access(m, name, way, host_wants, cpu_wants & ~self.hold)
+                host_wants = host_valid & page
+                meets.append(page & getattr(self, f"cpu_{way}_pages")[index])
+            host = host_wants & share.host_ready
+            self._access(m, name, way, host, host | (cpu_wants & ~self.hold), host_wants | cpu_wants)
         m.d.comb += [
             share.host_wants.eq(host_valid & any_of(meets)),
             share.cpu_wants.eq(cpu_valid),
@@ -166,13 +169,16 @@ class RegisterPages(wiring.Component):
             getattr(self, f"host_{way}_ready").eq(share.host_ready),
             getattr(self, f"cpu_{way}_ready").eq(share.cpu_ready),
         ]
+        if way == "r":
+            m.d.comb += self.host_r_next.eq(share.host_next)
 
-    def _access(self, m: Any, name: str, way: str, host: Any, cpu: Any) -> None:
+    def _access(self, m: Any, name: str, way: str, host: Any, granted: Any, wanted: Any) -> None:
         """Put what is granted into the stage in front of a page's port: the host's access, or else the CPU's."""
         port = getattr(self, name)
-        m.d.sync += getattr(port, "w_en" if way == "w" else "r_load").eq(host | cpu)
-        # No access, no change: the ports of the pages that only the CPU reaches stay flip-flops of their own.
-        with m.If(host | cpu):
+        m.d.sync += getattr(port, "w_en" if way == "w" else "r_load").eq(granted)
+        # Who is granted comes late; what is there without a grant does no harm. Where nobody asks, nothing changes: the
+        # ports of the pages that only the CPU reaches stay flip-flops of their own.
+        with m.If(wanted):
             for member in ("addr", "data", "strb") if way == "w" else ("addr",):
                 of_host, of_cpu = (getattr(self, f"{master}_{way}_{member}") for master in ("host", "cpu"))
                 m.d.sync += getattr(port, f"{way}_{member}").eq(Mux(host, of_host, of_cpu))

@@ -28,8 +28,9 @@ def check_patience(patience: int) -> int:
 class Share(wiring.Component):
     """Arbiter of one port between the host and the CPU.
 
-    The host has the port whenever it wants it, unless the CPU has been kept waiting for `patience` clocks: then one
-    clock belongs to the CPU.
+    The host has the port whenever it wants it, unless the CPU has been asking for `patience` clocks: then one clock
+    belongs to the CPU. That is so even if the CPU may in the last of them, since it is known without looking at the
+    host; the host then waits a clock for nobody.
 
     Parameters
     ----------
@@ -42,6 +43,8 @@ class Share(wiring.Component):
         The host would use the port in this cycle.
     host_ready : Out(1)
         The host may. A flip-flop.
+    host_next : Out(1)
+        The host may in the next clock. Depends on ``cpu_wants``, ``hold`` and flip-flops only.
     cpu_wants : In(1)
         The CPU would use the port in this cycle, and keeps asking until it may.
     cpu_ready : Out(1)
@@ -59,6 +62,7 @@ class Share(wiring.Component):
 
     host_wants: Any
     host_ready: Any
+    host_next: Any
     cpu_wants: Any
     cpu_ready: Any
     hold: Any
@@ -68,6 +72,7 @@ class Share(wiring.Component):
         super().__init__({
             "host_wants": In(1),
             "host_ready": Out(1),
+            "host_next": Out(1),
             "cpu_wants": In(1),
             "cpu_ready": Out(1),
             "hold": In(1),
@@ -78,14 +83,17 @@ class Share(wiring.Component):
         m: Any = Module()
         turn: Any = Signal()
         waited: Any = Signal(range(self._patience))
-        refused = self.cpu_wants & ~self.cpu_ready
+        enough = waited == self._patience - 1
+        comes: Any = Signal()  # its turn
         m.d.comb += [
+            comes.eq(self.cpu_wants & enough & ~turn & ~self.hold),
+            self.host_next.eq(~comes),
             self.host_ready.eq(~turn),
             self.cpu_ready.eq(self.cpu_wants & ~self.hold & (turn | ~self.host_wants)),
         ]
-        m.d.sync += turn.eq(refused & (waited == self._patience - 1) & ~self.hold)
-        with m.If(~refused):
+        m.d.sync += turn.eq(comes)
+        with m.If(~self.cpu_wants | (turn & ~self.hold)):
             m.d.sync += waited.eq(0)
-        with m.Elif(waited != self._patience - 1):
+        with m.Elif(~enough):
             m.d.sync += waited.eq(waited + 1)
         return m
