@@ -22,18 +22,19 @@ _LONGEST = 1 << 24  # 67 ms at 250 MHz
 class Function(wiring.Component):
     """Resets what is on its way to the host, and says when that is over (PCI Express Base 6.0, section 6.6.2).
 
-    The hard block holds ``in_process`` until ``done``. ``reset`` is high from the first clock of ``in_process`` to the
-    one after its last; should the hard block take it back before everything is quiet, until everything is. ``done``
-    comes two clocks after ``in_process`` or later, after the first clock in which everything is quiet, and falls one
-    clock after ``in_process``. It waits for `timeout` clocks at most: should a stream stand still or an answer be
-    missing for so long, the reset is done all the same. Functions 1 to 3 do not exist: they are done in the next clock.
+    The hard block holds ``in_process`` until ``done``. ``reset`` is high from the second clock of ``in_process`` to the
+    second one after its last; should the hard block take it back before everything is quiet, until everything is.
+    ``done`` comes three clocks after ``in_process`` or later, after the first clock in which everything is quiet, and
+    falls two clocks after ``in_process``. It waits for `timeout` clocks at most: should a stream stand still or an
+    answer be missing for so long, the reset is done all the same. Functions 1 to 3 do not exist: they are done in the
+    next clock.
 
     A function in another state than D0 makes no requests (PCI Express Base 6.0, section 5.3.1).
 
     Parameters
     ----------
     timeout : int
-        Clocks from the first one of ``in_process`` to ``done`` at most, 2 to 2 ** 24.
+        Clocks from the first one of ``reset`` to ``done`` at most, 2 to 2 ** 24.
 
     Attributes
     ----------
@@ -44,9 +45,9 @@ class Function(wiring.Component):
     quiet : In(1)
         Nothing can leave any more, unless it comes anew. Looked at from the second clock of ``reset`` on.
     begins : Out(1)
-        First clock of ``in_process``.
+        The clock after the first one of ``in_process``.
     reset : Out(1)
-        What the host was to be told is to be forgotten, and nothing new is taken for it.
+        What the host was to be told is to be forgotten, and nothing new is taken for it. A flip-flop.
     awake : Out(1)
         The function is in D0.
 
@@ -81,7 +82,7 @@ class Function(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Remember that a reset is under way."""
         m: Any = Module()
-        asked = self.in_process[0]
+        asked: Any = Signal()  # in the clock before
         was_asked: Any = Signal()
         under_way: Any = Signal()  # since the clock before, or longer
         done: Any = Signal()
@@ -91,13 +92,14 @@ class Function(wiring.Component):
         over = under_way & (self.quiet | expired | done)
         m.d.comb += [
             self.begins.eq(asked & ~was_asked),
-            self.reset.eq(asked | under_way),
             self.awake.eq(~self.power_state[1:3].any()),
             self.done.eq(Cat(done, others)),
         ]
         m.d.sync += [
+            asked.eq(self.in_process[0]),
             was_asked.eq(asked),
             under_way.eq(asked | (under_way & ~over)),
+            self.reset.eq(self.in_process[0] | asked | (under_way & ~over)),
             done.eq(asked & (done | over)),
             others.eq(self.in_process[1:]),
             patience.eq(Mux(self.begins, self._timeout - 2, patience - (under_way & ~expired))),

@@ -26,16 +26,16 @@ async def trace(ctx: Any, dut: Function, asked: str, quiet: str) -> list[str]:
 
 
 CASES = {
-    # At once: two clocks.
-    "quiet": ("0111100000", "1111111111", "0100000000", "0111110000", "0001110000"),
-    # The first clock tells nothing: the reset has not had an effect yet.
-    "quiet in the first clock only": ("0111111100", "1100001111", "0100000000", "0111111110", "0000000110"),
+    # At once: three clocks.
+    "quiet": ("0111100000", "1111111111", "0010000000", "0011111000", "0000111000"),
+    # The first clock of the reset tells nothing: it has not had an effect yet.
+    "quiet in the first clock only": ("0111111100", "1110000111", "0010000000", "0011111111", "0000000011"),
     # Told once, it is told until the hard block takes the request back.
-    "noise after it": ("0111111000", "1110100111", "0100000000", "0111111100", "0001111100"),
-    "noise when it is taken back": ("0111111000", "1110111011", "0100000000", "0111111100", "0001111100"),
+    "noise after it": ("0111111000", "1111010011", "0010000000", "0011111110", "0000111110"),
+    "noise when it is taken back": ("0111111000", "1111011101", "0010000000", "0011111110", "0000111110"),
     # Taken back too early: it goes on, and is never told.
-    "taken back": ("0110000000", "0000000110", "0100000000", "0111111100", "0000000000"),
-    "again before it is quiet": ("0110111110", "0000001111", "0100100000", "0111111111", "0000000111"),
+    "taken back": ("0110000000", "0000000011", "0010000000", "0011111110", "0000000000"),
+    "again before it is quiet": ("0110111110", "0000000111", "0010010000", "0011111111", "0000000011"),
 }
 
 
@@ -57,13 +57,13 @@ def test_never_quiet(timeout: int) -> None:
         for _ in range(2):
             asked = "0" + "1" * (timeout + 4) + "0000"
             begins, reset, done = await trace(ctx, dut, asked, "0" * len(asked))
-            assert begins == "01".ljust(len(asked), "0")
-            assert done == "0" * (timeout + 1) + "11111" + "000"
-            assert reset == "0" + "1" * (timeout + 5) + "000"
+            assert begins == "001".ljust(len(asked), "0")
+            assert done == "0" * (timeout + 2) + "11111" + "00"
+            assert reset == "00" + "1" * (timeout + 5) + "00"
         asked = "010".ljust(timeout + 6, "0")
         _, reset, done = await trace(ctx, dut, asked, "0" * len(asked))
         assert done == "0" * len(asked)
-        assert reset == ("0" + "1" * timeout).ljust(len(asked), "0")
+        assert reset == ("00" + "1" * timeout).ljust(len(asked), "0")
 
     run(bench, timeout)
 

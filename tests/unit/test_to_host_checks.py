@@ -304,8 +304,8 @@ def test_a_read_that_has_begun_leaves_in_a_function_level_reset():
     to_host.flr(True)
     to_host.read_ended(access(8, SLVERR))
     with pytest.raises(AssertionError, match="begins in a reset"):
-        to_host.sent(replace(READ, offered=NOW + 3))
-    to_host.sent(replace(READ, offered=NOW + 2))
+        to_host.sent(replace(READ, offered=NOW + 4))
+    to_host.sent(replace(READ, offered=NOW + 3))
     to_host.read_ended(access(12, SLVERR))
     to_host.flr(False)
     to_host.check_empty(merged=0)

@@ -140,7 +140,7 @@ class Scoreboard:
         """
         self.doubts["msix_since_reset"] += self.to_host.flr(begins)
         # From the next clock on; it ends two clocks after the hard block takes its request back (`epbell.function`).
-        self._in_flr.change(cycle() + (1 if begins else 2), begins)
+        self._in_flr.change(cycle() + (2 if begins else 3), begins)
         if begins:
             self.watch.reset("flr")
             self.counts["flrs"] += 1

@@ -274,8 +274,8 @@ class ToHost:
         assert plain == (1, 0, 0, 0), f"a request with fields that it must not have: {request}"
         flags = request.own_requester, request.poisoned, request.discontinued, bool(request.completer)
         assert not any(flags), f"a request with flags that it must not have: {request}"
-        # On the stream in the clock after the first one in which the hard block asks for the reset, or before it.
-        begun = self._flr_since is None or request.offered <= self._flr_since + 2
+        # On the stream in the second clock after the first one in which the hard block asks for the reset, or before.
+        begun = self._flr_since is None or request.offered <= self._flr_since + 3
         assert begun, f"a request that begins in a reset of the function: {request}"
         allowed = self._permissions.request_allowed(request.offered)
         assert allowed, f"a request while the host allows none: {request}"
