@@ -84,13 +84,14 @@ class Intx(wiring.Component):
     told : Out(1)
         INTA as the host knows it by the last message.
     room : Out(6)
-        Pulses for which there is room.
+        Pulses for which there is room; that of one that is done is free in the second clock after.
     full : Out(1)
         There is no room, and there will be some without ``level`` or ``disabled`` changing.
     asserted, deasserted : Out(1)
         A message has gone to the host; `asserted` only if that is sure.
     queued, done, merged : Out(1)
-        A pulse has got a place; one has reached the host, its deassertion is to come; one has been merged.
+        A pulse has got a place; one has reached the host in the clock before, its deassertion is to come; one has been
+        merged.
     idle : Out(1)
         INTA is deasserted, and no answer of the hard block is awaited.
     busy : Out(1)
@@ -146,10 +147,12 @@ class Intx(wiring.Component):
         enters: Any = Signal()  # unless there is a flush
         wanted: Any = Signal()
         moves: Any = Signal()
-        some, all_places = places[0], places[self._pulses - 1]
+        reaches: Any = Signal()  # the host: the oldest pulse, whose place is left in the next clock
+        all_places = places[self._pulses - 1]
+        some = Mux(self.done, places[1], places[0])
         sure = ~doubt & ~self.disabled
         answered = asked & (self.hard.sent | patience.over)
-        merges = some & (self.disabled | all_places)
+        merges = (some & self.disabled) | all_places
         held_up = Mux(self.level, self.hold_level, self.hold_pulse)
         m.d.comb += [
             # A pulse ends as soon as the host has it; the level takes the line over, or keeps it.
@@ -162,7 +165,7 @@ class Intx(wiring.Component):
             self.asserted.eq(answered & line & sure),
             self.deasserted.eq(answered & ~line),
             # Not with the end of the patience: that is in a flush, which forgets the pulses.
-            self.done.eq(asked & self.hard.sent & line & sure & pulsing & some),
+            reaches.eq(asked & self.hard.sent & line & sure & pulsing & some & ~self.flush),
             enters.eq(self.pulse & ~merges),
             self.queued.eq(enters & ~self.flush),
             self.merged.eq(self.pulse & merges & ~self.flush),
@@ -173,6 +176,7 @@ class Intx(wiring.Component):
             asked.eq(moves | (asked & ~answered)),
             line.eq(line ^ moves),
             doubt.eq(asked & ~sure),
+            self.done.eq(reaches),
         ]
         with m.If(answered):
             m.d.sync += [unheard.eq(line & ~sure), self.told.eq(line)]

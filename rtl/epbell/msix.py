@@ -228,6 +228,7 @@ class Msix(wiring.Component):
         self._vector: Any = Signal(11)  # in hand
         self._word: Any = Signal(32)  # of the pending bits, with those of the neighbours of the vector in hand
         self._held: Any = Signal()  # the vector in hand is pending
+        self._one_more, self._one_less = Signal(12), Signal(12)  # than were pending in the clock before
         self._raised: Any = Signal()  # it comes from the queue
         self._waited: Any = Signal(max(LOOK, SEARCH))  # bit n: for more than n clocks for the pending bits
         self._wiped: Any = Signal(range(self._words))
@@ -239,6 +240,7 @@ class Msix(wiring.Component):
             self._last.eq(Mux(self.last < self._vectors, self.last, self._vectors - 1)),
             self._open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master),
             self._waited.eq(Cat(Const(1, 1), self._waited[:-1])),
+            *(self._one_more.eq(self.pending + 1), self._one_less.eq(self.pending - 1)),
             *(getattr(self, event).eq(0) for event in ("sent", "held", "merged")),
         ]
         self._raises(m)
@@ -478,13 +480,13 @@ class Msix(wiring.Component):
     def _hold(self, m: Any) -> None:
         m.d.sync += self._sets.eq(~self._writes)
         with m.If(self._writes):
-            m.d.sync += [self.pending.eq(self.pending + 1), self.held.eq(1)]
+            m.d.sync += [self.pending.eq(self._one_more), self.held.eq(1)]
             self._go(m, _State.IDLE)
 
     def _release(self, m: Any) -> None:
         m.d.sync += self._sets.eq(~self._writes)
         with m.If(self._writes):
-            m.d.sync += [self.pending.eq(self.pending - 1), self._held.eq(0)]
+            m.d.sync += [self.pending.eq(self._one_less), self._held.eq(0)]
             self._go(m, _State.OFFER)
 
     def _offer(self, m: Any) -> None:

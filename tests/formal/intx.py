@@ -54,8 +54,10 @@ class _Line(Bench):
         self.sure = ~(doubt & ~self.changes) & ~self.disabled
         self.heard = self.answered & line & self.sure
         pulsing = Mux(self.changes, checks.past(~self.level & ~self.flush, "no_level_before"), self.for_pulse)
-        self.ends = self.heard & pulsing & (self.waiting != 0)
-        self.merges = self.pulse & ~self.flush & (self.waiting != 0) & (self.disabled | (self.waiting == _PULSES))
+        self.ends = self.heard & pulsing & (self.waiting != 0) & ~self.flush
+        self.left = checks.past(self.ends, "ended_before")  # a place is being left
+        merges = (self.disabled & (self.waiting != 0)) | (self.waiting + self.left == _PULSES)
+        self.merges = self.pulse & ~self.flush & merges
         self.enters = self.pulse & ~self.flush & ~self.merges
         m.d.sync += [
             owed.eq(self.owed & ~self.answered),
@@ -77,9 +79,10 @@ class _Line(Bench):
         signal = self.inside.signal
         checks.invariant("an answer is owed", signal("asked") == self.owed)
         for n in range(_PULSES):
-            checks.invariant("pulses that wait are counted", signal("places")[n] == (self.waiting > n))
-        checks.invariant("so is what is left", self.dut.room == _PULSES - self.waiting)
-        checks.invariant("no more wait than there is room for", self.waiting <= _PULSES)
+            checks.invariant("pulses that wait are counted", signal("places")[n] == (self.waiting + self.left > n))
+        checks.invariant("so is what is left", self.dut.room == _PULSES - self.waiting - self.left)
+        checks.invariant("no more wait than there is room for", self.waiting + self.left <= _PULSES)
+        checks.invariant("a pulse that is done has told the host", ~self.left | (self.line & ~self.owed))
         checks.invariant("the host may not have heard", signal("unheard") == self.unheard)
         checks.invariant("a line that is down was heard", ~self.unheard | self.line | self.owed)
         checks.invariant(
@@ -143,16 +146,18 @@ class _Line(Bench):
                 gone.eq(gone + dut.done),
                 merged.eq(merged + dut.merged),
             ]
-        inside = _PULSES - dut.room
+        inside = _PULSES - dut.room  # with one that is done
         checks.forward("each pulse is told, merged or waits, exactly once", came == (gone + merged + inside)[:_COUNT])
-        checks.backward("pulses of which there is no account have been flushed", dut.room == _PULSES - self.waiting)
+        rest = _PULSES - self.waiting - self.left
+        checks.backward("pulses of which there is no account have been flushed", dut.room == rest)
         checks.forward("a pulse gets a place if there is one", ~self.enters | dut.queued)
         checks.backward("nothing else gets a place", ~dut.queued | self.enters)
         checks.forward("a pulse without a place is merged", ~self.merges | dut.merged)
         checks.backward("nothing else is merged", ~dut.merged | self.merges)
-        checks.forward("a pulse is done when the host has heard it", ~self.ends | dut.done | self.flush)
-        checks.backward("each pulse that is done has an assertion of its own", ~dut.done | (dut.asserted & self.ends))
-        full = (self.waiting == _PULSES) & ~self.level & ~self.disabled
+        checks.forward("a pulse is done in the clock after the host has heard it", ~self.left | dut.done)
+        checks.backward("each pulse that is done has an assertion of its own", ~dut.done | self.left)
+        checks.backward("the host has heard of it", ~self.ends | dut.asserted)
+        full = (self.waiting + self.left == _PULSES) & ~self.level & ~self.disabled
         checks.forward("full when no pulse finds a place, and one will", ~full | dut.full)
         checks.backward("not full otherwise", ~dut.full | full)
         status = ((self.level | (self.waiting != 0)) & ~self.flush) | self.line

@@ -207,6 +207,8 @@ class Account(Bench):
         checks.invariant("while zeroing none is", ~(among(s.WIPE) & self.wiped[0]) | ~self.bits.any())
         number = (self.bits[0] + self.bits[1])[:2]
         checks.invariant("pending ones are counted", dut.pending == Mux(self.ready, number, 0))
+        beside = (dut._one_more == (dut.pending + 1)[:12]) & (dut._one_less == (dut.pending - 1)[:12])
+        checks.invariant("one more and one less are known ahead", among(s.WIPE, s.IDLE, s.OFFER) | beside)
         word = self.inside.signal("word")
         writes = among(s.WIPE, s.HOLD, s.RELEASE)
         checks.invariant("it writes where it has something to write", ~dut._sets | writes)

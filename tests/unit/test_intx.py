@@ -57,10 +57,10 @@ class Host:
         self.merged += ctx.get(dut.merged)
         self.taken += ctx.get(dut.queued)
         assert ctx.get(dut.queued) + ctx.get(dut.merged) == (pulse and not flush)
-        self.done += ctx.get(dut.done)
         if self.level or line:
             assert ctx.get(dut.hard.pending) == 1
         await ctx.tick()
+        self.done += ctx.get(dut.done)
         self.now += 1
 
     async def settle(self, ctx: Any) -> None:

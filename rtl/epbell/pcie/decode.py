@@ -160,12 +160,14 @@ class Decoder(wiring.Component):
         at_page: Any = Signal()
         write = self._held("write", m, self.valid & segment.write)
         several = self._held("several", m, segment.count > 1)
-        long = self._held("long", m, segment.header.length > MAX_REGISTER_WRITE)
+        is_long = segment.header.length > MAX_REGISTER_WRITE
+        long = self._held("long", m, is_long)
+        short = self._held("short_write", m, self.valid & segment.write & ~is_long)
         m.d.comb += [
             at_page.eq(pages.any()),
             action.pages.eq(pages),
             action.ram.eq(write & ram),
-            action.page.eq(write & at_page & ~long),
+            action.page.eq(short & at_page),
             action.more.eq(action.page & several),
             action.waits.eq(action.page & ~action.final & (self._lanes < MAX_REGISTER_WRITE)),
             action.begins.eq(action.page & action.bytes[0] & ~action.waits),
