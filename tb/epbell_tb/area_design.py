@@ -40,11 +40,14 @@ class Design:
         The module and all below it.
     verilog : str
         The module around it, and memories.
+    fanned : int
+        Fewest flip-flops that have a clock enable.
     """
 
     module: str
     rtlil: str
     verilog: str
+    fanned: int = 1
 
     @property
     def digest(self) -> str:
@@ -66,7 +69,7 @@ def convert(target: Target) -> Design:
         If a parameter of the component is out of range.
     """
     text, memories = export.to_rtlil(target.recipe(), target.module)
-    return Design(target.module, text, memories + wrapper(text, target.module))
+    return Design(target.module, text, memories + wrapper(text, target.module), target.fanned)
 
 
 def wrapper(rtlil: str, module: str) -> str:
@@ -120,19 +123,27 @@ def wrapper(rtlil: str, module: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def synthesis_script(module: str) -> str:
+def synthesis_script(module: str, fanned: int = 1) -> str:
     """Return what Yosys does with the files of a `Design`: ``cells.json`` of the module alone, ``netlist.json`` of all.
+
+    Parameters
+    ----------
+    module, fanned : str, int
+        As those of `Design`.
 
     Nothing is optimized across the ports of the module, since nobody knows what is beyond them; its own hierarchy is
     dissolved. In front of that the part ``blocks``, an endpoint's registers, is mapped for itself: ABC9 takes 100,000
     inputs of flip-flops and memories at a time, and ends without a word if there are more.
+
+    `fanned` is no option of ``synth_ecp5``: where it is more than 1 its steps are run one after the other, with two of
+    them put in other words. ABC9 then counts with 1 ns for a wire, which is what it takes in a large module.
     """
     return f"""\
 read_rtlil design.il
 read_verilog -sv design.sv
 chformal -remove
 setattr -mod -set keep_hierarchy 1 {module} {module}.blocks
-synth_ecp5 -abc9 -nowidelut -top {TOP}
+{_mapping(fanned)}
 setattr -mod -unset keep_hierarchy {module}.blocks
 flatten
 tee -q -o cells.json stat -json
@@ -140,6 +151,23 @@ setattr -mod -unset keep_hierarchy {module}
 flatten
 write_json netlist.json
 """
+
+
+def _mapping(fanned: int) -> str:
+    synth = f"synth_ecp5 -abc9 -nowidelut -top {TOP}"
+    if fanned == 1:
+        return synth
+    plain = "-cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r"
+    enabled = "-cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r"
+    return f"""\
+{synth} -run begin:map_ffs
+dfflegalize -mince {fanned} -minsrst {2 * fanned - 1} {plain} {enabled}
+opt_clean
+{synth} -run map_ffs:map_luts
+techmap -map +/lattice/latches_map.v
+abc9 -maxlut 4 -W 1000
+clean
+{synth} -run map_cells:"""
 
 
 def _ports(rtlil: str, module: str) -> list[tuple[str, str, int]]:

@@ -148,7 +148,7 @@ def measure(
     folder.mkdir(parents=True, exist_ok=True)
     key = {
         "design": design.digest,
-        "script": synthesis_script(design.module),
+        "script": synthesis_script(design.module, design.fanned),
         "routing": [*ROUTING, REROUTED],
         "registers": "of block RAMs folded",
         **versions(tools),
@@ -189,7 +189,7 @@ def _kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _synthesize(design: Design, tools: Tools, folder: Path) -> Netlist:
     design.write(folder)
-    (folder / "script.ys").write_text(synthesis_script(design.module), encoding="utf-8")
+    (folder / "script.ys").write_text(synthesis_script(design.module, design.fanned), encoding="utf-8")
     seconds = _run(tools, ["yosys", "-q", "-s", "script.ys"], folder, "yosys.log")
     modules = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["modules"]
     folded = fold_file(folder / "netlist.json")

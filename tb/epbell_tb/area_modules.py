@@ -12,6 +12,11 @@ _RAM = 64 << 10
 """Bytes of RAM behind the BARs of a measured endpoint: the 2 MiB that it has otherwise are five times what is in the
 FPGA. How much there is makes no difference to the logic but some bits of addresses."""
 
+_FANNED = 9
+"""Flip-flops for which a clock enable is worth keeping in an endpoint. It has a thousand enables, most of them those of
+a byte of a register or fewer bits. Flip-flops of different enables cannot share a slice: to see to that, nextpnr tears
+apart what its placer has put together."""
+
 
 @dataclass(frozen=True)
 class Goal:
@@ -35,12 +40,15 @@ class Target:
         Configuration, where it is not the exported one.
     goal : Goal or None
         What it has to reach.
+    fanned : int
+        Fewest flip-flops that have a clock enable; fewer of one enable have a LUT each that holds what they have.
     """
 
     name: str
     recipe: Recipe
     note: str = ""
     goal: Goal | None = None
+    fanned: int = 1
 
     @property
     def module(self) -> str:
@@ -61,7 +69,7 @@ def _targets() -> dict[str, Target]:
         assert isinstance(recipe, Recipe), name
         if "ram_size" not in recipe.parameters and recipe.factory.endswith(":Endpoint"):
             sized = replace(recipe, parameters={**recipe.parameters, "ram_size": _RAM})
-            targets.append(Target(name, sized, f"{_RAM >> 10} KiB of RAM, 6 windows"))
+            targets.append(Target(name, sized, f"{_RAM >> 10} KiB of RAM, 6 windows", fanned=_FANNED))
         else:
             targets.append(Target(name, recipe))
         if name == "epbell_edma":

@@ -114,6 +114,7 @@ def test_configurations():
     assert TARGETS["epbell_edma"].recipe == export.MODULES["epbell_edma"]
     assert TARGETS["epbell_endpoint_usp256"].recipe.parameters == {"width": 256, "ram_size": 64 << 10}
     assert "64 KiB" in TARGETS["epbell_endpoint_usp256"].note
+    assert {name for name, one in TARGETS.items() if one.fanned > 1} == {n for n in TARGETS if "endpoint" in n}
 
 
 def test_every_port_but_a_clock_has_a_flip_flop_of_its_clock():
@@ -353,6 +354,36 @@ def test_a_counter_for_real(tmp_path):
     assert found.median.path[0].split()[1] == "clk-to-q:"
     assert found.netlist.seconds > 0.1
 
+
+@pytest.mark.skipif(not TOOLS.folder.is_dir(), reason="Yosys and nextpnr are not installed; `make area` installs them")
+@pytest.mark.parametrize(("fanned", "luts"), [(1, 0), (8, 0), (9, 8), (10, 17)])
+def test_clock_enables_for_real(tmp_path, fanned, luts):
+    """Of 8 and of 9 flip-flops: a LUT for each flip-flop if there are fewer than those that are worth an enable."""
+    made = area_design.Design("held", RTLIL_HELD, area_design.wrapper(RTLIL_HELD, "held"), fanned)
+    made.write(tmp_path)
+    (tmp_path / "script.ys").write_text(area_design.synthesis_script("held", fanned))
+    TOOLS.run([TOOLS.program("yosys"), "-q", "-s", "script.ys"], tmp_path, tmp_path / "yosys.log")
+    cells = json.loads((tmp_path / "cells.json").read_text())["modules"]["\\held"]["num_cells_by_type"]
+    assert (cells["TRELLIS_FF"], cells.get("LUT4", 0)) == (17, luts)
+
+
+RTLIL_HELD = "module \\held\n  wire width 1 input 0  \\clk\n"
+for number, (name, width) in enumerate((("few", 8), ("many", 9))):
+    RTLIL_HELD += f"""\
+  wire width 1 input {3 * number + 1}  \\{name}_enable
+  wire width {width} input {3 * number + 2}  \\{name}_given
+  wire width {width} output {3 * number + 3}  \\{name}_held
+  cell $dffe \\{name}_flops
+    parameter \\WIDTH {width}
+    parameter \\CLK_POLARITY 1
+    parameter \\EN_POLARITY 1
+    connect \\CLK \\clk
+    connect \\EN \\{name}_enable
+    connect \\D \\{name}_given
+    connect \\Q \\{name}_held
+  end
+"""
+RTLIL_HELD += "end\n"
 
 RTLIL_COUNTER = """\
 module \\counter
