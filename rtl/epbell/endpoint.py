@@ -35,6 +35,7 @@ from epbell.pcie.outstanding import DEFAULT_TIMEOUT
 from epbell.pcie.queue import Credits, Queue, check_places
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
+from epbell.pcie.skid import Skid
 from epbell.pcie.target import EVENTS, Target
 from epbell.peripherals import Peripherals, edma_ports
 from epbell.ram import Ram
@@ -220,6 +221,7 @@ class Endpoint(wiring.Component):
         self._credits = Credits(reads)
         self._reader = ReadEngine(lanes, len(self._target.read.either.fetch.origin), len(host_pages))
         self._sender = CompletionSender(width)
+        self._skid = Skid(usp.CompleterCompletion(width))
         self._ram = Ram(lanes, ram_size, patience=patience)
         self._pages = RegisterPages(_PAGES, self._host_names, aside=self._aside, patience=patience)
         self._cpu = CpuPort(
@@ -258,12 +260,13 @@ class Endpoint(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Join the blocks."""
         m: Any = Module()
-        for name in ("parser", "inbound", "target", "express", "queue", "credits", "reader", "sender"):
+        for name in ("parser", "inbound", "target", "express", "queue", "credits", "reader", "sender", "skid"):
             m.submodules[name] = getattr(self, f"_{name}")
         for name in ("ram", "ram_share", "pages", "cpu", "blocks", "outbound", "interrupts", "config", "function"):
             m.submodules[name] = getattr(self, f"_{name}")
         wiring.connect(m, wiring.flipped(self.s_axis_cq), self._parser.cq)
-        wiring.connect(m, wiring.flipped(self.m_axis_cc), self._sender.cc)
+        wiring.connect(m, self._skid.i, self._sender.cc)
+        wiring.connect(m, wiring.flipped(self.m_axis_cc), self._skid.o)
         wiring.connect(m, wiring.flipped(self.m_axis_rq), self._outbound.rq)
         wiring.connect(m, wiring.flipped(self.s_axis_rc), self._outbound.rc)
         wiring.connect(m, wiring.flipped(self.cpu_axil), self._cpu.axil)
@@ -424,7 +427,7 @@ class Endpoint(wiring.Component):
         """Connect what the hard block says of the function's state."""
         function, blocks = self._function, self._blocks
         idle = self._parser.idle & self._target.idle & self._reader.idle
-        answered = idle & ~self._queue.o_valid & self._sender.empty
+        answered = idle & ~self._queue.o_valid & self._sender.empty & ~self._skid.holds
         settled: Any = Signal()  # in the clock before
         m.d.sync += settled.eq(self._outbound.quiet & answered)
         m.d.comb += [

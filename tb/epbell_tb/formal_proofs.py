@@ -44,6 +44,7 @@ BLOCKS = (
     "reads",
     "starts",
     "completion",
+    "skid",
     "cdc",
     "cdc_channel",
     "cdc_mur",
