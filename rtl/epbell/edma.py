@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import axil, csr
+from epbell.csr_register import any_of
 from epbell.dma_channels import connect_pulses, pulse_ports
 from epbell.edma_doorbell import DoorbellRegisters
 from epbell.edma_registers import EdmaRegisters
@@ -38,6 +39,7 @@ LEGACY_BASE = 0x970
 """Where the legacy map is in the controller's register page, unless the shape says otherwise."""
 
 _PAGE = 0x1_0000
+_HALF = 9  # bits of a byte address within the page that are compared by themselves
 _DIRECTIONS = ("WRITE", "READ")
 
 
@@ -233,21 +235,27 @@ class Edma(wiring.Component):
             self.merged.eq(Mux(rings == 0, 0, rings - 1 + left)),
             self.delivered.eq(latch & clear),
         ]
-        decoded = m.d.sync if self._registered else m.d.comb
-        decoded += [
-            by_bus.eq(self._written(self.shape.doorbells)),
-            clear.eq(self._written(self.shape.words("INT_CLEAR"))),
+        m.d.comb += [
+            by_bus.eq(self._written(m, "rings", self.shape.doorbells)),
+            clear.eq(self._written(m, "clears", self.shape.words("INT_CLEAR"))),
         ]
         # Set wins: a ring in the clock of the acknowledge is one that no handler has seen.
         m.d.sync += latch.eq(left | rings.any())
         return latch
 
-    def _written(self, words: tuple[int, ...]) -> Any:
-        """Whether any byte of one of these words is being written at the port in this clock."""
-        here: Any = Const(0)
+    def _written(self, m: Any, name: str, words: tuple[int, ...]) -> Any:
+        """Whether any byte of one of these words is written; registered, in two halves that are joined behind them."""
+        address, writes = self.bus.w_addr, self.bus.w_en & self.bus.w_strb.any()
+        decoded = m.d.sync if self._registered else m.d.comb
+        written: list[Any] = []
         for word in words:
-            here |= self.bus.w_addr[2:] == word >> 2
-        return here & self.bus.w_en & self.bus.w_strb.any()
+            low, high = (Signal(name=f"{name}_{part}_{word:x}") for part in ("low", "high"))
+            decoded += [
+                low.eq((address[2:_HALF] == (word & (1 << _HALF) - 1) >> 2) & writes),
+                high.eq(address[_HALF:] == word >> _HALF),
+            ]
+            written.append(low & high)
+        return any_of(written)
 
 
 class EdmaAxil(wiring.Component):

@@ -8,7 +8,7 @@ docs/endpoint.md has the whole story.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Assert, Cat, Module, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -345,20 +345,28 @@ class Endpoint(wiring.Component):
         """Connect host and CPU to the RAM and the register pages."""
         target, reader, cpu, ram, pages = self._target, self._reader, self._cpu, self._ram, self._pages
         share = self._ram_share
-        _drive(m, ram, "host_w_", target, "ram_", "valid", "addr", "data", "strb", back="ready")
+        _drive(m, ram, "host_w_", target, "ram_", "addr", "data", "strb")
         _drive(m, ram, "host_r_", reader, "ram_", "addr")
         _drive(m, share, "cpu_w_", cpu, "w_", "data", "strb")
         _drive(m, ram, "cpu_w_", share, "w_", "data", "strb")
-        _drive(m, pages, "host_w_", target, "bus_", "valid", "pages", "addr", "data", "strb", back="ready")
+        _drive(m, pages, "host_w_", target, "bus_", "valid", "addr", "data", "strb")
         _drive(m, pages, "host_r_", reader, "bus_", "pages", "addr")
         _drive(m, pages, "cpu_w_", cpu, "w_", "data", "strb")
-        # One flip-flop that says "go on" to the read engine: it waits for either where it is the CPU's turn at one.
-        free: Any = Signal(init=1)
-        m.d.sync += free.eq(ram.host_r_next & pages.host_r_next)
+        # For each way one flip-flop that says "go on", to RAM and pages alike: where it is the CPU's turn at either of
+        # them, the host waits for both. Pages beside whose ports its writes go are of no account.
+        w_free, r_free = (Signal(init=1, name=f"{way}_free") for way in ("w", "r"))
+        aside: Any = Cat(Const(int(name in self._aside), 1) for name in self._host_names)
+        m.d.sync += [
+            w_free.eq(ram.host_w_next & pages.host_w_next),
+            r_free.eq(ram.host_r_next & pages.host_r_next),
+        ]
         m.d.comb += [
-            *(ready.eq(free) for ready in (reader.ram_ready, reader.bus_ready)),
-            ram.host_r_valid.eq(reader.ram_valid & free),
-            pages.host_r_valid.eq(reader.bus_valid & free),
+            *(ready.eq(w_free) for ready in (target.ram_ready, target.bus_ready)),
+            *(ready.eq(r_free) for ready in (reader.ram_ready, reader.bus_ready)),
+            ram.host_w_valid.eq(target.ram_valid & w_free),
+            ram.host_r_valid.eq(reader.ram_valid & r_free),
+            pages.host_w_pages.eq(target.bus_pages & (aside | w_free.replicate(len(aside)))),
+            pages.host_r_valid.eq(reader.bus_valid & r_free),
             reader.bus_data.eq(pages.host_r_data),
             cpu.r_ram_data.eq(ram.r_data[0]),
             cpu.r_page_data.eq(pages.cpu_r_data),

@@ -184,10 +184,11 @@ class Intx(wiring.Component):
             m.d.sync += pulsing.eq(~self.level & ~self.flush)
         with m.Elif(self.flush):
             m.d.sync += pulsing.eq(0)
-        with m.If(enters & ~self.done):
-            m.d.sync += [places.eq(Cat(Const(1, 1), places[:-1])), self.room.eq(self.room - 1)]
-        with m.Elif(self.done & ~enters):
-            m.d.sync += [places.eq(places[1:]), self.room.eq(self.room + 1)]
+        # Both ways first by what is known, a place that is left; whether a pulse enters comes late.
+        entered = Mux(self.done, places, Cat(Const(1, 1), places[:-1]))
+        m.d.sync += places.eq(Mux(enters, entered, Mux(self.done, places[1:], places)))
+        with m.If(enters ^ self.done):
+            m.d.sync += self.room.eq(Mux(self.done, self.room + 1, self.room - 1))
         with m.If(self.flush):
             m.d.sync += [places.eq(0), self.room.eq(self._pulses)]
         return m

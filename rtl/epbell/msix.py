@@ -228,7 +228,8 @@ class Msix(wiring.Component):
         self._vector: Any = Signal(11)  # in hand
         self._word: Any = Signal(32)  # of the pending bits, with those of the neighbours of the vector in hand
         self._held: Any = Signal()  # the vector in hand is pending
-        self._one_more, self._one_less = Signal(12), Signal(12)  # than were pending in the clock before
+        # Than were pending in the clock before; whether any were.
+        self._one_more, self._one_less, self._some_pending = Signal(12), Signal(12), Signal()
         self._raised: Any = Signal()  # it comes from the queue
         self._waited: Any = Signal(max(LOOK, SEARCH))  # bit n: for more than n clocks for the pending bits
         self._wiped: Any = Signal(range(self._words))
@@ -241,6 +242,7 @@ class Msix(wiring.Component):
             self._open.eq(self.set_up & self.enabled & ~self.masked & self.bus_master),
             self._waited.eq(Cat(Const(1, 1), self._waited[:-1])),
             *(self._one_more.eq(self.pending + 1), self._one_less.eq(self.pending - 1)),
+            self._some_pending.eq(self.pending.any()),
             *(getattr(self, event).eq(0) for event in ("sent", "held", "merged")),
         ]
         self._raises(m)
@@ -415,7 +417,7 @@ class Msix(wiring.Component):
                 m.d.sync += self._vector.eq(self._unmasked)
             with m.Default():
                 m.d.sync += self._vector.eq(self._scan)
-                with m.If(self._open & self.pending.any()):
+                with m.If(self._open & self._some_pending):
                     m.d.sync += self._scanning.eq(1)
                     with m.If(~self._scanning):
                         m.d.sync += self._again.eq(0)

@@ -49,8 +49,8 @@ class Ram(wiring.Component):
         on flip-flops only.
     host_r_valid, host_r_ready, host_r_addr
         Read of the host: dword address of lane 0.
-    host_r_next : Out(1)
-        ``host_r_ready`` of the next clock.
+    host_w_next, host_r_next : Out(1)
+        ``host_w_ready`` and ``host_r_ready`` of the next clock.
     cpu_w_valid, cpu_w_ready, cpu_w_addr, cpu_w_data, cpu_w_strb
         Write of the CPU, one dword. Hold ``valid`` until ``ready``.
     cpu_r_valid, cpu_r_ready, cpu_r_addr
@@ -72,6 +72,7 @@ class Ram(wiring.Component):
     host_r_valid: Any
     host_r_ready: Any
     host_r_addr: Any
+    host_w_next: Any
     host_r_next: Any
     cpu_w_valid: Any
     cpu_w_ready: Any
@@ -99,6 +100,7 @@ class Ram(wiring.Component):
             "host_r_valid": In(1),
             "host_r_ready": Out(1),
             "host_r_addr": In(address),
+            "host_w_next": Out(1),
             "host_r_next": Out(1),
             "cpu_w_valid": In(1),
             "cpu_w_ready": Out(1),
@@ -175,6 +177,7 @@ class Ram(wiring.Component):
             share.host_wants.eq(self.host_w_valid),
             share.cpu_wants.eq(self.cpu_w_valid),
             self.host_w_ready.eq(share.host_ready),
+            self.host_w_next.eq(share.host_next),
             self.cpu_w_ready.eq(cpu),
         ]
         address: Any = _later(m, Mux(cpu, self.cpu_w_addr, self.host_w_addr), 1, "w_addr")

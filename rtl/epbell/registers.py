@@ -62,8 +62,8 @@ class RegisterPages(wiring.Component):
     host_r_valid, host_r_ready, host_r_pages, host_r_addr, host_r_data
         Read of the host; ``host_r_ready`` is a flip-flop. ``host_r_data`` is valid :data:`READ_CLOCKS` clocks after the
         handshake, for that clock only.
-    host_r_next : Out(1)
-        ``host_r_ready`` of the next clock.
+    host_w_next, host_r_next : Out(1)
+        ``host_w_ready`` and ``host_r_ready`` of the next clock.
     cpu_w_valid, cpu_w_ready, cpu_w_pages, cpu_w_addr, cpu_w_data, cpu_w_strb
         Write of the CPU, pages one-hot over `names`. Hold ``valid`` until ``ready``, which is low without it.
     cpu_r_valid, cpu_r_ready, cpu_r_pages, cpu_r_addr, cpu_r_data
@@ -94,6 +94,7 @@ class RegisterPages(wiring.Component):
     host_r_pages: Any
     host_r_addr: Any
     host_r_data: Any
+    host_w_next: Any
     host_r_next: Any
     cpu_w_valid: Any
     cpu_w_ready: Any
@@ -136,7 +137,7 @@ class RegisterPages(wiring.Component):
                 f"{master}_r_data": Out(32),
             }
         members |= {f"{name}_aside": Out(1) for name in aside}
-        members |= {"host_r_next": Out(1), "hold": In(1), "host_made": Out(len(host_names))}
+        members |= {"host_w_next": Out(1), "host_r_next": Out(1), "hold": In(1), "host_made": Out(len(host_names))}
         super().__init__(members | {name: Out(csr.PAGE) for name in names})
 
     def elaborate(self, platform: object) -> Module:
@@ -167,10 +168,9 @@ class RegisterPages(wiring.Component):
             share.cpu_wants.eq(cpu_valid),
             share.hold.eq(self.hold),
             getattr(self, f"host_{way}_ready").eq(share.host_ready),
+            getattr(self, f"host_{way}_next").eq(share.host_next),
             getattr(self, f"cpu_{way}_ready").eq(share.cpu_ready),
         ]
-        if way == "r":
-            m.d.comb += self.host_r_next.eq(share.host_next)
 
     def _access(self, m: Any, name: str, way: str, host: Any, granted: Any, wanted: Any) -> None:
         """Put what is granted into the stage in front of a page's port: the host's access, or else the CPU's."""

@@ -208,6 +208,7 @@ class Account(Bench):
         number = (self.bits[0] + self.bits[1])[:2]
         checks.invariant("pending ones are counted", dut.pending == Mux(self.ready, number, 0))
         beside = (dut._one_more == (dut.pending + 1)[:12]) & (dut._one_less == (dut.pending - 1)[:12])
+        beside &= dut._some_pending == dut.pending.any()
         checks.invariant("one more and one less are known ahead", among(s.WIPE, s.IDLE, s.OFFER) | beside)
         word = self.inside.signal("word")
         writes = among(s.WIPE, s.HOLD, s.RELEASE)
@@ -232,8 +233,10 @@ class Account(Bench):
             named = snoop.signal("hits")[n]
             checks.invariant("vector controls are those", ~named | (snoop.signal(f"control{n}") <= 1))
         checks.invariant("those that are named are", dut._snoop.control <= 1)
-        room = unmasked.signal("level") != 4
-        checks.invariant("it is known whether one more is looked at", unmasked.signal("free") == room)
+        level = unmasked.signal("level")
+        checks.invariant("no more are looked at than there is room for", level <= 4)
+        checks.invariant("one waits to be looked at", unmasked.signal("o_valid") == (level != 0))
+        checks.invariant("it is known whether one more is looked at", unmasked.signal("free") == (level != 4))
         for n in range(4):
             checks.invariant("unmasked ones are those", unmasked.word(self.m, "entries", Const(n, 2)).vector <= 1)
         checks.invariant("vectors are those", (among(s.WIPE, s.IDLE, s.PICK) | (vector <= 1)) & (dut._unmasked <= 1))
