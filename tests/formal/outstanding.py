@@ -83,7 +83,8 @@ class _Tags(Bench):
         of = {
             name: inside.signal(f"tags_{name}") for name in ("waiting", "done", "lost", "left", "next", "hit", "begun")
         }
-        taken = of["waiting"] | of["done"] | of["lost"]
+        comes = of["next"] & inside.signal("took").replicate(_TAGS)  # a tag that is about to be waiting
+        taken = of["waiting"] | of["done"] | of["lost"] | comes
         begins, begun = inside.signal("begins"), inside.signal("begun")
         looked, free = inside.signal("looked"), inside.signal("free")
         checks.invariant("one is next", (of["next"] == 1) | (of["next"] == 2))
@@ -94,14 +95,18 @@ class _Tags(Bench):
         checks.invariant("what is available is free", ~self.dut.available | ~(taken & of["next"]).any())
         checks.invariant("what was found free is", ~(looked & free) | ~(taken & of["next"]).any())
         checks.invariant("it is looked at only while none is there", ~looked | ~self.dut.available)
+        checks.invariant("one that comes was free", ~(comes & (of["waiting"] | of["done"] | of["lost"])).any())
+        checks.invariant("while one comes none is available", ~comes.any() | ~(looked | self.dut.available))
         closed = flushed.any() | ending
         checks.invariant("no room between a reset and its end", ~(self.dut.ready & ~flushed[0]) | ~closed)
         for tag in range(_TAGS):
-            held = of["waiting"][tag] | of["lost"][tag]
+            held = of["waiting"][tag] | of["lost"][tag] | comes[tag]
             checks.invariant("a request has its tag", ~(asked[tag] & ~dropped[tag]) | held & ~of["hit"][tag])
             checks.invariant(
                 "what waits and has not ended is asked for", ~of["waiting"][tag] | asked[tag] | of["hit"][tag]
             )
+            fresh = asked[tag] & ~began[tag] & ~of["hit"][tag]
+            checks.invariant("what comes has just been asked for", ~comes[tag] | fresh)
             checks.invariant("what ends has begun", ~of["hit"][tag] | began[tag])
             checks.invariant("in a reset nothing may begin", ~(closed & asked[tag]) | dropped[tag] | began[tag])
             known = of["left"][tag] | of["begun"][tag] | (begins & (begun == tag))

@@ -164,11 +164,13 @@ class Outstanding(wiring.Component):
         self._gives_up: Any = Signal()  # the oldest read is given up in this clock, unless it is done
         self._closes: Any = Signal()  # the read in `oldest` was answered in the clock before
         takes: Any = Signal()
+        took: Any = Signal()  # in the clock before; the tag learns of it now
+        m.d.sync += took.eq(takes)
         entry = self._queue(m, takes)
-        self._pick(m, takes)
+        self._pick(m, takes, took)
         self._answer(m, entry)
         self._file(m)
-        self._step(m, takes)
+        self._step(m, took)
         return m
 
     def _queue(self, m: Any, takes: Any) -> Any:
@@ -227,17 +229,17 @@ class Outstanding(wiring.Component):
         m.d.sync += Assert(~self.valid | self.ready, "a read of the CPU is taken without room for it")
         return oldest
 
-    def _pick(self, m: Any, takes: Any) -> None:
+    def _pick(self, m: Any, takes: Any, took: Any) -> None:
         """Walk round the tags, and stay at one that is free until it is taken."""
         of, number = self._of, self.tag
         looked: Any = Signal()  # at it, in the clock before
         free: Any = Signal()
         taken = of["waiting"] | of["done"] | of["lost"]
         goes_on: Any = Signal()
-        m.d.comb += goes_on.eq(takes | (looked & ~free & ~self.available))
+        m.d.comb += goes_on.eq(took | (looked & ~free & ~self.available))
         m.d.sync += [
             free.eq(~(taken & of["next"]).any()),
-            looked.eq(~looked & ~self.available),
+            looked.eq(~looked & ~self.available & ~took),
             self.available.eq((self.available & ~takes) | (looked & free)),
         ]
         with m.If(goes_on):
@@ -245,7 +247,7 @@ class Outstanding(wiring.Component):
         # It is known that the next one is available two clocks after it is the next at the soonest.
         m.d.sync += number.eq(any_of([Mux(bit, Const(tag, len(number)), 0) for tag, bit in enumerate(of["next"])]))
 
-    def _step(self, m: Any, takes: Any) -> None:
+    def _step(self, m: Any, took: Any) -> None:
         """Take each tag from state to state."""
         begins: Any = Signal()
         begun: Any = Signal(8)
@@ -253,7 +255,7 @@ class Outstanding(wiring.Component):
         m.d.sync += [begins.eq(self.begins), begun.eq(self.begun)]
         for tag in range(self._tags):
             waiting, done, lost, left, hit = (of[name][tag] for name in ("waiting", "done", "lost", "left", "hit"))
-            taken = takes & of["next"][tag]
+            taken = took & of["next"][tag]
             gives_up = self._gives_up & of["oldest"][tag]
             loses = gives_up & waiting & ~hit & (left | ~self._ends)
             m.d.sync += [
