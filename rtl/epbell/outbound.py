@@ -354,7 +354,7 @@ class Outbound(wiring.Component):
         """Keep the cause of the last failure; that of a read is known in the clock in which its answer appears."""
         outstanding = self._reads
         read_failed: Any = Signal()
-        m.d.comb += read_failed.eq(outstanding.d_fresh & (outstanding.d_cause != Cause.NONE))
+        m.d.comb += read_failed.eq(outstanding.d_fresh & outstanding.d_failed)
         m.d.sync += self.failed.eq(write_failed + read_failed)
         with m.If(read_failed):
             m.d.sync += [self.cause.eq(outstanding.d_cause), self.cause_address.eq(outstanding.d_address)]

@@ -61,6 +61,8 @@ class Model:
         self.free = set(range(self.tags))
         self._pending = 0
         self._ending = self._late = self._was_done = self._looked = self._was_free = self._stranded = False
+        self._sent = False  # the tag has been taken in the clock before
+        self._coming: set[int] = set()  # that tag; it waits from the next clock on
         self._closing: int | None = None  # tag whose data have been handed over
         self._packet: Packet | None = None
         self._beginning: deque[int | None] = deque([None, None])
@@ -92,27 +94,30 @@ class Model:
         if begun is not None:
             self.begun.add(begun)
         self._beginning.append(self.queued.popleft() if begins else None)
+        self.waiting |= self._coming
+        self._coming.clear()
         self._take(read)
         if flush:
             self.queued.clear()
         self.free |= freed
-        self.available, self.number, self._looked, self._was_free = walk
+        self.available, self.number, self._looked, self._was_free, self._sent = walk
         self.ready, self._pending, self._stranded, self._packet = ready, pending, stranded, packet
         self._ending = flushed or (self._ending and open_reads)
         self._flushes.pop()
         self._flushes.appendleft(flush)
         self.clock += 1
 
-    def _walk(self, read: tuple[int, int] | None) -> tuple[bool, int, bool, bool]:
-        """Two clocks for each tag, then it stays until the tag is taken."""
+    def _walk(self, read: tuple[int, int] | None) -> tuple[bool, int, bool, bool, bool]:
+        """Two clocks for each tag, then it stays until the clock after the tag has been taken."""
         sent = read is not None and self.sends(read[1])
         found = self._looked and self._was_free
-        goes_on = sent or (self._looked and not self._was_free and not self.available)
+        goes_on = self._sent or (self._looked and not self._was_free and not self.available)
         return (
             (self.available and not sent) or found,
             (self.number + goes_on) % self.tags,
-            not self._looked and not self.available,
+            not self._looked and not self.available and not self._sent,
             self.number in self.free,
+            sent,
         )
 
     def _tags(self, ends: bool, flushed: bool) -> set[int]:
@@ -198,7 +203,7 @@ class Model:
         self.order.append(Read(self.number, refusal, address & ~3, self.clock))
         if sent:
             self.free.remove(self.number)
-            self.waiting.add(self.number)
+            self._coming.add(self.number)
             self.begun.discard(self.number)
             self.queued.append(self.number)
 

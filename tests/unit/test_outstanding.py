@@ -30,7 +30,7 @@ def test_lock_step(reads: int, tags: int, timeout: int) -> None:
         return Packet(tag, int(rng.random() < 0.9), told, cause, rng.getrandbits(32))
 
     async def bench(b: Bench) -> None:
-        for phase in range(90):
+        for phase in range(180):
             silent = (0, 0, 0, 1, 2, 2)[phase % 6]
             read_share, ready_share = rng.random(), rng.choice((0.1, 0.7, 1.0))
             if silent > 1:  # until all tags are lost
@@ -129,10 +129,10 @@ def test_a_refused_read_is_answered_in_its_turn() -> None:
     simulate(bench)
 
 
-def test_reads_follow_each_other_every_four_clocks() -> None:
+def test_reads_follow_each_other_every_five_clocks() -> None:
     async def bench(b: Bench) -> None:
         taken = [await b.read(4 * n) for n in range(4)]
-        assert [clock - taken[0] for clock in taken] == [0, 4, 8, 12]
+        assert [clock - taken[0] for clock in taken] == [0, 5, 10, 15]
 
     simulate(bench)
 

@@ -194,10 +194,10 @@ class Decoder(wiring.Component):
             m.d.sync += found.eq(value)
         return found
 
-    def _at(self, m: Any, name: str, bits: int, base: int) -> Any:
-        """Return "the address is in what begins at this base, so many bits wide", out of two flip-flops."""
+    def _at(self, m: Any, name: str, bits: int, base: int, here: Any) -> Any:
+        """Return "it is here, and the address in what begins at this base, so many bits wide", out of two flip-flops."""
         lower, upper = (self.local[low:high] == (base & (1 << high) - 1) >> low for low, high in ((bits, 32), (32, 64)))
-        return self._found(f"{name}_lower", m, lower) & self._found(f"{name}_upper", m, upper)
+        return self._found(f"{name}_lower", m, here & lower) & self._found(f"{name}_upper", m, upper)
 
     def _find(self, m: Any) -> tuple[Any, Any]:
         """Find the RAM, or which page (one-hot); neither when no window claims the request.
@@ -209,10 +209,9 @@ class Decoder(wiring.Component):
         here: Any = self.claimed & self.fits & ~function[known:].any() & (function[:known] < self._functions)
         ram: Any = Signal()
         pages: Any = Signal(len(self._pages))
-        claimed = self._found("claimed", m, here)
-        m.d.comb += ram.eq(claimed & self._at(m, "ram", self._ram_bits, self._ram_base))
+        m.d.comb += ram.eq(self._at(m, "ram", self._ram_bits, self._ram_base, here))
         for index, page in enumerate(self._pages):
-            at = claimed & self._at(m, f"page{index}", PAGE_BITS, page.base)
+            at = self._at(m, f"page{index}", PAGE_BITS, page.base, here)
             if page.words is not None:
                 word = any_of([local[2:PAGE_BITS] == word >> 2 for word in page.words])
                 at &= self._found(f"page{index}_word", m, segment.single & word)

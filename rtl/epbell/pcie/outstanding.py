@@ -49,7 +49,7 @@ class _State(enum.Enum):
 class Outstanding(wiring.Component):
     """Hands out tags, collects completions, and gives the answers in the order in which the reads were taken.
 
-    The tags are handed out in rotation, one in four clocks at most. From a completion to ``d_valid``: 4 clocks,
+    The tags are handed out in rotation, one in five clocks at most. From a completion to ``d_valid``: 4 clocks,
     if the read is the oldest one; from a read that is refused: 5 clocks, likewise; answers follow each other every four
     clocks at most. A read without a completion is given up ``timeout + 2`` clocks after it was taken, not before its
     turn: the fourth clock from when it became the oldest, or the clock after the one in which the answer before was
@@ -89,6 +89,8 @@ class Outstanding(wiring.Component):
         A packet of the RC stream.
     d_valid, d_ready, d_data, d_cause : Out(1), In(1), Out(32), Out(Cause)
         Answers, in order. The data is zero when the cause is not ``NONE``.
+    d_failed : Out(1)
+        The cause is not ``NONE``.
     d_address : Out(32)
         Local address of the read.
     d_fresh : Out(1)
@@ -117,6 +119,7 @@ class Outstanding(wiring.Component):
     d_ready: Any
     d_data: Any
     d_cause: Any
+    d_failed: Any
     d_address: Any
     d_fresh: Any
     unexpected: Any
@@ -145,6 +148,7 @@ class Outstanding(wiring.Component):
             "d_ready": In(1),
             "d_data": Out(32),
             "d_cause": Out(Cause),
+            "d_failed": Out(1),
             "d_address": Out(32),
             "d_fresh": Out(1),
             "unexpected": Out(1),
@@ -298,6 +302,7 @@ class Outstanding(wiring.Component):
             m.d.sync += [
                 self.d_data.eq(found.data.data & done.replicate(32)),
                 self.d_cause.eq(Mux(refused, oldest.refusal, Mux(done, found.data.cause, Cause.TIMEOUT))),
+                self.d_failed.eq(refused | ~done | (found.data.cause != Cause.NONE)),
                 self.d_address[2:].eq(oldest.address),
             ]
         with m.Switch(state):
