@@ -361,7 +361,7 @@ class Endpoint(wiring.Component):
             r_free.eq(ram.host_r_next & pages.host_r_next),
         ]
         m.d.comb += [
-            *(ready.eq(w_free) for ready in (target.ram_ready, target.bus_ready)),
+            target.ready.eq(w_free),
             *(ready.eq(r_free) for ready in (reader.ram_ready, reader.bus_ready)),
             ram.host_w_valid.eq(target.ram_valid & w_free),
             ram.host_r_valid.eq(reader.ram_valid & r_free),

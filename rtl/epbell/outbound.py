@@ -309,6 +309,7 @@ class Outbound(wiring.Component):
         wiring.connect(m, wiring.flipped(self.rq), sender.rq)
         windows, interrupt = self._windows, self._interrupt
         request: Any = Signal(REQUEST)
+        settled: Any = Signal(init=1)  # nothing has been taken in the clock before, beside `entered`, which goes far
         complete: Any = Signal()  # it is, and it may enter the queue
         first: Any = Signal(REQUEST)  # of the queue
         distance: Any = Signal(64 - GRANULE_BITS)  # from the local address, in pages; of an interrupt, from 0
@@ -316,11 +317,11 @@ class Outbound(wiring.Component):
         begins: Any = Signal()
         m.d.sync += [
             complete.eq(self.entered & ~self._flush),
-            self.entered.eq(sends),
+            *(self.entered.eq(sends), settled.eq(~sends)),
             self.left.eq(self.rq.tvalid & self.rq.tready & self.rq.tlast),
             self.leaving.eq(self.rq.tvalid),
         ]
-        with m.If(~self._add):  # before the door whatever is there
+        with m.If(settled):  # before the door whatever is there
             m.d.sync += [
                 request.write.eq(~self._read),
                 request.address[:GRANULE_BITS].eq(Mux(interrupt, self.i_address, self._address)[:GRANULE_BITS]),
@@ -332,7 +333,7 @@ class Outbound(wiring.Component):
                 request.ecrc.eq(windows.ecrc & ~interrupt),
                 distance.eq(Mux(interrupt, self.i_address[GRANULE_BITS:], windows.shift)),
             ]
-        with m.If(self._add):
+        with m.Else():
             m.d.sync += request.address[GRANULE_BITS:].eq(distance + self._address[GRANULE_BITS:])
         m.d.comb += [
             queue.i_valid.eq(complete),

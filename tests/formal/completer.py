@@ -162,7 +162,7 @@ class Front(WayIn):
         over = now.there & now.ended
         checks.cover("a read waits for its place", asks & ~self.read_ready)
         checks.cover("a malformed packet", target.malformed & checks.past(now.kind == WRITE, "was_write"))
-        checks.cover("a doorbell of a sound write", target.bus_valid & self.bus_ready & over)
+        checks.cover("a doorbell of a sound write", target.bus_valid & self.ready & over)
 
     def _reports(self, m: Any, checks: Checks, now: Any, read: Any) -> None:
         """State what is reported of the packet that has left, in the clock after."""

@@ -45,6 +45,7 @@ class _Skid(Bench):
             m.d.sync += beat.eq(given)
         kept = Cat(inside.signal(f"{name}_kept") for name in _BEAT)
         checks.invariant("a beat is kept when one is owed", dut.holds == owed)
+        checks.invariant("or there is a place", inside.signal("free") == ~owed)
         checks.invariant("it is that one", ~owed | (kept == beat))
         checks.backward("no beat is taken while one is owed", ~(comes & owed))
         checks.forward("without one, each beat is taken", owed | dut.i.tready)

@@ -45,7 +45,7 @@ class WayIn(Bench):
         self.lanes = width // 32
         members: dict[str, Any] = {
             "tdata": width, "tkeep": self.lanes, "tuser": 88, "tlast": 1, "tvalid": 1,
-            "claimed": 1, "fits": 1, "local": 64, "max_payload": 2, "ram_ready": 1, "bus_ready": 1, "read_ready": 1,
+            "claimed": 1, "fits": 1, "local": 64, "max_payload": 2, "ready": 1, "read_ready": 1,
         }  # fmt: skip
         super().__init__({name: In(size) for name, size in members.items()})
         self.raw = data.StructLayout({"came": 1, "data": width, "keep": self.lanes, "user": 88, "last": 1})
@@ -80,7 +80,7 @@ class WayIn(Bench):
         self.parser, self.target = parser, target
         for name in ("tdata", "tkeep", "tuser", "tlast", "tvalid"):
             m.d.comb += getattr(parser.cq, name).eq(getattr(self, name))
-        for name in ("claimed", "fits", "local", "max_payload", "ram_ready", "bus_ready", "read_ready"):
+        for name in ("claimed", "fits", "local", "max_payload", "ready", "read_ready"):
             m.d.comb += getattr(target, name).eq(getattr(self, name))
         m.d.comb += [
             target.valid.eq(parser.valid),
@@ -463,8 +463,8 @@ class WayIn(Bench):
         checks.invariant("it knows whether there is a place", backlog.signal("free") == (level != len(places)))
         under_way = sum((step.came for step in self.steps), self.decoder_valid)
         room = self.parser.cq.tready + self.target.room
-        side_b = self.target.bus_valid & self.target.bus_pages[0]
-        checks.invariant("what may have to wait is for side B", target.signal("shared") == side_b)
+        ports = self.target.ram_valid | (self.target.bus_valid & self.target.bus_pages[0])
+        checks.invariant("what may have to wait is for the RAM or side B", target.signal("shared") == ports)
         checks.invariant("there is a place for each beat under way", level + under_way + room <= len(places))
         held: Any = self._as_value(target.signal("held"))
         self.now = data.View(decoder.action.shape(), held[: decoder.action.shape().size])

@@ -186,9 +186,9 @@ class _Writes(WayIn):
         due, steps, leaves = Signal(name="due"), Signal(name="steps"), Signal(name="leaves")
         m.d.comb += [
             due.eq(page & may_go & ~badly & (strobe != 0)),
-            steps.eq(page & may_go & ~badly & ((strobe == 0) | spec.edma | self.bus_ready)),
+            steps.eq(page & may_go & ~badly & ((strobe == 0) | spec.edma | self.ready)),
             leaves.eq(
-                Mux(page, badly | (steps & (lane + 1 == now.count)), Mux(ram, self.ram_ready, 1))
+                Mux(page, badly | (steps & (lane + 1 == now.count)), Mux(ram, self.ready, 1))
                 & (~target.read_valid | self.read_ready)
             ),
         ]
@@ -224,7 +224,7 @@ class _Writes(WayIn):
         checks.backward("nothing is written before its end has come", ~(target.bus_valid & ~now.ended) | ending & well)
         self._reported(m, checks, now, spec)
         self._inside(checks, account, spec, lane, well, badly)
-        checks.cover("a doorbell of one dword", target.bus_valid & self.bus_ready & now.ended & (now.length == 1))
+        checks.cover("a doorbell of one dword", target.bus_valid & self.ready & now.ended & (now.length == 1))
         checks.cover("two dwords of one write", (lane == 1) & target.bus_valid & (strobe == 3))
         checks.cover("a write of two beats waits for its end", page & well & (lane == 1) & ~now.ended)
 

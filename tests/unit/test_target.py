@@ -26,14 +26,14 @@ class Rig:
         self.handshakes: dict[int, int] = {}  # clock in which the write is made -> its data
         self.ages: dict[int, int] = {}  # data of a write -> its age
         self.torn = self.malformed = 0
-        for name in ("ram_ready", "bus_ready", "read_ready", "claimed", "fits"):
+        for name in ("ready", "read_ready", "claimed", "fits"):
             ctx.set(getattr(dut, name), 1)
 
     async def step(self, clocks: int = 1) -> None:
         """Let clocks go by."""
         ctx, dut = self.ctx, self.dut
         for _ in range(clocks):
-            if ctx.get(dut.bus_valid) and ctx.get(dut.bus_ready):
+            if ctx.get(dut.bus_valid) and ctx.get(dut.ready):
                 self.handshakes[self.clock + WRITE_CLOCKS] = ctx.get(dut.bus_data)
             if self.clock in self.handshakes:
                 self.ages[self.handshakes[self.clock]] = ctx.get(dut.bus_age)
@@ -137,14 +137,14 @@ def test_idle_covers_every_stage() -> None:
     async def bench(rig: Rig) -> None:
         ctx, dut = rig.ctx, rig.dut
         assert ctx.get(dut.idle)
-        ctx.set(dut.ram_ready, 0)
+        ctx.set(dut.ready, 0)
         rig.give(RAM, 1)
         await rig.step()
         for _ in range(20):
             assert not ctx.get(dut.idle)
             await rig.step()
         assert ctx.get(dut.ram_valid)
-        ctx.set(dut.ram_ready, 1)
+        ctx.set(dut.ready, 1)
         await rig.step(2)
         assert ctx.get(dut.idle)
 

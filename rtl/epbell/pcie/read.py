@@ -151,7 +151,8 @@ class ReadEngine(wiring.Component):
         single: Any = alone | self._bare | self._asks_ram
         stands = (self._asks_ram & ~self.ram_ready) | (self._asks_bus & ~self.bus_ready)
         # What comes next is chosen out of flip-flops alone; what is ready, which comes late, only enables it.
-        word = self._page(m, plan, turns, begins, starts | (goes & (turns | self._pages_on)))
+        # The last beat of a completion that is not from a page has no use for a page's dwords: these may come early.
+        word = self._page(m, plan, turns, begins, turns | (goes & self._pages_on))
         m.d.comb += [
             plan.max_payload.eq(self.max_payload),
             plan.i_valid.eq(self.i_valid),

@@ -46,8 +46,9 @@ class Skid(wiring.Component):
         """Keep what comes while nothing is kept."""
         m: Any = Module()
         i, o = self.i, self.o
-        m.d.comb += [i.tready.eq(~self.holds), o.tvalid.eq(i.tvalid | self.holds)]
-        m.d.sync += self.holds.eq(o.tvalid & ~o.tready)
+        free: Any = Signal(init=1)  # not `holds`, which turns all of the stream
+        m.d.comb += [i.tready.eq(free), o.tvalid.eq(i.tvalid | self.holds)]
+        m.d.sync += [self.holds.eq(o.tvalid & ~o.tready), free.eq(~o.tvalid | o.tready)]
         for name in _BEAT:
             kept: Any = Signal(len(getattr(i, name)), name=f"{name}_kept", reset_less=True)
             m.d.comb += getattr(o, name).eq(Mux(self.holds, kept, getattr(i, name)))

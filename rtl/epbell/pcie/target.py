@@ -74,12 +74,14 @@ class Target(wiring.Component):
         What the inbound windows say about the segment's header.
     max_payload : In(2)
         ``cfg_max_payload``.
-    ram_valid, ram_ready, ram_addr, ram_data, ram_strb
+    ready : In(1)
+        What is asked for at the RAM's port, or at that of a page that waits, is done. A flip-flop.
+    ram_valid, ram_addr, ram_data, ram_strb
         Write port of the RAM. All outputs are flip-flops, here and below.
     ram_wrote, ram_wrote_addr, ram_wrote_dwords : Out(1), Out, Out(lanes)
         A clock after the handshake: a write has been taken, its dword address, and which dwords have a strobe.
-    bus_valid, bus_ready, bus_pages, bus_addr, bus_data, bus_strb
-        Write of a dword to a register page, ``bus_pages`` one-hot; ``bus_ready`` is of no account to those that do not
+    bus_valid, bus_pages, bus_addr, bus_data, bus_strb
+        Write of a dword to a register page, ``bus_pages`` one-hot; ``ready`` is of no account to those that do not
         wait.
     bus_age : Out(LATENCY_BITS)
         In the clock in which a register write is made (:data:`~epbell.registers.WRITE_CLOCKS` after its handshake):
@@ -102,8 +104,8 @@ class Target(wiring.Component):
     fits: Any
     local: Any
     max_payload: Any
+    ready: Any
     ram_valid: Any
-    ram_ready: Any
     ram_addr: Any
     ram_data: Any
     ram_strb: Any
@@ -111,7 +113,6 @@ class Target(wiring.Component):
     ram_wrote_addr: Any
     ram_wrote_dwords: Any
     bus_valid: Any
-    bus_ready: Any
     bus_pages: Any
     bus_addr: Any
     bus_data: Any
@@ -148,8 +149,8 @@ class Target(wiring.Component):
             "fits": In(1),
             "local": In(64),
             "max_payload": In(2),
+            "ready": In(1),
             "ram_valid": Out(1),
-            "ram_ready": In(1),
             "ram_addr": Out(self._ram_bits - 2),
             "ram_data": Out(data.ArrayLayout(32, lanes)),
             "ram_strb": Out(data.ArrayLayout(4, lanes)),
@@ -157,7 +158,6 @@ class Target(wiring.Component):
             "ram_wrote_addr": Out(self._ram_bits - 2),
             "ram_wrote_dwords": Out(lanes),
             "bus_valid": Out(1),
-            "bus_ready": In(1),
             "bus_pages": Out(len(pages)),
             "bus_addr": Out(PAGE_BITS),
             "bus_data": Out(32),
@@ -218,7 +218,7 @@ class Target(wiring.Component):
         now, new, steps = held.action, waiting.action, min(lanes, MAX_REGISTER_WRITE)
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
-        shared: Any = Signal()  # what is at a page's port may have to wait
+        shared: Any = Signal()  # what is at a port may have to wait
         moves: Any = Signal()  # no write stands: this, and "no read stands", enable what is held, a LUT each
         free: Any = Signal()
         takes: Any = Signal()
@@ -226,7 +226,7 @@ class Target(wiring.Component):
         apart = ("request", "fetches", "fetch")
         may_wait, next_may = ((action.pages & self._waiting).any() for action in (now, new))
         m.d.comb += [
-            moves.eq(~((self.ram_valid & ~self.ram_ready) | (shared & ~self.bus_ready) | waits)),
+            moves.eq(~((shared & ~self.ready) | waits)),
             free.eq(moves & reads),
             takes.eq(free & ~more),
         ]
@@ -255,7 +255,7 @@ class Target(wiring.Component):
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
                 self.bus_valid.eq(there & new.begins),
-                shared.eq(there & new.begins & next_may),
+                shared.eq(there & (new.ram | (new.begins & next_may))),
                 more.eq(there & new.more),
                 waits.eq(there & new.waits),
             ]
@@ -285,7 +285,7 @@ class Target(wiring.Component):
             self.read.eq(now.request),
         ]
         m.d.sync += [
-            self.ram_wrote.eq(self.ram_valid & self.ram_ready),
+            self.ram_wrote.eq(self.ram_valid & self.ready),
             self.ram_wrote_addr.eq(self.ram_addr),
             self.ram_wrote_dwords.eq(Cat(strobe.any() for strobe in self.ram_strb)),
         ]
