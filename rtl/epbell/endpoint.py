@@ -15,11 +15,12 @@ from amaranth.lib.wiring import In, Out
 import epbell_regs
 from epbell import axil
 from epbell.address_map import AddressMap, HostPage
-from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars, check_fixed_bar
+from epbell.bar import DEFAULT_BARS, Bar, FixedBar, check_bars
 from epbell.config_reader import ConfigReader, HardConfig
 from epbell.cpu import CpuPort
 from epbell.csr_register import any_of
 from epbell.edma import EdmaShape
+from epbell.endpoint_parameters import check_types, check_values
 from epbell.express import Express
 from epbell.function import DEFAULT_FLR_TIMEOUT, Function
 from epbell.inbound import Inbound
@@ -27,12 +28,11 @@ from epbell.interrupts import Interrupts
 from epbell.intx import HardIntx
 from epbell.msi import HardMsi
 from epbell.msix_sender import HardMsix
-from epbell.mu import LAYOUTS
 from epbell.outbound import Outbound
 from epbell.pcie import usp, usp_requester
 from epbell.pcie.completion import CompletionSender
 from epbell.pcie.outstanding import DEFAULT_TIMEOUT
-from epbell.pcie.queue import Credits, Queue, check_places
+from epbell.pcie.queue import Credits, Queue
 from epbell.pcie.read import ReadEngine
 from epbell.pcie.request import RequestParser
 from epbell.pcie.skid import Skid
@@ -41,7 +41,6 @@ from epbell.peripherals import Peripherals, edma_ports
 from epbell.ram import Ram
 from epbell.ram_share import RamShare
 from epbell.registers import RegisterPages
-from epbell.share import check_patience
 
 __all__ = ["Endpoint"]
 
@@ -186,11 +185,11 @@ class Endpoint(wiring.Component):
         flr_timeout: int = DEFAULT_FLR_TIMEOUT,
     ) -> None:
         self._width = usp.check_width(width)
-        _check_types(guard, address_map, edma)
+        check_types(guard, address_map, edma)
         self._map = AddressMap() if address_map is None else address_map
         self._map.check_ram(ram_size)
         self._map.check_aperture(aperture, ram_size)
-        _check(bars, layout, windows, reads, patience, fixed_bar)
+        check_values(bars, layout, windows, reads, patience, fixed_bar)
         self._shape = EdmaShape() if edma is None else edma
         self._guard = guard
         self.parameters = {
@@ -491,27 +490,3 @@ def _drive(m: Any, far: Any, to: str, near: Any, of: str, *names: str, back: str
         m.d.comb += getattr(far, to + name).eq(getattr(near, of + name))
     if back:
         m.d.comb += getattr(near, of + back).eq(getattr(far, to + back))
-
-
-def _check_types(guard: object, address_map: object, edma: object) -> None:
-    """Refuse what would be something else than it looks like."""
-    if not isinstance(guard, bool):
-        raise ValueError(f"The guard must be True or False, not {guard!r}")
-    if not isinstance(address_map, AddressMap | None):
-        raise ValueError(f"The address map must be an AddressMap, not {address_map!r}")
-    if not isinstance(edma, EdmaShape | None):
-        raise ValueError(f"The shape of the eDMA must be an EdmaShape, not {edma!r}")
-
-
-def _check(
-    bars: Sequence[Bar | None], layout: str, windows: int, reads: int, patience: int, fixed_bar: int | None
-) -> None:
-    """Refuse a wrong parameter before any of the blocks exists."""
-    checked = check_bars(bars)
-    if fixed_bar is not None:
-        check_fixed_bar(checked, fixed_bar)
-    check_places(reads)
-    check_patience(patience)
-    epbell_regs.load("iatu", windows=windows)
-    if layout not in LAYOUTS:
-        raise ValueError(f"The layout of the Messaging Unit must be one of {', '.join(LAYOUTS)}, not {layout!r}")

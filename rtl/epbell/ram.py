@@ -145,7 +145,8 @@ class Ram(wiring.Component):
         parts = range(0, len(w_row), _PART)
         met: Any = _later(m, Cat(w_row[n : n + _PART] == r_row[n : n + _PART] for n in parts), 1, f"bank{index}_met")
         beside: Any = _later(m, word, 2, f"bank{index}_beside")
-        newer: Any = _later(m, _later(m, strobe, 1, f"bank{index}_strb") & met.all().replicate(4), 1, f"bank{index}_newer")
+        written: Any = _later(m, strobe, 1, f"bank{index}_strb") & met.all().replicate(4)
+        newer: Any = _later(m, written, 1, f"bank{index}_newer")
         m.d.comb += [
             write.addr.eq(w_row),
             write.data.eq(word),

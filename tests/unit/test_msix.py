@@ -127,7 +127,7 @@ def test_no_such_vector() -> None:
 
 
 def test_busy_from_the_clock_after_a_raise() -> None:
-    """Whoever waits for an idle one sees a raise at once, before its queue shows it; a vector that is not there, too."""
+    """Whoever waits for an idle one sees a raise before the queue shows it; also of a vector that is not there."""
     rig = Rig()
 
     async def bench() -> None:

@@ -195,7 +195,7 @@ class Decoder(wiring.Component):
         return found
 
     def _at(self, m: Any, name: str, bits: int, base: int, here: Any) -> Any:
-        """Return "it is here, and the address in what begins at this base, so many bits wide", out of two flip-flops."""
+        """Return "it is here, in what begins at this base and is so many bits wide", out of two flip-flops."""
         lower, upper = (self.local[low:high] == (base & (1 << high) - 1) >> low for low, high in ((bits, 32), (32, 64)))
         return self._found(f"{name}_lower", m, here & lower) & self._found(f"{name}_upper", m, upper)
 
