@@ -149,7 +149,7 @@ class RegisteredDecoder:
         self._w_data: Any = Signal(32, reset_less=True, name="w_data_held")
         self._beyond = max(_ROW, *(register.address.bit_length() for register in registers))
         self._rows: dict[tuple[int, int], Any] = {}
-        self._columns: dict[int, Any] = {}
+        self._columns: dict[tuple[int, int], Any] = {}
         self._loads: dict[str, Any] = {}
         self.selects: dict[str, Any] = {register.name: self._select(register) for register in registers}
 
@@ -213,13 +213,13 @@ class RegisteredDecoder:
         return self._loaded(f"r_row{row:x}", self._bus.r_addr[_ROW:] == row)
 
     def _of_column(self, register: Register) -> Any:
-        """Return a flip-flop: what was loaded last is in the column."""
-        column = register.address % (1 << _ROW) >> 2
-        return self._loaded(f"r_column{column:x}", self._bus.r_addr[2:_ROW] == column)
+        """Return a flip-flop: what was loaded last is in the column; one for each half of the rows."""
+        column, half = _place(register)
+        return self._loaded(f"r_column{column:x}_{half}", self._bus.r_addr[2:_ROW] == column, init=half)
 
-    def _loaded(self, name: str, value: Any) -> Any:
+    def _loaded(self, name: str, value: Any, init: int = 0) -> Any:
         """Return a flip-flop of this name for what is true of the address that is loaded."""
-        return self._loads.setdefault(name, (Signal(reset_less=True, name=name), value))[0]
+        return self._loads.setdefault(name, (Signal(reset_less=True, name=name, init=init), value))[0]
 
     def _strobes(self, m: Any, register: Register, now: Any) -> Any:
         """Return the bytes of a register that are looked at when they are written, and are being written."""
@@ -246,12 +246,12 @@ class RegisteredDecoder:
         return self._rows[key][0]
 
     def _in_column(self, register: Register) -> Any:
-        """Return a flip-flop: what is being written, if anything is, is in the column."""
-        column = register.address % (1 << _ROW) >> 2
-        if column not in self._columns:
-            held: Any = Signal(reset_less=True, name=f"w_column{column:x}")
-            self._columns[column] = held, self._column(self._bus.w_addr, register)
-        return self._columns[column][0]
+        """Return a flip-flop: what is written, if anything is, is in the column; one for each half of the rows."""
+        column, half = key = _place(register)
+        if key not in self._columns:
+            held: Any = Signal(reset_less=True, name=f"w_column{column:x}_{half}", init=half)
+            self._columns[key] = held, self._column(self._bus.w_addr, register)
+        return self._columns[key][0]
 
     def _bytes(self, register: Register) -> Any:
         bus = self._bus
@@ -262,3 +262,12 @@ class RegisteredDecoder:
 
     def _column(self, address: Any, register: Register) -> Any:
         return (address[2:_ROW] == register.address % (1 << _ROW) >> 2) & ~address[self._beyond :].any()
+
+
+def _place(register: Register) -> tuple[int, int]:
+    """Return the column of a register, and the half of the rows that it is in.
+
+    The halves have flip-flops of their own, so that each drives fewer, and these begin with different values: what is
+    equal synthesis makes one. They take turns every four rows, as outbound and inbound windows do on their page.
+    """
+    return register.address % (1 << _ROW) >> 2, register.address >> _ROW + 2 & 1
