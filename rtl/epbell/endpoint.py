@@ -332,7 +332,6 @@ class Endpoint(wiring.Component):
             reader.i_data.eq(queue.o_data),
             queue.o_ready.eq(reader.i_ready),
             reader.max_payload.eq(self.cfg_max_payload),
-            reader.room.eq(sender.room),
             sender.valid.eq(reader.beat_valid),
             sender.beat.eq(reader.beat),
             sender.ram_data.eq(self._ram.r_data),
@@ -352,20 +351,22 @@ class Endpoint(wiring.Component):
         _drive(m, pages, "host_r_", reader, "bus_", "pages", "addr")
         _drive(m, pages, "cpu_w_", cpu, "w_", "data", "strb")
         # For each way one flip-flop that says "go on", to RAM and pages alike: where it is the CPU's turn at either of
-        # them, the host waits for both. Pages beside whose ports its writes go are of no account.
+        # them, the host waits for both. Pages beside whose ports its writes go are of no account. A read needs room,
+        # too, for what it gives.
         w_free, r_free = (Signal(init=1, name=f"{way}_free") for way in ("w", "r"))
         aside: Any = Cat(Const(int(name in self._aside), 1) for name in self._host_names)
         m.d.sync += [
             w_free.eq(ram.host_w_next & pages.host_w_next),
-            r_free.eq(ram.host_r_next & pages.host_r_next),
+            r_free.eq(ram.host_r_next & pages.host_r_next & self._sender.room_next),
         ]
         m.d.comb += [
             target.ready.eq(w_free),
-            *(ready.eq(r_free) for ready in (reader.ram_ready, reader.bus_ready)),
+            *(ready.eq(1) for ready in (reader.ram_ready, reader.bus_ready)),
+            reader.room.eq(r_free),
             ram.host_w_valid.eq(target.ram_valid & w_free),
-            ram.host_r_valid.eq(reader.ram_valid & r_free),
+            ram.host_r_valid.eq(reader.ram_valid),
             pages.host_w_pages.eq(target.bus_pages & (aside | w_free.replicate(len(aside)))),
-            pages.host_r_valid.eq(reader.bus_valid & r_free),
+            pages.host_r_valid.eq(reader.bus_valid),
             reader.bus_data.eq(pages.host_r_data),
             cpu.r_ram_data.eq(ram.r_data[0]),
             cpu.r_page_data.eq(pages.cpu_r_data),

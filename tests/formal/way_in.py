@@ -465,6 +465,10 @@ class WayIn(Bench):
         room = self.parser.cq.tready + self.target.room
         ports = self.target.ram_valid | (self.target.bus_valid & self.target.bus_pages[0])
         checks.invariant("what may have to wait is for the RAM or side B", target.signal("shared") == ports)
+        same = target.signal("stands") == target.signal("shared")
+        there = Cat(self.following, self.target.bus_valid, self.target.read_valid)
+        there = Cat(there, target.signal("more"), target.signal("waits")).any()
+        checks.invariant("it is known twice, or nothing has been there", same | ~there)
         checks.invariant("there is a place for each beat under way", level + under_way + room <= len(places))
         held: Any = self._as_value(target.signal("held"))
         self.now = data.View(decoder.action.shape(), held[: decoder.action.shape().size])

@@ -79,6 +79,8 @@ class CompletionSender(wiring.Component):
         ``width / 32`` dwords from the RAM.
     room : Out(1)
         A beat may come `epbell.ram.READ_CLOCKS` clocks later.
+    room_next : Out(1)
+        ``room`` of the next clock.
     empty : Out(1)
         Nothing was left to send in the clock before, and nothing came.
     cc : Out(usp.CompleterCompletion(width))
@@ -94,6 +96,7 @@ class CompletionSender(wiring.Component):
     beat: Any
     ram_data: Any
     room: Any
+    room_next: Any
     empty: Any
     cc: Any
 
@@ -108,6 +111,7 @@ class CompletionSender(wiring.Component):
             "beat": In(beat_layout(self._lanes)),
             "ram_data": In(data.ArrayLayout(32, self._lanes)),
             "room": Out(1, init=1),
+            "room_next": Out(1),
             "empty": Out(1, init=1),
             "cc": Out(usp.CompleterCompletion(width)),
         })
@@ -127,13 +131,14 @@ class CompletionSender(wiring.Component):
         m.d.comb += [
             may.eq(self._is_whole(m, places, come, goes & head.tlast) & free),
             goes.eq(waits & may),
+            self.room_next.eq(level < beats),
             *(getattr(cc, name).eq(shown[name]) for name in ("tdata", "tkeep", "tlast")),
             cc.tuser.eq(usp.completion_user(self._width, sop=shown.first, eop=shown.tlast, last_lane=shown.last_lane)),
         ]
         with m.If(free):
             m.d.sync += [shown.eq(head), cc.tvalid.eq(goes)]
         m.d.sync += [
-            self.room.eq(level < beats),
+            self.room.eq(self.room_next),
             Assert(~self.valid | (level < places), "a completion's beat comes without room for it"),
         ]
         self._assemble(m, come)

@@ -219,15 +219,19 @@ class Target(wiring.Component):
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
         shared: Any = Signal()  # what is at a port may have to wait
+        # The same for all that is held, which is far. It begins with one: else synthesis would make one of the two.
+        stands: Any = Signal(init=1)
         moves: Any = Signal()  # no write stands: this, and "no read stands", enable what is held, a LUT each
+        goes: Any = Signal()  # the same, for what decides
         free: Any = Signal()
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
         apart = ("request", "fetches", "fetch")
         may_wait, next_may = ((action.pages & self._waiting).any() for action in (now, new))
         m.d.comb += [
-            moves.eq(~((shared & ~self.ready) | waits)),
-            free.eq(moves & reads),
+            moves.eq(~((stands & ~self.ready) | waits)),
+            goes.eq(~((shared & ~self.ready) | waits)),
+            free.eq(goes & reads),
             takes.eq(free & ~more),
         ]
         # What is next is held again and again, beside the one thing that stands, until it is taken.
@@ -255,7 +259,7 @@ class Target(wiring.Component):
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
                 self.bus_valid.eq(there & new.begins),
-                shared.eq(there & (new.ram | (new.begins & next_may))),
+                *(may.eq(there & (new.ram | (new.begins & next_may))) for may in (shared, stands)),
                 more.eq(there & new.more),
                 waits.eq(there & new.waits),
             ]
@@ -263,7 +267,7 @@ class Target(wiring.Component):
                 m.d.sync += [
                     *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, waits)),
                     self.bus_valid.eq(now.bytes[1]),
-                    shared.eq(now.bytes[1] & may_wait),
+                    *(may.eq(now.bytes[1] & may_wait) for may in (shared, stands)),
                     more.eq(now.steps != 1),
                 ]
         if lanes < MAX_REGISTER_WRITE:
@@ -271,7 +275,7 @@ class Target(wiring.Component):
                 m.d.sync += [
                     waits.eq(0),
                     self.bus_valid.eq(new.ends_well & now.bytes[0]),
-                    shared.eq(new.ends_well & now.bytes[0] & may_wait),
+                    *(may.eq(new.ends_well & now.bytes[0] & may_wait) for may in (shared, stands)),
                     more.eq(new.ends_well & more),
                 ]
         m.d.comb += [
