@@ -268,9 +268,7 @@ class MsiSender(wiring.Component):
         self._lowest: Any = Signal(VECTORS)
         self._shown: Any = Signal()  # the lowest one has been asked for, and is shown as pending
         ready: Any = Signal(VECTORS)
-        some: Any = Signal()  # `ready` was not zero
         rested: Any = Signal()
-        chosen: Any = Signal()  # all has rested for two clocks
         rests = (self._state == _State.IDLE) & ~self._begins & ~self._sends
         moved = [self._pending[vector] & ~self._ungranted(vector) for vector in range(VECTORS)]
         for bit in range(len(self.vector)):
@@ -281,14 +279,13 @@ class MsiSender(wiring.Component):
         m.d.comb += [
             self.hard.pending_status.eq(self._pending | (self._lowest & self._shown.replicate(VECTORS))),
             self.hard.pending_status_data_enable.eq(1),
-            self._any.eq(chosen & some),
-            self._none.eq(chosen & ~some),
         ]
         m.d.sync += [
             ready.eq(self._pending & ~self._mask & ~ungranted),
             rested.eq(rests & ~self.flush),
-            some.eq(ready.any()),
-            chosen.eq(rested & rests & ~self.flush),
+            # When all has rested for two clocks.
+            self._any.eq(rested & rests & ~self.flush & ready.any()),
+            self._none.eq(rested & rests & ~self.flush & ~ready.any()),
             self._pending.eq((Cat(moved) & ~leaves) | (self._front & self._keeps.replicate(VECTORS))),
         ]
         with m.If((self._state == _State.IDLE) & ~self._begins):

@@ -151,6 +151,7 @@ class _Queue(Bench):
         checks.invariant("entries are counted", (level == self.level) & (level <= _DEPTH))
         checks.invariant("one is there", queue.signal("o_valid") == self.any)
         checks.invariant("places are places", newest == (oldest + level)[0])
+        checks.invariant("it knows whether there is a place", queue.signal("free") == (level != _DEPTH))
         for n in range(_DEPTH):
             word = queue.word(self.m, "entries", (oldest + n)[0]).vector
             checks.invariant("entries are what was queued", (n >= level) | (word == self.queue[n]))
