@@ -53,7 +53,7 @@ class CpuPort(wiring.Component):
 
     Some writes may have to wait: those that raise interrupts, while there is no room for them. Such a write also lets a
     read of the aperture that came before it go first: until that is taken, or ten clocks after its handshake at the
-    latest, in which it is taken if it is not held up.
+    latest, in which it is taken if it is not held up, as by a read right before it.
 
     Parameters
     ----------

@@ -100,8 +100,8 @@ class Endpoint(wiring.Component):
     msix : str
         How MSI-X messages leave: ``"rq"``, as memory writes, or ``"port"``, through the hard block's port.
     flr_timeout : int
-        Clocks after which a function-level reset is done at the latest, 2 to 2 ** 24. Less than 65536 ends it before
-        the wait for an answer about an interrupt, which then goes on.
+        Clocks of a function-level reset, from its second one on, after which it is done at the latest, 2 to 2 ** 24.
+        Less than 65536 ends it before the wait for an answer about an interrupt, which then goes on.
 
     Attributes
     ----------

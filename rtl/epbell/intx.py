@@ -84,7 +84,7 @@ class Intx(wiring.Component):
     told : Out(1)
         INTA as the host knows it by the last message.
     room : Out(6)
-        Pulses for which there is room; that of one that is done is free in the second clock after.
+        Pulses for which there is room; that of one that is done is free in the clock after ``done``.
     full : Out(1)
         There is no room, and there will be some without ``level`` or ``disabled`` changing.
     asserted, deasserted : Out(1)

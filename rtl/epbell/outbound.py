@@ -31,10 +31,10 @@ class Outbound(wiring.Component):
     What is taken first leaves first, whatever it is: an interrupt follows the CPU's writes taken before it, and no read
     overtakes a write. Where several are offered in the same clock, the one that was taken last goes last. One is looked
     at at a time: an access of the CPU is taken in the third clock after it was offered, an interrupt in the next one,
-    if nothing was before them; the next one is looked at from the third clock after that on. From there to the first
-    beat on RQ: 5 clocks; from the last beat of a completion on RC to ``d_valid``: 5 clocks. The byte enables of a write
-    are its strobes; a write without any is taken and nothing is sent. Reads ask for the whole dword. The hard block
-    puts the requester ID in.
+    if nothing was before them; the next one is looked at from the third clock after that on. A read behind a read
+    waits for its tag, a clock or two. From there to the first beat on RQ: 5 clocks; from the last beat of a completion
+    on RC to ``d_valid``: 5 clocks. The byte enables of a write are its strobes; a write without any is taken and
+    nothing is sent. Reads ask for the whole dword. The hard block puts the requester ID in.
 
     An access outside all windows is answered with DECERR, one while bus mastering is off with SLVERR; nothing is sent.
     It is the windows of the clock in which it is taken that count, and bus mastering of the clock before.
