@@ -139,7 +139,7 @@ class Scoreboard:
         Meanwhile what was due may come or not.
         """
         self.doubts["msix_since_reset"] += self.to_host.flr(begins)
-        # From the second clock on; it ends three clocks after the hard block takes its request back (`epbell.function`).
+        # From the second clock on; it ends three clocks after the hard block has taken its request back (`Function`).
         self._in_flr.change(cycle() + (2 if begins else 3), begins)
         if begins:
             self.watch.reset("flr")
