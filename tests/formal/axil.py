@@ -112,21 +112,27 @@ class _Share(Bench):
         )
         checks.backward("the port is never given to both", ~(host & cpu))
         checks.backward("the CPU may only when it wants", ~dut.cpu_ready | self.cpu_wants)
+        # Clocks for which it has been asking, granted or not, since it did not ask or had a turn that it could use.
+        asked: Any = Signal(range(self.patience + 1), name="asked")
+        with m.If(~self.cpu_wants | (~dut.host_ready & ~self.hold)):
+            m.d.sync += asked.eq(0)
+        with m.Else():
+            m.d.sync += asked.eq(asked + (asked != self.patience))
         inside, last = Inside(dut), self.patience - 1
-        counted = Mux(waited < last, waited, last)
-        checks.invariant("the clocks of its wait are counted", inside.signal("waited") == counted)
-        due = checks.past(self.cpu_wants & ~dut.cpu_ready & (waited >= last) & ~self.hold, "due")
+        counted = Mux(asked < last, asked, last)
+        checks.invariant("the clocks in which it asks are counted", inside.signal("waited") == counted)
+        checks.invariant("who waits asks", waited <= asked)
+        due = checks.past(self.cpu_wants & (asked >= last) & dut.host_ready & ~self.hold, "due")
         checks.invariant("then it has its turn", inside.signal("turn") == due)
+        told = checks.past(~dut.host_next, "host_told")
+        checks.forward("the host is told a clock before", dut.host_ready == ~told)
         over = self.cpu_wants & (waited == self.patience) & ~self.hold & ~late
         checks.forward("the CPU waits no longer than its patience, or than to the second clock behind what holds it up",
                        ~over | cpu)  # fmt: skip
         checks.backward("nothing of the CPU's while that is so, and from the second clock on all of the host's",
                         ~self.hold | (~dut.cpu_ready & (dut.host_ready | ~late)))  # fmt: skip
         before = checks.past(~dut.host_ready, "host_refused")
-        checks.backward(
-            "the host is refused only for a CPU that waited",
-            ~(self.host_wants & ~dut.host_ready) | (waited == self.patience),
-        )
+        checks.backward("the host is refused only behind a CPU that has asked for its patience", dut.host_ready | due)
         checks.backward("the host is refused one clock at a time", ~(before & self.host_wants) | dut.host_ready)
         checks.cover("the host is refused", self.host_wants & ~dut.host_ready)
         held = checks.past(late & self.cpu_wants, "held_up")
