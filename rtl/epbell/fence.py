@@ -79,9 +79,12 @@ class Fence(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Give the requests numbers; compare that of the next one to leave with each interrupt's boundary."""
         m: Any = Module()
-        next_in: Any = Signal(_BITS)  # the number of the next request that is taken
+        # These three in the clock before: they come from far away, and a boundary is drawn a clock later anyhow.
+        entered: Any = Signal()
+        flush: Any = Signal()
+        stays: Any = Signal()  # what has begun to leave has not left
+        next_in: Any = Signal(_BITS)  # the number of the next request that is taken, by then
         next_out: Any = Signal(_BITS)  # of the next one that leaves
-        recent: Any = Signal(_BITS)  # `next_in` in the clock before
         raised: Any = Signal()  # in the clock before
         marked: Any = Signal()
         early: Any = Signal()
@@ -93,32 +96,36 @@ class Fence(wiring.Component):
         waits: Any = Signal(self._depth)
         looked: Any = Signal(_BITS)  # where those ahead of the oldest end
         present: Any = Signal()  # there was an oldest one, and nothing was ahead of it
+        over: Any = Signal()  # it has gone in the clock before
         end: Any = Signal(_BITS)  # of the requests ahead of what was marked, or taken early
         shut: Any = Signal()  # not all of these had left in the clock before
         gone = self.flush | self.forget
         takes_early = self.taken & ~self.open
         puts = newest & raised.replicate(self._depth)
         m.d.sync += [
-            next_in.eq(Mux(self.flush, next_out, next_in) + Mux(self.flush, self.leaving & ~self.left, self.entered)),
+            entered.eq(self.entered),
+            flush.eq(self.flush),
+            stays.eq(self.leaving & ~self.left),
+            next_in.eq(Mux(flush, next_out + stays, next_in + entered)),
             next_out.eq(next_out + (self.left & ~self.flush)),
-            recent.eq(next_in),
             raised.eq(self.raised & ~gone),
             marked.eq(self.mark & ~gone),
             early.eq(takes_early & ~gone),
             took.eq(self.taken & ~gone),
             looked.eq(any_of([Mux(place, last, 0) for place, last in zip(oldest, ends, strict=True)])),
-            present.eq((oldest & waits & ~behind).any() & ~gone),
-            self.open.eq(present & ~self.taken & ~took & ~gone),
+            present.eq((oldest & waits & ~behind).any()),
+            over.eq(self.taken | gone),
+            self.open.eq(present & ~self.taken & ~over & ~gone),
             shut.eq(shut & (end != next_out)),
             self.closed.eq((self.mark | takes_early | marked | early | shut) & ~gone),
             waits.eq((waits & ~(oldest & self.taken.replicate(self._depth))) | puts),
         ]
         for place, (put, last) in enumerate(zip(puts, ends, strict=True)):
-            m.d.sync += behind[place].eq(Mux(put, recent != next_out, behind[place] & (last != next_out)))
+            m.d.sync += behind[place].eq(Mux(put, next_in != next_out, behind[place] & (last != next_out)))
             with m.If(put):
-                m.d.sync += last.eq(recent)
+                m.d.sync += last.eq(next_in)
         with m.If(marked):
-            m.d.sync += [end.eq(recent), shut.eq(recent != next_out)]
+            m.d.sync += [end.eq(next_in), shut.eq(next_in != next_out)]
         with m.Elif(early):
             m.d.sync += [end.eq(looked), shut.eq((oldest & behind).any() & (looked != next_out))]
         with m.If(raised):

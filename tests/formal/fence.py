@@ -112,7 +112,7 @@ class _Fence(Bench):
         checks.invariant("what was behind requests is", inside.signal("shut") == (marked_before != 0))
         checks.invariant("an interrupt that is free is looked at", (free < 2) | inside.signal("present"))
         places = inside.signal("oldest") & inside.signal("waits")
-        checks.invariant("it has its place", (free < 1) | places.any() & ~inside.signal("took"))
+        checks.invariant("it has its place", (free < 1) | places.any() & ~inside.signal("over"))
         checks.invariant("nothing is ahead of it", (free < 1) | (places & ~inside.signal("behind")).any())
         checks.forward("the oldest interrupt may go in the fourth clock after the requests before it have left, "
                        "it was raised, and the one before it was taken", (free != 3) | dut.open)  # fmt: skip
@@ -128,7 +128,8 @@ class _Fence(Bench):
     def _look_inside(self, m: Any, checks: Checks, inside: Any) -> None:
         raised, marked, early, took = (inside.signal(n) for n in ("raised", "marked", "early", "took"))
         newest, oldest, waits, behind = (inside.signal(n) for n in ("newest", "oldest", "waits", "behind"))
-        recent, next_in, next_out = (inside.signal(n) for n in ("recent", "next_in", "next_out"))
+        next_in, next_out, over = (inside.signal(n) for n in ("next_in", "next_out", "over"))
+        entered, flush, stays_on = (inside.signal(n) for n in ("entered", "flush", "stays"))
         ends = [inside.signal(f"ends{n}") for n in range(self.depth)]
 
         def ahead(end: Any) -> Any:
@@ -140,12 +141,15 @@ class _Fence(Bench):
             first.eq(Mux(took, oldest.rotate_left(1), oldest)),
             loaded.eq(sum(waits)),
         ]
-        checks.invariant("requests under way are counted", ahead(next_in) == self.under_way)
+        # The boundary is drawn behind those that were taken in a clock before.
+        counted = Mux(flush, stays_on, ahead(next_in) + entered)
+        checks.invariant("requests under way are counted", counted[:4] == self.under_way)
         checks.invariant("no more are under way than there is room for", self.under_way <= _MOST)
         checks.invariant("a place is one", sum(newest) == 1)
         checks.invariant("a place is one", sum(oldest) == 1)
         checks.invariant("interrupts that wait are counted", loaded + raised == self.waits)
         checks.invariant("no more wait than there is room for", self.waits <= self.depth)
+        checks.invariant("a place that has been left is no more", ~took | over)
         checks.invariant("a place that has been left is empty", ~took | ~(oldest & waits).any())
         place, expected = first, 0
         for n in range(self.depth + 1):
@@ -155,7 +159,7 @@ class _Fence(Bench):
         place = first
         for n, one in enumerate(self.ahead):
             held = sum(Mux(bit & shut, ahead(end), 0) for bit, shut, end in zip(place, behind, ends, strict=True))
-            own = Mux(n < loaded, held, ahead(recent))
+            own = Mux(n < loaded, held, ahead(next_in))
             checks.invariant("each knows what is ahead of it", (n >= self.waits) | (own == one))
             checks.invariant("no more are ahead than are under way", (n >= self.waits) | (one <= self.under_way))
             if n:
@@ -163,12 +167,12 @@ class _Fence(Bench):
             place = place.rotate_left(1)
         left_early = Mux((oldest & behind).any(), ahead(inside.signal("looked")), 0)
         stays = Mux(inside.signal("shut"), ahead(inside.signal("end")), 0)
-        last = Mux(marked, ahead(recent), Mux(early, left_early, stays))
+        last = Mux(marked, ahead(next_in), Mux(early, left_early, stays))
         checks.invariant("those merged or gone early are behind so many", last == self.marked)
         checks.invariant("no more are ahead than are under way", self.marked <= self.under_way)
         seen = (oldest & waits & ~behind).any() & (self.ahead[0] == 0)
-        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | took | seen)
-        checks.invariant("what is open is looked at", ~inside.signal("open") | inside.signal("present") & ~took)
+        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | over | seen)
+        checks.invariant("what is open is looked at", ~inside.signal("open") | inside.signal("present") & ~over)
 
 
 PROOFS = [
