@@ -179,21 +179,18 @@ class CpuPort(wiring.Component):
         ]
         with m.If(state == _State.IDLE):
             m.d.sync += [self.w_addr.eq(bus.awaddr), self.w_data.eq(bus.wdata), self.w_strb.eq(bus.wstrb)]
-        with m.If(state == _State.DECODE):
-            self._decode(m, self.w_addr, ram_, self.w_pages, host)
-            for bit, (address, mask) in zip(raises, self._raises.items(), strict=False):
-                ones = [self.w_strb[n // 8] & self.w_data[n] for n in range(32) if mask >> n & 1]
-                m.d.sync += bit.eq((self.w_addr[2:] == address >> 2) & (any_of(ones) if ones else 1))
+        self._decode(m, self.w_addr, ram_, self.w_pages, host)
+        for bit, (address, mask) in zip(raises, self._raises.items(), strict=False):
+            ones = [self.w_strb[n // 8] & self.w_data[n] for n in range(32) if mask >> n & 1]
+            m.d.sync += bit.eq((self.w_addr[2:] == address >> 2) & (any_of(ones) if ones else 1))
         self._ask(m, "w", goes, ram_, self.w_pages, host)
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(take):
                 m.d.sync += state.eq(_State.DECODE)
             with m.Case(_State.DECODE):
                 m.d.sync += state.eq(_State.WAIT)
-            with m.Case(_State.WAIT):
-                m.d.sync += bus.bresp.eq(Mux(nowhere, _DECERR, _OKAY))
-                with m.If(goes):
-                    m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
+            with m.Case(_State.WAIT), m.If(goes):
+                m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
             with m.Case(_State.ASK):
                 m.d.sync += settling.eq(1 << _SETTLE - 2)
                 with m.If(done):
@@ -208,6 +205,8 @@ class CpuPort(wiring.Component):
                 m.d.sync += state.eq(_State.IDLE)
         with m.If(self.w_host_valid):
             m.d.sync += bus.bresp.eq(self.w_host_error)
+        with m.Elif(~host):
+            m.d.sync += bus.bresp.eq(Mux(nowhere, _DECERR, _OKAY))
 
     def _read(self, m: Any) -> None:
         bus = self.axil
@@ -248,8 +247,7 @@ class CpuPort(wiring.Component):
             m.d.sync += outstanding.eq(outstanding - 1)
         with m.If(idle):
             m.d.sync += self.r_addr.eq(bus.araddr)
-        with m.If(state == _State.DECODE):
-            self._decode(m, self.r_addr, ram_, self.r_pages, host)
+        self._decode(m, self.r_addr, ram_, self.r_pages, host)
         self._ask(m, "r", goes, ram_, self.r_pages, host)
         with m.Switch(state):
             with m.Case(_State.IDLE), m.If(bus.arvalid):
@@ -279,6 +277,7 @@ class CpuPort(wiring.Component):
                 m.d.sync += state.eq(_State.IDLE)
 
     def _decode(self, m: Any, address: Any, ram_: Any, pages: Any, host: Any) -> None:
+        """Find out where it is, a clock behind the address, which stays until the access is over."""
         m.d.sync += [
             ram_.eq(address[self._ram_bits :] == self._ram_base >> self._ram_bits),
             host.eq(address[self._aperture_bits :] == self._aperture >> self._aperture_bits),

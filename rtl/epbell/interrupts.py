@@ -344,14 +344,17 @@ class Interrupts(wiring.Component):
     def _connect_rq(self, m: Any) -> None:
         """Let MSI-X messages leave as memory writes, behind all that is on RQ already."""
         engine = self._engine
+        was_reset: Any = Signal()
+        m.d.sync += was_reset.eq(self.function_reset)
         m.d.comb += [
             self._handed.eq(1),
-            self.i_valid.eq(engine.i_valid & ~self.function_reset),
+            self.i_valid.eq(engine.i_valid),
             self.i_address.eq(engine.i_address),
             self.i_data.eq(engine.i_data),
-            engine.i_ready.eq(self.i_ready & ~self.function_reset),
+            engine.i_ready.eq(self.i_ready),
             engine.i_sent.eq(1),
-            self.registers.msix_sent.eq(engine.sent),
+            # In the first clock of a reset it may still be taken, but it is dropped as all that has been taken.
+            self.registers.msix_sent.eq(engine.sent & ~was_reset),
         ]
 
     def _connect_port(self, m: Any, hand: MsixSender) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from epbell.csr_register import any_of
@@ -68,10 +68,8 @@ class HardMsi(wiring.Signature):
         return "msi.HardMsi()"
 
 
-class _State(enum.Enum):
-    IDLE = 0
-    ASKED = 1
-    BACK = 2  # what was asked for has not been sent: it becomes pending
+# One of these is on; `back`: what was asked for has not been sent, it becomes pending.
+_STATE = data.StructLayout({"idle": 1, "asked": 1, "back": 1})
 
 
 class MsiSender(wiring.Component):
@@ -182,7 +180,7 @@ class MsiSender(wiring.Component):
         """Build a queue, what looks at the vectors, and a machine that waits for the answer."""
         m: Any = Module()
         m.submodules.queue = ResetInserter(self.flush)(queue := Fifo(_ENTRY, self._depth))
-        self._state: Any = Signal(_State)
+        self._state: Any = Signal(_STATE, init={"idle": 1})
         self._pending: Any = Signal(VECTORS)
         self._owed: Any = Signal(5)  # what the answer is for: neither in the queue nor pending
         self._takes: Any = Signal()  # the oldest of the queue leaves it
@@ -200,13 +198,13 @@ class MsiSender(wiring.Component):
             queue.o_ready.eq(self._takes),
             self.queued.eq(queue.i_valid & ~self.flush),
             self.taken.eq(self._takes),
-            self.idle.eq(self._state == _State.IDLE),
+            self.idle.eq(self._state.idle),
         ]
         m.d.sync += [
             self.room.eq(self._depth - queue.level),
             self.full.eq((queue.level + self.valid) >= self._depth),
             self.refused.eq(self.valid & (self.flush | ~queue.room)),
-            self.busy.eq(queue.o_valid | self._any | (self._state != _State.IDLE) | ~(self._may | self._off)),
+            self.busy.eq(queue.o_valid | self._any | ~self._state.idle | ~(self._may | self._off)),
         ]
         self._send(m, queue)
         return m
@@ -236,7 +234,7 @@ class MsiSender(wiring.Component):
 
     def _look_at_front(self, m: Any, queue: Any) -> None:
         """Find out as what the oldest vector of the queue is sent, or the one that has come back, in four clocks."""
-        back = self._state == _State.BACK
+        back = self._state.back
         number: Any = Signal(5)
         self._front: Any = Signal(VECTORS)
         self._hit: Any = Signal()  # it is pending already
@@ -269,7 +267,7 @@ class MsiSender(wiring.Component):
         self._shown: Any = Signal()  # the lowest one has been asked for, and is shown as pending
         ready: Any = Signal(VECTORS)
         rested: Any = Signal()
-        rests = (self._state == _State.IDLE) & ~self._begins & ~self._sends
+        rests = self._state.idle & ~self._begins & ~self._sends
         moved = [self._pending[vector] & ~self._ungranted(vector) for vector in range(VECTORS)]
         for bit in range(len(self.vector)):
             for vector in range(1 << bit):
@@ -288,7 +286,7 @@ class MsiSender(wiring.Component):
             self._none.eq(rested & rests & ~self.flush & ~ready.any()),
             self._pending.eq((Cat(moved) & ~leaves) | (self._front & self._keeps.replicate(VECTORS))),
         ]
-        with m.If((self._state == _State.IDLE) & ~self._begins):
+        with m.If(self._state.idle & ~self._begins):
             m.d.sync += self._lowest.eq(ready & (-ready)[:VECTORS])
 
     def _ungranted(self, vector: int) -> Any:
@@ -302,7 +300,10 @@ class MsiSender(wiring.Component):
         m.submodules.patience = patience = Patience(self._patience)
         doubt: Any = Signal()  # MSI has been off since it was asked for
         forgotten: Any = Signal()  # what the answer is for
-        asked = self._state == _State.ASKED
+        state, asked = self._state, self._state.asked
+        begun = (self._begins | self._sends) & ~self.flush
+        ends = self.hard.sent | self.hard.fail | patience.over
+        returns = ~(self.hard.sent | forgotten | self.flush)
         fails = asked & ~self.hard.sent & (self.hard.fail | patience.over)
         fresh = ~self._restarted
         turn = self._may & self._none & ~self.hold & fresh  # of the front
@@ -328,20 +329,20 @@ class MsiSender(wiring.Component):
             doubt.eq(asked & (doubt | ~self._enabled)),
             forgotten.eq((asked & forgotten) | self.flush),
         ]
-        with m.If(self._state == _State.IDLE):
+        m.d.sync += [
+            state.idle.eq(
+                (state.idle & ~begun) | (asked & ends & ~returns) | (state.back & (keeps_back | self.flush))
+            ),
+            state.asked.eq((state.idle & begun) | (asked & ~ends)),
+            state.back.eq((asked & ends & returns) | (state.back & ~(keeps_back | self.flush))),
+        ]
+        with m.If(state.idle):
             m.d.sync += [
                 self._shown.eq(self._begins),
                 self._owed.eq(Mux(self._begins, Cat(numbers), queue.o_data.vector)),
             ]
-            with m.If((self._begins | self._sends) & ~self.flush):
-                m.d.sync += self._state.eq(_State.ASKED)
-        with m.Elif(asked):
-            with m.If(self.hard.sent | fails):
-                m.d.sync += self._state.eq(Mux(self.hard.sent | forgotten | self.flush, _State.IDLE, _State.BACK))
-            with m.If(self.hard.sent):
-                m.d.sync += self._shown.eq(0)
-        with m.Elif(keeps_back | self.flush):
-            m.d.sync += [self._shown.eq(0), self._state.eq(_State.IDLE)]
+        with m.Elif((asked & self.hard.sent) | (state.back & keeps_back)):
+            m.d.sync += self._shown.eq(0)
         with m.If(self.flush):
             m.d.sync += [self._pending.eq(0), self._shown.eq(0), self.hard.int.eq(0)]
 

@@ -233,6 +233,7 @@ class Msix(wiring.Component):
         self._raised: Any = Signal()  # it comes from the queue
         self._waited: Any = Signal(max(LOOK, SEARCH))  # bit n: for more than n clocks for the pending bits
         self._wiped: Any = Signal(range(self._words))
+        self._rewinds: Any = Signal()  # a search of all was over in the clock before
         self._open: Any = Signal()
         self._offered: Any = Signal()
         m.d.comb += [self.open.eq(self._open), self.i_valid.eq(self._offered & self._up)]
@@ -243,6 +244,7 @@ class Msix(wiring.Component):
             self._waited.eq(Cat(Const(1, 1), self._waited[:-1])),
             *(self._one_more.eq(self.pending + 1), self._one_less.eq(self.pending - 1)),
             self._some_pending.eq(self.pending.any()),
+            self._rewinds.eq(0),
             *(getattr(self, event).eq(0) for event in ("sent", "held", "merged")),
         ]
         self._raises(m)
@@ -271,6 +273,8 @@ class Msix(wiring.Component):
                 build(m)
         m.d.sync += self._state.eq((self._state & ~self._leaves) | self._enters)
         self._rescan(m)
+        with m.If(self._rewinds):
+            m.d.sync += self._scan.eq(0)
         with m.If(~self._up):
             m.d.sync += [self._state.eq(1 << _State.WIPE.value), self._sets.eq(0)]
             m.d.sync += [self._wiped.eq(0), self._waited.eq(0)]
@@ -423,7 +427,7 @@ class Msix(wiring.Component):
                         m.d.sync += self._again.eq(0)
                     self._go(m, _State.SEARCH)
                 with m.Else():
-                    m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
+                    m.d.sync += [self._scanning.eq(0), self._rewinds.eq(1), self._again.eq(0)]
                     self._go(m, _State.IDLE)
 
     def _look(self, m: Any) -> None:
@@ -451,14 +455,14 @@ class Msix(wiring.Component):
             with m.Else():
                 m.d.sync += self._scan.eq(Cat(Const(0, 5), self._next_word))
                 with m.If(self._in_last):
-                    m.d.sync += [self._scanning.eq(0), self._scan.eq(0)]
+                    m.d.sync += [self._scanning.eq(0), self._rewinds.eq(1)]
                 self._go(m, _State.IDLE)
 
     def _goes_on(self, m: Any) -> None:
         """Let the search go on behind the vector that was found."""
         m.d.sync += self._scan.eq(self._next)
         with m.If(self._is_last):
-            m.d.sync += [self._scanning.eq(0), self._scan.eq(0)]
+            m.d.sync += [self._scanning.eq(0), self._rewinds.eq(1)]
         self._go(m, _State.FETCH)
 
     def _fetch(self, m: Any) -> None:

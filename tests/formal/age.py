@@ -50,6 +50,7 @@ class _Ages(Bench):
         )
         checks.invariant("the last one of all", ~there | came)
         checks.invariant("what time has shown", ~there | ((time - at)[: len(time)] == went))
+        checks.invariant("a multiple is known ahead", get("ends") == low.all())
         checks.invariant("it stands at a multiple", ~stands | (low == 0))
         checks.invariant("it stands when none has begun for long", ~(came & stands) | (lately >= period))
         checks.invariant("none since the last multiple", ~came | began | (lately > low))

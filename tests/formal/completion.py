@@ -27,9 +27,10 @@ class _Sender(Bench):
 
     def __init__(self, width: int, largest: int) -> None:
         self.width, self.largest, self.lanes = width, largest, width // 32
-        # Beats for which there is room: the largest packet's, and one. Places: also those that come all the same.
+        # Beats for which there is room: the largest packet's, and one. Places: also those that come all the same, and
+        # one that has left in the clock before.
         self.beats = -(-(_HEAD + largest) // self.lanes) + 1
-        self.places = self.beats + READ_CLOCKS + 1
+        self.places = self.beats + READ_CLOCKS + 2
         ram = data.ArrayLayout(32, self.lanes)
         super().__init__({"valid": In(1), "beat": In(beat_layout(self.lanes)), "ram_data": In(ram), "tready": In(1)})
 
@@ -60,7 +61,7 @@ class _Sender(Bench):
         self._state_inside(m, checks, cc, held, count, came)
         granted: Any = sum(rooms[1:], start=rooms[0])
         checks.invariant(
-            "what may still come has its place", self.look.signal("level") + granted <= self.beats + READ_CLOCKS + 1
+            "what may still come has its place", self.look.signal("level") + granted <= self.places
         )
         older: Any = Signal(range(len(held) + 1), name="older")  # beats that came four clocks ago or earlier
         m.d.comb += older.eq(count - came[0] - came[1] - came[2])
@@ -111,12 +112,17 @@ class _Sender(Bench):
     ) -> None:
         """Say where each beat is: on the stream, in the head, read, or in the memory."""
         look, size = self.look, len(held[0])
-        level, stored, has_read, has_head = (look.signal(name) for name in ("level", "stored", "has_read", "has_head"))
+        counted, left, stored = (look.signal(name) for name in ("level", "left", "stored"))
+        has_read, has_head = look.signal("has_read"), look.signal("has_head")
         number, some, ended, ends_next = (
             look.signal(name) for name in ("whole", "some_whole", "comes", "last_is_read")
         )  # fmt: skip
+        number, gone = (number - look.signal("whole_ended"))[: len(number)], look.signal("whole_ended")
+        level = (counted - left)[: len(counted)]
         kept = look.module.submodules.kept
         read, write = kept.read_ports[0], kept.write_ports[0]
+        checks.invariant("what has left was there", (counted >= left) & (look.signal("whole") >= gone))
+        checks.invariant("what has left the memory has been read", ~left | has_read)
         checks.invariant("as many are kept as came and did not leave", level + has_read + has_head + cc.tvalid == count)
         checks.invariant("there is one in the memory", stored == level.any())
         checks.invariant("in a ring", write.addr == (read.addr + level)[: len(write.addr)])

@@ -129,9 +129,9 @@ class _Queue(Bench):
         inside, queue = self.inside, self.inside.within("queue")
         state = self.dut._state
         checks.invariant("what is pending is pending", self.dut._pending == self.pending)
-        checks.invariant("an answer is awaited", (state == 1) == self.out)
-        checks.invariant("or one has come back", (state == 2) == self.back)
-        checks.invariant("states are those", state <= 2)
+        checks.invariant("an answer is awaited", state.asked == self.out)
+        checks.invariant("or one has come back", state.back == self.back)
+        checks.invariant("states are those", state.idle == ~(self.out | self.back))
         checks.invariant("what was asked for is remembered", ~(self.out | self.back) | (self.dut._owed == self.owed))
         checks.invariant("it was pending, or not", self.dut._shown == self.shown)
         checks.invariant("then it is the lowest one", ~self.shown | (self.dut._lowest == self.asked))

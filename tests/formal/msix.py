@@ -227,7 +227,7 @@ class Account(Bench):
 
     def _state_vectors(self, checks: Checks, among: Any, unmasked: Any) -> None:
         dut, s = self.dut, _State
-        vector, scan = dut._vector, dut._scan
+        vector, scan = dut._vector, Mux(dut._rewinds, 0, dut._scan)
         snoop = self.inside.within("snoop")
         for n in range(2):
             named = snoop.signal("hits")[n]

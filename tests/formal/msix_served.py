@@ -56,6 +56,7 @@ class _Served(Account):
         super().check(m, known)
         self._search(checks)
         s, dut = _State, self.dut
+        self.scan: Any = Mux(dut._rewinds, 0, dut._scan)  # zero in the next clock
         self.works = {one: dut._state[one.value] for one in s}
         self.idle = self.works[s.IDLE]
         self.reader, self.unmasked = self.inside.within("reader"), self.inside.within("checks")
@@ -224,14 +225,14 @@ class _Served(Account):
         checks.invariant("and was so", (self.calm < 2) | was_open)
         checks.invariant("steady is set up", (self.steady == 0) | up)
         checks.invariant("turns are those", self.job <= 2)
-        checks.invariant("a search is one of all", dut._scanning | (dut._scan == 0))
+        checks.invariant("a search is one of all", dut._scanning | (self.scan == 0))
         searches = self.works[s.SEARCH] | self.works[s.FOUND] | self.works[s.BEHIND]
         checks.invariant("it is under way", ~(searches & up) | (dut._scanning & (self.job == 0)))
         at = self.works[s.SEARCH] & up
-        checks.invariant("it begins there", ~at | (dut._vector == dut._scan))
+        checks.invariant("it begins there", ~at | (dut._vector == self.scan))
         found = (self.works[s.FOUND] | self.works[s.BEHIND]) & up
-        checks.invariant("what it finds is behind that", ~found | (dut._vector >= dut._scan))
-        below = (dut._scan == 0) & self.bits[0]
+        checks.invariant("what it finds is behind that", ~found | (dut._vector >= self.scan))
+        below = (self.scan == 0) & self.bits[0]
         checks.invariant("and is the first one", ~(found & below) | (dut._vector == 0))
         picks = self.works[s.PICK] & up
         scan = dut._scanning | dut._again
@@ -261,10 +262,10 @@ class _Served(Account):
             with m.If((n < level) & (self.unmasked.word(m, "entries", (oldest + n)[:2]).vector == vector)):
                 m.d.comb += [place.eq(n), listed.eq(1)]
         steps, found = Signal(3, name=f"steps{vector}"), Signal(name=f"found{vector}")
-        below = dut._scanning & (dut._scan <= vector)
+        below = dut._scanning & (self.scan <= vector)
         m.d.comb += [
             found.eq(below | dut._again),
-            steps.eq(Mux(below, vector + 1 - dut._scan, vector + 1 + Mux(dut._scanning, VECTORS - dut._scan, 0))),
+            steps.eq(Mux(below, vector + 1 - self.scan, vector + 1 + Mux(dut._scanning, VECTORS - self.scan, 0))),
         ]
         return place, listed, steps, found
 

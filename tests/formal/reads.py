@@ -412,6 +412,8 @@ class _Engine(Bench):
         ram = busy & (sent.to == RAM) & ~self.bare
         checks.invariant("what to do: read the RAM", inside.signal("asks_ram") == ram)
         checks.invariant("what to do: nothing", inside.signal("bare") == (reads & self.bare))
+        at_once = (reads & self.bare) | ram
+        checks.invariant("what to do: at once", inside.signal("plain") == at_once)
         checks.invariant("what to do: refuse", inside.signal("refuses") == (busy & is_refused))
 
     def _covers(self, checks: Checks) -> None:

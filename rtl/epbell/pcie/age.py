@@ -72,10 +72,14 @@ class AgeClock(wiring.Component):
         m: Any = Module()
         stands: Any = Signal()
         began: Any = Signal()  # a request, since the last multiple
-        m.d.sync += self.time.eq(self.time + (self.begins | ~(stands | self.rests)))
+        ends: Any = Signal()  # the next time is a multiple
+        goes_on: Any = self.begins | ~(stands | self.rests)
+        m.d.sync += self.time.eq(self.time + goes_on)
+        with m.If(goes_on):
+            m.d.sync += ends.eq(self.time[: self._bits] == (1 << self._bits) - 2)
         with m.If(self.begins):
             m.d.sync += [began.eq(1), stands.eq(0)]
-        with m.Elif(self.time[: self._bits].all() & ~(stands | self.rests)):
+        with m.Elif(ends & ~(stands | self.rests)):
             m.d.sync += [began.eq(0), stands.eq(~began)]
         return m
 

@@ -120,7 +120,8 @@ class CompletionSender(wiring.Component):
         """Keep the beats until their packet is whole."""
         m: Any = Module()
         cc, layout = self.cc, self._layout
-        beats = -(-(_DESCRIPTOR + self._largest) // self._lanes) + 1  # of the largest packet, and one of the next
+        # Of the largest packet, one of the next, and one that left in the clock before, which is still counted.
+        beats = -(-(_DESCRIPTOR + self._largest) // self._lanes) + 2
         places = beats + _ON_THE_WAY
         come: Any = Signal(layout)
         shown: Any = Signal(layout, reset_less=True)
@@ -150,14 +151,15 @@ class CompletionSender(wiring.Component):
         Returns
         -------
         tuple
-            How many beats are in the memory, "there is one in the head", the head.
+            How many beats are in the memory, or were in the clock before, "there is one in the head", the head.
         """
         depth = 1 << ceil_log2(places)
         # No beat is read in the clock in which it is written.
         m.submodules.kept = kept = Memory(shape=come.shape().size, depth=depth, init=[], attrs={"no_rw_check": 1})
         write: Any = kept.write_port()
         read: Any = kept.read_port()
-        level: Any = Signal(range(places + 1))
+        level: Any = Signal(range(places + 1))  # in the memory, with one that left it in the clock before
+        left: Any = Signal()  # one did
         stored: Any = Signal()  # there is one in the memory
         head: Any = Signal(come.shape(), reset_less=True)
         has_read: Any = Signal()
@@ -173,9 +175,10 @@ class CompletionSender(wiring.Component):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(reads):
             m.d.sync += read.addr.eq(read.addr + 1)
-        _count(m, level, self.valid, reads)
         m.d.sync += [
-            stored.eq(self.valid | Mux(reads, level > 1, stored)),
+            left.eq(reads),
+            level.eq(level + self.valid - left),
+            stored.eq(self.valid | Mux(reads, level > 1 + left, stored)),
             self.empty.eq(~(self.valid | stored | has_read | has_head | (self.cc.tvalid & ~self.cc.tready))),
         ]
         with m.If(read.en):
@@ -186,16 +189,18 @@ class CompletionSender(wiring.Component):
 
     def _is_whole(self, m: Any, places: int, come: Any, ends: Any) -> Any:
         """Return "the oldest packet's beats are in the head, or follow without a gap", until the last of them goes."""
-        number: Any = Signal(range(places + 3), name="whole")  # such packets
+        number: Any = Signal(range(places + 4), name="whole")  # such packets, with one that ended in the clock before
+        ended: Any = Signal(name="whole_ended")  # one did
         some: Any = Signal(name="some_whole")
         comes: Any = Signal()
         read: Any = Signal(name="last_is_read")  # and in the head in the next clock, if nothing is before it
         m.d.sync += [
             read.eq(self.valid & come.tlast),
             comes.eq(read),
-            some.eq(comes | Mux(ends, number[1:].any(), some)),
+            ended.eq(ends),
+            number.eq(number + comes - ended),
+            some.eq(comes | Mux(ends, number > 1 + ended, some)),
         ]
-        _count(m, number, comes, ends)
         return some
 
     def _assemble(self, m: Any, come: Any) -> None:
@@ -205,9 +210,3 @@ class CompletionSender(wiring.Component):
         for lane in range(self._lanes):
             word = Mux(beat.from_ram[lane], self.ram_data[lane], beat.words[lane])
             m.d.comb += [come.tdata.word_select(lane, 32).eq(word), come.tkeep[lane].eq(beat.count > lane)]
-
-
-def _count(m: Any, number: Any, up: Any, down: Any) -> None:
-    """Count up and down, both from flip-flops: only whether to count at all waits for `down`."""
-    with m.If(up ^ down):
-        m.d.sync += number.eq(Mux(up, number + 1, number - 1))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -69,6 +69,7 @@ class Fifo(wiring.Component):
         newest: Any = Signal(bits)  # the place of the next one to come, which is free unless all are taken
         oldest: Any = Signal(bits)
         free: Any = Signal(init=1)  # there is a place
+        level, comes, goes = self.level, self.i_valid, self.o_ready & self.o_valid
         m.d.comb += [
             write.en.eq(free),
             write.addr.eq(newest),
@@ -78,13 +79,12 @@ class Fifo(wiring.Component):
             self.room.eq(self.level <= self._depth - self._under_way),
         ]
         m.d.sync += [
-            newest.eq(newest + self.i_valid),
-            self.level.eq(self.level + self.i_valid),
-            free.eq(free & ~(self.i_valid & (self.level == self._depth - 1))),
-            self.o_valid.eq(self.i_valid | (self.o_valid & ~(self.o_ready & (self.level == 1)))),
+            newest.eq(newest + comes),
+            # Each way is known when it is known who comes and who goes, which only choose.
+            self.level.eq(Mux(goes, Mux(comes, level, level - 1), Mux(comes, level + 1, level))),
+            free.eq((free & ~(comes & (level == self._depth - 1))) | goes),
+            self.o_valid.eq(comes | (self.o_valid & ~(self.o_ready & (level == 1)))),
         ]
         with m.If(self.o_ready):
             m.d.sync += oldest.eq(oldest + self.o_valid)
-        with m.If(self.o_ready & self.o_valid):
-            m.d.sync += [self.level.eq(self.level - ~self.i_valid), free.eq(1)]
         return m

@@ -208,7 +208,8 @@ class Outstanding(wiring.Component):
         ]
         with m.If(order.o_ready):
             m.d.sync += oldest.eq(order.o_data)
-        m.d.sync += pending.eq(pending + self.valid - self.d_fresh)
+        fewer = Mux(self.d_fresh, pending - 1, pending)
+        m.d.sync += pending.eq(Mux(self.valid, Mux(self.d_fresh, pending, pending + 1), fewer))
         self._late: Any = Signal()
         m.d.sync += self._late.eq(~(limit - oldest.taken)[clock_bits - 1])
         self._there: Any = order.o_valid

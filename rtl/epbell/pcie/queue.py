@@ -84,8 +84,9 @@ class Queue(wiring.Component):
             comes.eq(self.i_valid & self.i_ready),
             moves.eq(~self.o_valid | self.o_ready),
             fifo.i_data.eq(self.i_data),
-            fifo.i_valid.eq(comes & ~(moves & ~fifo.o_valid)),
-            fifo.o_ready.eq(moves),
+            # While the FIFO has an entry, so has the register: it moves when what is there goes.
+            fifo.i_valid.eq(comes & (fifo.o_valid | (self.o_valid & ~self.o_ready))),
+            fifo.o_ready.eq(self.o_ready),
             self.o_data.eq(shown),
         ]
         with m.If(moves):

@@ -139,6 +139,7 @@ class ReadEngine(wiring.Component):
         self._pages_on: Any = Signal(name="pages_on")
         self._asks_bus: Any = Signal(name="asks_bus")
         self._bare: Any = Signal(name="bare")
+        self._plain: Any = Signal(name="plain")  # nothing, or the RAM: the beat is complete at once
         self._refuses: Any = Signal(name="refuses")
         starts: Any = Signal()  # a completion begins that has none before it
         turns: Any = Signal()  # or it is its turn, if anything is done
@@ -148,7 +149,7 @@ class ReadEngine(wiring.Component):
         complete: Any = Signal()
         repeats: Any = Signal()
         alone: Any = Signal()  # a refusal's beat, after all that was under way
-        single: Any = alone | self._bare | self._asks_ram
+        single: Any = alone | self._plain
         stands = (self._asks_ram & ~self.ram_ready) | (self._asks_bus & ~self.bus_ready)
         # What comes next is chosen out of flip-flops alone; what is ready, which comes late, only enables it.
         # The last beat of a completion that is not from a page has no use for a page's dwords: these may come early.
@@ -249,6 +250,7 @@ class ReadEngine(wiring.Component):
                     self._pages_on.eq(0 if split else paged),
                     self._asks_bus.eq(0 if split else paged & then.enabled),
                     self._bare.eq(~plan.refused if split else 0),
+                    self._plain.eq(~plan.refused if split else shown.ram),
                     self._refuses.eq(plan.refused),
                 ]
             with m.Elif(single):
@@ -257,6 +259,7 @@ class ReadEngine(wiring.Component):
                     self._pages_on.eq(self._bare & self._paged),
                     self._asks_bus.eq(self._bare & self._paged & word.enabled),
                     self._bare.eq(0),
+                    self._plain.eq(self._from_ram & ~self._last),
                     self._refuses.eq(self._refuses & ~self._last),
                 ]
             with m.Else():

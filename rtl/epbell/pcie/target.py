@@ -135,9 +135,10 @@ class Target(wiring.Component):
         place_bits = max(self._ram_bits, PAGE_BITS) - 2
         self._waiting = sum(page.waits << index for index, page in enumerate(pages))
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
-        # What waits: the action, and what is to be added to the time to get its age.
+        # What waits: the action, whether it may have to wait at a port, and what is to be added to the time to get its
+        # age.
         action = action_layout(lanes, place_bits, len(pages))
-        self._layout = data.StructLayout({"action": action, "since": time_shape()})
+        self._layout = data.StructLayout({"action": action, "shared": 1, "since": time_shape()})
         super().__init__({
             "room": Out(1),
             "valid": In(1),
@@ -182,6 +183,7 @@ class Target(wiring.Component):
         m.d.comb += [
             backlog.i_valid.eq(decoder.o_valid),
             backlog.i_data.action.eq(decoder.action),
+            backlog.i_data.shared.eq(decoder.action.ram | (decoder.action.begins & self._may_wait(decoder.action))),
             backlog.i_data.since.eq(self._age(m, held.since)),
             backlog.o_ready.eq(takes),
             self.room.eq(backlog.room),
@@ -227,7 +229,7 @@ class Target(wiring.Component):
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
         apart = ("request", "fetches", "fetch")
-        may_wait, next_may = ((action.pages & self._waiting).any() for action in (now, new))
+        may_wait = self._may_wait(now)
         m.d.comb += [
             moves.eq(~((stands & ~self.ready) | waits)),
             goes.eq(~((shared & ~self.ready) | waits)),
@@ -259,7 +261,7 @@ class Target(wiring.Component):
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
                 self.bus_valid.eq(there & new.begins),
-                *(may.eq(there & (new.ram | (new.begins & next_may))) for may in (shared, stands)),
+                *(may.eq(there & waiting.shared) for may in (shared, stands)),
                 more.eq(there & new.more),
                 waits.eq(there & new.waits),
             ]
@@ -295,6 +297,10 @@ class Target(wiring.Component):
         ]
         self._report(m, takes, Mux(there, Cat(new.events, new.torn), 0))
         return takes
+
+    def _may_wait(self, action: Any) -> Any:
+        """Return "a dword for a page may have to wait at its port"."""
+        return (action.pages & self._waiting).any()
 
     def _report(self, m: Any, takes: Any, new: Any) -> None:
         """Tell what is to be said of a request in the clock after the one in which it leaves."""

@@ -118,5 +118,5 @@ def bytes_beside(header: Any, single: Any) -> Any:
         3 bits, 0 to 6.
     """
     first, last = first_offset(header.first_be), last_offset(header.last_be)
-    after = Mux(single, last_offset(header.first_be), last)
-    return Mux(single & ~header.first_be.any(), 3, first + after)[:3]
+    alone = Mux(header.first_be.any(), first + last_offset(header.first_be), 3)
+    return Mux(single, alone, first + last)[:3]
