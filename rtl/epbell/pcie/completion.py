@@ -178,7 +178,7 @@ class CompletionSender(wiring.Component):
         m.d.sync += [
             left.eq(reads),
             level.eq(level + self.valid - left),
-            stored.eq(self.valid | Mux(reads, level > 1 + left, stored)),
+            stored.eq(self.valid | Mux(reads, _another(level, left), stored)),
             self.empty.eq(~(self.valid | stored | has_read | has_head | (self.cc.tvalid & ~self.cc.tready))),
         ]
         with m.If(read.en):
@@ -199,7 +199,7 @@ class CompletionSender(wiring.Component):
             comes.eq(read),
             ended.eq(ends),
             number.eq(number + comes - ended),
-            some.eq(comes | Mux(ends, number > 1 + ended, some)),
+            some.eq(comes | Mux(ends, _another(number, ended), some)),
         ]
         return some
 
@@ -210,3 +210,8 @@ class CompletionSender(wiring.Component):
         for lane in range(self._lanes):
             word = Mux(beat.from_ram[lane], self.ram_data[lane], beat.words[lane])
             m.d.comb += [come.tdata.word_select(lane, 32).eq(word), come.tkeep[lane].eq(beat.count > lane)]
+
+
+def _another(number: Any, gone: Any) -> Any:
+    """Return "there is another one when one goes now", of a number that still has one if that is `gone`."""
+    return number[2:].any() | (number[1] & (number[0] | ~gone))
