@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, enum, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -17,13 +17,9 @@ __all__ = ["CpuPort"]
 _OKAY, _DECERR = 0b00, 0b11
 
 
-class _State(enum.Enum):
-    IDLE = 0
-    DECODE = 1
-    WAIT = 2  # for its turn
-    ASK = 3
-    FETCH = 4  # data are on their way; or a write of a page takes effect
-    ANSWER = 5
+# One of these is on: it waits for its turn; data are on their way, or a write of a page takes effect.
+_STATES = ("idle", "decode", "wait", "ask", "fetch", "answer")
+_STATE = data.StructLayout(dict.fromkeys(_STATES, 1))
 
 
 _OUTSTANDING_BITS = 9  # as many reads as there are tags
@@ -159,7 +155,7 @@ class CpuPort(wiring.Component):
 
     def _write(self, m: Any) -> None:
         bus = self.axil
-        state: Any = Signal(_State, name="w_state")
+        state: Any = Signal(_STATE, name="w_state", init={"idle": 1})
         ram_: Any = Signal(name="w_ram")
         host: Any = Signal(name="w_host")
         raises: Any = Signal(max(1, len(self._raises)), name="w_raises")
@@ -169,40 +165,32 @@ class CpuPort(wiring.Component):
         goes: Any = Signal(name="w_goes")
         done: Any = Signal(name="w_done")  # in the clock before, and of no page
         m.d.comb += [
-            take.eq((state == _State.IDLE) & bus.awvalid & bus.wvalid),
+            take.eq(state.idle & bus.awvalid & bus.wvalid),
             bus.awready.eq(take),
             bus.wready.eq(take),
-            bus.bvalid.eq((state == _State.ANSWER) | done),
+            bus.bvalid.eq(state.answer | done),
             nowhere.eq(~ram_ & ~host & ~self.w_pages.any()),
-            goes.eq((state == _State.WAIT) & ~(raises & self.full).any() & ~(raises.any() & self._read_first)),
-            done.eq((state == _State.ASK) & ((ram_ & ~self.w_ram_valid) | (host & ~self.w_host_valid))),
+            goes.eq(state.wait & ~(raises & self.full).any() & ~(raises.any() & self._read_first)),
+            done.eq(state.ask & ((ram_ & ~self.w_ram_valid) | (host & ~self.w_host_valid))),
         ]
-        with m.If(state == _State.IDLE):
+        with m.If(state.idle):
             m.d.sync += [self.w_addr.eq(bus.awaddr), self.w_data.eq(bus.wdata), self.w_strb.eq(bus.wstrb)]
         self._decode(m, self.w_addr, ram_, self.w_pages, host)
         for bit, (address, mask) in zip(raises, self._raises.items(), strict=False):
             ones = [self.w_strb[n // 8] & self.w_data[n] for n in range(32) if mask >> n & 1]
             m.d.sync += bit.eq((self.w_addr[2:] == address >> 2) & (any_of(ones) if ones else 1))
         self._ask(m, "w", goes, ram_, self.w_pages, host)
-        with m.Switch(state):
-            with m.Case(_State.IDLE), m.If(take):
-                m.d.sync += state.eq(_State.DECODE)
-            with m.Case(_State.DECODE):
-                m.d.sync += state.eq(_State.WAIT)
-            with m.Case(_State.WAIT), m.If(goes):
-                m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
-            with m.Case(_State.ASK):
-                m.d.sync += settling.eq(1 << _SETTLE - 2)
-                with m.If(done):
-                    m.d.sync += state.eq(Mux(bus.bready, _State.IDLE, _State.ANSWER))
-                with m.Elif(self._asked_before("w")):
-                    m.d.sync += state.eq(_State.FETCH)
-            with m.Case(_State.FETCH):
-                m.d.sync += settling.eq(settling >> 1)
-                with m.If(settling[0]):
-                    m.d.sync += state.eq(_State.ANSWER)
-            with m.Case(_State.ANSWER), m.If(bus.bready):
-                m.d.sync += state.eq(_State.IDLE)
+        taken = state.ask & ~done & self._asked_before("w")
+        settled = state.fetch & settling[0]
+        m.d.sync += [
+            state.idle.eq((state.idle & ~take) | (((state.ask & done) | state.answer) & bus.bready)),
+            state.decode.eq(take),
+            state.wait.eq(state.decode | (state.wait & ~goes)),
+            state.ask.eq((goes & ~nowhere) | (state.ask & ~done & ~taken)),
+            state.fetch.eq(taken | (state.fetch & ~settled)),
+            state.answer.eq((goes & nowhere) | settled | (((state.ask & done) | state.answer) & ~bus.bready)),
+            settling.eq(Mux(state.fetch, settling >> 1, 1 << _SETTLE - 2)),
+        ]
         with m.If(self.w_host_valid):
             m.d.sync += bus.bresp.eq(self.w_host_error)
         with m.Elif(~host):
@@ -210,7 +198,7 @@ class CpuPort(wiring.Component):
 
     def _read(self, m: Any) -> None:
         bus = self.axil
-        state: Any = Signal(_State, name="r_state")
+        state: Any = Signal(_STATE, name="r_state", init={"idle": 1})
         ram_: Any = Signal(name="r_ram")
         host: Any = Signal(name="r_host")
         outstanding: Any = Signal(_OUTSTANDING_BITS)  # reads of the aperture
@@ -222,13 +210,13 @@ class CpuPort(wiring.Component):
         goes: Any = Signal(name="r_goes")
         done: Any = Signal(name="r_done")  # in the clock before, and of the aperture
         idle: Any = Signal(name="r_idle")
-        answered_all: Any = Signal(init=1)  # those of the aperture; of account in the state WAIT
-        answer = state == _State.ANSWER
+        answered_all: Any = Signal(init=1)  # those of the aperture; of account in the state `wait`
+        answer = state.answer
         m.d.comb += [
             nowhere.eq(~ram_ & ~host & ~self.r_pages.any()),
-            goes.eq((state == _State.WAIT) & (host | answered_all)),
-            done.eq((state == _State.ASK) & host & ~self.r_host_valid),
-            idle.eq((state == _State.IDLE) | done),
+            goes.eq(state.wait & (host | answered_all)),
+            done.eq(state.ask & host & ~self.r_host_valid),
+            idle.eq(state.idle | done),
             bus.arready.eq(idle),
             bus.rvalid.eq(answer | self.d_valid),
             bus.rdata.eq(Mux(answer, word.ram | word.page, self.d_data)),
@@ -236,8 +224,8 @@ class CpuPort(wiring.Component):
             self.d_ready.eq(bus.rready & ~answer),
         ]
         m.d.sync += [
-            young.eq(Mux((state == _State.DECODE), _YOUNG, young - young.any())),
-            self._read_first.eq((state == _State.DECODE) | (young.any() & host & ~idle)),
+            young.eq(Mux(state.decode, _YOUNG, young - young.any())),
+            self._read_first.eq(state.decode | (young.any() & host & ~idle)),
         ]
         answered = self.d_valid & self.d_ready
         m.d.sync += answered_all.eq(~outstanding[1:].any() & (~outstanding[0] | answered))
@@ -249,32 +237,25 @@ class CpuPort(wiring.Component):
             m.d.sync += self.r_addr.eq(bus.araddr)
         self._decode(m, self.r_addr, ram_, self.r_pages, host)
         self._ask(m, "r", goes, ram_, self.r_pages, host)
-        with m.Switch(state):
-            with m.Case(_State.IDLE), m.If(bus.arvalid):
-                m.d.sync += state.eq(_State.DECODE)
-            with m.Case(_State.DECODE):
-                m.d.sync += state.eq(_State.WAIT)
-            with m.Case(_State.WAIT):
-                m.d.sync += [word.eq(0), error.eq(_DECERR)]
-                with m.If(goes):
-                    m.d.sync += state.eq(Mux(nowhere, _State.ANSWER, _State.ASK))
-            with m.Case(_State.ASK):
-                m.d.sync += due.eq(Mux(ram_, 1 << ram.READ_CLOCKS - 2, 1 << registers.READ_CLOCKS - 2))
-                with m.If(done):
-                    m.d.sync += state.eq(Mux(bus.arvalid, _State.DECODE, _State.IDLE))
-                with m.Elif(self._asked_before("r")):
-                    m.d.sync += state.eq(_State.FETCH)
-            with m.Case(_State.FETCH):
-                m.d.sync += [
-                    word.ram.eq(self.r_ram_data & ram_.replicate(32)),
-                    word.page.eq(self.r_page_data & (~ram_).replicate(32)),
-                    error.eq(_OKAY),
-                    due.eq(due >> 1),
-                ]
-                with m.If(due[0]):
-                    m.d.sync += state.eq(_State.ANSWER)
-            with m.Case(_State.ANSWER), m.If(bus.rready):
-                m.d.sync += state.eq(_State.IDLE)
+        taken = state.ask & ~done & self._asked_before("r")
+        there = state.fetch & due[0]
+        m.d.sync += [
+            state.idle.eq((idle & ~bus.arvalid) | (state.answer & bus.rready)),
+            state.decode.eq(idle & bus.arvalid),
+            state.wait.eq(state.decode | (state.wait & ~goes)),
+            state.ask.eq((goes & ~nowhere) | (state.ask & ~done & ~taken)),
+            state.fetch.eq(taken | (state.fetch & ~there)),
+            state.answer.eq((goes & nowhere) | there | (state.answer & ~bus.rready)),
+            due.eq(Mux(state.fetch, due >> 1, Mux(ram_, 1 << ram.READ_CLOCKS - 2, 1 << registers.READ_CLOCKS - 2))),
+        ]
+        with m.If(state.wait):
+            m.d.sync += [word.eq(0), error.eq(_DECERR)]
+        with m.If(state.fetch):
+            m.d.sync += [
+                word.ram.eq(self.r_ram_data & ram_.replicate(32)),
+                word.page.eq(self.r_page_data & (~ram_).replicate(32)),
+                error.eq(_OKAY),
+            ]
 
     def _decode(self, m: Any, address: Any, ram_: Any, pages: Any, host: Any) -> None:
         """Find out where it is, a clock behind the address, which stays until the access is over."""
@@ -292,5 +273,5 @@ class CpuPort(wiring.Component):
             m.d.sync += valid.eq((goes & wanted) | (valid & ~ready))
 
     def _asked_before(self, way: str) -> Any:
-        """Nobody is asked any more: in the state ASK, what was asked for was done in the clock before."""
+        """Nobody is asked any more: in the state `ask`, what was asked for was done in the clock before."""
         return ~any_of([getattr(self, f"{way}_{name}_valid") for name in ("ram", "page", "host")])

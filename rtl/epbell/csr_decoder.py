@@ -213,9 +213,11 @@ class RegisteredDecoder:
         return self._loaded(f"r_row{row:x}", self._bus.r_addr[_ROW:] == row)
 
     def _of_column(self, register: Register) -> Any:
-        """Return a flip-flop: what was loaded last is in the column; one for each half of the rows."""
-        column, half = _place(register)
-        return self._loaded(f"r_column{column:x}_{half}", self._bus.r_addr[2:_ROW] == column, init=half)
+        """Return a flip-flop: what was loaded last is in the column; one for each part of the rows."""
+        column, part = _place(register)
+        init, low = part & 1, part >> 1
+        held = self._loaded(f"r_column{column:x}_{part}", (self._bus.r_addr[2:_ROW] == column) ^ low, init=init)
+        return held ^ low
 
     def _loaded(self, name: str, value: Any, init: int = 0) -> Any:
         """Return a flip-flop of this name for what is true of the address that is loaded."""
@@ -246,12 +248,13 @@ class RegisteredDecoder:
         return self._rows[key][0]
 
     def _in_column(self, register: Register) -> Any:
-        """Return a flip-flop: what is written, if anything is, is in the column; one for each half of the rows."""
-        column, half = key = _place(register)
+        """Return a flip-flop: what is written, if anything is, is in the column; one for each part of the rows."""
+        column, part = key = _place(register)
+        init, low = part & 1, part >> 1
         if key not in self._columns:
-            held: Any = Signal(reset_less=True, name=f"w_column{column:x}_{half}", init=half)
-            self._columns[key] = held, self._column(self._bus.w_addr, register)
-        return self._columns[key][0]
+            held: Any = Signal(reset_less=True, name=f"w_column{column:x}_{part}", init=init)
+            self._columns[key] = held, self._column(self._bus.w_addr, register) ^ low
+        return self._columns[key][0] ^ low
 
     def _bytes(self, register: Register) -> Any:
         bus = self._bus
@@ -265,9 +268,10 @@ class RegisteredDecoder:
 
 
 def _place(register: Register) -> tuple[int, int]:
-    """Return the column of a register, and the half of the rows that it is in.
+    """Return the column of a register, and the part of the rows that it is in, 0 to 3.
 
-    The halves have flip-flops of their own, so that each drives fewer, and these begin with different values: what is
-    equal synthesis makes one. They take turns every four rows, as outbound and inbound windows do on their page.
+    The parts have flip-flops of their own, so that each drives fewer. These begin with different values, and those of
+    parts 2 and 3 are low when it is so: what is equal synthesis makes one. They take turns every four rows, as outbound
+    and inbound windows do on their page.
     """
-    return register.address % (1 << _ROW) >> 2, register.address >> _ROW + 2 & 1
+    return register.address % (1 << _ROW) >> 2, register.address >> _ROW + 2 & 3

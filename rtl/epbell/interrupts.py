@@ -281,6 +281,10 @@ class Interrupts(wiring.Component):
             registers.msi_multiple.eq(self.msi.mmenable[:3]),
             registers.msi_mask.eq(self.msi.data),
             registers.msi_pending.eq(self.msi.pending_status),
+            # A clock later, to be near who looks at it: it opens long before a vector is known so far, and none leaves
+            # in the clock after another one; it closes with whatever leaves.
+            sender.hold.eq(~fence.open),
+            sender.hold_pending.eq(fence.closed | sender.taken),
         ]
         m.d.comb += [
             registers.msi_room.eq(sender.room),
@@ -291,8 +295,6 @@ class Interrupts(wiring.Component):
             sender.bus_master.eq(self._may_request),
             fence.raised.eq(sender.queued),
             fence.taken.eq(sender.taken),
-            sender.hold.eq(~fence.open),
-            sender.hold_pending.eq(fence.closed),
             sender.flush.eq(self.function_reset),
         ]
 
@@ -399,8 +401,9 @@ class Interrupts(wiring.Component):
             intx.hold_level.eq(level.closed),
             pulse.raised.eq(intx.queued),
             pulse.taken.eq(intx.done),
-            pulse.mark.eq(intx.merged),
-            intx.hold_pulse.eq(~pulse.open | pulse.closed),
+            pulse.mark.eq(registers.intx_merged),
+            # One that has been merged in the clock before closes at once.
+            intx.hold_pulse.eq(~pulse.open | pulse.closed | registers.intx_merged),
             registers.intx_asserted.eq(intx.told),
         ]
         m.d.sync += [

@@ -233,6 +233,7 @@ class Msix(wiring.Component):
         self._raised: Any = Signal()  # it comes from the queue
         self._waited: Any = Signal(max(LOOK, SEARCH))  # bit n: for more than n clocks for the pending bits
         self._wiped: Any = Signal(range(self._words))
+        self._pops: Any = Signal()  # what is picked comes from the queue
         self._rewinds: Any = Signal()  # a search of all was over in the clock before
         self._open: Any = Signal()
         self._offered: Any = Signal()
@@ -244,7 +245,7 @@ class Msix(wiring.Component):
             self._waited.eq(Cat(Const(1, 1), self._waited[:-1])),
             *(self._one_more.eq(self.pending + 1), self._one_less.eq(self.pending - 1)),
             self._some_pending.eq(self.pending.any()),
-            self._rewinds.eq(0),
+            *(self._rewinds.eq(0), self._pops.eq(0)),
             *(getattr(self, event).eq(0) for event in ("sent", "held", "merged")),
         ]
         self._raises(m)
@@ -279,7 +280,7 @@ class Msix(wiring.Component):
             m.d.sync += [self._state.eq(1 << _State.WIPE.value), self._sets.eq(0)]
             m.d.sync += [self._wiped.eq(0), self._waited.eq(0)]
             m.d.sync += [self.pending.eq(0), self._offered.eq(0), self.merged.eq(0)]
-            m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0)]
+            m.d.sync += [self._scanning.eq(0), self._scan.eq(0), self._again.eq(0), self._pops.eq(0)]
         return m
 
     def _raises(self, m: Any) -> None:
@@ -290,6 +291,7 @@ class Msix(wiring.Component):
             raises.last.eq(self._last),
             raises.raise_valid.eq(self.raise_valid),
             raises.raise_vector.eq(self.raise_vector),
+            raises.take.eq(self._pops),
             *(getattr(self, name).eq(getattr(raises, name)) for name in ("room", "full", "queued", "refused")),
             self.taken.eq(raises.take & self._up),
         ]
@@ -402,8 +404,9 @@ class Msix(wiring.Component):
             for turn in range(3):
                 with m.Case(turn):
                     for offset in (0, 2, 1):
-                        with m.If(wanted[(turn + offset) % 3]):
-                            m.d.sync += self._job.eq((turn + offset) % 3)
+                        job = (turn + offset) % 3
+                        with m.If(wanted[job]):
+                            m.d.sync += [self._job.eq(job), self._pops.eq(job == _Job.RAISE.value)]
         with m.If(any_of(wanted)):
             self._go(m, _State.PICK)
 
@@ -413,7 +416,6 @@ class Msix(wiring.Component):
         with m.Switch(self._job):
             with m.Case(_Job.RAISE):
                 self._go(m, _State.LOOK)
-                m.d.comb += self._queue.take.eq(1)
                 m.d.sync += self._vector.eq(self._queue.vector)
             with m.Case(_Job.CHECK):
                 self._go(m, _State.LOOK)

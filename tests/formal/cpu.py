@@ -23,7 +23,7 @@ _RAM, _RAM_SIZE = 0x6000_0000, 4096
 _PAGES = (0x5D27_0000, 0x5F31_0000)
 _APERTURE, _APERTURE_SIZE = 0x7000_0000, 256 << 20
 _OKAY, _DECERR = 0, 3
-_IDLE, _DECODE, _WAIT, _ASK, _FETCH, _ANSWER = range(6)
+_IDLE, _DECODE, _WAIT, _ASK, _FETCH, _ANSWER = (1 << state for state in range(6))
 _ALWAYS, _WITH_ONE = _PAGES[1] + 0x10, _PAGES[1] + 0x24  # registers that raise interrupts
 
 

@@ -225,7 +225,8 @@ class _Windows(Bench):
             here = made.w_en & (made.w_addr[6:10] == row) & made.w_strb[lane]
             checks.invariant("a row is decoded", registers.signal(f"w_row{row:x}_{lane}") == here)
         for _, offset, _ in _FIELDS:
-            column = registers.signal(f"w_column{offset >> 2:x}_1")
+            part = row >> 2 & 3  # of the rows; those of parts 2 and 3 are low when it is so
+            column = registers.signal(f"w_column{offset >> 2:x}_{part}") ^ (part >> 1)
             here = (made.w_addr[2:6] == offset >> 2) & (made.w_addr[10:] == 0)
             checks.invariant("a column is decoded", ~made.w_en | (column == here))
         word = registers.signal("w_data_held")

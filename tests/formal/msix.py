@@ -322,6 +322,7 @@ class Account(Bench):
         checks.invariant("it is one of those", ~known | (self.raised <= 1) & (~self.up | (self.raised <= self.most)))
         picks = dut._state[_State.PICK.value]
         takes = picks & (dut._job == _Job.RAISE)
+        checks.invariant("what is picked from the queue leaves it", dut._pops == takes)
         there = (self.level != 0) & (dut._queue.vector == self.queue[0])
         checks.invariant("what is taken is there", ~(takes & self.up) | there)
         free = checks.past((self.level != 0) & ~(self.hold & self.was_open), "could_be_picked")

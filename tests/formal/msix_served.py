@@ -236,6 +236,7 @@ class _Served(Account):
         checks.invariant("and is the first one", ~(found & below) | (dut._vector == 0))
         picks = self.works[s.PICK] & up
         scan = dut._scanning | dut._again
+        checks.invariant("what is picked from the queue leaves it", dut._pops == (self.works[s.PICK] & (self.job == 1)))
         checks.invariant("what is picked waits", ~(picks & (self.job == 0)) | scan)
         level, oldest, newest = (self.unmasked.signal(name) for name in ("level", "oldest", "newest"))
         checks.invariant("unmasked ones are counted", (level <= _CHECKS) & (newest == (oldest + level)[:2]))

@@ -159,16 +159,16 @@ class Decoder(wiring.Component):
         self._strobe(m)
         at_page: Any = Signal()
         write = self._held("write", m, self.valid & segment.write)
-        several = self._held("several", m, segment.count > 1)
         is_long = segment.header.length > MAX_REGISTER_WRITE
         long = self._held("long", m, is_long)
         short = self._held("short_write", m, self.valid & segment.write & ~is_long)
+        several = self._held("several", m, self.valid & segment.write & ~is_long & (segment.count > 1))
         m.d.comb += [
             at_page.eq(pages.any()),
             action.pages.eq(pages),
             action.ram.eq(write & ram),
             action.page.eq(short & at_page),
-            action.more.eq(action.page & several),
+            action.more.eq(several & at_page),
             action.waits.eq(action.page & ~action.final & (self._lanes < MAX_REGISTER_WRITE)),
             action.begins.eq(action.page & action.bytes[0] & ~action.waits),
             action.data.as_value().eq(self._held("words", m, segment.data.as_value())),

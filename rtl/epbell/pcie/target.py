@@ -135,10 +135,9 @@ class Target(wiring.Component):
         place_bits = max(self._ram_bits, PAGE_BITS) - 2
         self._waiting = sum(page.waits << index for index, page in enumerate(pages))
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
-        # What waits: the action, whether it may have to wait at a port, and what is to be added to the time to get its
-        # age.
+        # What waits: the action, whether its page may have to wait, and what is to be added to the time to get its age.
         action = action_layout(lanes, place_bits, len(pages))
-        self._layout = data.StructLayout({"action": action, "shared": 1, "since": time_shape()})
+        self._layout = data.StructLayout({"action": action, "may_wait": 1, "since": time_shape()})
         super().__init__({
             "room": Out(1),
             "valid": In(1),
@@ -183,7 +182,7 @@ class Target(wiring.Component):
         m.d.comb += [
             backlog.i_valid.eq(decoder.o_valid),
             backlog.i_data.action.eq(decoder.action),
-            backlog.i_data.shared.eq(decoder.action.ram | (decoder.action.begins & self._may_wait(decoder.action))),
+            backlog.i_data.may_wait.eq((decoder.action.pages & self._waiting).any()),
             backlog.i_data.since.eq(self._age(m, held.since)),
             backlog.o_ready.eq(takes),
             self.room.eq(backlog.room),
@@ -229,7 +228,7 @@ class Target(wiring.Component):
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
         apart = ("request", "fetches", "fetch")
-        may_wait = self._may_wait(now)
+        may_wait = (now.pages & self._waiting).any()
         m.d.comb += [
             moves.eq(~((stands & ~self.ready) | waits)),
             goes.eq(~((shared & ~self.ready) | waits)),
@@ -261,7 +260,7 @@ class Target(wiring.Component):
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
                 self.bus_valid.eq(there & new.begins),
-                *(may.eq(there & waiting.shared) for may in (shared, stands)),
+                *(may.eq(there & (new.ram | (new.begins & waiting.may_wait))) for may in (shared, stands)),
                 more.eq(there & new.more),
                 waits.eq(there & new.waits),
             ]
@@ -297,10 +296,6 @@ class Target(wiring.Component):
         ]
         self._report(m, takes, Mux(there, Cat(new.events, new.torn), 0))
         return takes
-
-    def _may_wait(self, action: Any) -> Any:
-        """Return "a dword for a page may have to wait at its port"."""
-        return (action.pages & self._waiting).any()
 
     def _report(self, m: Any, takes: Any, new: Any) -> None:
         """Tell what is to be said of a request in the clock after the one in which it leaves."""
