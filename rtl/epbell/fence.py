@@ -107,7 +107,7 @@ class Fence(wiring.Component):
             flush.eq(self.flush),
             stays.eq(self.leaving & ~self.left),
             next_in.eq(Mux(flush, next_out + stays, next_in + entered)),
-            next_out.eq(next_out + (self.left & ~self.flush)),
+            next_out.eq(next_out + self.left),
             raised.eq(self.raised & ~gone),
             marked.eq(self.mark & ~gone),
             early.eq(takes_early & ~gone),

@@ -24,6 +24,9 @@ __all__ = ["TOP", "Design", "convert", "synthesis_script", "wrapper"]
 TOP = "area"
 """Name of the module around the one that is measured."""
 
+_SHORT = "&scorr;&sweep;&dc2;&dch,-f;&if,-F,0,-A,0,-W,1000"
+"""What ABC does for short paths: ABC9's own steps, but that the last one recovers no area."""
+
 _PORT = re.compile(r"^  wire (?:width (\d+) )?(input|output) \d+\s+\\(\S+)$", re.MULTILINE)
 _SOURCE = re.compile(r"^\s*attribute \\src .*\n", re.MULTILINE)
 
@@ -136,7 +139,8 @@ def synthesis_script(module: str, fanned: int = 1) -> str:
     inputs of flip-flops and memories at a time, and ends without a word if there are more.
 
     `fanned` is no option of ``synth_ecp5``: where it is more than 1 its steps are run one after the other, with two of
-    them put in other words. ABC9 then counts with 1 ns for a wire, which is what it takes in a large module.
+    them put in other words. ABC9 then counts with 1 ns for a wire, which is what it takes in a large module, and
+    leaves each path as short as it can be: it does not look for what paths that are not the longest could share.
     """
     return f"""\
 read_rtlil design.il
@@ -165,7 +169,7 @@ dfflegalize -mince {fanned} -minsrst {2 * fanned - 1} {plain} {enabled}
 opt_clean
 {synth} -run map_ffs:map_luts
 techmap -map +/lattice/latches_map.v
-abc9 -maxlut 4 -W 1000
+abc9 -maxlut 4 -W 1000 -script +{_SHORT}
 clean
 {synth} -run map_cells:"""
 

@@ -61,7 +61,8 @@ class Linux:
     async def ask(self, bar: int, start: int, offset: int, length: int = 1) -> int | None:
         """Offer a request of the host; return where it goes, as both say, None when it is refused."""
         ctx, dut = self.ctx, self.dut
-        request = (dut.bar, bar), (dut.address, start + offset), (dut.length, length), (dut.function, 0)
+        address = start + offset
+        request = (dut.bar, bar), (dut.address, address), (dut.again, address), (dut.length, length), (dut.function, 0)
         self.driver.drive(*request)
         await ctx.tick().repeat(4)
         local = ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None

@@ -114,6 +114,8 @@ class RequestParser(wiring.Component):
         There is room behind for the segments of this clock's beat and the next clock's, beside those in the stages.
     header : Out(HEADER)
         Header of the packet of which a beat is in stage 1. It counts with the beats that have it, by their segments.
+    again : Out(64)
+        The address in it once more, out of other flip-flops.
     valid : Out(1)
         There is a segment. Beats that have nothing to say pass without one.
     segment : Out(segment_layout(width / 32))
@@ -133,6 +135,7 @@ class RequestParser(wiring.Component):
     cq: Any
     room: Any
     header: Any
+    again: Any
     valid: Any
     segment: Any
     begins: Any
@@ -145,6 +148,7 @@ class RequestParser(wiring.Component):
             "cq": In(usp.CompleterRequest(width)),
             "room": In(1),
             "header": Out(HEADER),
+            "again": Out(64),
             "valid": Out(1),
             "segment": Out(segment_layout(self._lanes)),
             "begins": Out(1),
@@ -186,8 +190,9 @@ class RequestParser(wiring.Component):
         early: Any = Signal()  # half a descriptor has passed, and the packet goes on (64 bits only)
         head: Any = Signal()  # the header is complete with this beat
         descriptor: Any = Signal(128, reset_less=True)
-        # For the windows, which are many, one of its own; with its other initial value it is not made one with that.
+        # For the windows, which are many, two of their own; with other values these are not made one with that.
         outside: Any = Signal(128, init=-1, reset_less=True)
+        inverted: Any = Signal(64, reset_less=True)  # where it goes
         sideband: Any = Signal(19, reset_less=True)
         with m.If(came & beat.sop):
             m.d.sync += sideband.eq(beat.sideband)
@@ -196,17 +201,18 @@ class RequestParser(wiring.Component):
             with m.If(came):
                 m.d.sync += early.eq(beat.sop & ~beat.last)
             with m.If(came & beat.sop):
-                m.d.sync += [one[:64].eq(beat.words) for one in (descriptor, outside)]
+                m.d.sync += [*(one[:64].eq(beat.words) for one in (descriptor, outside)), inverted.eq(~beat.words)]
             with m.If(head):
                 m.d.sync += [one[64:].eq(beat.words) for one in (descriptor, outside)]
         else:
             m.d.comb += head.eq(came & beat.sop)
             with m.If(head):
-                m.d.sync += [one.eq(beat.words[:128]) for one in (descriptor, outside)]
+                m.d.sync += [*(one.eq(beat.words[:128]) for one in (descriptor, outside)), inverted.eq(~beat.words)]
         self._header: Any = Signal(HEADER, name="header1")
         for header, one in ((self._header, descriptor), (self.header, outside)):
             fields = usp.request_header(one, sideband[:4], sideband[4:8], sideband[8:])
             m.d.comb += [header[name].eq(value) for name, value in fields.items()]
+        m.d.comb += self.again.eq(usp.request_header(Cat(~inverted, Const(0, 64)), 0, 0, 0)["address"])
         upper = beat.words[:64] if lanes == 2 else beat.words[64:128]
         packet = self._foresee(m, head, upper[:11], upper[11:15])
         # Lanes in use, if they are the lower ones, and how many.

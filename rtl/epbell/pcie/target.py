@@ -220,17 +220,21 @@ class Target(wiring.Component):
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
         shared: Any = Signal()  # what is at a port may have to wait
-        # The same for all that is held, which is far. It begins with one: else synthesis would make one of the two.
+        # The same for all that is held, which is far; and that it need not, for the data. It begins with one: else
+        # synthesis would make one of the two.
         stands: Any = Signal(init=1)
+        passes: Any = Signal(init=1)
         moves: Any = Signal()  # no write stands: this, and "no read stands", enable what is held, a LUT each
+        data_moves: Any = Signal()
         goes: Any = Signal()  # the same, for what decides
         free: Any = Signal()
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
-        apart = ("request", "fetches", "fetch")
+        apart = ("request", "fetches", "fetch", "data")
         may_wait = (now.pages & self._waiting).any()
         m.d.comb += [
             moves.eq(~((stands & ~self.ready) | waits)),
+            data_moves.eq((passes | self.ready) & ~waits),
             goes.eq(~((shared & ~self.ready) | waits)),
             free.eq(goes & reads),
             takes.eq(free & ~more),
@@ -240,6 +244,10 @@ class Target(wiring.Component):
             m.d.sync += now.request.eq(new.request)
             with m.If(new.fetches):
                 m.d.sync += now.request.either.fetch.eq(new.fetch)
+        with m.If(data_moves):
+            m.d.sync += now.data.eq(new.data)
+            with m.If(more):
+                m.d.sync += [now.data[lane].eq(now.data[lane + 1]) for lane in range(steps - 1)]
         with m.If(moves):
             m.d.sync += [
                 held.since.eq(waiting.since),
@@ -248,7 +256,6 @@ class Target(wiring.Component):
             # With more, the next dword of the same request; what a page does not look at may change.
             with m.If(more):
                 m.d.sync += [
-                    *(now.data[lane].eq(now.data[lane + 1]) for lane in range(steps - 1)),
                     *(now.strobes[lane].eq(now.strobes[lane + 1]) for lane in range(steps - 1)),
                     now.bytes.eq(now.bytes[1:]),
                     now.place[: PAGE_BITS - 2].eq(now.place[: PAGE_BITS - 2] + 1),
@@ -260,7 +267,7 @@ class Target(wiring.Component):
                 self.ram_valid.eq(there & new.ram),
                 self.read_valid.eq(there & new.read),
                 self.bus_valid.eq(there & new.begins),
-                *(may.eq(there & (new.ram | (new.begins & waiting.may_wait))) for may in (shared, stands)),
+                *_either((shared, stands), passes, there & (new.ram | (new.begins & waiting.may_wait))),
                 more.eq(there & new.more),
                 waits.eq(there & new.waits),
             ]
@@ -268,7 +275,7 @@ class Target(wiring.Component):
                 m.d.sync += [
                     *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, waits)),
                     self.bus_valid.eq(now.bytes[1]),
-                    *(may.eq(now.bytes[1] & may_wait) for may in (shared, stands)),
+                    *_either((shared, stands), passes, now.bytes[1] & may_wait),
                     more.eq(now.steps != 1),
                 ]
         if lanes < MAX_REGISTER_WRITE:
@@ -276,7 +283,7 @@ class Target(wiring.Component):
                 m.d.sync += [
                     waits.eq(0),
                     self.bus_valid.eq(new.ends_well & now.bytes[0]),
-                    *(may.eq(new.ends_well & now.bytes[0] & may_wait) for may in (shared, stands)),
+                    *_either((shared, stands), passes, new.ends_well & now.bytes[0] & may_wait),
                     more.eq(new.ends_well & more),
                 ]
         m.d.comb += [
@@ -304,3 +311,8 @@ class Target(wiring.Component):
             m.d.sync += reports.eq(new)
         for event, happened in zip((*EVENTS, "torn"), reports, strict=True):
             m.d.sync += getattr(self, event).eq(takes & happened)
+
+
+def _either(these: Sequence[Any], other: Any, value: Any) -> list[Any]:
+    """Assign a value to these, and what it is not to the other one."""
+    return [*(one.eq(value) for one in these), other.eq(~value)]
