@@ -240,6 +240,8 @@ class Account(Bench):
         for n in range(4):
             checks.invariant("unmasked ones are those", unmasked.word(self.m, "entries", Const(n, 2)).vector <= 1)
         checks.invariant("vectors are those", (among(s.WIPE, s.IDLE, s.PICK) | (vector <= 1)) & (dut._unmasked <= 1))
+        goes_on = among(s.PICK, s.SEARCH, s.FOUND, s.BEHIND)
+        checks.invariant("where it begins anew is known when it does", ~dut._rewinds | ~goes_on)
         checks.invariant("the search is among those", (scan <= 1) & (~self.up | (scan <= self.most)))
         after = (dut._next == vector + 1) & (dut._is_last == (vector == dut._last))
         checks.invariant("the next one is", ~(among(s.BEHIND) & self.up) | after)

@@ -228,6 +228,7 @@ class _Served(Account):
         checks.invariant("a search is one of all", dut._scanning | (self.scan == 0))
         searches = self.works[s.SEARCH] | self.works[s.FOUND] | self.works[s.BEHIND]
         checks.invariant("it is under way", ~(searches & up) | (dut._scanning & (self.job == 0)))
+        checks.invariant("where it begins anew is known", ~dut._rewinds | ~(searches | self.works[s.PICK]))
         at = self.works[s.SEARCH] & up
         checks.invariant("it begins there", ~at | (dut._vector == self.scan))
         found = (self.works[s.FOUND] | self.works[s.BEHIND]) & up
