@@ -355,15 +355,16 @@ class Endpoint(wiring.Component):
         # them, the host waits for both. Pages beside whose ports its writes go are of no account. A read needs room,
         # too, for what it gives.
         w_free, r_free = (Signal(init=1, name=f"{way}_free") for way in ("w", "r"))
+        again: Any = Signal(name="r_free_again")  # after a reset a clock later: else synthesis would make one of both
         aside: Any = Cat(Const(int(name in self._aside), 1) for name in self._host_names)
         m.d.sync += [
             w_free.eq(ram.host_w_next & pages.host_w_next),
-            r_free.eq(ram.host_r_next & pages.host_r_next & self._sender.room_next),
+            *(free.eq(ram.host_r_next & pages.host_r_next & self._sender.room_next) for free in (r_free, again)),
         ]
         m.d.comb += [
             target.ready.eq(w_free),
             *(ready.eq(1) for ready in (reader.ram_ready, reader.bus_ready)),
-            reader.room.eq(r_free),
+            *(reader.room.eq(r_free), reader.room_again.eq(again)),
             ram.host_w_valid.eq(target.ram_valid & w_free),
             ram.host_r_valid.eq(reader.ram_valid),
             pages.host_w_pages.eq(target.bus_pages & (aside | w_free.replicate(len(aside)))),

@@ -248,8 +248,9 @@ class Express(wiring.Component):
         m.d.sync += [alone.eq((whole | stays) & ~self._stirred), made.eq(self.made)]
         for bell, rings in (("mu", self.bells.rung_mu.any()), ("edma", self.bells.rung_edma)):
             rang: Any = Signal(name=f"{bell}_rang")
-            known, learned = self._known[bell], alone & rang & ~self._stirred
-            m.d.sync += [rang.eq(rings), known.eq((known & ~self.aimed) | learned)]
+            again: Any = Signal(name=f"{bell}_rang_again", init=1)  # the other loads all of a place
+            known, learned = self._known[bell], alone & again & ~self._stirred
+            m.d.sync += [*(one.eq(rings) for one in (rang, again)), known.eq((known & ~self.aimed) | learned)]
             with m.If(alone & rang):  # which place it is does not matter while none is known
                 m.d.sync += self._places[bell].eq(self._candidate)
 

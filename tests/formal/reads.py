@@ -64,6 +64,7 @@ class _Engine(Bench):
         m.submodules.dut = dut
         for name in ("i_valid", "ram_ready", "bus_ready", "room", "max_payload", "bus_data"):
             m.d.comb += getattr(dut, name).eq(getattr(self, name))
+        m.d.comb += dut.room_again.eq(self.room)
         self._ask(m, checks)
         self._account(m, checks)
         self._hand(checks)

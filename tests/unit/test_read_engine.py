@@ -102,7 +102,8 @@ def serve(lanes: int, requests: list[Request], chance: float, seed: int) -> tupl
 
     m: Any = Module()
     m.submodules.engine, m.submodules.sender = engine, sender
-    m.d.comb += [engine.room.eq(sender.room), sender.valid.eq(engine.beat_valid), sender.beat.eq(engine.beat)]
+    m.d.comb += [*(room.eq(sender.room) for room in (engine.room, engine.room_again))]
+    m.d.comb += [sender.valid.eq(engine.beat_valid), sender.beat.eq(engine.beat)]
 
     def happens() -> int:
         return int(chance == 1 or rng.random() < chance)

@@ -56,6 +56,8 @@ class ReadEngine(wiring.Component):
         Read of a dword from a register page; its data are there `epbell.registers.READ_CLOCKS` clocks later.
     room : In(1)
         One more beat may be completed. One access behind flip-flops.
+    room_again : In(1)
+        ``room`` once more, out of another flip-flop: for what goes on in here, and is not asked for.
     beat_valid : Out(1)
         ``beat`` belongs to this cycle.
     beat : Out(beat_layout(lanes))
@@ -84,6 +86,7 @@ class ReadEngine(wiring.Component):
     bus_addr: Any
     bus_data: Any
     room: Any
+    room_again: Any
     beat_valid: Any
     beat: Any
     idle: Any
@@ -111,6 +114,7 @@ class ReadEngine(wiring.Component):
             "bus_addr": Out(16),
             "bus_data": In(32),
             "room": In(1),
+            "room_again": In(1),
             "beat_valid": Out(1),
             "beat": Out(beat_layout(lanes)),
             "idle": Out(1, init=1),
@@ -160,7 +164,7 @@ class ReadEngine(wiring.Component):
             plan.i_data.eq(self.i_data),
             self.i_ready.eq(plan.i_ready),
             repeats.eq(alone & self.room),
-            goes.eq(self.room & ~stands),
+            goes.eq(self.room_again & ~stands),
             paging.eq(goes & self._pages_on),
             complete.eq(goes & (single | (self._pages_on & word.ends))),
             starts.eq(plan.valid & ~self._active),

@@ -230,13 +230,16 @@ class Target(wiring.Component):
         free: Any = Signal()
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
+        # The same for what decides, since that enables all that is held of a read.
+        reading: Any = Signal(init=1)
+        read_goes = ~reading | self.read_ready
         apart = ("request", "fetches", "fetch", "data")
         may_wait = (now.pages & self._waiting).any()
         m.d.comb += [
             moves.eq(~((stands & ~self.ready) | waits)),
             data_moves.eq((passes | self.ready) & ~waits),
             goes.eq(~((shared & ~self.ready) | waits)),
-            free.eq(goes & reads),
+            free.eq(goes & read_goes),
             takes.eq(free & ~more),
         ]
         # What is next is held again and again, beside the one thing that stands, until it is taken.
@@ -265,7 +268,7 @@ class Target(wiring.Component):
         with m.If(free):
             m.d.sync += [
                 self.ram_valid.eq(there & new.ram),
-                self.read_valid.eq(there & new.read),
+                *(asks.eq(there & new.read) for asks in (self.read_valid, reading)),
                 self.bus_valid.eq(there & new.begins),
                 *_either((shared, stands), passes, there & (new.ram | (new.begins & waiting.may_wait))),
                 more.eq(there & new.more),
@@ -273,7 +276,7 @@ class Target(wiring.Component):
             ]
             with m.If(more):
                 m.d.sync += [
-                    *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, waits)),
+                    *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, reading, waits)),
                     self.bus_valid.eq(now.bytes[1]),
                     *_either((shared, stands), passes, now.bytes[1] & may_wait),
                     more.eq(now.steps != 1),
