@@ -129,6 +129,8 @@ class _Writes(_Cpu):
         checks.invariant("decoded", ~places[1:].any() | (decoded == Cat(ram, pages, host, raises)))
         checks.invariant("what is asked for is somewhere", ~asked | ~nowhere)
         checks.invariant("the answer is OKAY, if not the host's side's", ~asked | host | (port.bresp == _OKAY))
+        here = Mux(nowhere, _DECERR, _OKAY)
+        checks.invariant("what is owed of what is not the host's side's", ~owed | host | (wanted == here))
         checks.invariant("what settles is of a page", ~settling.any() | pages.any() & (wanted == _OKAY))
         asks = Cat(dut.w_ram_valid, dut.w_page_valid, dut.w_host_valid)
         checks.forward(
@@ -190,6 +192,7 @@ class _Writes(_Cpu):
         held: Any = Signal(name="read_held")  # it is of the aperture
         m.d.comb += held.eq(open_ & _where(address)[2])
         state, young = inside.signal("r_state"), inside.signal("young")
+        checks.invariant("a read is in one state", state.any() & ~(state & (state - 1)[: len(state)]).any())
         states = Mux(age == 1, _DECODE, Mux(age == 2, _WAIT, _ASK))
         checks.invariant("the state of the read", ~held | (state == states) & (age != 0))
         ram, pages, host = _where(dut.r_addr)
