@@ -24,6 +24,8 @@ class Backlog(Fifo):
         An entry.
     under_way : int
         How many entries may come from the last clock with ``room`` on, 1 or more.
+    apart : str
+        As of :class:`~epbell.pcie.fifo.Fifo`.
 
     Attributes
     ----------
@@ -35,10 +37,10 @@ class Backlog(Fifo):
         If `under_way` is less than 1.
     """
 
-    def __init__(self, layout: data.StructLayout, under_way: int) -> None:
+    def __init__(self, layout: data.StructLayout, under_way: int, *, apart: str = "") -> None:
         if not isinstance(under_way, int) or under_way < 1:
             raise ValueError(f"The number of entries that are under way must be 1 or more, not {under_way!r}")
-        super().__init__(layout, 1 << ceil_log2(2 * under_way), under_way=under_way)
+        super().__init__(layout, 1 << ceil_log2(2 * under_way), under_way=under_way, apart=apart)
 
     def elaborate(self, platform: object) -> Module:
         """Assert that there is a place for what comes."""

@@ -458,6 +458,13 @@ class WayIn(Bench):
         m.d.comb += [self.waits[place].eq((place - oldest)[: len(oldest)] < level) for place in places]
         self.words = [backlog.word(m, "entries", Const(place, len(oldest))).action for place in places]
         self.following = target.module.submodules.backlog.o_valid  # there is one to be executed next
+        inverted = (backlog.signal("oldest_inverted") == ~oldest) & (backlog.signal("newest_inverted") == ~newest)
+        checks.invariant("addresses are the other way round", inverted)
+        for place, word in zip(places, self.words, strict=True):
+            decides = backlog.word(m, "apart", Const(places[-1] - place, len(oldest))).decides
+            names = ("ram", "read", "begins", "more", "waits", "ends_well")
+            kept = Cat(decides[name] == word[name] for name in names).all() & (decides.may_wait == word.pages[0])
+            checks.invariant("what decides is kept apart", ~self.waits[place] | kept)
         checks.invariant("kept in a ring", newest == (oldest + level)[: len(oldest)])
         checks.invariant("one is to come if one waits", self.following == level.any())
         checks.invariant("it knows whether there is a place", backlog.signal("free") == (level != len(places)))
@@ -466,6 +473,8 @@ class WayIn(Bench):
         ports = self.target.ram_valid | (self.target.bus_valid & self.target.bus_pages[0])
         checks.invariant("what may have to wait is for the RAM or side B", target.signal("shared") == ports)
         same = target.signal("stands") == target.signal("shared")
+        checks.invariant("it is known that it need not", target.signal("passes") == ~target.signal("shared"))
+        checks.invariant("so it is of a read", target.signal("unread") == ~self.target.read_valid)
         there = Cat(self.following, self.target.bus_valid, self.target.read_valid)
         there = Cat(there, target.signal("more"), target.signal("waits")).any()
         checks.invariant("it is known twice, or nothing has been there", same | ~there)

@@ -26,6 +26,9 @@ class Fifo(wiring.Component):
         Entries, 1 or more.
     under_way : int
         How many entries may come from the last clock with ``room`` on, 1 to `depth`.
+    apart : str
+        A member of the layout that is kept in a memory of its own, with addresses of its own: what decides about what
+        comes next is then not as far away as all the rest.
 
     Attributes
     ----------
@@ -47,8 +50,8 @@ class Fifo(wiring.Component):
     o_data: Any
     level: Any
 
-    def __init__(self, layout: data.StructLayout, depth: int, *, under_way: int = 1) -> None:
-        self._layout, self._depth, self._under_way = layout, depth, under_way
+    def __init__(self, layout: data.StructLayout, depth: int, *, under_way: int = 1, apart: str = "") -> None:
+        self._layout, self._depth, self._under_way, self._apart = layout, depth, under_way, apart
         super().__init__({
             "i_valid": In(1),
             "i_data": In(layout),
@@ -63,19 +66,11 @@ class Fifo(wiring.Component):
         """Keep the entries in a memory, between two places that go round."""
         m: Any = Module()
         bits = max(1, ceil_log2(self._depth))
-        m.submodules.entries = entries = Memory(shape=self._layout, depth=1 << bits, init=[])
-        write: Any = entries.write_port()
-        read: Any = entries.read_port(domain="comb")
         newest: Any = Signal(bits)  # the place of the next one to come, which is free unless all are taken
         oldest: Any = Signal(bits)
         free: Any = Signal(init=1)  # there is a place
         level, comes, goes = self.level, self.i_valid, self.o_ready & self.o_valid
         m.d.comb += [
-            write.en.eq(free),
-            write.addr.eq(newest),
-            write.data.eq(self.i_data),
-            read.addr.eq(oldest),
-            self.o_data.eq(read.data),
             self.room.eq(self.level <= self._depth - self._under_way),
         ]
         m.d.sync += [
@@ -87,4 +82,24 @@ class Fifo(wiring.Component):
         ]
         with m.If(self.o_ready):
             m.d.sync += oldest.eq(oldest + self.o_valid)
+        names = tuple(self._layout.members)
+        self._keep(m, "entries", [name for name in names if name != self._apart], free, newest, oldest)
+        if self._apart:
+            # Addresses the other way round: else synthesis would make one of both.
+            ends: Any = Signal(bits, init=-1, name="newest_inverted")
+            begins: Any = Signal(bits, init=-1, name="oldest_inverted")
+            m.d.sync += ends.eq(~(newest + comes))
+            with m.If(self.o_ready):
+                m.d.sync += begins.eq(~(oldest + self.o_valid))
+            self._keep(m, "apart", [self._apart], free, ends, begins)
         return m
+
+    def _keep(self, m: Any, name: str, members: list[str], free: Any, newest: Any, oldest: Any) -> None:
+        """Keep members of the entries in a memory: write what is at the way in, show the oldest."""
+        layout = data.StructLayout({member: self._layout.members[member] for member in members})
+        m.submodules[name] = memory = Memory(shape=layout, depth=1 << len(newest), init=[])
+        write: Any = memory.write_port()
+        read: Any = memory.read_port(domain="comb")
+        m.d.comb += [write.en.eq(free), write.addr.eq(newest), read.addr.eq(oldest)]
+        for member in members:
+            m.d.comb += [write.data[member].eq(self.i_data[member]), self.o_data[member].eq(read.data[member])]

@@ -7,7 +7,7 @@ queue of the reads. Nothing of a later request is done before that.
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -29,6 +29,9 @@ __all__ = [
 
 _UNDER_WAY = STAGES + 3
 """Beats that may come from the last clock with room on: of parser and decoder, and of two clocks at the pins."""
+
+_DECIDES = data.StructLayout(dict.fromkeys(("ram", "read", "begins", "more", "waits", "ends_well", "may_wait"), 1))
+"""What of an action decides what is done next, and that its page may have to wait."""
 
 
 class Target(wiring.Component):
@@ -135,9 +138,9 @@ class Target(wiring.Component):
         place_bits = max(self._ram_bits, PAGE_BITS) - 2
         self._waiting = sum(page.waits << index for index, page in enumerate(pages))
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
-        # What waits: the action, whether its page may have to wait, and what is to be added to the time to get its age.
+        # What waits: the action, what of it decides, and what is to be added to the time to get its age.
         action = action_layout(lanes, place_bits, len(pages))
-        self._layout = data.StructLayout({"action": action, "may_wait": 1, "since": time_shape()})
+        self._layout = data.StructLayout({"action": action, "decides": _DECIDES, "since": time_shape()})
         super().__init__({
             "room": Out(1),
             "valid": In(1),
@@ -174,7 +177,7 @@ class Target(wiring.Component):
         """Decode, let wait, execute."""
         m: Any = Module()
         m.submodules.decoder = decoder = self._decoder
-        m.submodules.backlog = backlog = Backlog(self._layout, _UNDER_WAY)
+        m.submodules.backlog = backlog = Backlog(self._layout, _UNDER_WAY, apart="decides")
         for name in ("valid", "segment", "claimed", "fits", "local", "max_payload"):
             m.d.comb += getattr(decoder, name).eq(getattr(self, name))
         held: Any = Signal(self._layout, reset_less=True)
@@ -182,7 +185,7 @@ class Target(wiring.Component):
         m.d.comb += [
             backlog.i_valid.eq(decoder.o_valid),
             backlog.i_data.action.eq(decoder.action),
-            backlog.i_data.may_wait.eq((decoder.action.pages & self._waiting).any()),
+            backlog.i_data.decides.eq(self._deciding(decoder.action)),
             backlog.i_data.since.eq(self._age(m, held.since)),
             backlog.o_ready.eq(takes),
             self.room.eq(backlog.room),
@@ -192,6 +195,11 @@ class Target(wiring.Component):
             m.d.sync += holds.eq(backlog.o_valid)
         m.d.sync += self.idle.eq(~(self.valid | decoder.o_valid | backlog.o_valid | holds))
         return m
+
+    def _deciding(self, action: Any) -> Any:
+        """Return what of an action decides what is done next; also whether its page may have to wait."""
+        named = [action[name] for name in _DECIDES.members if name != "may_wait"]
+        return Cat(*named, (action.pages & self._waiting).any())
 
     def _age(self, m: Any, held: Any) -> Any:
         """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
@@ -216,7 +224,7 @@ class Target(wiring.Component):
     def _execute(self, m: Any, held: Any, there: Any, waiting: Any) -> Any:
         """Do what is in the last stage; return "it takes what is next"."""
         lanes = self._lanes
-        now, new, steps = held.action, waiting.action, min(lanes, MAX_REGISTER_WRITE)
+        now, new, next_, steps = held.action, waiting.action, waiting.decides, min(lanes, MAX_REGISTER_WRITE)
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
         shared: Any = Signal()  # what is at a port may have to wait
@@ -231,8 +239,8 @@ class Target(wiring.Component):
         takes: Any = Signal()
         reads = ~self.read_valid | self.read_ready
         # The same for what decides, since that enables all that is held of a read.
-        reading: Any = Signal(init=1)
-        read_goes = ~reading | self.read_ready
+        unread: Any = Signal(init=1)
+        read_goes = unread | self.read_ready
         apart = ("request", "fetches", "fetch", "data")
         may_wait = (now.pages & self._waiting).any()
         m.d.comb += [
@@ -267,16 +275,17 @@ class Target(wiring.Component):
                 ]
         with m.If(free):
             m.d.sync += [
-                self.ram_valid.eq(there & new.ram),
-                *(asks.eq(there & new.read) for asks in (self.read_valid, reading)),
-                self.bus_valid.eq(there & new.begins),
-                *_either((shared, stands), passes, there & (new.ram | (new.begins & waiting.may_wait))),
-                more.eq(there & new.more),
-                waits.eq(there & new.waits),
+                self.ram_valid.eq(there & next_.ram),
+                *_either((self.read_valid,), unread, there & next_.read),
+                self.bus_valid.eq(there & next_.begins),
+                *_either((shared, stands), passes, there & (next_.ram | (next_.begins & next_.may_wait))),
+                more.eq(there & next_.more),
+                waits.eq(there & next_.waits),
             ]
             with m.If(more):
                 m.d.sync += [
-                    *(valid.eq(0) for valid in (self.ram_valid, self.read_valid, reading, waits)),
+                    *(valid.eq(0) for valid in (self.ram_valid, waits)),
+                    *_either((self.read_valid,), unread, Const(0, 1)),
                     self.bus_valid.eq(now.bytes[1]),
                     *_either((shared, stands), passes, now.bytes[1] & may_wait),
                     more.eq(now.steps != 1),
@@ -285,9 +294,9 @@ class Target(wiring.Component):
             with m.Elif(waits & there):
                 m.d.sync += [
                     waits.eq(0),
-                    self.bus_valid.eq(new.ends_well & now.bytes[0]),
-                    *_either((shared, stands), passes, new.ends_well & now.bytes[0] & may_wait),
-                    more.eq(new.ends_well & more),
+                    self.bus_valid.eq(next_.ends_well & now.bytes[0]),
+                    *_either((shared, stands), passes, next_.ends_well & now.bytes[0] & may_wait),
+                    more.eq(next_.ends_well & more),
                 ]
         m.d.comb += [
             self.ram_addr.eq(now.place[: self._ram_bits - 2]),
