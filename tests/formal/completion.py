@@ -121,6 +121,7 @@ class _Sender(Bench):
         level = (counted - left)[: len(counted)]
         kept = look.module.submodules.kept
         read, write = kept.read_ports[0], kept.write_ports[0]
+        checks.invariant("that there is no beat on the stream is known", look.signal("spare") == ~cc.tvalid)
         checks.invariant("what has left was there", (counted >= left) & (look.signal("whole") >= gone))
         checks.invariant("what has left the memory has been read", ~left | has_read)
         checks.invariant("as many are kept as came and did not leave", level + has_read + has_head + cc.tvalid == count)

@@ -270,9 +270,10 @@ class WayIn(Bench):
         at = self.at
         begun = self._begun(at)
         checks.invariant("dwords come in beats", at[: lanes.bit_length() - 1] == 0)
-        descriptor, outside, sideband = get("descriptor"), get("outside"), get("sideband")
+        descriptor, outside, sideband = ~get("inverted"), get("outside"), get("sideband")
         checks.invariant("the descriptor", ~begun | (descriptor == Cat(self.low, self.held)))
-        checks.invariant("the same for the windows", ~begun | (outside == descriptor))
+        same = (outside == descriptor) & (get("again") == descriptor[:64])
+        checks.invariant("the same for the windows", ~begun | same)
         checks.invariant("the byte enables", (at == 0) | (sideband[:8] == self.enables))
         if lanes == 2:
             checks.invariant("half a descriptor", get("early") == (at == 2))

@@ -129,8 +129,11 @@ class CompletionSender(wiring.Component):
         goes: Any = Signal()  # out of the head to the stream
         level, waits, head = self._keep(m, places, come, may)
         free = ~cc.tvalid | cc.tready
+        # The same for what decides, since that enables all of the beat.
+        spare: Any = Signal(init=1)
+        clear = spare | cc.tready
         m.d.comb += [
-            may.eq(self._is_whole(m, places, come, goes & head.tlast) & free),
+            may.eq(self._is_whole(m, places, come, goes & head.tlast) & clear),
             goes.eq(waits & may),
             self.room_next.eq(level < beats),
             *(getattr(cc, name).eq(shown[name]) for name in ("tdata", "tkeep", "tlast")),
@@ -138,6 +141,8 @@ class CompletionSender(wiring.Component):
         ]
         with m.If(free):
             m.d.sync += [shown.eq(head), cc.tvalid.eq(goes)]
+        with m.If(clear):
+            m.d.sync += spare.eq(~goes)
         m.d.sync += [
             self.room.eq(self.room_next),
             Assert(~self.valid | (level < places), "a completion's beat comes without room for it"),

@@ -189,10 +189,10 @@ class RequestParser(wiring.Component):
         lanes, came = self._lanes, self._valid[0]
         early: Any = Signal()  # half a descriptor has passed, and the packet goes on (64 bits only)
         head: Any = Signal()  # the header is complete with this beat
-        descriptor: Any = Signal(128, reset_less=True)
-        # For the windows, which are many, two of their own; with other values these are not made one with that.
+        # The windows, which are many, have the header and once more its address: what has other values is not made one.
+        inverted: Any = Signal(128, reset_less=True)  # the descriptor, for what is to come here
         outside: Any = Signal(128, init=-1, reset_less=True)
-        inverted: Any = Signal(64, reset_less=True)  # where it goes
+        again: Any = Signal(64, reset_less=True)
         sideband: Any = Signal(19, reset_less=True)
         with m.If(came & beat.sop):
             m.d.sync += sideband.eq(beat.sideband)
@@ -201,18 +201,18 @@ class RequestParser(wiring.Component):
             with m.If(came):
                 m.d.sync += early.eq(beat.sop & ~beat.last)
             with m.If(came & beat.sop):
-                m.d.sync += [*(one[:64].eq(beat.words) for one in (descriptor, outside)), inverted.eq(~beat.words)]
+                m.d.sync += [inverted[:64].eq(~beat.words), *(one[:64].eq(beat.words) for one in (outside, again))]
             with m.If(head):
-                m.d.sync += [one[64:].eq(beat.words) for one in (descriptor, outside)]
+                m.d.sync += [inverted[64:].eq(~beat.words), outside[64:].eq(beat.words)]
         else:
             m.d.comb += head.eq(came & beat.sop)
             with m.If(head):
-                m.d.sync += [*(one.eq(beat.words[:128]) for one in (descriptor, outside)), inverted.eq(~beat.words)]
+                m.d.sync += [inverted.eq(~beat.words[:128]), *(one.eq(beat.words[:128]) for one in (outside, again))]
         self._header: Any = Signal(HEADER, name="header1")
-        for header, one in ((self._header, descriptor), (self.header, outside)):
+        for header, one in ((self._header, ~inverted), (self.header, outside)):
             fields = usp.request_header(one, sideband[:4], sideband[4:8], sideband[8:])
             m.d.comb += [header[name].eq(value) for name, value in fields.items()]
-        m.d.comb += self.again.eq(usp.request_header(Cat(~inverted, Const(0, 64)), 0, 0, 0)["address"])
+        m.d.comb += self.again.eq(usp.request_header(Cat(again, Const(0, 64)), 0, 0, 0)["address"])
         upper = beat.words[:64] if lanes == 2 else beat.words[64:128]
         packet = self._foresee(m, head, upper[:11], upper[11:15])
         # Lanes in use, if they are the lower ones, and how many.
