@@ -17,7 +17,7 @@ __all__ = ["CpuPort"]
 _OKAY, _DECERR = 0b00, 0b11
 
 
-# One of these is on: it waits for its turn; data are on their way, or a write of a page takes effect.
+# One of these is on; `wait`: for its turn; `fetch`: data are on their way, or a write of a page takes effect.
 _STATES = ("idle", "decode", "wait", "ask", "fetch", "answer")
 _STATE = data.StructLayout(dict.fromkeys(_STATES, 1))
 
@@ -72,7 +72,7 @@ class CpuPort(wiring.Component):
     w_ram_valid, w_ram_ready, w_page_valid, w_page_ready : Out(1), In(1), Out(1), In(1)
         A write of the RAM or of a register page; ``valid``, a flip-flop, stays until ``ready``.
     w_pages, w_addr, w_data, w_strb : Out(len(pages)), Out(32), Out(32), Out(4)
-        The write: page one-hot, address within the whole map.
+        The write: page one-hot, address within the whole map. The page counts with a ``valid`` only.
     full : In(len(raises))
         There is no room for what the register raises. Looked at a clock before the write is asked for.
     r_ram_valid, r_ram_ready, r_page_valid, r_page_ready, r_pages, r_addr

@@ -351,9 +351,9 @@ class Endpoint(wiring.Component):
         _drive(m, pages, "host_w_", target, "bus_", "valid", "addr", "data", "strb")
         _drive(m, pages, "host_r_", reader, "bus_", "pages", "addr")
         _drive(m, pages, "cpu_w_", cpu, "w_", "data", "strb")
-        # For each way one flip-flop that says "go on", to RAM and pages alike: where it is the CPU's turn at either of
-        # them, the host waits for both. Pages beside whose ports its writes go are of no account. A read needs room,
-        # too, for what it gives.
+        # For each way one flip-flop (a read's twice) that says "go on", to RAM and pages alike: where it is the CPU's
+        # turn at either of them, the host waits for both. Pages beside whose ports its writes go are of no account. A
+        # read needs room, too, for what it gives.
         w_free, r_free = (Signal(init=1, name=f"{way}_free") for way in ("w", "r"))
         again: Any = Signal(name="r_free_again")  # after a reset a clock later: else synthesis would make one of both
         aside: Any = Cat(Const(int(name in self._aside), 1) for name in self._host_names)

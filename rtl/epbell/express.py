@@ -161,7 +161,7 @@ class Express(wiring.Component):
         settling: Any = Signal(_SETTLE)
         m.d.sync += settling.eq(Cat(self.aimed, settling))
         self._stirred: Any = self.aimed | settling.any()
-        # It begins with ones for synthesis: else it would be one with the address that the windows look at, far away.
+        # It begins with ones for synthesis: else it would be one with an address that the windows look at, far away.
         self._candidate: Any = Signal(_PLACE, name="candidate", reset_less=True, init=_ONES)
         self._known: Any = {bell: Signal(name=f"{bell}_known") for bell in _BELLS}
         self._places: Any = {bell: Signal(_PLACE, name=f"{bell}_place", reset_less=True) for bell in _BELLS}

@@ -281,8 +281,8 @@ class Interrupts(wiring.Component):
             registers.msi_multiple.eq(self.msi.mmenable[:3]),
             registers.msi_mask.eq(self.msi.data),
             registers.msi_pending.eq(self.msi.pending_status),
-            # A clock later, to be near who looks at it: it opens long before a vector is known so far, and none leaves
-            # in the clock after another one; it closes with whatever leaves.
+            # A clock later, to be near who looks at it: it opens in the clock before a vector is known, at the
+            # earliest, and none leaves in the clock after another one; it closes with whatever leaves.
             sender.hold.eq(~fence.open),
             sender.hold_pending.eq(fence.closed | sender.taken),
         ]
@@ -355,7 +355,8 @@ class Interrupts(wiring.Component):
             self.i_data.eq(engine.i_data),
             engine.i_ready.eq(self.i_ready),
             engine.i_sent.eq(1),
-            # In the first clock of a reset it may still be taken, but it is dropped as all that has been taken.
+            # In the first clock of a reset it may still be taken, but it is dropped as all that has been taken: resets
+            # take two clocks or more.
             self.registers.msix_sent.eq(engine.sent & ~was_reset),
         ]
 
@@ -402,7 +403,7 @@ class Interrupts(wiring.Component):
             pulse.raised.eq(intx.queued),
             pulse.taken.eq(intx.done),
             pulse.mark.eq(registers.intx_merged),
-            # One that has been merged in the clock before closes at once.
+            # One that has been merged in the clock before closes at once. What enters in that clock counts, too.
             intx.hold_pulse.eq(~pulse.open | pulse.closed | registers.intx_merged),
             registers.intx_asserted.eq(intx.told),
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from resets_rig import bring_up, flr, kind
-from test_endpoint_interrupts import INTX, MSI_RAISE, RAISE
+from test_endpoint_interrupts import INTX, INTX_DISABLE, MSI_RAISE, RAISE
 from test_endpoint_outbound import APERTURE
 from usp_packets import read
 from usp_rig import CONTROLLER, RAM, CpuAccess, Rig
@@ -182,6 +182,37 @@ def test_pulses_need_no_bus_mastering() -> None:
         assert await rig.cpu_read(INTX_MERGED) == 0
 
     Rig(128, msix="port").run(bench)
+
+
+def test_a_merged_pulse_holds_the_one_before_it_at_once() -> None:
+    """INTx is enabled in each clock around the merging: neither goes before the write that the second one announces."""
+    seen = set()
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        await kind(rig, "intx")
+        merged = 0
+        for start in range(20):
+            begun, rig.function_status = rig.cycle, MASTER | INTX_DISABLE
+            await rig.step(4)
+            await rig.cpu_write(INTX, PULSE)
+            await rig.step(8)
+            rig.rq_ready = lambda: False
+            await rig.cpu_write(APERTURE, start)
+            raise_(rig, "intx", 0)
+            await rig.step(start)
+            rig.function_status = MASTER
+            await rig.step(40)
+            more = await rig.cpu_read(INTX_MERGED) - merged
+            merged += more
+            assert hard.since(begun).count("intx 1") == 1 - more, "before its write"
+            rig.rq_ready = lambda: True
+            await rig.step(60)
+            assert hard.since(begun).count("intx 1") == 2 - more
+            seen.add(more)
+
+    Rig(128, msix="port").run(bench)
+    assert seen == {0, 1}, "always merged, or never"
 
 
 def test_vectors_of_an_earlier_table_leave_no_boundary() -> None:

@@ -156,7 +156,8 @@ class CompletionSender(wiring.Component):
         Returns
         -------
         tuple
-            How many beats are in the memory, or were in the clock before, "there is one in the head", the head.
+            How many beats are in the memory with one that left it in the clock before, "there is one in the head", the
+            head.
         """
         depth = 1 << ceil_log2(places)
         # No beat is read in the clock in which it is written.
