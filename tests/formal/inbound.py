@@ -144,8 +144,8 @@ class _Windows(Bench):
         bus: Any = dut.bus
         names = ("w_en", "w_addr", "w_data", "w_strb", "r_load", "r_en", "r_addr")
         m.d.comb += [getattr(bus, name).eq(getattr(self, name)) for name in names]
-        names = ("bar", "function", "address", "length")
-        m.d.comb += [*(getattr(dut, name).eq(getattr(self, name)) for name in names), dut.again.eq(self.address)]
+        m.d.comb += dut.address_again.eq(self.address)
+        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in ("bar", "function", "address", "length")]
         self.made: Any = _Made(checks, self)
         self.regions = [_Region(m, self.made, index, self.size) for index in range(_WINDOWS)]
         self.claims = []

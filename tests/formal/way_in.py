@@ -49,7 +49,7 @@ class WayIn(WayInParser):
         same = target.signal("stands") == target.signal("shared")
         checks.invariant("it is known that it need not", target.signal("passes") == ~target.signal("shared"))
         checks.invariant("so it is of a read", target.signal("unread") == ~self.target.read_valid)
-        there = Cat(self.following, self.target.bus_valid, self.target.read_valid)
+        there = Cat(self.following, self.target.ram_valid, self.target.bus_valid, self.target.read_valid)
         there = Cat(there, target.signal("more"), target.signal("waits")).any()
         checks.invariant("it is known twice, or nothing has been there", same | ~there)
         checks.invariant("there is a place for each beat under way", level + under_way + room <= len(places))

@@ -275,7 +275,7 @@ class WayInParser(Bench):
         checks.invariant("dwords come in beats", at[: lanes.bit_length() - 1] == 0)
         descriptor, outside, sideband = ~get("inverted"), get("outside"), get("sideband")
         checks.invariant("the descriptor", ~begun | (descriptor == Cat(self.low, self.held)))
-        same = (outside == descriptor) & (get("again") == descriptor[:64])
+        same = (outside == descriptor) & (get("address") == descriptor[:64])
         checks.invariant("the same for the windows", ~begun | same)
         checks.invariant("the byte enables", (at == 0) | (sideband[:8] == self.enables))
         if lanes == 2:
