@@ -18,10 +18,7 @@ _OKAY, _DECERR = 0b00, 0b11
 
 
 # One of these is on; `wait`: for its turn; `fetch`: data are on their way, or a write of a page takes effect.
-_STATES = ("idle", "decode", "wait", "ask", "fetch", "answer")
-_STATE = data.StructLayout(dict.fromkeys(_STATES, 1))
-
-
+_STATE = data.StructLayout(dict.fromkeys(("idle", "decode", "wait", "ask", "fetch", "answer"), 1))
 _OUTSTANDING_BITS = 9  # as many reads as there are tags
 _SETTLE = 3
 """Clocks between a write of a page and its answer, beside the one that any write takes: the next access, which comes
@@ -183,12 +180,12 @@ class CpuPort(wiring.Component):
         taken = state.ask & ~done & self._asked_before("w")
         settled = state.fetch & settling[0]
         m.d.sync += [
-            state.idle.eq((state.idle & ~take) | (((state.ask & done) | state.answer) & bus.bready)),
+            state.idle.eq((state.idle & ~take) | ((done | state.answer) & bus.bready)),
             state.decode.eq(take),
             state.wait.eq(state.decode | (state.wait & ~goes)),
             state.ask.eq((goes & ~nowhere) | (state.ask & ~done & ~taken)),
             state.fetch.eq(taken | (state.fetch & ~settled)),
-            state.answer.eq((goes & nowhere) | settled | (((state.ask & done) | state.answer) & ~bus.bready)),
+            state.answer.eq((goes & nowhere) | settled | ((done | state.answer) & ~bus.bready)),
             settling.eq(Mux(state.fetch, settling >> 1, 1 << _SETTLE - 2)),
         ]
         with m.If(self.w_host_valid):

@@ -286,7 +286,7 @@ class Endpoint(wiring.Component):
         m.d.comb += [
             parser.room.eq(target.room),
             *(getattr(inbound, name).eq(parser.header[name]) for name in ("bar", "function", "address", "length")),
-            inbound.again.eq(parser.again),
+            inbound.address_again.eq(parser.address_again),
             *(getattr(target, name).eq(getattr(inbound, name)) for name in ("claimed", "fits", "local")),
             *(getattr(target, name).eq(getattr(parser, name)) for name in ("valid", "segment", "begins")),
             target.rests.eq(parser.idle),

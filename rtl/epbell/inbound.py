@@ -94,7 +94,7 @@ class Inbound(wiring.Component):
         Registers, map ``iatu``.
     bar, function, address, length : In(3), In(8), In(64), In(11)
         The request: BAR number, function number, PCI address, dwords.
-    again : In(64)
+    address_again : In(64)
         ``address`` once more, for every other window: out of flip-flops of its own, so that each drives fewer.
     claimed : Out(1)
         A window or the fixed BAR claims the request of three clocks before. Flip-flops, as the next two.
@@ -113,7 +113,7 @@ class Inbound(wiring.Component):
     bar: Any
     function: Any
     address: Any
-    again: Any
+    address_again: Any
     length: Any
     claimed: Any
     local: Any
@@ -132,7 +132,7 @@ class Inbound(wiring.Component):
             "bar": In(3),
             "function": In(8),
             "address": In(64),
-            "again": In(64),
+            "address_again": In(64),
             "length": In(11),
             "claimed": Out(1),
             "local": Out(64),
@@ -185,7 +185,7 @@ class Inbound(wiring.Component):
     def _window(self, m: Any, index: int, mask: Any) -> tuple[Any, Any]:
         """Return whether a window would claim the request, and to which address but for its lowest bits."""
         window = self._active(m, index)
-        address = self.again if index % 2 else self.address
+        address = self.address_again if index % 2 else self.address
         page = address[_PAGE:]
         here = (window.by_bar & (window.bar == self.bar)) | (window.by_page & mask.any())
         function_ok = ~window.match_function | (self.function == window.function)

@@ -250,7 +250,7 @@ class Interrupts(wiring.Component):
         m.submodules.msix = self._engine
         self._may_request: Any = Signal()
         self._handed: Any = Signal()  # no answer of the port of MSI-X is awaited
-        was_reset: Any = Signal()
+        self._was_reset: Any = Signal()  # in the clock before
         m.d.comb += [
             self._may_request.eq(self.function_status[2] & self.awake),
             self.msi_full.eq(self._msi.full),
@@ -258,8 +258,8 @@ class Interrupts(wiring.Component):
         ]
         rests = self._msi.idle & self._handed & self._intx.idle & ~self._engine.busy
         m.d.sync += [
-            was_reset.eq(self.function_reset),
-            self.quiet.eq(self.function_reset & was_reset & rests),
+            self._was_reset.eq(self.function_reset),
+            self.quiet.eq(self.function_reset & self._was_reset & rests),
             registers.bus_master.eq(self.function_status[2]),
             # Without bus mastering requests stand, and pulses that announce them.
             self.intx_full.eq(self._intx.full & (self._may_request | ~self._intx.hold_pulse)),
@@ -300,11 +300,9 @@ class Interrupts(wiring.Component):
 
     def _connect_msix(self, m: Any) -> None:
         registers, engine = self.registers, self._engine
-        was_reset: Any = Signal()
         dropped: Any = Signal()  # a vector is raised in a reset
         was_on: Any = Signal()
         m.d.sync += [
-            was_reset.eq(self.function_reset),
             # These may change in the clock in which the engine is switched off, which sees it one later.
             was_on.eq(registers.msix_on),
             engine.last.eq(registers.msix_last),
@@ -313,7 +311,7 @@ class Interrupts(wiring.Component):
         ]
         m.d.comb += [
             # For a clock only: what follows, zeroing the PBA, is a part of the reset.
-            engine.set_up.eq(registers.msix_on & was_on & (was_reset | ~self.function_reset)),
+            engine.set_up.eq(registers.msix_on & was_on & (self._was_reset | ~self.function_reset)),
             engine.enabled.eq(self.msix.enable[0] & ~self.function_reset),
             engine.masked.eq(self.msix.mask[0]),
             engine.bus_master.eq(self._may_request),
@@ -346,8 +344,6 @@ class Interrupts(wiring.Component):
     def _connect_rq(self, m: Any) -> None:
         """Let MSI-X messages leave as memory writes, behind all that is on RQ already."""
         engine = self._engine
-        was_reset: Any = Signal()
-        m.d.sync += was_reset.eq(self.function_reset)
         m.d.comb += [
             self._handed.eq(1),
             self.i_valid.eq(engine.i_valid),
@@ -357,7 +353,7 @@ class Interrupts(wiring.Component):
             engine.i_sent.eq(1),
             # In the first clock of a reset it may still be taken, but it is dropped as all that has been taken: resets
             # take two clocks or more.
-            self.registers.msix_sent.eq(engine.sent & ~was_reset),
+            self.registers.msix_sent.eq(engine.sent & ~self._was_reset),
         ]
 
     def _connect_port(self, m: Any, hand: MsixSender) -> None:

@@ -154,12 +154,13 @@ class Intx(wiring.Component):
         answered = asked & (self.hard.sent | patience.over)
         merges = (some & self.disabled) | all_places
         allowed = ~self.disabled & ~self.flush
+        keeps = self.level & ~unheard & allowed
         # A line that is low and owes no answer has been heard.
         rises = Mux(self.level, ~self.hold_level, some & ~self.hold_pulse) & allowed
         m.d.comb += [
             # A pulse ends as soon as the host has it; the level takes the line over, or keeps it.
-            wanted.eq(((self.level & ~unheard) | (some & ~line)) & allowed),
-            moves.eq(~asked & Mux(line, ~(self.level & ~unheard & allowed), rises)),
+            wanted.eq(keeps | (some & ~line & allowed)),
+            moves.eq(~asked & Mux(line, ~keeps, rises)),
             patience.waits.eq(self.flush),
             self.hard.int[0].eq(line),
             self.hard.pending[0].eq(((self.level | some) & ~self.flush) | line),

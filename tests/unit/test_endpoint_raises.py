@@ -9,7 +9,8 @@ from test_endpoint_outbound import APERTURE
 from usp_packets import read
 from usp_rig import CONTROLLER, RAM, CpuAccess, Rig
 
-MSI_REFUSED, INTX_MERGED, MSIX_REFUSED = CONTROLLER + 0x1C, CONTROLLER + 0xB8, CONTROLLER + 0xBC
+MSI_REFUSED, MSI_MERGED = CONTROLLER + 0x1C, CONTROLLER + 0xB4
+INTX_MERGED, MSIX_REFUSED = CONTROLLER + 0xB8, CONTROLLER + 0xBC
 MSIX_SIZE, MSIX_SENT = CONTROLLER + 0x58, CONTROLLER + 0x74
 NO_MASTER, MASTER = 3, 7
 RAISES = {"msi": MSI_RAISE, "msix": RAISE, "intx": INTX}
@@ -209,6 +210,37 @@ def test_a_merged_pulse_holds_the_one_before_it_at_once() -> None:
             rig.rq_ready = lambda: True
             await rig.step(60)
             assert hard.since(begun).count("intx 1") == 2 - more
+            seen.add(more)
+
+    Rig(128, msix="port").run(bench)
+    assert seen == {0, 1}, "always merged, or never"
+
+
+def test_a_merged_msi_holds_the_one_before_it_at_once() -> None:
+    """MSI is enabled in each clock around the merging: the vector does not go before the write that it announces."""
+    seen = set()
+
+    async def bench(rig: Rig) -> None:
+        hard = await bring_up(rig)
+        merged = 0
+        for start in range(6, 14):
+            begun = rig.cycle
+            await kind(rig, "none")
+            await rig.step(10)
+            await rig.cpu_write(MSI_RAISE, 9)
+            await rig.step(20)
+            rig.rq_ready = lambda: False
+            await rig.cpu_write(APERTURE, start)
+            raise_(rig, "msi", 9)
+            await rig.step(start)
+            await kind(rig, "msi")
+            await rig.step(30)
+            more = await rig.cpu_read(MSI_MERGED) - merged
+            merged += more
+            assert hard.since(begun).count("msi 9") == 1 - more, "before its write"
+            rig.rq_ready = lambda: True
+            await rig.step(40)
+            assert hard.since(begun).count("msi 9") == 2 - more
             seen.add(more)
 
     Rig(128, msix="port").run(bench)

@@ -56,7 +56,7 @@ class Rig:
         """Offer a request for three clocks; return the local address, None when it is refused."""
         ctx, dut = self.ctx, self.dut
         request = (dut.bar, bar), (dut.address, address), (dut.length, length), (dut.function, function)
-        self.driver.drive(*request, (dut.again, address))
+        self.driver.drive(*request, (dut.address_again, address))
         await ctx.tick().repeat(STAGES)
         assert ctx.get(dut.local) & 0x7F == address & 0x7F, "the lower address of a completion, even of a refusal"
         return ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
@@ -230,7 +230,7 @@ def test_a_request_goes_to_the_target_of_one_clock() -> None:
         aimed, seen = [0] * 4, set()
         for step in range(600):
             offset = 4 * rng.randrange(1024)
-            address = (dut.address, base + offset), (dut.again, base + offset)
+            address = (dut.address, base + offset), (dut.address_again, base + offset)
             request = (dut.bar, 0), *address, (dut.length, 1), (dut.function, 0)
             target = step // 2 % 2
             register, value = (CTRL2, ENABLE) if step % 2 else (LOWER_TARGET, targets[target])

@@ -62,8 +62,8 @@ class Linux:
         """Offer a request of the host; return where it goes, as both say, None when it is refused."""
         ctx, dut = self.ctx, self.dut
         address = start + offset
-        request = (dut.bar, bar), (dut.address, address), (dut.again, address), (dut.length, length), (dut.function, 0)
-        self.driver.drive(*request)
+        self.driver.drive((dut.bar, bar), (dut.address, address), (dut.address_again, address))
+        self.driver.drive((dut.length, length), (dut.function, 0))
         await ctx.tick().repeat(4)
         local = ctx.get(dut.local) if ctx.get(dut.claimed) and ctx.get(dut.fits) else None
         expected = self.model.translate(bar, 0, offset, start + offset, 4 * length)

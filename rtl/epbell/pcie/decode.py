@@ -161,8 +161,9 @@ class Decoder(wiring.Component):
         write = self._held("write", m, self.valid & segment.write)
         is_long = segment.header.length > MAX_REGISTER_WRITE
         long = self._held("long", m, is_long)
-        short = self._held("short_write", m, self.valid & segment.write & ~is_long)
-        several = self._held("several", m, self.valid & segment.write & ~is_long & (segment.count > 1))
+        is_short = self.valid & segment.write & ~is_long
+        short = self._held("short_write", m, is_short)
+        several = self._held("several", m, is_short & (segment.count > 1))
         m.d.comb += [
             at_page.eq(pages.any()),
             action.pages.eq(pages),

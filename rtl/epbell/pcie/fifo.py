@@ -70,13 +70,11 @@ class Fifo(wiring.Component):
         oldest: Any = Signal(bits)
         free: Any = Signal(init=1)  # there is a place
         level, comes, goes = self.level, self.i_valid, self.o_ready & self.o_valid
-        m.d.comb += [
-            self.room.eq(self.level <= self._depth - self._under_way),
-        ]
+        m.d.comb += self.room.eq(level <= self._depth - self._under_way)
         m.d.sync += [
             newest.eq(newest + comes),
             # Each way is known when it is known who comes and who goes, which only choose.
-            self.level.eq(Mux(goes, Mux(comes, level, level - 1), Mux(comes, level + 1, level))),
+            level.eq(Mux(goes, Mux(comes, level, level - 1), Mux(comes, level + 1, level))),
             free.eq((free & ~(comes & (level == self._depth - 1))) | goes),
             self.o_valid.eq(comes | (self.o_valid & ~(self.o_ready & (level == 1)))),
         ]
@@ -86,12 +84,12 @@ class Fifo(wiring.Component):
         self._keep(m, "entries", [name for name in names if name != self._apart], free, newest, oldest)
         if self._apart:
             # Addresses the other way round: else synthesis would make one of both.
-            ends: Any = Signal(bits, init=-1, name="newest_inverted")
-            begins: Any = Signal(bits, init=-1, name="oldest_inverted")
-            m.d.sync += ends.eq(~(newest + comes))
+            newest_inverted: Any = Signal(bits, init=-1)
+            oldest_inverted: Any = Signal(bits, init=-1)
+            m.d.sync += newest_inverted.eq(~(newest + comes))
             with m.If(self.o_ready):
-                m.d.sync += begins.eq(~(oldest + self.o_valid))
-            self._keep(m, "apart", [self._apart], free, ends, begins)
+                m.d.sync += oldest_inverted.eq(~(oldest + self.o_valid))
+            self._keep(m, "apart", [self._apart], free, newest_inverted, oldest_inverted)
         return m
 
     def _keep(self, m: Any, name: str, members: list[str], free: Any, newest: Any, oldest: Any) -> None:

@@ -114,7 +114,7 @@ class RequestParser(wiring.Component):
         There is room behind for the segments of this clock's beat and the next clock's, beside those in the stages.
     header : Out(HEADER)
         Header of the packet of which a beat is in stage 1. It counts with the beats that have it, by their segments.
-    again : Out(64)
+    address_again : Out(64)
         The address in it once more, out of other flip-flops.
     valid : Out(1)
         There is a segment. Beats that have nothing to say pass without one.
@@ -135,7 +135,7 @@ class RequestParser(wiring.Component):
     cq: Any
     room: Any
     header: Any
-    again: Any
+    address_again: Any
     valid: Any
     segment: Any
     begins: Any
@@ -148,7 +148,7 @@ class RequestParser(wiring.Component):
             "cq": In(usp.CompleterRequest(width)),
             "room": In(1),
             "header": Out(HEADER),
-            "again": Out(64),
+            "address_again": Out(64),
             "valid": Out(1),
             "segment": Out(segment_layout(self._lanes)),
             "begins": Out(1),
@@ -192,7 +192,7 @@ class RequestParser(wiring.Component):
         # The windows, which are many, have the header and once more its address: what has other values is not made one.
         inverted: Any = Signal(128, reset_less=True)  # the descriptor, for what is to come here
         outside: Any = Signal(128, init=-1, reset_less=True)
-        again: Any = Signal(64, reset_less=True)
+        address: Any = Signal(64, reset_less=True)
         sideband: Any = Signal(19, reset_less=True)
         with m.If(came & beat.sop):
             m.d.sync += sideband.eq(beat.sideband)
@@ -201,18 +201,18 @@ class RequestParser(wiring.Component):
             with m.If(came):
                 m.d.sync += early.eq(beat.sop & ~beat.last)
             with m.If(came & beat.sop):
-                m.d.sync += [inverted[:64].eq(~beat.words), *(one[:64].eq(beat.words) for one in (outside, again))]
+                m.d.sync += [inverted[:64].eq(~beat.words), *(one[:64].eq(beat.words) for one in (outside, address))]
             with m.If(head):
                 m.d.sync += [inverted[64:].eq(~beat.words), outside[64:].eq(beat.words)]
         else:
             m.d.comb += head.eq(came & beat.sop)
             with m.If(head):
-                m.d.sync += [inverted.eq(~beat.words[:128]), *(one.eq(beat.words[:128]) for one in (outside, again))]
+                m.d.sync += [inverted.eq(~beat.words[:128]), *(one.eq(beat.words[:128]) for one in (outside, address))]
         self._header: Any = Signal(HEADER, name="header1")
         for header, one in ((self._header, ~inverted), (self.header, outside)):
             fields = usp.request_header(one, sideband[:4], sideband[4:8], sideband[8:])
             m.d.comb += [header[name].eq(value) for name, value in fields.items()]
-        m.d.comb += self.again.eq(usp.request_header(Cat(again, Const(0, 64)), 0, 0, 0)["address"])
+        m.d.comb += self.address_again.eq(usp.request_header(Cat(address, Const(0, 64)), 0, 0, 0)["address"])
         upper = beat.words[:64] if lanes == 2 else beat.words[64:128]
         packet = self._foresee(m, head, upper[:11], upper[11:15])
         # Lanes in use, if they are the lower ones, and how many.

@@ -198,8 +198,8 @@ class Target(wiring.Component):
 
     def _deciding(self, action: Any) -> Any:
         """Return what of an action decides what is done next; also whether its page may have to wait."""
-        named = [action[name] for name in _DECIDES.members if name != "may_wait"]
-        return Cat(*named, (action.pages & self._waiting).any())
+        may_wait = (action.pages & self._waiting).any()
+        return Cat(may_wait if name == "may_wait" else action[name] for name in _DECIDES.members)
 
     def _age(self, m: Any, held: Any) -> Any:
         """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
@@ -224,7 +224,7 @@ class Target(wiring.Component):
     def _execute(self, m: Any, held: Any, there: Any, waiting: Any) -> Any:
         """Do what is in the last stage; return "it takes what is next"."""
         lanes = self._lanes
-        now, new, next_, steps = held.action, waiting.action, waiting.decides, min(lanes, MAX_REGISTER_WRITE)
+        now, new, decides, steps = held.action, waiting.action, waiting.decides, min(lanes, MAX_REGISTER_WRITE)
         more: Any = Signal()  # dwords for a page, behind the one that is there
         waits: Any = Signal()  # for the end of the packet
         shared: Any = Signal()  # what is at a port may have to wait
@@ -275,12 +275,12 @@ class Target(wiring.Component):
                 ]
         with m.If(free):
             m.d.sync += [
-                self.ram_valid.eq(there & next_.ram),
-                *_either((self.read_valid,), unread, there & next_.read),
-                self.bus_valid.eq(there & next_.begins),
-                *_either((shared, stands), passes, there & (next_.ram | (next_.begins & next_.may_wait))),
-                more.eq(there & next_.more),
-                waits.eq(there & next_.waits),
+                self.ram_valid.eq(there & decides.ram),
+                *_either((self.read_valid,), unread, there & decides.read),
+                self.bus_valid.eq(there & decides.begins),
+                *_either((shared, stands), passes, there & (decides.ram | (decides.begins & decides.may_wait))),
+                more.eq(there & decides.more),
+                waits.eq(there & decides.waits),
             ]
             with m.If(more):
                 m.d.sync += [
@@ -294,9 +294,9 @@ class Target(wiring.Component):
             with m.Elif(waits & there):
                 m.d.sync += [
                     waits.eq(0),
-                    self.bus_valid.eq(next_.ends_well & now.bytes[0]),
-                    *_either((shared, stands), passes, next_.ends_well & now.bytes[0] & may_wait),
-                    more.eq(next_.ends_well & more),
+                    self.bus_valid.eq(decides.ends_well & now.bytes[0]),
+                    *_either((shared, stands), passes, decides.ends_well & now.bytes[0] & may_wait),
+                    more.eq(decides.ends_well & more),
                 ]
         m.d.comb += [
             self.ram_addr.eq(now.place[: self._ram_bits - 2]),
