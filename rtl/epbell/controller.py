@@ -67,8 +67,10 @@ class Controller(wiring.Component):
         Events of the eDMA: how many in this clock.
     mu_ring, edma_ring, ring_age : In(1), In(1), In(16)
         The host rings in this cycle, that many clocks after its request began.
-    irq_mu, irq_edma : In(1)
-        Interrupt lines to the CPU.
+    promised, promised_age : In(1), In(16)
+        The ring is a promise, and this is its age.
+    irq_mu, irq_edma : In(4), In(1)
+        Interrupt lines to the CPU, each high if any bit is.
     outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
         How many accesses of the CPU to the host have just failed; why and where the last one did.
     bars : In(32).array(6)
@@ -94,6 +96,8 @@ class Controller(wiring.Component):
     mu_ring: Any
     edma_ring: Any
     ring_age: Any
+    promised: Any
+    promised_age: Any
     irq_mu: Any
     irq_edma: Any
     outbound_failed: Any
@@ -122,7 +126,9 @@ class Controller(wiring.Component):
             "mu_ring": In(1),
             "edma_ring": In(1),
             "ring_age": In(LATENCY_BITS),
-            "irq_mu": In(1),
+            "promised": In(1),
+            "promised_age": In(LATENCY_BITS),
+            "irq_mu": In(4),
             "irq_edma": In(1),
             "outbound_failed": In(range(3)),
             "outbound_cause": In(Cause),
@@ -181,10 +187,12 @@ class Controller(wiring.Component):
         ]
 
     def _measure(self, m: Any, registers: str, ring: Any, irq: Any, clear: Any) -> None:
-        m.submodules[registers.lower()] = meter = LatencyMeter()
+        m.submodules[registers.lower()] = meter = LatencyMeter(len(irq))
         m.d.comb += [
             meter.ring.eq(ring),
             meter.ring_age.eq(self.ring_age),
+            meter.promised.eq(self.promised),
+            meter.promised_age.eq(self.promised_age),
             meter.irq.eq(irq),
             meter.clear.eq(clear),
             self._value(f"{registers}_LAST", "CYCLES").eq(meter.last),

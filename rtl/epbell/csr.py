@@ -344,7 +344,8 @@ class Block(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the decoders, the fields and the read multiplexer."""
         m: Any = Module()
-        words = [(register, self._elaborate_register(m, register)) for register in self._registers]
+        built = [register for register in self._registers if not self._decoder.keeps(register)]
+        words = [(register, self._elaborate_register(m, register)) for register in built]
         self._decoder.join(m, [(register, word) for register, word in words if word is not None])
         return m
 

@@ -15,6 +15,7 @@ from amaranth.hdl import C, Cat, Mux, Signal
 
 from epbell.csr_field import BYTEWISE, Action
 from epbell.csr_register import any_of
+from epbell.csr_shelf import Shelf, shelved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,7 @@ GROUP = 8
 """Registers of a row whose words are joined in one clock where the data of a read are held: two levels of logic."""
 
 _ROW = 6
-"""Lowest bit of an address that tells rows apart: a row has 16 words, since four bits are one LUT. Beyond the highest
-one that tells them apart all bits are zero; they are looked at with the column."""
+"""Lowest bit of an address that tells rows apart: a row has 16 words, since four bits are one LUT."""
 
 
 class Access:
@@ -89,6 +89,10 @@ class Decoder:
     def __init__(self, bus: Any) -> None:
         self._bus = bus
 
+    def keeps(self, register: Register) -> bool:
+        """Whether a register has no fields to be built: no."""
+        return False
+
     def access(self, m: Any, register: Register) -> Access:
         """Decode the accesses to one register."""
         bus = self._bus
@@ -126,6 +130,7 @@ class RegisteredDecoder:
     each byte, and that of its column: so they are few, and each drives few. Where the hardware is told of a write, each
     byte of the register has one, and each bit of a pulse. Reads are decoded like this, too, where their data come
     later: a row's flip-flop lets the words of the row through behind the columns'. Else each register has one for them.
+    Words of those rows that are storage alone are on shelves (:mod:`epbell.csr_shelf`).
 
     Parameters
     ----------
@@ -147,11 +152,15 @@ class RegisteredDecoder:
         self._domain = domain
         # What these hold means nothing without a strobe, or without r_en.
         self._w_data: Any = Signal(32, reset_less=True, name="w_data_held")
-        self._beyond = max(_ROW, *(register.address.bit_length() for register in registers))
         self._rows: dict[tuple[int, int], Any] = {}
         self._columns: dict[tuple[int, int], Any] = {}
         self._loads: dict[str, Any] = {}
+        self._shelves = shelved(registers, _ROW) if bus.signature.read_clocks else {}
         self.selects: dict[str, Any] = {register.name: self._select(register) for register in registers}
+
+    def keeps(self, register: Register) -> bool:
+        """Whether a register has no fields to be built: it is on a shelf."""
+        return register in self._shelves.get(register.address >> _ROW, ())
 
     def now(self, register: Register) -> Access:
         """Return the write at the port in this clock, which is made in the next one."""
@@ -175,6 +184,7 @@ class RegisteredDecoder:
 
     def join(self, m: Any, words: Sequence[tuple[Register, Any]]) -> None:
         """Join what the registers read as, no more than one of which is selected; decode rows and columns."""
+        shelves = self._keep(m)
         m.d[self._domain] += self._w_data.eq(self._bus.w_data)
         for held, value in (*self._rows.values(), *self._columns.values()):
             m.d[self._domain] += held.eq(value)
@@ -197,8 +207,27 @@ class RegisteredDecoder:
                 # A multiplexer: synthesis makes the row the synchronous reset of these, which costs no logic.
                 m.d[self._domain] += groups[-1].eq(Mux(self._of_row(there[0][0]), group, 0))
         read: Any = Signal(32, reset_less=True, name="word_read")
-        m.d[self._domain] += read.eq(any_of(groups))
+        m.d[self._domain] += read.eq(any_of([*groups, *shelves]))
         m.d.comb += self._bus.r_data.eq(read)
+
+    def _keep(self, m: Any) -> list[Any]:
+        """Build the shelves; return what is read from them."""
+        if not self._shelves:
+            return []
+        column: Any = Signal(_ROW - 2, reset_less=True, name="w_shelf_column")
+        m.d[self._domain] += column.eq(self._bus.w_addr[2:_ROW])
+        loaded = self._loaded("r_shelf_column", self._bus.r_addr[2:_ROW])
+        words: list[Any] = []
+        for row, registers in self._shelves.items():
+            shelf = Shelf(m, self._domain, f"shelf{row:x}")
+            in_row = Cat(self._in_row(registers[0], lane) for lane in range(4))
+            shelf.write(column, self._w_data, in_row)
+            there = [
+                (one.name, in_row & self._in_column(one).replicate(4), self._of_column(one)) for one in registers
+            ]
+            shelf.read(loaded, self._of_row(registers[0]), there)
+            words.append(shelf.word)
+        return words
 
     def _select(self, register: Register) -> Any:
         """Return whether what was loaded last is the address of a register."""
@@ -221,7 +250,7 @@ class RegisteredDecoder:
 
     def _loaded(self, name: str, value: Any, init: int = 0) -> Any:
         """Return a flip-flop of this name for what is true of the address that is loaded."""
-        return self._loads.setdefault(name, (Signal(reset_less=True, name=name, init=init), value))[0]
+        return self._loads.setdefault(name, (Signal(len(value), reset_less=True, name=name, init=init), value))[0]
 
     def _strobes(self, m: Any, register: Register, now: Any) -> Any:
         """Return the bytes of a register that are looked at when they are written, and are being written."""
@@ -261,10 +290,10 @@ class RegisteredDecoder:
         return bus.w_strb.all().replicate(4) if register.whole_word else bus.w_strb
 
     def _row(self, address: Any, register: Register) -> Any:
-        return address[_ROW : self._beyond] == register.address >> _ROW
+        return address[_ROW:] == register.address >> _ROW
 
     def _column(self, address: Any, register: Register) -> Any:
-        return (address[2:_ROW] == register.address % (1 << _ROW) >> 2) & ~address[self._beyond :].any()
+        return address[2:_ROW] == register.address % (1 << _ROW) >> 2
 
 
 def _place(register: Register) -> tuple[int, int]:

@@ -192,11 +192,12 @@ class Express(wiring.Component):
             "gone": user.discontinue,
             "full": self.tkeep.all(),
             "writes": writes,
-            "single": self.tlast & ended & writes,  # if it opens, it is a candidate, all in this beat
             "place": place,
             **{f"{bell}_address": _same(_address(bell, place), _address(bell, self._places[bell])) for bell in _BELLS},
             **{f"{bell}_function": _same(_function(place), _function(self._places[bell])) for bell in _BELLS},
         }
+        if lanes >= 8:
+            counts["whole"] = opens & self.tlast & ended & writes  # it is one, all in this beat
         beat = {name: Signal.like(value, name=f"beat_{name}", reset_less=True) for name, value in values.items()}
         beat |= {name: Signal(name=f"beat_{name}") for name in counts}
         fresh = Signal(name="fresh")
@@ -217,7 +218,7 @@ class Express(wiring.Component):
         begins: Any = beat.opens & beat.fresh
         entered: Any = beat.starts
         if self._lanes >= 8:
-            whole = beat.opens & beat.single & beat.fresh
+            whole = beat.whole & beat.fresh
             hits = {bell: address[bell] & function[bell] for bell in _BELLS}
         else:
             goes_on = ~beat.last & beat.full

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,12 +18,19 @@ class LatencyMeter(wiring.Component):
     A ring that finds the line high, or leaves it low, is not measured. A measurement is shown two clocks after the one
     in which the line has risen.
 
+    Parameters
+    ----------
+    causes : int
+        What the interrupt line is the OR of, 1 or more.
+
     Attributes
     ----------
     ring, ring_age : In(1), In(16)
         The host rings in this cycle, that many clocks after its request began.
-    irq : In(1)
-        Interrupt line; a ring raises it in its own clock.
+    promised, promised_age : In(1), In(16)
+        The ring is a promise, and this is its age.
+    irq : In(causes)
+        Interrupt line, high if any bit of this is; a ring raises it in its own clock.
     clear : In(1)
         Forget both times, from the next clock but one on; a measurement of the same clock stays.
     last, longest : Out(16)
@@ -32,16 +39,20 @@ class LatencyMeter(wiring.Component):
 
     ring: Any
     ring_age: Any
+    promised: Any
+    promised_age: Any
     irq: Any
     clear: Any
     last: Any
     longest: Any
 
-    def __init__(self) -> None:
+    def __init__(self, causes: int = 1) -> None:
         super().__init__({
             "ring": In(1),
             "ring_age": In(LATENCY_BITS),
-            "irq": In(1),
+            "promised": In(1),
+            "promised_age": In(LATENCY_BITS),
+            "irq": In(causes),
             "clear": In(1),
             "last": Out(LATENCY_BITS),
             "longest": Out(LATENCY_BITS),
@@ -53,16 +64,21 @@ class LatencyMeter(wiring.Component):
         A line does not rise in two clocks behind each other: nothing is measured that was compared with another time.
         """
         m: Any = Module()
-        high, was_high, rang, clears = (Signal(name=name) for name in ("high", "was_high", "rang", "clears"))
+        was_high, rang, clears = (Signal(name=name) for name in ("was_high", "rang", "clears"))
+        causes: Any = Signal(len(self.irq))
+        high = causes.any()
         latency: Any = Signal(LATENCY_BITS)
         longer: Any = Signal()
         m.d.sync += [
-            high.eq(self.irq),
+            causes.eq(self.irq),
             was_high.eq(high),
             rang.eq(self.ring),
-            latency.eq(self.ring_age),
+            latency.eq(Mux(self.promised, self.promised_age, self.ring_age)),
             clears.eq(self.clear),
-            longer.eq(clears | less(self.longest, self.ring_age)),
+            # Which it is comes late.
+            longer.eq(
+                clears | Mux(self.promised, less(self.longest, self.promised_age), less(self.longest, self.ring_age))
+            ),
         ]
         with m.If(clears):
             m.d.sync += [self.last.eq(0), self.longest.eq(0)]

@@ -96,6 +96,8 @@ class MessagingUnit(wiring.Component):
         Register ports of the sides.
     a_irq, b_irq : Out(1)
         Interrupt lines: level, active high.
+    a_causes : Out(4)
+        Registered only: what side A's line is the OR of.
     b_to_a : Out(BellEvents())
         Loss accounting of the words from B to A.
     promised : In(4)
@@ -114,6 +116,7 @@ class MessagingUnit(wiring.Component):
     b_irq: Any
     b_to_a: Any
     promised: Any
+    a_causes: Any
 
     def __init__(
         self, layout: str, *, synchronous: bool = True, registered: bool = False, read_clocks: int = 0
@@ -136,7 +139,7 @@ class MessagingUnit(wiring.Component):
                 "a_irq": Out(1),
                 "b_irq": Out(1),
                 "b_to_a": Out(BellEvents()),
-                **({"promised": In(4)} if registered else {}),
+                **({"promised": In(4), "a_causes": Out(4)} if registered else {}),
             }
         )
 
@@ -153,6 +156,8 @@ class MessagingUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.a), a.bus)
         wiring.connect(m, wiring.flipped(self.b), b.bus)
         m.d.comb += [self.a_irq.eq(a.irq), self.b_irq.eq(b.irq)]
+        if self._registered:
+            m.d.comb += self.a_causes.eq(a.causes)
         return m
 
     def _join(self, m: Any) -> None:

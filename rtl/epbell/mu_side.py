@@ -66,6 +66,8 @@ class MuSide(wiring.Component):
         Register port.
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
+    causes : Out(4)
+        Registered only: what the line is the OR of.
     arriving, promised : In(4)
         Registered only: the far side's word for RRn is being written in this clock, or is promised. Holds the line as
         RFn does, so that this rises in the clock after the one in which the write was accepted; but what is written in
@@ -106,6 +108,7 @@ class MuSide(wiring.Component):
     irq: Any
     arriving: Any
     promised: Any
+    causes: Any
     reset: Any
     ring: Any
     take: Any
@@ -137,7 +140,7 @@ class MuSide(wiring.Component):
             {
                 "bus": In(self._registers.bus.signature.flip()),
                 "irq": Out(1),
-                **({"arriving": In(4), "promised": In(4), "mur_soon": Out(1)} if registered else {}),
+                **({"arriving": In(4), "promised": In(4), "mur_soon": Out(1), "causes": Out(4)} if registered else {}),
                 "reset": In(1),
                 "ring": Out(4),
                 "take": Out(4),
@@ -196,6 +199,8 @@ class MuSide(wiring.Component):
             m.d.comb += self._field("RS").value.eq(self.in_reset)
         causes: Any = Cat(*interrupts)
         m.d.comb += self.irq.eq(causes.any())
+        if self._registered:
+            m.d.comb += self.causes.eq(Cat(some.any() for some in interrupts))
         return m
 
     def _connect_words(self, m: Any) -> None:

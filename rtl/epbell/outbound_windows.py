@@ -19,6 +19,9 @@ __all__ = ["OutboundWindows"]
 GRANULE_BITS = 12
 """Windows are aligned to 4 KiB."""
 
+_STEP_BITS = 9
+"""Bits of an address within the registers of a window."""
+
 _ACTIVE = data.StructLayout({
     "on": 1,
     "base": 32 - GRANULE_BITS,
@@ -105,9 +108,8 @@ class OutboundWindows(wiring.Component):
         hits: Any = Signal(self._windows)
         wins: Any = Signal(self._windows)
         chosen: list[Any] = []
-        changes: list[Any] = []
         for index in range(self._windows):
-            window, made = self._active(m, index)
+            window = self._active(m, index)
             below: Any = Signal(name=f"below{index}")  # the address of the clock before
             above: Any = Signal(name=f"above{index}")
             m.d.sync += [below.eq(less(page, window.base)), above.eq(less(window.limit, page))]
@@ -115,20 +117,31 @@ class OutboundWindows(wiring.Component):
             m.d.sync += wins[index].eq(hits[index] & ~hits[:index].any())
             supplied: Any = Cat(window.shift, window.tc, window.attr, Const(0, 1), window.ecrc)
             chosen.append(supplied & wins[index].replicate(len(supplied)))
-            changes.append(made)
         supply: Any = Cat(self.shift, self.tc, self.attr, self.ecrc)
         m.d.comb += [self.claimed.eq(hits.any()), supply.eq(any_of(chosen))]
-        m.d.sync += self.changing.eq(any_of(changes))
+        m.d.sync += self.changing.eq(self._changes(m))
         return m
 
-    def _active(self, m: Any, index: int) -> tuple[Any, Any]:
-        """Return the copy of a window's registers that is in force, and "it is another one in two clocks"."""
+    def _changes(self, m: Any) -> Any:
+        """Return "some CTRL2 is made in this clock", decoded from the port in two halves of the address."""
+        offsets = epbell_regs.offsets("iatu_outbound", windows=self._windows)
+        places = [offsets[f"OB{index}_CTRL2"] for index in range(self._windows)]
+        address, writes = self.bus.w_addr, self.bus.w_en & self.bus.w_strb.any()
+        word: Any = Signal(name="ctrl2_word")
+        window: Any = Signal(name="ctrl2_window")
+        m.d.sync += [
+            word.eq((address[2:_STEP_BITS] == places[0] % (1 << _STEP_BITS) >> 2) & writes),
+            window.eq(any_of([address[_STEP_BITS:] == place >> _STEP_BITS for place in places])),
+        ]
+        return word & window
+
+    def _active(self, m: Any, index: int) -> Any:
+        """Return the copy of a window's registers that is in force."""
         window: Any = Signal(_ACTIVE, name=f"window{index}")
         region = f"OB{index}"
         written: Any = Signal(name=f"written{index}")
         # What is being written can be read in the next clock.
-        made: Any = self._block.made(f"{region}_CTRL2").strobes.any()
-        m.d.sync += written.eq(made)
+        m.d.sync += written.eq(self._block.made(f"{region}_CTRL2").strobes.any())
 
         # Of the registers in the clock before, in which no other one than CTRL2 was written.
         elsewhere: Any = Signal(3, name=f"elsewhere{index}")
@@ -155,7 +168,7 @@ class OutboundWindows(wiring.Component):
                 window.attr.eq(self._value(region, "CTRL1", "ATTR")),
                 window.ecrc.eq(self._value(region, "CTRL1", "TD")),
             ]
-        return window, made
+        return window
 
     def _value(self, region: str, register: str, field: str) -> Any:
         return self._block.field(f"{region}_{register}", field).value

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -145,7 +145,6 @@ class Peripherals(wiring.Component):
     def _doorbells(self, m: Any) -> None:
         """Connect interrupts and rings, and count them."""
         mu, edma, controller, promises = self._mu, self._edma, self._controller, self.promises
-        begins = promises.begins_mu | promises.begins_edma
         m.d.comb += [
             promises.rung_mu.eq(mu.b_to_a.rung & self.host_mu.replicate(4)),
             promises.rung_edma.eq(self.host_edma & edma.rung.any()),
@@ -154,11 +153,13 @@ class Peripherals(wiring.Component):
             self.irq_mu.eq(mu.a_irq),
             self.irq_edma.eq(edma.irq),
             edma.ring.eq(self.edma_aside),
-            controller.irq_mu.eq(mu.a_irq),
+            controller.irq_mu.eq(mu.a_causes),
             controller.irq_edma.eq(edma.irq[0]),
             controller.mu_ring.eq(self.host_mu | promises.begins_mu),
             controller.edma_ring.eq(promises.rung_edma | promises.begins_edma),
-            controller.ring_age.eq(Mux(begins, promises.age, self.host_age)),
+            controller.ring_age.eq(self.host_age),
+            controller.promised.eq(promises.begins_mu | promises.begins_edma),
+            controller.promised_age.eq(promises.age),
         ]
         connect_pulses(m, self, edma, "edma_")
         for event in ("rung", "merged", "delivered"):

@@ -352,6 +352,7 @@ class _Engine(Bench):
         settled = plan.signal("settled") & holds
         is_refused = hand.to == REFUSED
         checks.invariant("in hand", plan.signal("planned") == holds)
+        checks.invariant("known twice", plan.signal("free") == ~holds)
         checks.invariant("to begin", self.port.valid == self.awaits)
         checks.invariant("of what is in hand", holds | ~self.awaits)
         checks.invariant("settled when it has begun", ~holds | self.awaits | settled)
@@ -415,6 +416,12 @@ class _Engine(Bench):
         checks.invariant("what to do: nothing", inside.signal("bare") == (reads & self.bare))
         at_once = (reads & self.bare) | ram
         checks.invariant("what to do: at once", inside.signal("plain") == at_once)
+        works = inside.signal("plain") | inside.signal("pages_on")
+        checks.invariant("what that makes of it", inside.signal("works") == works)
+        last_plain = inside.signal("plain") & inside.signal("last")
+        checks.invariant("and of the last one", inside.signal("ends") == last_plain)
+        last_alone = inside.signal("alone") & inside.signal("last")
+        checks.invariant("and of a refusal's", inside.signal("alone_ends") == last_alone)
         checks.invariant("what to do: refuse", inside.signal("refuses") == (busy & is_refused))
 
     def _covers(self, checks: Checks) -> None:

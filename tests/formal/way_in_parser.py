@@ -277,6 +277,11 @@ class WayInParser(Bench):
         checks.invariant("the descriptor", ~begun | (descriptor == Cat(self.low, self.held)))
         same = (outside == descriptor) & (get("address") == descriptor[:64])
         checks.invariant("the same for the windows", ~begun | same)
+        old = checks.past(Const(1), "old")  # this is not the first clock
+        opens = beat.came & beat.user[40]
+        checks.invariant("a packet begins", get("opens") == opens)
+        checks.invariant("the same for the windows", get("opens_too") == (opens | ~old))
+        checks.invariant("nothing has begun at first", old | ~(begun | self.headed | at.any()))
         checks.invariant("the byte enables", (at == 0) | (sideband[:8] == self.enables))
         if lanes == 2:
             checks.invariant("half a descriptor", get("early") == (at == 2))

@@ -145,6 +145,9 @@ class ReadEngine(wiring.Component):
         self._bare: Any = Signal(name="bare")
         self._plain: Any = Signal(name="plain")  # nothing, or the RAM: the beat is complete at once
         self._refuses: Any = Signal(name="refuses")
+        # What that makes of the beat is known as soon as it is.
+        self._works: Any = Signal(name="works")  # plain, or of a page
+        self._ends: Any = Signal(name="ends")  # plain, and the last one
         starts: Any = Signal()  # a completion begins that has none before it
         turns: Any = Signal()  # or it is its turn, if anything is done
         begins: Any = Signal()
@@ -153,7 +156,10 @@ class ReadEngine(wiring.Component):
         complete: Any = Signal()
         repeats: Any = Signal()
         alone: Any = Signal()  # a refusal's beat, after all that was under way
+        alone_ends: Any = Signal()  # and its last one
         single: Any = alone | self._plain
+        works: Any = alone | self._works
+        ends: Any = alone_ends | self._ends
         stands = (self._asks_ram & ~self.ram_ready) | (self._asks_bus & ~self.bus_ready)
         # What comes next is chosen out of flip-flops alone; what is ready, which comes late, only enables it.
         # The last beat of a completion that is not from a page has no use for a page's dwords: these may come early.
@@ -168,18 +174,19 @@ class ReadEngine(wiring.Component):
             paging.eq(goes & self._pages_on),
             complete.eq(goes & (single | (self._pages_on & word.ends))),
             starts.eq(plan.valid & ~self._active),
-            turns.eq(starts | (plan.valid & single & self._last)),
-            begins.eq(starts | (goes & turns)),
+            turns.eq(starts | (plan.valid & ends)),
+            begins.eq(plan.valid & (~self._active | (goes & ends))),
             plan.begins.eq(begins),
             plan.refusal_ends.eq(repeats & self._last),
             self.ram_valid.eq(self._asks_ram & self.room),
             self.ram_addr.eq(self._origin),
             self.bus_valid.eq(self._asks_bus & self.room),
         ]
-        m.d.sync += alone.eq(self._refuses & beats.clear & ~repeats)
+        alones = self._refuses & beats.clear & ~repeats
+        m.d.sync += [alone.eq(alones), alone_ends.eq(alones & self._last)]
         m.d.sync += self.idle.eq(~(self.i_valid | ~plan.i_ready | self._active | ~beats.clear))
         self._walk(m, plan, turns, begins, starts | complete)
-        self._choose(m, plan, turns, starts | (goes & (single | self._pages_on)), single, word)
+        self._choose(m, plan, turns, starts | (goes & works), single, word)
         self._send(m, plan, beats, paging, complete, word)
         self._repeat(m, plan.shown, beats, repeats)
         return m
@@ -205,10 +212,14 @@ class ReadEngine(wiring.Component):
             with m.If(turns):
                 m.d.sync += [
                     self._left.eq(Mux(plan.refused, REFUSED + DESCRIPTOR, chunk + DESCRIPTOR)),
-                    self._last.eq(Mux(plan.refused, lanes >= REFUSED + DESCRIPTOR, plan.short)),
+                    self._last.eq(self._short(plan)),
                 ]
             with m.Else():
                 m.d.sync += [self._left.eq(self._left - lanes), self._last.eq(self._left <= 2 * lanes)]
+
+    def _short(self, plan: ReadPlan) -> Any:
+        """Whether what is planned has one beat."""
+        return Mux(plan.refused, self._lanes >= REFUSED + DESCRIPTOR, plan.short)
 
     def _page(self, m: Any, plan: ReadPlan, turns: Any, begins: Any, moves: Any) -> Any:
         """Go from dword to dword of a page; return what is known of the one that is next."""
@@ -246,30 +257,38 @@ class ReadEngine(wiring.Component):
         """Say what there is to do for the next beat, or for the next dword of this one."""
         split = self._lanes == 2  # the first beat has no data
         shown, then = plan.shown, self._word_then
-        paged = shown.pages.any()
+        paged = Const(0) if split else shown.pages.any()
+        plain = ~plan.refused if split else shown.ram
+        more = self._from_ram & ~self._last  # another beat of the RAM
+        first = self._bare & self._paged  # dword of a page
         with m.If(moves):
             with m.If(turns):
                 m.d.sync += [
                     self._asks_ram.eq(0 if split else shown.ram),
-                    self._pages_on.eq(0 if split else paged),
-                    self._asks_bus.eq(0 if split else paged & then.enabled),
-                    self._bare.eq(~plan.refused if split else 0),
-                    self._plain.eq(~plan.refused if split else shown.ram),
+                    self._pages_on.eq(paged),
+                    self._asks_bus.eq(paged & then.enabled),
+                    self._bare.eq(plain if split else 0),
+                    self._plain.eq(plain),
+                    self._works.eq(plain | paged),
+                    self._ends.eq(plain & self._short(plan)),
                     self._refuses.eq(plan.refused),
                 ]
             with m.Elif(single):
                 m.d.sync += [
-                    self._asks_ram.eq(self._from_ram & ~self._last),
-                    self._pages_on.eq(self._bare & self._paged),
-                    self._asks_bus.eq(self._bare & self._paged & word.enabled),
+                    self._asks_ram.eq(more),
+                    self._pages_on.eq(first),
+                    self._asks_bus.eq(first & word.enabled),
                     self._bare.eq(0),
-                    self._plain.eq(self._from_ram & ~self._last),
+                    self._plain.eq(more),
+                    self._works.eq(more | first),
+                    self._ends.eq(more & (self._left <= 2 * self._lanes)),
                     self._refuses.eq(self._refuses & ~self._last),
                 ]
             with m.Else():
                 m.d.sync += [
                     self._pages_on.eq(~word.closes),
                     self._asks_bus.eq(then.enabled & ~word.closes),
+                    self._works.eq(~word.closes),
                 ]
 
     def _send(self, m: Any, plan: ReadPlan, beats: ReadBeats, paging: Any, complete: Any, word: Any) -> None:

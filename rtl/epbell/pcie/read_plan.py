@@ -84,6 +84,7 @@ class ReadPlan(wiring.Component):
         """Keep the request, and whether it is the queue's turn."""
         m: Any = Module()
         planned: Any = Signal()  # there is a request in hand
+        free: Any = Signal(init=1)  # there is none: for the queue, which is far from what that enables here
         settled: Any = Signal()  # what follows has been computed
         shown: Any = Signal(self.i_data.shape(), name="request")
         following: Any = Signal(self.i_data.shape())
@@ -91,7 +92,7 @@ class ReadPlan(wiring.Component):
         goes_on: Any = planned & ~self.valid & settled & ~self.final
         m.d.comb += [
             self.shown.eq(shown),
-            self.i_ready.eq(~planned),
+            self.i_ready.eq(free),
         ]
         m.d.sync += settled.eq(planned & ~goes_on)
         with m.If(~planned | goes_on):
@@ -110,13 +111,13 @@ class ReadPlan(wiring.Component):
                 self.final.eq(Mux(planned, ~more, refused | ~given.either.fetch.rest.any())),
             ]
         with m.If(~planned):
-            m.d.sync += [planned.eq(self.i_valid), self.valid.eq(self.i_valid)]
+            m.d.sync += [planned.eq(self.i_valid), free.eq(~self.i_valid), self.valid.eq(self.i_valid)]
         with m.Elif(goes_on):
             m.d.sync += self.valid.eq(1)
         with m.Elif(self.begins):
-            m.d.sync += [planned.eq(self.refused | ~self.final), self.valid.eq(0)]
+            m.d.sync += [planned.eq(self.refused | ~self.final), free.eq(~self.refused & self.final), self.valid.eq(0)]
         with m.Elif(self.refusal_ends):
-            m.d.sync += planned.eq(0)
+            m.d.sync += [planned.eq(0), free.eq(1)]
         return m
 
     def _following(self, m: Any, shown: Any, following: Any) -> Any:

@@ -182,6 +182,11 @@ class RequestParser(wiring.Component):
         user = usp.request_user(self._width, cq.tuser)
         flags = {"sop": user.sop, "last": cq.tlast, "gone": user.discontinue}
         sideband: Any = Cat(user.first_be, user.last_be, user.tph)
+        # A packet begins with this beat. The other one is for what the windows look at; it begins with one, which loads
+        # what nobody looks at then: else synthesis would make one of the two.
+        self._opens: Any = Signal(name="opens")
+        self._opens_too: Any = Signal(name="opens_too", init=1)
+        m.d.sync += [one.eq(self._accepted & user.sop) for one in (self._opens, self._opens_too)]
         return self._stage(m, 0, **flags, sideband=sideband, keep=cq.tkeep, words=cq.tdata)
 
     def _head(self, m: Any, beat: Any) -> tuple[Any, Any]:
@@ -194,20 +199,19 @@ class RequestParser(wiring.Component):
         outside: Any = Signal(128, init=-1, reset_less=True)
         address: Any = Signal(64, reset_less=True)
         sideband: Any = Signal(19, reset_less=True)
-        with m.If(came & beat.sop):
-            m.d.sync += sideband.eq(beat.sideband)
+        first = slice(0, min(self._width, 128))  # what a packet begins with
+        with m.If(self._opens):
+            m.d.sync += [sideband.eq(beat.sideband), inverted[first].eq(~beat.words[first])]
+        with m.If(self._opens_too):
+            m.d.sync += [outside[first].eq(beat.words[first]), address.eq(beat.words)]
         if lanes == 2:
             m.d.comb += head.eq(came & early & ~beat.sop)
             with m.If(came):
                 m.d.sync += early.eq(beat.sop & ~beat.last)
-            with m.If(came & beat.sop):
-                m.d.sync += [inverted[:64].eq(~beat.words), *(one[:64].eq(beat.words) for one in (outside, address))]
             with m.If(head):
                 m.d.sync += [inverted[64:].eq(~beat.words), outside[64:].eq(beat.words)]
         else:
-            m.d.comb += head.eq(came & beat.sop)
-            with m.If(head):
-                m.d.sync += [inverted.eq(~beat.words[:128]), *(one.eq(beat.words[:128]) for one in (outside, address))]
+            m.d.comb += head.eq(self._opens)
         self._header: Any = Signal(HEADER, name="header1")
         for header, one in ((self._header, ~inverted), (self.header, outside)):
             fields = usp.request_header(one, sideband[:4], sideband[4:8], sideband[8:])
@@ -335,13 +339,13 @@ class RequestParser(wiring.Component):
         cq, accepted = self.cq, self._accepted
         sop: Any = usp.request_user(self._width, cq.tuser).sop
         owned: Any = Signal(STAGES)  # there is a beat of a packet in this stage
-        starts: Any = Signal(STAGES)  # and it is its first one
+        starts: Any = Signal(STAGES - 1)  # and it is its first one, but for stage 0
         begun: Any = Signal()  # a packet has, and not ended
         with m.If(accepted):
             m.d.sync += begun.eq((sop | begun) & ~cq.tlast)
         m.d.sync += [
             owned.eq(Cat(accepted & (sop | begun), owned)),
-            starts.eq(Cat(accepted & sop, starts)),
+            starts.eq(Cat(self._opens, starts)),
             self.idle.eq(~((accepted & sop) | begun | owned.any())),
         ]
         m.d.comb += self.begins.eq(starts[-1])
