@@ -152,6 +152,9 @@ class RegisteredDecoder:
         self._domain = domain
         # What these hold means nothing without a strobe, or without r_en.
         self._w_data: Any = Signal(32, reset_less=True, name="w_data_held")
+        self._in_use = sorted({register.address >> _ROW for register in registers})
+        self._beyond = max(_ROW, *(register.address.bit_length() for register in registers))
+        self._written: Any = Signal(4, name="w_bytes")  # are being written at the port, not beyond the registers
         self._rows: dict[tuple[int, int], Any] = {}
         self._columns: dict[tuple[int, int], Any] = {}
         self._loads: dict[str, Any] = {}
@@ -167,7 +170,7 @@ class RegisteredDecoder:
         bus = self._bus
         # ANDs and no multiplexer: synthesis would make the comparison a synchronous reset of these, which is slower.
         here = self._row(bus.w_addr, register) & self._column(bus.w_addr, register)
-        strobes = self._bytes(register) & bus.w_en.replicate(4) & here.replicate(4)
+        strobes = self._bytes(register) & here.replicate(4)
         return Access(writes=bus.w_en, w_data=bus.w_data, strobes=strobes, reads=C(0))
 
     def made(self, register: Register) -> Access:
@@ -185,6 +188,8 @@ class RegisteredDecoder:
     def join(self, m: Any, words: Sequence[tuple[Register, Any]]) -> None:
         """Join what the registers read as, no more than one of which is selected; decode rows and columns."""
         shelves = self._keep(m)
+        writes = self._bus.w_en & ~self._bus.w_addr[self._beyond :].any()
+        m.d.comb += self._written.eq(self._bus.w_strb & writes.replicate(4))
         m.d[self._domain] += self._w_data.eq(self._bus.w_data)
         for held, value in (*self._rows.values(), *self._columns.values()):
             m.d[self._domain] += held.eq(value)
@@ -234,7 +239,8 @@ class RegisteredDecoder:
         if self._bus.signature.read_clocks:
             return self._of_row(register) & self._of_column(register)
         address = self._bus.r_addr
-        return self._loaded(f"{register.name}_selected", self._row(address, register) & self._column(address, register))
+        here = self._row(address, register) & self._column(address, register) & ~address[self._beyond :].any()
+        return self._loaded(f"{register.name}_selected", here)
 
     def _of_row(self, register: Register) -> Any:
         """Return a flip-flop: what was loaded last is in the row."""
@@ -243,7 +249,7 @@ class RegisteredDecoder:
 
     def _of_column(self, register: Register) -> Any:
         """Return a flip-flop: what was loaded last is in the column; one for each part of the rows."""
-        column, part = _place(register)
+        column, part = self._place(register)
         init, low = part & 1, part >> 1
         held = self._loaded(f"r_column{column:x}_{part}", (self._bus.r_addr[2:_ROW] == column) ^ low, init=init)
         return held ^ low
@@ -268,17 +274,17 @@ class RegisteredDecoder:
 
     def _in_row(self, register: Register, lane: int) -> Any:
         """Return a flip-flop: this byte is being written, of some register in the row."""
-        bus, row = self._bus, register.address >> _ROW
+        row = register.address >> _ROW
         key = row, 4 if register.whole_word else lane
         if key not in self._rows:
             held: Any = Signal(name=f"w_row{row:x}_{'word' if register.whole_word else lane}")
-            here = self._bytes(register)[lane] & bus.w_en & self._row(bus.w_addr, register)
+            here = self._bytes(register)[lane] & self._row(self._bus.w_addr, register)
             self._rows[key] = held, here
         return self._rows[key][0]
 
     def _in_column(self, register: Register) -> Any:
         """Return a flip-flop: what is written, if anything is, is in the column; one for each part of the rows."""
-        column, part = key = _place(register)
+        column, part = key = self._place(register)
         init, low = part & 1, part >> 1
         if key not in self._columns:
             held: Any = Signal(reset_less=True, name=f"w_column{column:x}_{part}", init=init)
@@ -286,21 +292,18 @@ class RegisteredDecoder:
         return self._columns[key][0] ^ low
 
     def _bytes(self, register: Register) -> Any:
-        bus = self._bus
-        return bus.w_strb.all().replicate(4) if register.whole_word else bus.w_strb
+        return self._written.all().replicate(4) if register.whole_word else self._written
 
     def _row(self, address: Any, register: Register) -> Any:
-        return address[_ROW:] == register.address >> _ROW
+        return address[_ROW : self._beyond] == register.address >> _ROW
 
     def _column(self, address: Any, register: Register) -> Any:
         return address[2:_ROW] == register.address % (1 << _ROW) >> 2
 
+    def _place(self, register: Register) -> tuple[int, int]:
+        """Return the column of a register, and the part of the rows that it is in, 0 to 3.
 
-def _place(register: Register) -> tuple[int, int]:
-    """Return the column of a register, and the part of the rows that it is in, 0 to 3.
-
-    The parts have flip-flops of their own, so that each drives fewer. These begin with different values, and those of
-    parts 2 and 3 are low when it is so: what is equal synthesis makes one. They take turns every four rows, as outbound
-    and inbound windows do on their page.
-    """
-    return register.address % (1 << _ROW) >> 2, register.address >> _ROW + 2 & 3
+        The parts have flip-flops of their own, so that each drives fewer. These begin with different values, and those
+        of parts 2 and 3 are low when it is so: what is equal synthesis makes one. The rows take turns.
+        """
+        return register.address % (1 << _ROW) >> 2, self._in_use.index(register.address >> _ROW) & 3

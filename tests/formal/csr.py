@@ -66,6 +66,7 @@ class _Map(Bench):
         self.m, self.changed = m, []
         m.submodules.dut = dut = self.dut
         self.inside = Inside(dut)
+        self.shelved = {register.name for register in dut._registers if dut._decoder.keeps(register)}
         data = self._connect_bus(m, checks)
         expected: Any = Signal(32, name="expected")
         for register in self.registers:
@@ -150,7 +151,7 @@ class _Map(Bench):
             sets, clears = (sets, clears | ones) if name == "clear" else (sets | ones, clears)
             after = (kept & ~clears) | sets
         self.m.d.sync += [kept.eq(after), before.eq(kept)]
-        checks.invariant("what is kept is kept", self.inside.signal(f"{self.name(field)}_q") == kept)
+        checks.invariant("what is kept is kept", self._stored(field) == kept)
         if hw_sees := field.get_property("hw") is not AccessType.na:
             checks.backward("the hardware sees what is kept, and nothing else", port.value == kept)
         if onwrite is not None and hw_sees:
@@ -168,6 +169,15 @@ class _Map(Bench):
             touched = checks.past(bits | clears, f"{self.name(field)}_touched")
             checks.backward("no write that does not reach it changes it", ~((port.value ^ before) & ~touched).any())
         return kept
+
+    def _stored(self, field: FieldNode) -> Any:
+        """Return what the block has of a field: flip-flops, or what has been written of a word in a memory."""
+        name = epbell_regs.flat_name(field.parent)
+        if name not in self.shelved:
+            return self.inside.signal(f"{self.name(field)}_q")
+        written, row = self.inside.signal(f"{name}_written"), field.parent.absolute_address >> 6
+        word = self.inside.word(self.m, f"shelf{row:x}", Const(field.parent.absolute_address % 64 >> 2, 4))
+        return word & Cat(lane.replicate(8) for lane in written)
 
     def _from_hardware(self, field: FieldNode, port: Any, member: str) -> Any:
         if not self._is_input(field, member):
@@ -202,6 +212,9 @@ class _Ahead(_Map):
         for register in self.registers:
             select, here = selects[epbell_regs.flat_name(register)], self.r_addr[2:] == register.absolute_address >> 2
             checks.invariant("what is selected was loaded", select == (loaded & here))
+        if self.shelved:
+            column = self.inside.signal("r_shelf_column")
+            checks.invariant("the word in a memory, too", ~loaded | (column == self.r_addr[2:6]))
         # Without a read it shows what the next one would give.
         return Mux(self.r_en, bus.r_data, 0)
 

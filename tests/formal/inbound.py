@@ -225,7 +225,7 @@ class _Windows(Bench):
             here = made.w_en & (made.w_addr[6:] == row) & made.w_strb[lane]
             checks.invariant("a row is decoded", registers.signal(f"w_row{row:x}_{lane}") == here)
         for _, offset, _ in _FIELDS:
-            part = row >> 2 & 3  # of the rows; those of parts 2 and 3 are low when it is so
+            part = index & 3  # of the rows, one for each window; those of parts 2 and 3 are low when it is so
             column = registers.signal(f"w_column{offset >> 2:x}_{part}") ^ (part >> 1)
             here = made.w_addr[2:6] == offset >> 2
             checks.invariant("a column is decoded", ~made.w_en | (column == here))

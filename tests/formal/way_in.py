@@ -30,6 +30,10 @@ class WayIn(WayInParser):
         places = range(1 << len(oldest))
         self.waits = [Signal(name=f"waits{place}") for place in places]  # there is one in this place
         m.d.comb += [self.waits[place].eq((place - oldest)[: len(oldest)] < level) for place in places]
+        found = target.within("decoder").signal
+        halves = [f"{where}_{half}" for where in ("ram", "page0", "page1") for half in ("lower", "upper")]
+        for name in (*halves, "page1_word"):
+            checks.invariant("where it goes is known twice", found(f"{name}_inverted") == ~found(name))
         self.words = [backlog.word(m, "entries", Const(place, len(oldest))).action for place in places]
         self.following = target.module.submodules.backlog.o_valid  # there is one to be executed next
         inverted = (backlog.signal("oldest_inverted") == ~oldest) & (backlog.signal("newest_inverted") == ~newest)

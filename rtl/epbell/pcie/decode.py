@@ -16,6 +16,7 @@ from epbell.pcie.request import segment_layout
 from epbell.pcie.tlp import RequestType
 
 __all__ = [
+    "DECIDES",
     "EVENTS",
     "MAX_REGISTER_WRITE",
     "Decoder",
@@ -96,6 +97,10 @@ def action_layout(lanes: int, place_bits: int, pages: int) -> data.StructLayout:
     })
 
 
+DECIDES = data.StructLayout(dict.fromkeys(("ram", "read", "begins", "more", "waits", "ends_well", "may_wait"), 1))
+"""What of an action decides what is done next, and that its page may have to wait."""
+
+
 class Decoder(wiring.Component):
     """One stage, in each clock: decides by the local address and the header what is to be done about a segment.
 
@@ -124,6 +129,8 @@ class Decoder(wiring.Component):
         ``cfg_max_payload``. A read is cut by what it was two clocks before its action is there.
     o_valid, action : Out(1), Out(action_layout(...))
         Something is to be done, or to be reported.
+    decides : Out(DECIDES)
+        What of it decides what is done next: the same once more, out of flip-flops of its own where it comes late.
     """
 
     valid: Any
@@ -134,10 +141,12 @@ class Decoder(wiring.Component):
     max_payload: Any
     o_valid: Any
     action: Any
+    decides: Any
 
     def __init__(self, lanes: int, *, ram_base: int, ram_size: int, pages: Sequence[HostPage], functions: int) -> None:
         self._lanes, self._ram_base, self._pages, self._functions = lanes, ram_base, tuple(pages), functions
         self._ram_bits = exact_log2(ram_size)
+        self._waiting = sum(page.waits << index for index, page in enumerate(pages))
         super().__init__({
             "valid": In(1),
             "segment": In(segment_layout(lanes)),
@@ -146,6 +155,7 @@ class Decoder(wiring.Component):
             "local": In(64),
             "max_payload": In(2),
             "o_valid": Out(1),
+            "decides": Out(DECIDES),
             "action": Out(action_layout(lanes, max(self._ram_bits, PAGE_BITS) - 2, len(self._pages))),
         })
 
@@ -178,9 +188,26 @@ class Decoder(wiring.Component):
             action.ends_well.eq(self._held("well", m, self.valid & segment.write & segment.final & ~segment.first)),
             action.torn.eq(self._held("torn", m, self.valid & segment.torn)),
         ]
+        self._decide(m, write, short, several)
         good = self._report(m, ram, at_page, long)
         self._answer(m, good, ram, pages, at_page)
         return m
+
+    def _decide(self, m: Any, write: Any, short: Any, several: Any) -> None:
+        """Say once more what decides, from where the request goes on: the rest is known early, or not far away."""
+        action, decides = self.action, self.decides
+        ram, pages = self._find(m, "_inverted")
+        page = short & pages.any()
+        waits = page & ~action.final & (self._lanes < MAX_REGISTER_WRITE)
+        m.d.comb += [
+            decides.ram.eq(write & ram),
+            decides.read.eq(action.read),
+            decides.begins.eq(page & action.bytes[0] & ~waits),
+            decides.more.eq(several & pages.any()),
+            decides.waits.eq(waits),
+            decides.ends_well.eq(action.ends_well),
+            decides.may_wait.eq((pages & self._waiting).any()),
+        ]
 
     def _held(self, name: str, m: Any, value: Any) -> Any:
         """Return flip-flops of this stage, which take a value of the segment."""
@@ -189,33 +216,35 @@ class Decoder(wiring.Component):
         return held
 
     def _found(self, name: str, m: Any, value: Any) -> Any:
-        """Return a flip-flop of this stage, which takes a value of the segment that is first."""
-        found: Any = Signal(name=name, reset_less=True)
+        """Return a flip-flop of this stage, which takes a value of the segment that is first, or its opposite."""
+        inverted = name.endswith("_inverted")
+        found: Any = Signal(name=name, reset_less=True, init=inverted)
         with m.If(self.valid & self.segment.first):
-            m.d.sync += found.eq(value)
-        return found
+            m.d.sync += found.eq(~value if inverted else value)
+        return ~found if inverted else found
 
-    def _at(self, m: Any, name: str, bits: int, base: int, here: Any) -> Any:
+    def _at(self, m: Any, name: str, bits: int, base: int, here: Any, suffix: str) -> Any:
         """Return "it is here, in what begins at this base and is so many bits wide", out of two flip-flops."""
         lower, upper = (self.local[low:high] == (base & (1 << high) - 1) >> low for low, high in ((bits, 32), (32, 64)))
-        return self._found(f"{name}_lower", m, here & lower) & self._found(f"{name}_upper", m, upper)
+        return self._found(f"{name}_lower{suffix}", m, here & lower) & self._found(f"{name}_upper{suffix}", m, upper)
 
-    def _find(self, m: Any) -> tuple[Any, Any]:
+    def _find(self, m: Any, suffix: str = "") -> tuple[Any, Any]:
         """Find the RAM, or which page (one-hot); neither when no window claims the request.
 
-        Of an address, halves are compared, and a page's words beside them; this is joined behind the flip-flops.
+        Of an address, halves are compared, and a page's words beside them; this is joined behind the flip-flops, whose
+        names have the suffix.
         """
         segment, local = self.segment, self.local
         function, known = segment.header.function, ceil_log2(self._functions)
         here: Any = self.claimed & self.fits & ~function[known:].any() & (function[:known] < self._functions)
         ram: Any = Signal()
         pages: Any = Signal(len(self._pages))
-        m.d.comb += ram.eq(self._at(m, "ram", self._ram_bits, self._ram_base, here))
+        m.d.comb += ram.eq(self._at(m, "ram", self._ram_bits, self._ram_base, here, suffix))
         for index, page in enumerate(self._pages):
-            at = self._at(m, f"page{index}", PAGE_BITS, page.base, here)
+            at = self._at(m, f"page{index}", PAGE_BITS, page.base, here, suffix)
             if page.words is not None:
                 word = any_of([local[2:PAGE_BITS] == word >> 2 for word in page.words])
-                at &= self._found(f"page{index}_word", m, segment.single & word)
+                at &= self._found(f"page{index}_word{suffix}", m, segment.single & word)
             m.d.comb += pages[index].eq(at)
         return ram, pages
 

@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from epbell.csr_register import any_of
 from epbell.pcie.read_layout import payload_dwords, read_request_layout
 
 __all__ = ["ReadPlan"]
@@ -98,15 +99,15 @@ class ReadPlan(wiring.Component):
         with m.If(~planned | goes_on):
             given = self.i_data
             refused = ~(given.ram | given.pages.any())
-            chunk = Mux(planned, following.either.fetch.chunk, given.either.fetch.chunk)
+            chunks = following.either.fetch.chunk, given.either.fetch.chunk
             # Of a later completion, all dwords but the request's last one are wanted.
             later = (following.either.fetch.chunk != 1) | more | shown.last_be.any()
             m.d.sync += [
                 shown.eq(Mux(planned, following.as_value(), given.as_value())),
                 self.opens.eq(~planned),
                 self.refused.eq(~planned & refused),
-                self.single.eq(chunk == 1),
-                self.short.eq(chunk <= self._one_beat),
+                self.single.eq(Mux(planned, *(chunk == 1 for chunk in chunks))),
+                self.short.eq(Mux(planned, *(self._is_short(chunk) for chunk in chunks))),
                 self.wanted.eq(Mux(planned, later, given.first_be.any())),
                 self.final.eq(Mux(planned, ~more, refused | ~given.either.fetch.rest.any())),
             ]
@@ -119,6 +120,10 @@ class ReadPlan(wiring.Component):
         with m.Elif(self.refusal_ends):
             m.d.sync += [planned.eq(0), free.eq(1)]
         return m
+
+    def _is_short(self, chunk: Any) -> Any:
+        """Whether so many dwords are one beat: one of a few numbers, which takes no carry."""
+        return any_of([chunk == number for number in range(self._one_beat + 1)])
 
     def _following(self, m: Any, shown: Any, following: Any) -> Any:
         """Compute the rest of the request after this completion, a clock ahead; return "it does not end it".

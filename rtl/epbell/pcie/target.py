@@ -15,7 +15,7 @@ from amaranth.utils import exact_log2
 from epbell.address_map import PAGE_BITS, HostPage
 from epbell.backlog import Backlog
 from epbell.pcie.age import LATENCY_BITS, AgeClock, shown, time_shape
-from epbell.pcie.decode import EVENTS, MAX_REGISTER_WRITE, Decoder, action_layout
+from epbell.pcie.decode import DECIDES, EVENTS, MAX_REGISTER_WRITE, Decoder, action_layout
 from epbell.pcie.read_layout import read_request_layout
 from epbell.pcie.request import STAGES, segment_layout
 from epbell.registers import WRITE_CLOCKS
@@ -29,9 +29,6 @@ __all__ = [
 
 _UNDER_WAY = STAGES + 3
 """Beats that may come from the last clock with room on: of parser and decoder, and of two clocks at the pins."""
-
-_DECIDES = data.StructLayout(dict.fromkeys(("ram", "read", "begins", "more", "waits", "ends_well", "may_wait"), 1))
-"""What of an action decides what is done next, and that its page may have to wait."""
 
 
 class Target(wiring.Component):
@@ -140,7 +137,7 @@ class Target(wiring.Component):
         self._decoder = Decoder(lanes, ram_base=ram_base, ram_size=ram_size, pages=pages, functions=functions)
         # What waits: the action, what of it decides, and what is to be added to the time to get its age.
         action = action_layout(lanes, place_bits, len(pages))
-        self._layout = data.StructLayout({"action": action, "decides": _DECIDES, "since": time_shape()})
+        self._layout = data.StructLayout({"action": action, "decides": DECIDES, "since": time_shape()})
         super().__init__({
             "room": Out(1),
             "valid": In(1),
@@ -185,7 +182,7 @@ class Target(wiring.Component):
         m.d.comb += [
             backlog.i_valid.eq(decoder.o_valid),
             backlog.i_data.action.eq(decoder.action),
-            backlog.i_data.decides.eq(self._deciding(decoder.action)),
+            backlog.i_data.decides.eq(decoder.decides),
             backlog.i_data.since.eq(self._age(m, held.since)),
             backlog.o_ready.eq(takes),
             self.room.eq(backlog.room),
@@ -195,11 +192,6 @@ class Target(wiring.Component):
             m.d.sync += holds.eq(backlog.o_valid)
         m.d.sync += self.idle.eq(~(self.valid | decoder.o_valid | backlog.o_valid | holds))
         return m
-
-    def _deciding(self, action: Any) -> Any:
-        """Return what of an action decides what is done next; also whether its page may have to wait."""
-        may_wait = (action.pages & self._waiting).any()
-        return Cat(may_wait if name == "may_wait" else action[name] for name in _DECIDES.members)
 
     def _age(self, m: Any, held: Any) -> Any:
         """Tell the age of what is executed; return what is to be added to the time for that, beside what is decoded."""
