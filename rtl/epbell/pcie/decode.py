@@ -237,8 +237,8 @@ class Decoder(wiring.Component):
         segment, local = self.segment, self.local
         function, known = segment.header.function, ceil_log2(self._functions)
         here: Any = self.claimed & self.fits & ~function[known:].any() & (function[:known] < self._functions)
-        ram: Any = Signal()
-        pages: Any = Signal(len(self._pages))
+        ram: Any = Signal(name=f"ram{suffix}")
+        pages: Any = Signal(len(self._pages), name=f"pages{suffix}")
         m.d.comb += ram.eq(self._at(m, "ram", self._ram_bits, self._ram_base, here, suffix))
         for index, page in enumerate(self._pages):
             at = self._at(m, f"page{index}", PAGE_BITS, page.base, here, suffix)
