@@ -96,7 +96,7 @@ class MessagingUnit(wiring.Component):
         Register ports of the sides.
     a_irq, b_irq : Out(1)
         Interrupt lines: level, active high.
-    a_causes : Out(4)
+    a_causes : Out(2)
         Registered only: what side A's line is the OR of.
     b_to_a : Out(BellEvents())
         Loss accounting of the words from B to A.
@@ -139,7 +139,7 @@ class MessagingUnit(wiring.Component):
                 "a_irq": Out(1),
                 "b_irq": Out(1),
                 "b_to_a": Out(BellEvents()),
-                **({"promised": In(4), "a_causes": Out(4)} if registered else {}),
+                **({"promised": In(4), "a_causes": Out(2)} if registered else {}),
             }
         )
 

@@ -14,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 import epbell_regs
 from epbell import csr
+from epbell.csr_register import any_of
 
 __all__ = [
     "LAYOUTS",
@@ -66,7 +67,7 @@ class MuSide(wiring.Component):
         Register port.
     irq : Out(1)
         Level of the interrupt line, combinational from flip-flops and from the status inputs below.
-    causes : Out(4)
+    causes : Out(2)
         Registered only: what the line is the OR of.
     arriving, promised : In(4)
         Registered only: the far side's word for RRn is being written in this clock, or is promised. Holds the line as
@@ -140,7 +141,7 @@ class MuSide(wiring.Component):
             {
                 "bus": In(self._registers.bus.signature.flip()),
                 "irq": Out(1),
-                **({"arriving": In(4), "promised": In(4), "mur_soon": Out(1), "causes": Out(4)} if registered else {}),
+                **({"arriving": In(4), "promised": In(4), "mur_soon": Out(1), "causes": Out(2)} if registered else {}),
                 "reset": In(1),
                 "ring": Out(4),
                 "take": Out(4),
@@ -200,7 +201,8 @@ class MuSide(wiring.Component):
         causes: Any = Cat(*interrupts)
         m.d.comb += self.irq.eq(causes.any())
         if self._registered:
-            m.d.comb += self.causes.eq(Cat(some.any() for some in interrupts))
+            words, *others = (some.any() for some in interrupts)
+            m.d.comb += self.causes.eq(Cat(words, any_of(others)))
         return m
 
     def _connect_words(self, m: Any) -> None:
