@@ -405,7 +405,7 @@ class Endpoint(wiring.Component):
             m.d.comb += getattr(outbound, f"i_{name}").eq(getattr(interrupts, f"i_{name}"))
         m.d.comb += [
             interrupts.function_status.eq(self.cfg_function_status[:4]),
-            interrupts.function_reset.eq(self._function.reset),
+            interrupts.function_reset.eq(~self._function.serves),
             interrupts.entered.eq(outbound.entered),
             interrupts.left.eq(outbound.left),
             interrupts.leaving.eq(outbound.leaving),

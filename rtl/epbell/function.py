@@ -48,6 +48,8 @@ class Function(wiring.Component):
         The clock after the first one of ``in_process``.
     reset : Out(1)
         What the host was to be told is to be forgotten, and nothing new is taken for it. A flip-flop.
+    serves : Out(1)
+        The opposite of ``reset``, another flip-flop: for the interrupts, 200 of whose flip-flops it clears.
     awake : Out(1)
         The function is in D0.
 
@@ -63,6 +65,7 @@ class Function(wiring.Component):
     quiet: Any
     begins: Any
     reset: Any
+    serves: Any
     awake: Any
 
     def __init__(self, timeout: int = DEFAULT_FLR_TIMEOUT) -> None:
@@ -76,6 +79,7 @@ class Function(wiring.Component):
             "quiet": In(1),
             "begins": Out(1),
             "reset": Out(1),
+            "serves": Out(1, init=1),
             "awake": Out(1),
         })
 
@@ -90,6 +94,7 @@ class Function(wiring.Component):
         patience: Any = Signal(range(max(2, self._timeout - 1)))  # clocks left to wait for quiet
         expired: Any = Signal(init=1)  # there are none
         over = under_way & (self.quiet | expired | done)
+        resets = self.in_process[0] | asked | (under_way & ~over)
         m.d.comb += [
             self.begins.eq(asked & ~was_asked),
             self.awake.eq(~self.power_state[1:3].any()),
@@ -99,7 +104,8 @@ class Function(wiring.Component):
             asked.eq(self.in_process[0]),
             was_asked.eq(asked),
             under_way.eq(asked | (under_way & ~over)),
-            self.reset.eq(self.in_process[0] | asked | (under_way & ~over)),
+            self.reset.eq(resets),
+            self.serves.eq(~resets),
             done.eq(asked & (done | over)),
             others.eq(self.in_process[1:]),
             patience.eq(Mux(self.begins, self._timeout - 2, patience - (under_way & ~expired))),

@@ -24,8 +24,9 @@ __all__ = ["TOP", "Design", "convert", "synthesis_script", "wrapper"]
 TOP = "area"
 """Name of the module around the one that is measured."""
 
-_SHORT = "&scorr;&sweep;&dc2;&dch,-f;&if,-F,0,-A,0,-W,1000"
-"""What ABC does for short paths: ABC9's own steps, but that the last one recovers no area."""
+_SHORT = "&scorr;&sweep;&dc2;&sopb;&dch,-f;&if,-F,0,-A,0,-q,-W,1000"
+"""What ABC does for short paths: ABC9's own steps, one that balances before them, and mapping without area recovery and
+without its second and third start (``-q``), which save area wherever a path is shorter than the longest one."""
 
 _PORT = re.compile(r"^  wire (?:width (\d+) )?(input|output) \d+\s+\\(\S+)$", re.MULTILINE)
 _SOURCE = re.compile(r"^\s*attribute \\src .*\n", re.MULTILINE)
