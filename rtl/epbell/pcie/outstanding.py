@@ -166,6 +166,7 @@ class Outstanding(wiring.Component):
         self._ends: Any = Signal()  # reads that wait fail
         self._flushed: Any = Signal()  # nothing of what has not begun to leave ever will
         self._gives_up: Any = Signal()  # the oldest read is given up in this clock, unless it is done
+        self._stays: Any = Signal(init=1)  # it is not: for all tags at once, which are many
         self._closes: Any = Signal()  # the read in `oldest` was answered in the clock before
         takes: Any = Signal()
         took: Any = Signal()  # in the clock before; the tag learns of it now
@@ -295,6 +296,7 @@ class Outstanding(wiring.Component):
             refused.eq(oldest.refusal != Cause.NONE),
             done.eq((self._of["done"] & self._of["oldest"]).any()),
             self._gives_up.eq(gives_up),
+            self._stays.eq(~gives_up),
             self._closes.eq(answers),
             self.d_fresh.eq(answers),
             self.d_valid.eq(answers | (self.d_valid & ~self.d_ready)),
@@ -333,7 +335,7 @@ class Outstanding(wiring.Component):
         fits: Any = Signal()  # it is the end of a read that waited for it
         known: Any = Signal()  # or its tag had a request at least
         good = completion.cause == Cause.NONE
-        kept = of["waiting"] & ~(of["oldest"] & self._gives_up.replicate(self._tags))
+        kept = of["waiting"] & (~of["oldest"] | self._stays.replicate(self._tags))
         m.d.sync += [
             *(bit.eq(self.c_valid & completion.ends & (completion.tag == tag)) for tag, bit in enumerate(of["hit"])),
             came.valid.eq(self.c_valid),
