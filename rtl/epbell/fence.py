@@ -79,8 +79,9 @@ class Fence(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Give the requests numbers; compare that of the next one to leave with each interrupt's boundary."""
         m: Any = Module()
-        # These three in the clock before: they come from far away, and a boundary is drawn a clock later anyhow.
-        entered: Any = Signal()
+        # These three in the clock before: they come from far away, and a boundary is drawn a clock later anyhow. The
+        # first is the other way round: else synthesis would make it one with what the requester has for itself.
+        none_entered: Any = Signal(init=1)
         flush: Any = Signal()
         stays: Any = Signal()  # what has begun to leave has not left
         next_in: Any = Signal(_BITS)  # the number of the next request that is taken, by then
@@ -91,6 +92,7 @@ class Fence(wiring.Component):
         newest: Any = Signal(self._depth, init=1)  # where the next one is put
         oldest: Any = Signal(self._depth, init=1)
         took: Any = Signal()  # the oldest place has been left in the clock before
+        took_before: Any = Signal()  # and in the one before that
         ends = [Signal(_BITS, name=f"ends{n}") for n in range(self._depth)]  # of the requests ahead of it
         behind: Any = Signal(self._depth)  # not all of these had left in the clock before
         waits: Any = Signal(self._depth)
@@ -103,22 +105,23 @@ class Fence(wiring.Component):
         takes_early = self.taken & ~self.open
         puts = newest & raised.replicate(self._depth)
         m.d.sync += [
-            entered.eq(self.entered),
+            none_entered.eq(~self.entered),
             flush.eq(self.flush),
             stays.eq(self.leaving & ~self.left),
-            next_in.eq(Mux(flush, next_out + stays, next_in + entered)),
+            next_in.eq(Mux(flush, next_out + stays, next_in + ~none_entered)),
             next_out.eq(next_out + self.left),
             raised.eq(self.raised & ~gone),
             marked.eq(self.mark & ~gone),
             early.eq(takes_early & ~gone),
             took.eq(self.taken & ~gone),
+            took_before.eq(took & ~gone),
             looked.eq(any_of([Mux(place, last, 0) for place, last in zip(oldest, ends, strict=True)])),
             present.eq((oldest & waits & ~behind).any()),
             over.eq(self.taken | gone),
-            self.open.eq(present & ~self.taken & ~over & ~gone),
+            self.open.eq(present & ~self.taken & ~over & ~took_before & ~gone),
             shut.eq(shut & (end != next_out)),
             self.closed.eq((self.mark | takes_early | marked | early | shut) & ~gone),
-            waits.eq((waits & ~(oldest & self.taken.replicate(self._depth))) | puts),
+            waits.eq((waits & ~(oldest & took.replicate(self._depth))) | puts),  # a clock late, as `oldest` is
         ]
         for place, (put, last) in enumerate(zip(puts, ends, strict=True)):
             m.d.sync += behind[place].eq(Mux(put, next_in != next_out, behind[place] & (last != next_out)))

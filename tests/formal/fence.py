@@ -111,7 +111,8 @@ class _Fence(Bench):
         self._look_inside(m, checks, inside)
         checks.invariant("what was behind requests is", inside.signal("shut") == (marked_before != 0))
         checks.invariant("an interrupt that is free is looked at", (free < 2) | inside.signal("present"))
-        places = inside.signal("oldest") & inside.signal("waits")
+        places = inside.signal("oldest") & inside.signal("waits") & ~inside.signal("took").replicate(self.depth)
+        checks.invariant("it was not left", (free < 2) | ~inside.signal("took_before"))
         checks.invariant("it has its place", (free < 1) | places.any() & ~inside.signal("over"))
         checks.invariant("nothing is ahead of it", (free < 1) | (places & ~inside.signal("behind")).any())
         checks.forward("the oldest interrupt may go in the fourth clock after the requests before it have left, "
@@ -129,7 +130,9 @@ class _Fence(Bench):
         raised, marked, early, took = (inside.signal(n) for n in ("raised", "marked", "early", "took"))
         newest, oldest, waits, behind = (inside.signal(n) for n in ("newest", "oldest", "waits", "behind"))
         next_in, next_out, over = (inside.signal(n) for n in ("next_in", "next_out", "over"))
-        entered, flush, stays_on = (inside.signal(n) for n in ("entered", "flush", "stays"))
+        entered, flush, stays_on = ~inside.signal("none_entered"), inside.signal("flush"), inside.signal("stays")
+        waits = waits & ~(oldest & took.replicate(self.depth))  # which a place that has been left is not any more
+        checks.invariant("no two are left in turn", ~(took & inside.signal("took_before")))
         ends = [inside.signal(f"ends{n}") for n in range(self.depth)]
 
         def ahead(end: Any) -> Any:
@@ -150,7 +153,6 @@ class _Fence(Bench):
         checks.invariant("interrupts that wait are counted", loaded + raised == self.waits)
         checks.invariant("no more wait than there is room for", self.waits <= self.depth)
         checks.invariant("a place that has been left is no more", ~took | over)
-        checks.invariant("a place that has been left is empty", ~took | ~(oldest & waits).any())
         place, expected = first, 0
         for n in range(self.depth + 1):
             checks.invariant("the next one is put behind them", (loaded != n) | (newest == place))
@@ -171,7 +173,8 @@ class _Fence(Bench):
         checks.invariant("those merged or gone early are behind so many", last == self.marked)
         checks.invariant("no more are ahead than are under way", self.marked <= self.under_way)
         seen = (oldest & waits & ~behind).any() & (self.ahead[0] == 0)
-        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | over | seen)
+        left = over | inside.signal("took_before")
+        checks.invariant("what is looked at is the oldest one", ~inside.signal("present") | left | seen)
         checks.invariant("what is open is looked at", ~inside.signal("open") | inside.signal("present") & ~over)
 
 
