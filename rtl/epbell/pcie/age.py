@@ -74,9 +74,8 @@ class AgeClock(wiring.Component):
         began: Any = Signal()  # a request, since the last multiple
         ends: Any = Signal()  # the next time is a multiple
         goes_on: Any = self.begins | ~(stands | self.rests)
-        m.d.sync += self.time.eq(self.time + goes_on)
         with m.If(goes_on):
-            m.d.sync += ends.eq(self.time[: self._bits] == (1 << self._bits) - 2)
+            m.d.sync += [self.time.eq(self.time + 1), ends.eq(self.time[: self._bits] == (1 << self._bits) - 2)]
         with m.If(self.begins):
             m.d.sync += [began.eq(1), stands.eq(0)]
         with m.Elif(ends & ~(stands | self.rests)):
