@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from epbell_tb import runner, vntb, vntb_trees
+from epbell_tb import runner, vntb
 from epbell_tb.endpoint.ping_steps import STEPS
 from epbell_tb.vntb_costs import per_ping_us
 
@@ -60,8 +60,7 @@ def test_missed_goal(capsys, monkeypatch):
 
 
 def test_simulation_that_fails(capsys, monkeypatch):
-    """On a tree whose doorbells nobody knows."""
-    monkeypatch.setitem(vntb_trees.TREES, "mu", "msi-enospc")
-    monkeypatch.setenv("EPBELL_IDLE", "run")
+    """Its bench is told of a number of windows that is none."""
+    monkeypatch.setenv("EPBELL_WINDOWS", "many")
     assert vntb.main(["--backend", "mu", "--pings", "1"]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("epbell: mu: ")
