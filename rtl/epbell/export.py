@@ -54,6 +54,8 @@ read_rtlil <<rtlil
 {rtlil}
 rtlil
 proc -nomux -norom
+attrmap -remove full_case
+proc_clean
 memory_collect
 attrmap -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
 attrmap -modattr -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
