@@ -66,7 +66,7 @@ class Controller(wiring.Component):
     edma_rung, edma_merged, edma_delivered : In(2), In(2), In(1)
         Events of the eDMA: how many in this clock.
     mu_ring, edma_ring, ring_age : In(1), In(1), In(16)
-        The host rings in this cycle, that many clocks after its request began.
+        The host rings in this cycle; clocks since its request began, if it is no promise.
     promised, promised_age : In(1), In(16)
         The ring is a promise, and this is its age.
     irq_mu, irq_edma : In(2), In(1)

@@ -1,8 +1,9 @@
 """Control and status registers: the internal register port, and RTL elaborated straight from a SystemRDL tree.
 
 SystemRDL 2.0 (Accellera, January 2018) is the only source of a register map; :class:`Block` turns the compiled tree
-into flip-flops, write decoders and one read multiplexer. A property which this module does not implement is refused by
-name when the block is constructed, so that no line of a ``.rdl`` file is without effect.
+into flip-flops (and memories of LUTs for words that no hardware looks at, ``epbell.csr_shelf``), write decoders and
+one read multiplexer. A property which this module does not implement is refused by name when the block is constructed,
+so that no line of a ``.rdl`` file is without effect.
 
 The members that a field gives the block
 ----------------------------------------
@@ -185,8 +186,9 @@ PAGE = Signature(16, registered=True, read_clocks=2)
 class Block(wiring.Component):
     """The registers of one address map.
 
-    All flip-flops are in the domain ``sync``; wrap the block in ``ResetInserter`` to clear it by software, in
-    ``DomainRenamer`` to move it. See the head of this module for the members of each field and for the tie rule.
+    All flip-flops are in the domain ``sync``; wrap the block in ``ResetInserter`` to clear it by software (what is in
+    memories reads as after a reset then, too), in ``DomainRenamer`` to move it. See the head of this module for the
+    members of each field and for the tie rule.
 
     Parameters
     ----------

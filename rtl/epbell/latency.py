@@ -26,7 +26,7 @@ class LatencyMeter(wiring.Component):
     Attributes
     ----------
     ring, ring_age : In(1), In(16)
-        The host rings in this cycle, that many clocks after its request began.
+        The host rings in this cycle; clocks since its request began, if it is no promise.
     promised, promised_age : In(1), In(16)
         The ring is a promise, and this is its age.
     irq : In(causes)

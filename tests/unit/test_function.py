@@ -21,6 +21,7 @@ async def trace(ctx: Any, dut: Function, asked: str, quiet: str) -> list[str]:
         ctx.set(dut.quiet, int(silent))
         for row, port in enumerate((dut.begins, dut.reset, dut.done)):
             seen[row] += str(ctx.get(port))
+        assert ctx.get(dut.serves) == 1 - ctx.get(dut.reset), "it serves whenever there is no reset"
         await ctx.tick()
     return seen
 

@@ -8,8 +8,8 @@ from quick_engine import Simulator
 from epbell.latency import LatencyMeter
 
 
-def simulate(bench: Callable[[LatencyMeter, Any], Awaitable[None]]) -> None:
-    dut = LatencyMeter()
+def simulate(bench: Callable[[LatencyMeter, Any], Awaitable[None]], causes: int = 1) -> None:
+    dut = LatencyMeter(causes)
 
     async def testbench(ctx: Any) -> None:
         await bench(dut, ctx)
@@ -98,3 +98,31 @@ def test_largest_value() -> None:
         assert await ring(dut, ctx, 0xFFFF) == (0xFFFF, 0xFFFF)
 
     simulate(bench)
+
+
+def test_the_age_of_a_promise() -> None:
+    """Of both ages there are, only that of the promise counts: for the last time, and for which is the longest."""
+
+    async def bench(dut: LatencyMeter, ctx: Any) -> None:
+        for promised, ring_age, wanted in ((4, 90, (4, 4)), (9, 2, (9, 9)), (6, 80, (6, 9)), (30, 0, (30, 30))):
+            ctx.set(dut.promised, 1)
+            ctx.set(dut.promised_age, promised)
+            assert await ring(dut, ctx, ring_age) == wanted
+            await fall(dut, ctx)
+            ctx.set(dut.promised, 0)
+            ctx.set(dut.promised_age, 1000 - promised)
+            assert await ring(dut, ctx, 1) == (1, wanted[1])
+            await fall(dut, ctx)
+
+    simulate(bench)
+
+
+def test_a_line_that_another_cause_holds_does_not_rise() -> None:
+    async def bench(dut: LatencyMeter, ctx: Any) -> None:
+        assert await ring(dut, ctx, 3, irq=0b01) == (3, 3)
+        assert await ring(dut, ctx, 7, irq=0b10) == (3, 3), "one cause hands over to the other"
+        assert await ring(dut, ctx, 8, irq=0b11) == (3, 3)
+        await fall(dut, ctx)
+        assert await ring(dut, ctx, 5, irq=0b11) == (5, 5)
+
+    simulate(bench, causes=2)
