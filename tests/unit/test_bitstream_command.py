@@ -6,6 +6,7 @@ import pytest
 
 from epbell.serial.top import BOARDS, CLOCK, Top
 from epbell_tb import bitstream, board, cli, synthesis
+from epbell_tb.serial.shapes import LARGE, SMALL
 from epbell_tb.toolchain import ToolError
 
 
@@ -45,6 +46,13 @@ def test_boards_fit(name):
     ratio = CLOCK / platform.default_clk_frequency
     assert ratio == int(ratio) or 1 / ratio == int(1 / ratio)
     Top(chosen, 1_000_000)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_boards_are_what_is_simulated(name):
+    shape = SMALL if name == "colorlight" else LARGE
+    chosen = BOARDS[name]
+    assert (chosen.bars, chosen.ram_size, chosen.windows) == (shape.bars, shape.ram_size, shape.windows)
 
 
 def test_a_report(tmp_path):

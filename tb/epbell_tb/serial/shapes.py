@@ -29,7 +29,7 @@ class Shape:
     ram_size : int
         Bytes of the RAM behind them, which Linux's test function fills with what is behind each BAR.
     windows : int
-        Inbound windows: enough to split each BAR.
+        Inbound windows; 8 are enough to split each BAR.
     width : int
         Width of the PCIe streams in bits.
     """
@@ -56,8 +56,8 @@ class Shape:
 LARGE = Shape((64 << 10, *(8 << 10 for _ in range(5))), 128 << 10)
 """With a BAR 0 for 2048 MSI-X vectors; 64 block RAMs of an ECP5."""
 
-SMALL = Shape(tuple(8 << 10 for _ in range(6)), 64 << 10)
-"""With half the RAM, for FPGAs that have no more; BAR 0 has room for 400 MSI-X vectors."""
+SMALL = Shape(tuple(8 << 10 for _ in range(6)), 64 << 10, windows=6)
+"""With half the RAM and a window for each BAR, for FPGAs that have no more; BAR 0 has room for 400 MSI-X vectors."""
 
 
 @dataclass(frozen=True)
