@@ -62,6 +62,7 @@ def _told(host: SerialHost) -> str:
         "BARs": bars,
         "RAM": f"{found.ram_size >> 10} KiB",
         "inbound windows": str(found.windows),
+        "outbound windows": str(found.outbound_windows),
         "reads under way": str(found.reads),
     }
     return "\n".join(f"{name:16} {value}" for name, value in rows.items())

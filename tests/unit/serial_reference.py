@@ -21,7 +21,8 @@ class ReferenceBoard:
         self.timeout = None
         logs = sum((size.bit_length() - 1) << 5 * number for number, size in enumerate(shape.bars))
         ram = shape.ram_size.bit_length() - 1
-        self.hello = (IDENTITY, 1 | 2 << 8 | 8 << 16 | shape.windows << 24, logs, ram << 24)
+        windows = shape.windows - 1 | shape.outbound_windows - 1 << 4
+        self.hello = (IDENTITY, 1 | 2 << 8 | 8 << 16 | windows << 24, logs, ram << 24)
         self.found = Found(self.hello)
         self.lose, self.deaf = lose, False
         self.resets = 0

@@ -41,7 +41,8 @@ def ran(host, coroutine):
 
 def test_what_a_board_says():
     found = host_on(ReferenceBoard(SMALL)).found
-    assert (found.width, found.reads, found.windows) == (64, 8, SMALL.windows)
+    assert (found.width, found.reads, found.windows, found.outbound_windows) == (64, 8, 6, 2)
+    assert found.tree.endpoint.outbound_windows == 2
     assert found.bars == SMALL.bars
     assert found.ram_size == found.tree.endpoint.memory.size == SMALL.ram_size
 

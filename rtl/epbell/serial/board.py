@@ -26,12 +26,19 @@ _RESET = 16  # clocks that the endpoint is reset for
 
 
 def hello(
-    width: int, *, bars: Sequence[Bar | None], windows: int, reads: int, ram_size: int, clock: int
+    width: int,
+    *,
+    bars: Sequence[Bar | None],
+    windows: int,
+    outbound_windows: int,
+    reads: int,
+    ram_size: int,
+    clock: int,
 ) -> tuple[int, ...]:
     """Return what a HELLO says of an endpoint: three dwords; `clock` is in Hz."""
     sizes = [exact_log2(bar.size) if bar else 0 for bar in check_bars(bars)]
     return (
-        VERSION | width // 32 << 8 | reads << 16 | windows << 24,
+        VERSION | width // 32 << 8 | reads << 16 | windows - 1 << 24 | outbound_windows - 1 << 28,
         sum(size << 5 * number for number, size in enumerate(sizes)),
         clock // 1000 | exact_log2(ram_size) << 24,
     )
@@ -75,6 +82,7 @@ class SerialEndpoint(wiring.Component):
         told = {
             "bars": endpoint.get("bars", DEFAULT_BARS),
             "windows": endpoint.get("windows", 6),
+            "outbound_windows": endpoint.get("outbound_windows", 6),
             "reads": endpoint.get("reads", 8),
             "ram_size": endpoint.get("ram_size", 2 << 20),
         }

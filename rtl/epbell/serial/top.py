@@ -36,8 +36,9 @@ class Board:
         Makes its amaranth-boards platform.
     ram_size, bars : int, tuple of int
         Bytes of the RAM and of the BARs: what the FPGA's block RAM has room for.
-    windows : int
-        Inbound windows: what it has LUTs for. 8 are enough to split any BAR, 6 are one for each.
+    windows, outbound_windows : int
+        What it has LUTs for. 8 inbound windows are enough to split any BAR, 6 are one for each; pci-epf-test has two
+        outbound windows at a time.
     leds : tuple of (str, int, str)
         Its LEDs, in the order of :data:`epbell.serial.leds.EVENTS`: name and number of the resource, and of one with
         several colours which.
@@ -48,11 +49,12 @@ class Board:
     ram_size: int
     bars: tuple[int, ...]
     windows: int
+    outbound_windows: int
     leds: tuple[tuple[str, int, str], ...]
 
 
-_LARGE = 128 * _KI, (64 * _KI, *(8 * _KI for _ in range(5))), 8
-_SMALL = 64 * _KI, tuple(8 * _KI for _ in range(6)), 6
+_LARGE = 128 * _KI, (64 * _KI, *(8 * _KI for _ in range(5))), 8, 6
+_SMALL = 64 * _KI, tuple(8 * _KI for _ in range(6)), 6, 2
 _EIGHT = tuple(("led", number, "") for number in range(8))
 _COLOURS = tuple(("rgb_led", number, colour) for colour in "rgb" for number in range(4))[:8]
 
@@ -94,6 +96,7 @@ class Top(Elaboratable):
             bars=tuple(Bar(size) for size in board.bars),
             ram_size=board.ram_size,
             windows=board.windows,
+            outbound_windows=board.outbound_windows,
         )
 
     def elaborate(self, platform: Any) -> Module:

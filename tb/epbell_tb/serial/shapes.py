@@ -28,8 +28,8 @@ class Shape:
         Bytes of the BARs.
     ram_size : int
         Bytes of the RAM behind them, which Linux's test function fills with what is behind each BAR.
-    windows : int
-        Inbound windows; 8 are enough to split each BAR.
+    windows, outbound_windows : int
+        8 inbound windows are enough to split each BAR.
     width : int
         Width of the PCIe streams in bits.
     """
@@ -37,6 +37,7 @@ class Shape:
     bars: tuple[int, ...]
     ram_size: int
     windows: int = 8
+    outbound_windows: int = 6
     width: int = 64
 
     def board(self, divisor: int, *, clock: int = 0, patience: int = 1 << 20) -> SerialEndpoint:
@@ -50,14 +51,16 @@ class Shape:
             bars=bars,
             ram_size=self.ram_size,
             windows=self.windows,
+            outbound_windows=self.outbound_windows,
         )
 
 
 LARGE = Shape((64 << 10, *(8 << 10 for _ in range(5))), 128 << 10)
 """With a BAR 0 for 2048 MSI-X vectors; 64 block RAMs of an ECP5."""
 
-SMALL = Shape(tuple(8 << 10 for _ in range(6)), 64 << 10, windows=6)
-"""With half the RAM and a window for each BAR, for FPGAs that have no more; BAR 0 has room for 400 MSI-X vectors."""
+SMALL = Shape(tuple(8 << 10 for _ in range(6)), 64 << 10, windows=6, outbound_windows=2)
+"""With half the RAM, a window for each BAR and two outbound ones, for FPGAs that have no more; BAR 0 has room for 400
+MSI-X vectors."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,12 @@ class Found:
     @property
     def windows(self) -> int:
         """Inbound windows."""
-        return self.words[1] >> 24
+        return 1 + (self.words[1] >> 24 & 0xF)
+
+    @property
+    def outbound_windows(self) -> int:
+        """Outbound windows."""
+        return 1 + (self.words[1] >> 28)
 
     @cached_property
     def bars(self) -> tuple[int, ...]:
@@ -115,4 +123,5 @@ class Found:
         tree = devicetree.load(devicetree.builtin())
         endpoint = tree.endpoint
         memory = Region(endpoint.memory.address, self.ram_size)
-        return replace(tree, endpoint=replace(endpoint, memory=memory, inbound_windows=self.windows))
+        windows = {"inbound_windows": self.windows, "outbound_windows": self.outbound_windows}
+        return replace(tree, endpoint=replace(endpoint, memory=memory, **windows))
