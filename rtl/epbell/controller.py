@@ -69,7 +69,7 @@ class Controller(wiring.Component):
         The host rings in this cycle; clocks since its request began, if it is no promise.
     promised, promised_age : In(1), In(16)
         The ring is a promise, and this is its age.
-    irq_mu, irq_edma : In(2), In(2)
+    irq_mu, irq_edma : In(2), In(1)
         Interrupt lines to the CPU, each high if any bit is.
     outbound_failed, outbound_cause, outbound_address : In(range(3)), In(Cause), In(32)
         How many accesses of the CPU to the host have just failed; why and where the last one did.
@@ -129,7 +129,7 @@ class Controller(wiring.Component):
             "promised": In(1),
             "promised_age": In(LATENCY_BITS),
             "irq_mu": In(2),
-            "irq_edma": In(2),
+            "irq_edma": In(1),
             "outbound_failed": In(range(3)),
             "outbound_cause": In(Cause),
             "outbound_address": In(32),

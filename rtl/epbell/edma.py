@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -162,8 +162,6 @@ class Edma(wiring.Component):
         Read channel n ended, or aborted: high for one clock.
     irq : Out(lines)
         Interrupt lines: level, active high, all the same.
-    causes : Out(2)
-        Registered only: what each line is the OR of.
     rung, merged : Out(2)
         How many rings there are in this clock, 0 to 2, and how many of them find the latch set, or another ring beside
         them.
@@ -180,7 +178,6 @@ class Edma(wiring.Component):
     rd_done: Any
     rd_abort: Any
     irq: Any
-    causes: Any
     rung: Any
     merged: Any
     delivered: Any
@@ -200,7 +197,7 @@ class Edma(wiring.Component):
             {
                 "bus": In(csr.PAGE if registered else csr.Signature(16)),
                 "ring": In(1),
-                **({"promised": In(1), "causes": Out(2)} if registered else {}),
+                **({"promised": In(1)} if registered else {}),
                 **_channel_ports(shape),
                 "rung": Out(2),
                 "merged": Out(2),
@@ -220,14 +217,11 @@ class Edma(wiring.Component):
         ]
         connect_pulses(m, self, registers)
         interrupt: Any = registers.interrupt
-        early: Any = Const(0)  # what holds the lines before the latch does
         if self.shape.doorbells:
             interrupt = interrupt | self._emulation(m)
             if self._registered:
-                early = self.rung.any() | self.promised
-        m.d.comb += self.irq.eq((interrupt | early).replicate(self.shape.lines))
-        if self._registered:
-            m.d.comb += self.causes.eq(Cat(interrupt, early))
+                interrupt = interrupt | self.rung.any() | self.promised
+        m.d.comb += self.irq.eq(interrupt.replicate(self.shape.lines))
         return m
 
     def _emulation(self, m: Any) -> Any:

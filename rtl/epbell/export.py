@@ -61,6 +61,9 @@ attrmap -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
 attrmap -modattr -remove generator -remove amaranth.hierarchy -remove amaranth.decoding
 write_verilog -sv -norename
 """
+_CONSTANT = re.compile(
+    r"^  always_comb\n    (?P<assignment>(?P<name>\S+)\[\d+(?::\d+)?\] = \d+'h[0-9a-f]+;)\n", re.MULTILINE
+)
 _SOURCE_PATH = re.compile(r'(attribute \\src ")[^"]*?((?:epbell\w*|amaranth)/[^"]*")')
 _SOURCE_ATTRIBUTE = re.compile(r'\(\* src = "[^"]*" \*\)\s*')
 
@@ -123,7 +126,7 @@ def to_systemverilog(component: wiring.Component, name: str, edit: Callable[[str
     text, extra = to_rtlil(component, name)
     if edit is not None:
         text = edit(text)
-    return header(name) + _run_yosys(_SCRIPT.format(rtlil=text)) + extra
+    return header(name) + _constants_joined(_run_yosys(_SCRIPT.format(rtlil=text))) + extra
 
 
 def to_rtlil(component: wiring.Component, name: str) -> tuple[str, str]:
@@ -216,6 +219,23 @@ def header(name: str) -> str:
     lines += ["// SPDX-License-Identifier: BSD-2-Clause"]
     lines += [f"/* verilator lint_off {rule} */  // {reason}" for rule, reason in WAIVED.items()]
     return "\n".join(lines) + "\n\n"
+
+
+def _constants_joined(text: str) -> str:
+    """Move bits that are constant into the process of the signal's other bits.
+
+    Yosys gives them a process of their own, which looks at nothing: Icarus warns of such a one.
+    """
+    while found := _CONSTANT.search(text):
+        begins = text.rfind("\nmodule ", 0, found.start())
+        name = re.escape(found["name"])
+        others = re.compile(rf"^ {{4}}(?:{name}\[|\{{[^}}\n]*[ ,]{name}\[)[^=\n]* = ", re.MULTILINE)
+        place = others.search(text, begins, found.start())
+        if place is None:
+            raise ExportError(f"No process drives the other bits of {found['name']}, of which one is constant")
+        at = place.start()
+        text = f"{text[:at]}    {found['assignment']}\n{text[at : found.start()]}{text[found.end() :]}"
+    return text
 
 
 def _run_yosys(script: str) -> str:

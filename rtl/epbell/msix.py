@@ -221,7 +221,7 @@ class Msix(wiring.Component):
         m: Any = Module()
         self._state: Any = Signal(len(_State), init=1 << _State.WIPE.value)  # a flip-flop for each
         self._leaves: Any = Signal(len(_State))
-        self._enters = [Signal(name=f"enters_{state.name.lower()}") for state in _State]
+        self._enters: Any = Signal(len(_State))
         self._up: Any = Signal()
         self._last: Any = Signal(11)
         self._job: Any = Signal(_Job)
@@ -272,7 +272,7 @@ class Msix(wiring.Component):
             self._built = state
             with m.If(self._at(state)):
                 build(m)
-        m.d.sync += self._state.eq((self._state & ~self._leaves) | Cat(*self._enters))
+        m.d.sync += self._state.eq((self._state & ~self._leaves) | self._enters)
         self._rescan(m)
         with m.If(self._rewinds):
             m.d.sync += self._scan.eq(0)

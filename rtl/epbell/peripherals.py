@@ -154,7 +154,7 @@ class Peripherals(wiring.Component):
             self.irq_edma.eq(edma.irq),
             edma.ring.eq(self.edma_aside),
             controller.irq_mu.eq(mu.a_causes),
-            controller.irq_edma.eq(edma.causes),
+            controller.irq_edma.eq(edma.irq[0]),
             controller.mu_ring.eq(self.host_mu | promises.begins_mu),
             controller.edma_ring.eq(promises.rung_edma | promises.begins_edma),
             controller.ring_age.eq(self.host_age),

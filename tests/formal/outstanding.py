@@ -87,8 +87,8 @@ class _Tags(Bench):
         taken = of["waiting"] | of["done"] | of["lost"] | comes
         begins, begun = inside.signal("begins"), inside.signal("begun")
         looked, free = inside.signal("looked"), inside.signal("free")
-        oldest = inside.signal("tags_oldest")
-        checks.invariant("one is hit, and one the oldest", ~of["hit"].all() & ~oldest.all())
+        known = inside.signal("_stays") == ~inside.signal("_gives_up")
+        checks.invariant("whether it is given up is known twice", known)
         checks.invariant("one is next", (of["next"] == 1) | (of["next"] == 2))
         checks.invariant(
             "its number is known when it is looked at",

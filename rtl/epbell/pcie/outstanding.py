@@ -166,6 +166,7 @@ class Outstanding(wiring.Component):
         self._ends: Any = Signal()  # reads that wait fail
         self._flushed: Any = Signal()  # nothing of what has not begun to leave ever will
         self._gives_up: Any = Signal()  # the oldest read is given up in this clock, unless it is done
+        self._stays: Any = Signal(init=1)  # it is not: for all tags at once, which are many
         self._closes: Any = Signal()  # the read in `oldest` was answered in the clock before
         takes: Any = Signal()
         took: Any = Signal()  # in the clock before; the tag learns of it now
@@ -295,6 +296,7 @@ class Outstanding(wiring.Component):
             refused.eq(oldest.refusal != Cause.NONE),
             done.eq((self._of["done"] & self._of["oldest"]).any()),
             self._gives_up.eq(gives_up),
+            self._stays.eq(~gives_up),
             self._closes.eq(answers),
             self.d_fresh.eq(answers),
             self.d_valid.eq(answers | (self.d_valid & ~self.d_ready)),
@@ -330,12 +332,10 @@ class Outstanding(wiring.Component):
         layout = data.StructLayout({"valid": 1, "notice": 1, "tag": range(max(self._tags, 2)), "result": _RESULT})
         came: Any = Signal(layout)  # a clock ago: acts on its tag now
         filed: Any = Signal(layout)  # two clocks ago
-        awaited: Any = Signal()  # it is the end of a read that waited for it
-        meets: Any = Signal()  # it is for the oldest read
-        gave_up: Any = Signal()  # which was given up in its clock
-        known: Any = Signal()  # its tag had a request at least
-        fits: Any = Signal()
+        fits: Any = Signal()  # it is the end of a read that waited for it
+        known: Any = Signal()  # or its tag had a request at least
         good = completion.cause == Cause.NONE
+        kept = of["waiting"] & (~of["oldest"] | self._stays.replicate(self._tags))
         m.d.sync += [
             *(bit.eq(self.c_valid & completion.ends & (completion.tag == tag)) for tag, bit in enumerate(of["hit"])),
             came.valid.eq(self.c_valid),
@@ -344,14 +344,10 @@ class Outstanding(wiring.Component):
             came.result.cause.eq(completion.cause),
             came.result.data.eq(completion.data & good.replicate(32)),
             filed.eq(came),
-            # Of a hit there is one, and of an oldest read: what is given up is another one, or the one that is hit.
-            awaited.eq((of["hit"] & of["waiting"]).any()),
-            meets.eq((of["hit"] & of["oldest"]).any()),
-            gave_up.eq(self._gives_up),
+            fits.eq((of["hit"] & kept).any()),
             known.eq((of["hit"] & (of["waiting"] | of["lost"])).any()),
         ]
         m.d.comb += [
-            fits.eq(awaited & ~(meets & gave_up)),
             filing.addr.eq(filed.tag),
             filing.data.eq(filed.result),
             filing.en.eq(fits),
