@@ -26,7 +26,7 @@ ROUTING = [
 ]
 """Options of nextpnr, the same for every module."""
 
-REROUTED = 5000
+REROUTED = 2000
 """LUT4s up to which nextpnr routes anew what is on a slow path (``--tmg-ripup``); of more it finds no end."""
 
 # LUT4s that a cell takes up: two of a carry's, the four and the two that write them of a LUT RAM of 16 x 4 bits.
